@@ -1,0 +1,379 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * Copyright(c) 2026 The vhost-numa authors
+ */
+
+#ifndef _RTE_VHOST_ASYNC_H_
+#define _RTE_VHOST_ASYNC_H_
+
+/**
+ * @file
+ * Bursts whose copies are done by DMA devices.
+ *
+ * The declarations are complete, so that programs compile and load.  This
+ * release does not contain the feature yet: each function returns the error
+ * that its description gives and does nothing, so no packet is ever in flight.
+ * Use rte_vhost_enqueue_burst() and rte_vhost_dequeue_burst().
+ *
+ * Thread safety of all functions with a vid: the device must not go away
+ * meanwhile; one thread per ring.  Those named _thread_unsafe are for
+ * rte_vhost_device_ops::vring_state_changed, which is called with the ring
+ * held; the others must not be called there.
+ */
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#include <stdint.h>
+
+#include <rte_compat.h>
+#include <rte_mbuf.h>
+
+/**
+ * @warning
+ * @b EXPERIMENTAL: this API may change, or be removed, without prior notice.
+ *
+ * Let a ring use DMA devices.
+ *
+ * This release always returns -1.
+ *
+ * Thread safety: see the top of this file.
+ *
+ * Outside the specifications.
+ *
+ * @param vid
+ *   The device.
+ * @param queue_id
+ *   The ring.
+ * @return
+ *   0, or -1 on error.
+ */
+__rte_experimental
+int rte_vhost_async_channel_register(int vid, uint16_t queue_id);
+
+/**
+ * @warning
+ * @b EXPERIMENTAL: this API may change, or be removed, without prior notice.
+ *
+ * End the use of DMA devices by a ring without packets in flight.
+ *
+ * This release always returns -1.
+ *
+ * Thread safety: see the top of this file.
+ *
+ * Outside the specifications.
+ *
+ * @param vid
+ *   The device.
+ * @param queue_id
+ *   The ring.
+ * @return
+ *   0; -1 on error, if packets are in flight or the ring is in use.
+ */
+__rte_experimental
+int rte_vhost_async_channel_unregister(int vid, uint16_t queue_id);
+
+/**
+ * @warning
+ * @b EXPERIMENTAL: this API may change, or be removed, without prior notice.
+ *
+ * As rte_vhost_async_channel_register(), with the ring held.
+ *
+ * This release always returns -1.
+ *
+ * Thread safety: only with the ring held, see the top of this file.
+ *
+ * Outside the specifications.
+ *
+ * @param vid
+ *   The device.
+ * @param queue_id
+ *   The ring.
+ * @return
+ *   0, or -1 on error.
+ */
+__rte_experimental
+int rte_vhost_async_channel_register_thread_unsafe(int vid, uint16_t queue_id);
+
+/**
+ * @warning
+ * @b EXPERIMENTAL: this API may change, or be removed, without prior notice.
+ *
+ * As rte_vhost_async_channel_unregister(), with the ring held.
+ *
+ * This release always returns -1.
+ *
+ * Thread safety: only with the ring held, see the top of this file.
+ *
+ * Outside the specifications.
+ *
+ * @param vid
+ *   The device.
+ * @param queue_id
+ *   The ring.
+ * @return
+ *   0; -1 on error or if packets are in flight.
+ */
+__rte_experimental
+int rte_vhost_async_channel_unregister_thread_unsafe(int vid,
+		uint16_t queue_id);
+
+/**
+ * @warning
+ * @b EXPERIMENTAL: this API may change, or be removed, without prior notice.
+ *
+ * Begin to send packets to the guest.
+ *
+ * This release always returns 0.
+ *
+ * Thread safety: see the top of this file.
+ *
+ * virtio 5.1.6.4.
+ *
+ * @param vid
+ *   The device.
+ * @param queue_id
+ *   A ring to the guest (even).
+ * @param pkts
+ *   The packets; those accepted are the library's until they are returned by
+ *   rte_vhost_poll_enqueue_completed().
+ * @param count
+ *   How many.
+ * @param dma_id
+ *   The DMA device, configured with rte_vhost_async_dma_configure().
+ * @param vchan_id
+ *   Its virtual channel.
+ * @return
+ *   How many packets, from the first on, were accepted; 0 also on any error.
+ */
+__rte_experimental
+uint16_t rte_vhost_submit_enqueue_burst(int vid, uint16_t queue_id,
+		struct rte_mbuf **pkts, uint16_t count, int16_t dma_id,
+		uint16_t vchan_id);
+
+/**
+ * @warning
+ * @b EXPERIMENTAL: this API may change, or be removed, without prior notice.
+ *
+ * Finish sending: give the guest the buffers whose copies are done.
+ *
+ * This release always returns 0.
+ *
+ * Thread safety: see the top of this file.
+ *
+ * virtio 5.1.6.4 and 2.7.8.
+ *
+ * @param vid
+ *   The device.
+ * @param queue_id
+ *   A ring to the guest (even).
+ * @param[out] pkts
+ *   Receives the packets, which are the caller's again.
+ * @param count
+ *   Room in @p pkts.
+ * @param dma_id
+ *   The DMA device, configured with rte_vhost_async_dma_configure().
+ * @param vchan_id
+ *   Its virtual channel.
+ * @return
+ *   How many packets were sent; 0 also on any error.
+ */
+__rte_experimental
+uint16_t rte_vhost_poll_enqueue_completed(int vid, uint16_t queue_id,
+		struct rte_mbuf **pkts, uint16_t count, int16_t dma_id,
+		uint16_t vchan_id);
+
+/**
+ * @warning
+ * @b EXPERIMENTAL: this API may change, or be removed, without prior notice.
+ *
+ * How many packets of a ring are in flight.
+ *
+ * This release always returns -1.
+ *
+ * Thread safety: see the top of this file.
+ *
+ * Outside the specifications.
+ *
+ * @param vid
+ *   The device.
+ * @param queue_id
+ *   The ring.
+ * @return
+ *   Number of packets; -1 on error or if the ring is in use.
+ */
+__rte_experimental
+int rte_vhost_async_get_inflight(int vid, uint16_t queue_id);
+
+/**
+ * @warning
+ * @b EXPERIMENTAL: this API may change, or be removed, without prior notice.
+ *
+ * As rte_vhost_async_get_inflight(), with the ring held.
+ *
+ * This release always returns -1.
+ *
+ * Thread safety: only with the ring held, see the top of this file.
+ *
+ * Outside the specifications.
+ *
+ * @param vid
+ *   The device.
+ * @param queue_id
+ *   The ring.
+ * @return
+ *   Number of packets, or -1 on error.
+ */
+__rte_experimental
+int rte_vhost_async_get_inflight_thread_unsafe(int vid, uint16_t queue_id);
+
+/**
+ * @warning
+ * @b EXPERIMENTAL: this API may change, or be removed, without prior notice.
+ *
+ * Take back what is in flight in a ring that stops, with the ring held.
+ *
+ * This release always returns 0.
+ *
+ * Thread safety: only with the ring held, see the top of this file.
+ *
+ * virtio 2.4 and 2.6.1.
+ *
+ * @param vid
+ *   The device.
+ * @param queue_id
+ *   The ring.
+ * @param[out] pkts
+ *   Receives the packets, which are the caller's again.
+ * @param count
+ *   Room in @p pkts.
+ * @param dma_id
+ *   The DMA device, configured with rte_vhost_async_dma_configure().
+ * @param vchan_id
+ *   Its virtual channel.
+ * @return
+ *   How many packets were taken back; 0 also on any error.
+ */
+__rte_experimental
+uint16_t rte_vhost_clear_queue_thread_unsafe(int vid, uint16_t queue_id,
+		struct rte_mbuf **pkts, uint16_t count, int16_t dma_id,
+		uint16_t vchan_id);
+
+/**
+ * @warning
+ * @b EXPERIMENTAL: this API may change, or be removed, without prior notice.
+ *
+ * Take back what is in flight in a ring that stops.
+ *
+ * This release always returns 0.
+ *
+ * Thread safety: see the top of this file.
+ *
+ * virtio 2.4 and 2.6.1.
+ *
+ * @param vid
+ *   The device.
+ * @param queue_id
+ *   The ring.
+ * @param[out] pkts
+ *   Receives the packets, which are the caller's again.
+ * @param count
+ *   Room in @p pkts.
+ * @param dma_id
+ *   The DMA device, configured with rte_vhost_async_dma_configure().
+ * @param vchan_id
+ *   Its virtual channel.
+ * @return
+ *   How many packets were taken back; 0 also on any error.
+ */
+__rte_experimental
+uint16_t rte_vhost_clear_queue(int vid, uint16_t queue_id,
+		struct rte_mbuf **pkts, uint16_t count, int16_t dma_id,
+		uint16_t vchan_id);
+
+/**
+ * @warning
+ * @b EXPERIMENTAL: this API may change, or be removed, without prior notice.
+ *
+ * Prepare a channel of a DMA device for vhost; harmless if it is already.
+ *
+ * This release always returns -1.
+ *
+ * Thread safety: may be called by any thread at any time.
+ *
+ * Outside the specifications.
+ *
+ * @param dma_id
+ *   The DMA device.
+ * @param vchan_id
+ *   Its virtual channel.
+ * @return
+ *   0, or -1 on error.
+ */
+__rte_experimental
+int rte_vhost_async_dma_configure(int16_t dma_id, uint16_t vchan_id);
+
+/**
+ * @warning
+ * @b EXPERIMENTAL: this API may change, or be removed, without prior notice.
+ *
+ * Receive packets from the guest whose copies are done, and begin more copies.
+ *
+ * This release always returns 0, with nr_inflight -1.
+ *
+ * Thread safety: see the top of this file.
+ *
+ * virtio 5.1.6.2 and 2.7.8.
+ *
+ * @param vid
+ *   The device.
+ * @param queue_id
+ *   A ring from the guest (odd).
+ * @param mbuf_pool
+ *   Where packets are allocated; best on the device's NUMA node.
+ * @param[out] pkts
+ *   Receives the packets, which are the caller's.
+ * @param count
+ *   Room in @p pkts.
+ * @param[out] nr_inflight
+ *   Receives how many packets are in flight, -1 on error.
+ * @param dma_id
+ *   The DMA device, configured with rte_vhost_async_dma_configure().
+ * @param vchan_id
+ *   Its virtual channel.
+ * @return
+ *   How many packets were received.
+ */
+__rte_experimental
+uint16_t rte_vhost_async_try_dequeue_burst(int vid, uint16_t queue_id,
+		struct rte_mempool *mbuf_pool, struct rte_mbuf **pkts,
+		uint16_t count, int *nr_inflight, int16_t dma_id,
+		uint16_t vchan_id);
+
+/**
+ * @warning
+ * @b EXPERIMENTAL: this API may change, or be removed, without prior notice.
+ *
+ * End the use of a DMA device's channel by vhost.
+ *
+ * This release always returns -1.
+ *
+ * Thread safety: may be called by any thread at any time.
+ *
+ * Outside the specifications.
+ *
+ * @param dma_id
+ *   The DMA device.
+ * @param vchan_id
+ *   Its virtual channel.
+ * @return
+ *   0; -1 on error or while copies are in flight.
+ */
+__rte_experimental
+int rte_vhost_async_dma_unconfigure(int16_t dma_id, uint16_t vchan_id);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif /* _RTE_VHOST_ASYNC_H_ */

@@ -1,0 +1,190 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * Copyright(c) 2026 The vhost-numa authors
+ */
+
+#ifndef _VDPA_DRIVER_H_
+#define _VDPA_DRIVER_H_
+
+/**
+ * @file
+ * Hardware that serves virtio rings itself: the driver's side.
+ *
+ * Drivers built against DPDK 22.11 are binary compatible, so no layout here may
+ * change.  buildtools/check-abi.py compares them with a table of offsets, since
+ * no package contains this header.
+ */
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/queue.h>
+
+#include <rte_compat.h>
+
+#include "rte_vdpa.h"
+#include "rte_vhost.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+struct rte_device;
+struct rte_vdpa_dev_ops;
+
+/** In place of a ring's index: all rings of the device. */
+#define RTE_VHOST_QUEUE_ALL UINT16_MAX
+
+/** A registered device.  Its address is its identity: it never moves. */
+struct rte_vdpa_device {
+	/** in the list of all devices; under that list's lock */
+	TAILQ_ENTRY(rte_vdpa_device) next;
+	/** the generic device; the driver's */
+	struct rte_device *device;
+	/** the driver's operations; not copied */
+	struct rte_vdpa_dev_ops *ops;
+	/** RTE_VHOST_VDPA_DEVICE_TYPE_* */
+	uint32_t type;
+};
+
+/**
+ * What a driver implements.  Members marked "may be NULL" are optional; all
+ * others are called without a check.  Each returns 0, or a negative value on
+ * error, unless stated.  They run in the library's event thread or in the
+ * thread of the application that called in.
+ */
+struct rte_vdpa_dev_ops {
+	/** How many queue pairs the device has. */
+	int (*get_queue_num)(struct rte_vdpa_device *dev, uint32_t *queue_num);
+
+	/** The virtio feature bits that the device has. */
+	int (*get_features)(struct rte_vdpa_device *dev, uint64_t *features);
+
+	/** The VHOST_USER_PROTOCOL_F_* bits that the device has. */
+	int (*get_protocol_features)(struct rte_vdpa_device *dev,
+			uint64_t *protocol_features);
+
+	/** The vhost device is ready: take over its rings. */
+	int (*dev_conf)(int vid);
+
+	/** Give the rings back; the device stops or its memory changes. */
+	int (*dev_close)(int vid);
+
+	/** The frontend disconnected: forget the vhost device.  May be NULL. */
+	int (*dev_cleanup)(int vid);
+
+	/** A ring of a configured device starts (state 1) or stops (0). */
+	int (*set_vring_state)(int vid, int vring, int state);
+
+	/** The negotiated features of a configured device changed. */
+	int (*set_features)(int vid);
+
+	/** The guest has arrived by migration.  May be NULL. */
+	int (*migration_done)(int vid);
+
+	/** Returns a descriptor of the VFIO group.  May be NULL. */
+	int (*get_vfio_group_fd)(int vid);
+
+	/** Returns a descriptor of the VFIO device.  May be NULL. */
+	int (*get_vfio_device_fd)(int vid);
+
+	/**
+	 * Where in that device's file a ring's doorbell lies, and its bytes.
+	 * May be NULL.
+	 */
+	int (*get_notify_area)(int vid, int qid,
+			uint64_t *offset, uint64_t *size);
+
+	/** See rte_vdpa_get_stats_names().  May be NULL. */
+	int (*get_stats_names)(struct rte_vdpa_device *dev,
+			struct rte_vdpa_stat_name *stats_names,
+			unsigned int size);
+
+	/** See rte_vdpa_get_stats().  May be NULL. */
+	int (*get_stats)(struct rte_vdpa_device *dev, int qid,
+			struct rte_vdpa_stat *stats, unsigned int n);
+
+	/** See rte_vdpa_reset_stats().  May be NULL. */
+	int (*reset_stats)(struct rte_vdpa_device *dev, int qid);
+
+	/** Read the first bytes of the configuration space.  May be NULL. */
+	int (*get_config)(int vid, uint8_t *config, uint32_t size);
+
+	/**
+	 * Write to the configuration space, at a byte offset; flags as in
+	 * VHOST_USER_SET_CONFIG.  May be NULL.
+	 */
+	int (*set_config)(int vid, uint8_t *config, uint32_t offset,
+			uint32_t size, uint32_t flags);
+
+	/** RTE_VHOST_VDPA_DEVICE_TYPE_*.  May be NULL, which means NET. */
+	int (*get_dev_type)(struct rte_vdpa_device *dev, uint32_t *type);
+};
+
+/**
+ * Make a device known.
+ *
+ * Thread safety: safe.
+ *
+ * Outside the specifications.
+ *
+ * @param rte_dev
+ *   The generic device; its name must be new.
+ * @param ops
+ *   The driver's operations; not copied.
+ * @return
+ *   The device, which the library owns until it is unregistered.  NULL if an
+ *   argument is NULL, a mandatory operation is missing, the name is known
+ *   already, the driver's get_dev_type fails, or without memory.
+ */
+__rte_internal
+struct rte_vdpa_device *
+rte_vdpa_register_device(struct rte_device *rte_dev,
+		struct rte_vdpa_dev_ops *ops);
+
+/**
+ * Forget a device and release its structure.
+ *
+ * Thread safety: safe.
+ *
+ * Outside the specifications.
+ *
+ * @param dev
+ *   The device.
+ * @return
+ *   0, or -1 if it is not registered.
+ */
+__rte_internal
+int
+rte_vdpa_unregister_device(struct rte_vdpa_device *dev);
+
+/**
+ * Let the guest ring the hardware's doorbells directly, or stop that.
+ *
+ * Thread safety: the device must not go away meanwhile.  Waits for the
+ * frontend's answer.
+ *
+ * vhost-user, VHOST_USER_BACKEND_VRING_HOST_NOTIFIER_MSG.
+ *
+ * @param vid
+ *   The vhost device.
+ * @param qid
+ *   The ring, or #RTE_VHOST_QUEUE_ALL.
+ * @param enable
+ *   Whether the guest is to use the doorbell.
+ * @return
+ *   - 0: done
+ *   - -ENODEV: unknown device, or no hardware behind it
+ *   - -ENOTSUP: needs VIRTIO_F_VERSION_1, the protocol features
+ *     SLAVE_REQ, SLAVE_SEND_FD and HOST_NOTIFIER, and the operations
+ *     get_vfio_device_fd and get_notify_area
+ *   - -EINVAL: no such ring
+ *   - -EFAULT: the driver or the frontend refused
+ */
+__rte_internal
+int
+rte_vhost_host_notifier_ctrl(int vid, uint16_t qid, bool enable);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif /* _VDPA_DRIVER_H_ */
