@@ -1,0 +1,272 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * Copyright(c) 2026 The vhost-numa authors
+ */
+
+/*
+ * Functions whose feature comes in a later release.
+ *
+ * They are exported so that programs and plug-ins built against DPDK 22.11
+ * load; each returns the error that its header documents and changes nothing
+ * but its own result parameters.  The release notes list them under "Known
+ * issues and limitations" (doc/guides/rel_notes); a feature that arrives takes
+ * its functions out of here and off that list.
+ */
+
+#include <errno.h>
+
+#include "device.h"
+
+#include "rte_vhost.h"
+#include "rte_vhost_async.h"
+#include "rte_vhost_crypto.h"
+
+/*
+ * Dirty log: nothing to mark, as VHOST_F_LOG_ALL is never negotiated.
+ */
+
+void
+rte_vhost_log_write(int vid __rte_unused, uint64_t addr __rte_unused,
+		uint64_t len __rte_unused)
+{
+}
+
+void
+rte_vhost_log_used_vring(int vid __rte_unused, uint16_t vring_idx __rte_unused,
+		uint64_t offset __rte_unused, uint64_t len __rte_unused)
+{
+}
+
+/*
+ * Inflight tracking: VHOST_USER_PROTOCOL_F_INFLIGHT_SHMFD is never negotiated.
+ * Recording is then defined to succeed without effect, so that block backends
+ * need not ask before each request; reading fails.
+ */
+
+static int
+record_nothing(int vid)
+{
+	return vhost_device_get(vid) != NULL ? 0 : -1;
+}
+
+int
+rte_vhost_set_inflight_desc_split(int vid, uint16_t vring_idx __rte_unused,
+		uint16_t idx __rte_unused)
+{
+	return record_nothing(vid);
+}
+
+int
+rte_vhost_set_inflight_desc_packed(int vid, uint16_t vring_idx __rte_unused,
+		uint16_t head __rte_unused, uint16_t last __rte_unused,
+		uint16_t *inflight_entry __rte_unused)
+{
+	return record_nothing(vid);
+}
+
+int
+rte_vhost_set_last_inflight_io_split(int vid, uint16_t vring_idx __rte_unused,
+		uint16_t idx __rte_unused)
+{
+	return record_nothing(vid);
+}
+
+int
+rte_vhost_set_last_inflight_io_packed(int vid, uint16_t vring_idx __rte_unused,
+		uint16_t head __rte_unused)
+{
+	return record_nothing(vid);
+}
+
+int
+rte_vhost_clr_inflight_desc_split(int vid, uint16_t vring_idx __rte_unused,
+		uint16_t last_used_idx __rte_unused, uint16_t idx __rte_unused)
+{
+	return record_nothing(vid);
+}
+
+int
+rte_vhost_clr_inflight_desc_packed(int vid, uint16_t vring_idx __rte_unused,
+		uint16_t head __rte_unused)
+{
+	return record_nothing(vid);
+}
+
+int
+rte_vhost_get_vhost_ring_inflight(int vid __rte_unused,
+		uint16_t vring_idx __rte_unused,
+		struct rte_vhost_ring_inflight *vring __rte_unused)
+{
+	return -1;
+}
+
+int
+rte_vhost_get_vring_base_from_inflight(int vid __rte_unused,
+		uint16_t queue_id __rte_unused,
+		uint16_t *last_avail_idx __rte_unused,
+		uint16_t *last_used_idx __rte_unused)
+{
+	return -1;
+}
+
+/*
+ * Copies by DMA devices: no ring can be registered for them, so there is never
+ * a packet in flight and a burst moves none.
+ */
+
+int
+rte_vhost_async_dma_configure(int16_t dma_id __rte_unused,
+		uint16_t vchan_id __rte_unused)
+{
+	return -1;
+}
+
+int
+rte_vhost_async_dma_unconfigure(int16_t dma_id __rte_unused,
+		uint16_t vchan_id __rte_unused)
+{
+	return -1;
+}
+
+int
+rte_vhost_async_channel_register(int vid __rte_unused,
+		uint16_t queue_id __rte_unused)
+{
+	return -1;
+}
+
+int
+rte_vhost_async_channel_register_thread_unsafe(int vid __rte_unused,
+		uint16_t queue_id __rte_unused)
+{
+	return -1;
+}
+
+int
+rte_vhost_async_channel_unregister(int vid __rte_unused,
+		uint16_t queue_id __rte_unused)
+{
+	return -1;
+}
+
+int
+rte_vhost_async_channel_unregister_thread_unsafe(int vid __rte_unused,
+		uint16_t queue_id __rte_unused)
+{
+	return -1;
+}
+
+int
+rte_vhost_async_get_inflight(int vid __rte_unused,
+		uint16_t queue_id __rte_unused)
+{
+	return -1;
+}
+
+int
+rte_vhost_async_get_inflight_thread_unsafe(int vid __rte_unused,
+		uint16_t queue_id __rte_unused)
+{
+	return -1;
+}
+
+uint16_t
+rte_vhost_submit_enqueue_burst(int vid __rte_unused,
+		uint16_t queue_id __rte_unused,
+		struct rte_mbuf **pkts __rte_unused,
+		uint16_t count __rte_unused, int16_t dma_id __rte_unused,
+		uint16_t vchan_id __rte_unused)
+{
+	return 0;
+}
+
+uint16_t
+rte_vhost_poll_enqueue_completed(int vid __rte_unused,
+		uint16_t queue_id __rte_unused,
+		struct rte_mbuf **pkts __rte_unused,
+		uint16_t count __rte_unused, int16_t dma_id __rte_unused,
+		uint16_t vchan_id __rte_unused)
+{
+	return 0;
+}
+
+uint16_t
+rte_vhost_clear_queue(int vid __rte_unused, uint16_t queue_id __rte_unused,
+		struct rte_mbuf **pkts __rte_unused,
+		uint16_t count __rte_unused, int16_t dma_id __rte_unused,
+		uint16_t vchan_id __rte_unused)
+{
+	return 0;
+}
+
+uint16_t
+rte_vhost_clear_queue_thread_unsafe(int vid __rte_unused,
+		uint16_t queue_id __rte_unused,
+		struct rte_mbuf **pkts __rte_unused,
+		uint16_t count __rte_unused, int16_t dma_id __rte_unused,
+		uint16_t vchan_id __rte_unused)
+{
+	return 0;
+}
+
+uint16_t
+rte_vhost_async_try_dequeue_burst(int vid __rte_unused,
+		uint16_t queue_id __rte_unused,
+		struct rte_mempool *mbuf_pool __rte_unused,
+		struct rte_mbuf **pkts __rte_unused,
+		uint16_t count __rte_unused, int *nr_inflight,
+		int16_t dma_id __rte_unused, uint16_t vchan_id __rte_unused)
+{
+	*nr_inflight = -1;
+	return 0;
+}
+
+/*
+ * Virtio-crypto: no socket can be started for it, so no device ever belongs to
+ * it.
+ */
+
+int
+rte_vhost_crypto_driver_start(const char *path __rte_unused)
+{
+	return -1;
+}
+
+int
+rte_vhost_crypto_create(int vid __rte_unused,
+		uint8_t cryptodev_id __rte_unused,
+		struct rte_mempool *sess_pool __rte_unused,
+		int socket_id __rte_unused)
+{
+	return -ENOTSUP;
+}
+
+int
+rte_vhost_crypto_free(int vid __rte_unused)
+{
+	return -ENOTSUP;
+}
+
+int
+rte_vhost_crypto_set_zero_copy(int vid __rte_unused,
+		enum rte_vhost_crypto_zero_copy option __rte_unused)
+{
+	return -ENOTSUP;
+}
+
+uint16_t
+rte_vhost_crypto_fetch_requests(int vid __rte_unused,
+		uint32_t qid __rte_unused,
+		struct rte_crypto_op **ops __rte_unused,
+		uint16_t nb_ops __rte_unused)
+{
+	return 0;
+}
+
+uint16_t
+rte_vhost_crypto_finalize_requests(struct rte_crypto_op **ops __rte_unused,
+		uint16_t nb_ops __rte_unused, int *callfds __rte_unused,
+		uint16_t *nb_callfds)
+{
+	*nb_callfds = 0;
+	return 0;
+}
