@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * Copyright(c) 2026 The vhost-numa authors
+ */
+
+#ifndef PERF_CELL_H
+#define PERF_CELL_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "driver.h"
+
+/** Seen from the host, as everywhere in vhost. */
+enum direction {
+	ENQUEUE,	/**< to the guest, ring 0 */
+	DEQUEUE,	/**< from the guest, ring 1 */
+};
+
+/** How the guest cuts one buffer into descriptors. */
+enum shape {
+	SHAPE_SINGLE,	/**< header and data in one descriptor */
+	SHAPE_CHAINED,	/**< header alone, then the data in pieces */
+	SHAPE_INDIRECT,	/**< as chained, in an indirect table */
+};
+
+/** What the frames ask of the checksum and segmentation code. */
+enum offload {
+	OFFLOAD_ABSENT,	/**< not negotiated */
+	OFFLOAD_UNUSED,	/**< negotiated, no frame uses it */
+	OFFLOAD_CSUM,	/**< TCP checksum left to the receiver */
+	OFFLOAD_TSO,	/**< TCP segmentation left to the receiver */
+};
+
+/** One case that is measured: everything that tells it from the others. */
+struct cell {
+	char name[64];
+	enum direction direction;
+	const struct driver_ops *driver;	/**< ring format */
+	bool mergeable;
+	unsigned int size;		/**< bytes of a frame, without the virtio header */
+	enum shape shape;
+	enum offload offload;
+	uint16_t burst;			/**< packets per call */
+	unsigned int devices;		/**< served in turn, one burst each */
+	uint16_t ring;			/**< descriptors */
+	unsigned int segment;		/**< bytes per mbuf segment, 0: as it fits */
+	unsigned int regions;		/**< guest memory regions */
+	bool event_idx;
+	uint64_t flags;			/**< of rte_vhost_driver_register() */
+};
+
+/** Build the list of all cells; it lives until the process ends. */
+const struct cell *cell_list(unsigned int *count);
+
+/** Find a cell by its name, or NULL. */
+const struct cell *cell_find(const char *name);
+
+#endif /* PERF_CELL_H */
