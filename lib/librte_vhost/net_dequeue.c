@@ -1,0 +1,389 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * Copyright(c) 2026 The vhost-numa authors
+ */
+
+/*
+ * Packets from the guest.
+ *
+ * The same two ways as in net_enqueue.c: runs of simple chains (one descriptor
+ * in one region, and the packet fits one mbuf), and everything else one by one.
+ * A pass allocates its mbufs at once; each chain either fills the next of them,
+ * or is given back without a packet because it is wrong or of no use.  What is
+ * left of the mbufs goes back to the pool.
+ *
+ * No memory for a packet: its chain stays in the ring and the burst ends.
+ */
+
+#include <assert.h>
+#include <string.h>
+
+#include <linux/virtio_net.h>
+
+#include <rte_arp.h>
+#include <rte_malloc.h>
+#include <rte_mbuf.h>
+
+#include "net_copy.h"
+#include "net_header.h"
+#include "net_notify.h"
+#include "net_stats.h"
+#include "ring_split.h"
+#include "vhost_virtqueue.h"
+
+/** Bytes of the largest packet: 64 KiB of IP in Ethernet with room for tags. */
+#define LARGEST_PACKET (UINT16_MAX + 64)
+
+/* ---- where the data of a packet goes ---- */
+
+static void
+free_external(void *buffer __rte_unused, void *opaque)
+{
+	rte_free(opaque);
+}
+
+/**
+ * Give an empty mbuf an external buffer for len bytes: 0, -ENOMEM, or -EMSGSIZE
+ * if that is more than such a buffer can have.
+ */
+static int
+attach_external(const struct vhost_virtqueue *vq, struct rte_mbuf *pkt, uint32_t len)
+{
+	uint32_t size = RTE_ALIGN_CEIL(RTE_PKTMBUF_HEADROOM + len, sizeof(uint64_t)) +
+		sizeof(struct rte_mbuf_ext_shared_info);
+	struct rte_mbuf_ext_shared_info *shared;
+	uint16_t usable = size;
+	void *buffer;
+
+	/* mbufs of some pools have one already, for good */
+	if (size > UINT16_MAX || RTE_MBUF_HAS_EXTBUF(pkt))
+		return -EMSGSIZE;
+	buffer = rte_malloc_socket("vhost_extbuf", size, RTE_CACHE_LINE_SIZE, vq->node);
+	if (buffer == NULL)
+		return -ENOMEM;
+	shared = rte_pktmbuf_ext_shinfo_init_helper(buffer, &usable, free_external, buffer);
+	rte_pktmbuf_attach_extbuf(pkt, buffer, rte_malloc_virt2iova(buffer), usable, shared);
+	rte_pktmbuf_reset_headroom(pkt);
+	return 0;
+}
+
+/** Chain mbufs to an empty one until len bytes fit: 0 or -ENOMEM. */
+static int
+attach_chain(struct rte_mempool *pool, struct rte_mbuf *pkt, uint32_t len)
+{
+	uint32_t room = rte_pktmbuf_tailroom(pkt);
+	struct rte_mbuf *last = pkt;
+
+	while (room < len) {
+		struct rte_mbuf *more = rte_pktmbuf_alloc(pool);
+
+		if (more == NULL) {
+			rte_pktmbuf_free(pkt->next);
+			pkt->next = NULL;
+			pkt->nb_segs = 1;
+			return -ENOMEM;
+		}
+		more->data_off = 0;
+		last->next = more;
+		last = more;
+		pkt->nb_segs++;
+		room += rte_pktmbuf_tailroom(more);
+	}
+	return 0;
+}
+
+/**
+ * Make room for len bytes behind an mbuf that is too short.
+ *
+ * @return 0; -EMSGSIZE if the application cannot have such a packet; -ENOMEM
+ */
+static int
+make_room(const struct vhost_virtqueue *vq, struct rte_mempool *pool, struct rte_mbuf *pkt,
+		uint32_t len)
+{
+	int ret = -EMSGSIZE;
+
+	if (vq->net->flags & NET_EXTBUF)
+		ret = attach_external(vq, pkt, len);
+	if (ret != 0 && !(vq->net->flags & NET_LINEARBUF))
+		ret = attach_chain(pool, pkt, len);
+	return ret;
+}
+
+/* ---- gathering ---- */
+
+/** Memory of the guest that a packet is read from, front to back. */
+struct source {
+	const struct vq_piece *piece;
+	uint32_t offset;	/**< into the piece */
+};
+
+static inline void
+gather(struct source *from, void *dst, uint32_t len)
+{
+	while (len > 0) {
+		uint32_t n = RTE_MIN(len, from->piece->len - from->offset);
+
+		net_copy(dst, from->piece->base + from->offset, n);
+		dst = (uint8_t *)dst + n;
+		len -= n;
+		from->offset += n;
+		if (from->offset == from->piece->len)
+			*from = (struct source){ from->piece + 1, 0 };
+	}
+}
+
+/** Fill the segments of an mbuf, which have room for len bytes. */
+static inline void
+gather_segments(struct source *from, struct rte_mbuf *pkt, uint32_t len)
+{
+	pkt->pkt_len = len;
+	for (; len > 0; pkt = pkt->next) {
+		uint32_t n = RTE_MIN(len, (uint32_t)rte_pktmbuf_tailroom(pkt));
+
+		gather(from, rte_pktmbuf_mtod(pkt, void *), n);
+		pkt->data_len = n;
+		len -= n;
+	}
+}
+
+/* ---- the burst ---- */
+
+static __rte_always_inline struct virtio_net_hdr
+read_header(const uint8_t *guest)
+{
+	struct words {
+		uint64_t first;
+		uint16_t last;
+	} __rte_packed;
+	const volatile struct words *from = (const volatile void *)guest;
+	struct words words = { from->first, from->last };
+	struct virtio_net_hdr hdr;
+
+	static_assert(sizeof(words) == sizeof(hdr), "size of the header");
+	memcpy(&hdr, &words, sizeof(hdr));
+	return hdr;
+}
+
+/** Whether a header asks for anything. */
+static __rte_always_inline bool
+header_matters(const struct virtio_net_hdr *hdr)
+{
+	return (hdr->flags | hdr->gso_type) != 0;
+}
+
+/** Find the simple chains in front, of packets of at most room bytes: their number. */
+static __rte_always_inline uint16_t
+plan_run(const struct vhost_virtqueue *vq, uint16_t n, uint32_t room, struct vq_piece *pieces,
+		uint16_t *heads)
+{
+	const uint32_t hdr_len = vq->net->hdr_len;
+	uint16_t i;
+
+	for (i = 0; i < n; i++) {
+		uint16_t head = ring_next(vq, i);
+		struct vq_piece *piece = &pieces[i];
+
+		if (unlikely(head >= vq->size) || !ring_simple(vq, head, false, piece) ||
+				piece->len <= hdr_len || piece->len - hdr_len > room)
+			break;
+		rte_prefetch0(piece->base);
+		heads[i] = head;
+	}
+	return i;
+}
+
+/** Take the packets of the simple chains in front into pkts: their number. */
+static __rte_always_inline uint16_t
+take_run(struct vhost_virtqueue *vq, struct rte_mbuf **pkts, uint16_t n)
+{
+	const struct virtio_net *net = vq->net;
+	const uint32_t hdr_len = net->hdr_len;
+	const bool offloads = net->guest_offloads;
+	struct vq_piece pieces[VHOST_BURST];
+	uint16_t heads[VHOST_BURST];
+
+	n = plan_run(vq, n, rte_pktmbuf_tailroom(pkts[0]), pieces, heads);
+	for (uint16_t i = 0; i < n; i++) {
+		const uint8_t *base = pieces[i].base;
+		uint32_t len = pieces[i].len - hdr_len;
+		struct rte_mbuf *pkt = pkts[i];
+
+		net_copy(rte_pktmbuf_mtod(pkt, uint8_t *), base + hdr_len, len);
+		pkt->pkt_len = len;
+		pkt->data_len = len;
+		ring_put(vq, i, heads[i], 0);
+		if (offloads) {
+			struct virtio_net_hdr hdr = read_header(base);
+
+			if (unlikely(header_matters(&hdr)))
+				vhost_net_header_from_guest(net, &hdr, pkt);
+		}
+	}
+	ring_take(vq, n);
+	ring_give(vq, n);
+	return n;
+}
+
+/** A packet was dropped for the application's sake: say so now and then. */
+static void
+report_oversized(struct vhost_virtqueue *vq, const struct rte_mbuf *pkt, uint32_t len)
+{
+	uint32_t dropped = ++vq->state.oversized;
+
+	if (rte_is_power_of_2(dropped))
+		VHOST_LOG_DATA(ERR,
+			"(%s) queue %u: packet of %u bytes does not fit the one mbuf of %u that the application takes, %u dropped so far\n",
+			vq->net->name, vq->cfg.index, len, rte_pktmbuf_tailroom(pkt), dropped);
+}
+
+/** Copy header and data of a packet of len bytes into an mbuf that has room. */
+static inline void
+fill(const struct vhost_virtqueue *vq, struct rte_mbuf *pkt, uint32_t len)
+{
+	struct source from = { vq->pieces, 0 };
+	struct virtio_net_hdr_mrg_rxbuf hdr;
+
+	gather(&from, &hdr, vq->net->hdr_len);
+	gather_segments(&from, pkt, len);
+	if (vq->net->guest_offloads && header_matters(&hdr.hdr))
+		vhost_net_header_from_guest(vq->net, &hdr.hdr, pkt);
+}
+
+/**
+ * Take the next chain, of any kind.
+ *
+ * @param pkt  an empty mbuf
+ * @return 1 it holds a packet now; 0 there was none in the chain, which is given
+ *         back nevertheless; -ENOMEM the chain stays
+ */
+static __rte_always_inline int
+take_any(struct vhost_virtqueue *vq, struct rte_mempool *pool, struct rte_mbuf *pkt)
+{
+	const uint32_t hdr_len = vq->net->hdr_len;
+	uint16_t head = ring_next(vq, 0);
+	uint32_t len;
+	int ret = 0;
+
+	if (unlikely(head >= vq->size)) {
+		ring_take(vq, 1);
+		return 0;
+	}
+	if (likely(ring_gather(vq, head, false, vq->pieces, VHOST_MAX_PIECES, &len) > 0 &&
+			len > hdr_len && len - hdr_len <= LARGEST_PACKET)) {
+		len -= hdr_len;
+		if (len > rte_pktmbuf_tailroom(pkt))
+			ret = make_room(vq, pool, pkt, len);
+		if (unlikely(ret == -ENOMEM))
+			return ret;
+		if (likely(ret == 0)) {
+			fill(vq, pkt, len);
+			ret = 1;
+		} else {
+			report_oversized(vq, pkt, len);
+			ret = 0;
+		}
+	}
+	ring_put(vq, 0, head, 0);
+	ring_take(vq, 1);
+	ring_give(vq, 1);
+	return ret;
+}
+
+/** Allocate up to n mbufs: their number. */
+static __rte_always_inline uint16_t
+allocate(struct rte_mempool *pool, struct rte_mbuf **pkts, uint16_t n)
+{
+	uint16_t i = 0;
+
+	if (likely(rte_pktmbuf_alloc_bulk(pool, pkts, n) == 0))
+		return n;
+	while (i < n && (pkts[i] = rte_pktmbuf_alloc(pool)) != NULL)
+		i++;
+	return i;
+}
+
+/** One pass: as many packets as there are, at most VHOST_BURST. */
+static __rte_always_inline uint16_t
+take_pass(struct vhost_virtqueue *vq, struct rte_mempool *pool, struct rte_mbuf **pkts,
+		uint16_t count, uint16_t *left)
+{
+	uint16_t wanted = RTE_MIN(RTE_MIN(count, *left), (uint16_t)VHOST_BURST);
+	uint16_t used = vq->state.last_used_idx;
+	uint16_t n, done = 0;
+
+	ring_prefetch(vq, wanted);
+	n = allocate(pool, pkts, wanted);
+	while (done < n && *left > 0) {
+		uint16_t run = take_run(vq, pkts + done, RTE_MIN(n - done, *left));
+
+		done += run;
+		*left -= run;
+		if (done < n && *left > 0) {
+			int got = take_any(vq, pool, pkts[done]);
+
+			if (got < 0)
+				break;
+			done += got;
+			(*left)--;
+		}
+	}
+	if (unlikely(done < n))
+		rte_pktmbuf_free_bulk(pkts + done, n - done);
+	if (unlikely(done < wanted))
+		*left = 0;
+	if (vq->state.last_used_idx != used)
+		ring_publish(vq);
+	return done;
+}
+
+/** A RARP packet in the name of a guest that moved here: 1, or 0 to try again later. */
+static __rte_noinline uint16_t
+announce(struct vhost_virtqueue *vq, struct rte_mempool *pool, struct rte_mbuf **pkts)
+{
+	struct rte_ether_addr mac;
+
+	memcpy(&mac, vq->state.announce_mac, sizeof(mac));
+	pkts[0] = rte_net_make_rarp_packet(pool, &mac);
+	if (pkts[0] == NULL)
+		return 0;
+	vq->state.announce = false;
+	return 1;
+}
+
+static uint16_t
+dequeue(struct vhost_virtqueue *vq, struct rte_mempool *pool, struct rte_mbuf **pkts,
+		uint16_t count)
+{
+	uint16_t used = vq->state.last_used_idx;
+	uint16_t left, done = 0;
+
+	ring_renew_wish(vq);
+	left = ring_available(vq);
+	if (unlikely(vq->state.announce) && count > 0)
+		done = announce(vq, pool, pkts);
+	while (done < count && left > 0)
+		done += take_pass(vq, pool, pkts + done, count - done, &left);
+	if (vq->net->flags & NET_STATS)
+		net_stats_count(&vq->state.stats, pkts, done);
+	net_notify(vq, used);
+	return done;
+}
+
+/** For a queue that is not to run. */
+static uint16_t
+dequeue_nothing(struct vhost_virtqueue *vq __rte_unused,
+		struct rte_mempool *pool __rte_unused, struct rte_mbuf **pkts __rte_unused,
+		uint16_t count __rte_unused)
+{
+	return 0;
+}
+
+vq_dequeue_t
+vhost_net_dequeue_select(const struct vhost_virtqueue *block)
+{
+	/* rings that the guest sends through have odd numbers */
+	if (block->size == 0 || !block->attr.enabled ||
+			!(block->net->flags & NET_BUILTIN) || block->cfg.index % 2 == 0)
+		return dequeue_nothing;
+	return dequeue;
+}

@@ -1,0 +1,292 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * Copyright(c) 2026 The vhost-numa authors
+ */
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <string.h>
+
+#include <rte_branch_prediction.h>
+#include <rte_ether.h>
+#include <rte_ip.h>
+#include <rte_net.h>
+#include <rte_sctp.h>
+#include <rte_tcp.h>
+#include <rte_udp.h>
+
+#include "net_header.h"
+
+/** Where an L4 protocol has its checksum, and how it is called in flags. */
+struct l4_proto {
+	uint32_t ptype;
+	uint64_t cksum_flag;	/**< RTE_MBUF_F_TX_* */
+	uint16_t cksum_offset;
+};
+
+static const struct l4_proto l4_protos[] = {
+	{ RTE_PTYPE_L4_TCP, RTE_MBUF_F_TX_TCP_CKSUM, offsetof(struct rte_tcp_hdr, cksum) },
+	{ RTE_PTYPE_L4_UDP, RTE_MBUF_F_TX_UDP_CKSUM, offsetof(struct rte_udp_hdr, dgram_cksum) },
+	{ RTE_PTYPE_L4_SCTP, RTE_MBUF_F_TX_SCTP_CKSUM, offsetof(struct rte_sctp_hdr, cksum) },
+};
+
+/** A kind of segmentation, as the header and as an mbuf name it. */
+struct gso_kind {
+	uint8_t gso_type;
+	uint8_t host_feature;	/**< that lets the guest ask us for it */
+	uint8_t guest_feature;	/**< that lets us ask the guest for it */
+	bool ipv6;		/**< only over IPv6 */
+	bool ipv4;		/**< only over IPv4 */
+	uint32_t ptype;		/**< of the L4 header it cuts behind */
+	uint64_t seg_flag;	/**< RTE_MBUF_F_TX_* */
+};
+
+static const struct gso_kind gso_kinds[] = {
+	{
+		.gso_type = VIRTIO_NET_HDR_GSO_TCPV4,
+		.host_feature = VIRTIO_NET_F_HOST_TSO4,
+		.guest_feature = VIRTIO_NET_F_GUEST_TSO4,
+		.ipv4 = true,
+		.ptype = RTE_PTYPE_L4_TCP,
+		.seg_flag = RTE_MBUF_F_TX_TCP_SEG,
+	},
+	{
+		.gso_type = VIRTIO_NET_HDR_GSO_TCPV6,
+		.host_feature = VIRTIO_NET_F_HOST_TSO6,
+		.guest_feature = VIRTIO_NET_F_GUEST_TSO6,
+		.ipv6 = true,
+		.ptype = RTE_PTYPE_L4_TCP,
+		.seg_flag = RTE_MBUF_F_TX_TCP_SEG,
+	},
+	{
+		.gso_type = VIRTIO_NET_HDR_GSO_UDP,
+		.host_feature = VIRTIO_NET_F_HOST_UFO,
+		.guest_feature = VIRTIO_NET_F_GUEST_UFO,
+		.ptype = RTE_PTYPE_L4_UDP,
+		.seg_flag = RTE_MBUF_F_TX_UDP_SEG,
+	},
+};
+
+/* ---- to the guest ---- */
+
+/** Bytes in front of the L3 header that the mbuf's lengths are about. */
+static uint32_t
+l3_offset(const struct rte_mbuf *pkt)
+{
+	uint32_t outer = 0;
+
+	if (pkt->ol_flags & RTE_MBUF_F_TX_TUNNEL_MASK)
+		outer = pkt->outer_l2_len + pkt->outer_l3_len;
+	return outer + pkt->l2_len;
+}
+
+/**
+ * Complete the IPv4 header checksum, which virtio cannot leave to the receiver.
+ * The packet may be on its way to somebody else at the same time, so there is
+ * no moment at which the field holds something wrong that was right before.
+ */
+static void
+complete_ipv4_cksum(struct rte_mbuf *pkt)
+{
+	uint32_t offset = l3_offset(pkt);
+	uint8_t copy[RTE_IPV4_HDR_IHL_MASK * RTE_IPV4_IHL_MULTIPLIER];
+	struct rte_ipv4_hdr *ip, *local = (struct rte_ipv4_hdr *)copy;
+
+	if (pkt->l3_len < sizeof(*ip) || pkt->l3_len > sizeof(copy) ||
+			offset + pkt->l3_len > pkt->data_len)
+		return;
+	ip = rte_pktmbuf_mtod_offset(pkt, struct rte_ipv4_hdr *, offset);
+	memcpy(copy, ip, pkt->l3_len);
+	local->hdr_checksum = 0;
+	ip->hdr_checksum = (uint16_t)~rte_raw_cksum(copy, pkt->l3_len);
+}
+
+static void
+ask_for_cksum(const struct rte_mbuf *pkt, uint64_t cksum_flag, struct virtio_net_hdr *hdr)
+{
+	for (unsigned int i = 0; i < RTE_DIM(l4_protos); i++) {
+		if (l4_protos[i].cksum_flag != cksum_flag)
+			continue;
+		hdr->flags = VIRTIO_NET_HDR_F_NEEDS_CSUM;
+		hdr->csum_start = l3_offset(pkt) + pkt->l3_len;
+		hdr->csum_offset = l4_protos[i].cksum_offset;
+	}
+}
+
+static void
+ask_for_segments(const struct virtio_net *net, const struct rte_mbuf *pkt,
+		struct virtio_net_hdr *hdr)
+{
+	bool ipv6 = (pkt->ol_flags & RTE_MBUF_F_TX_IPV6) != 0;
+
+	for (unsigned int i = 0; i < RTE_DIM(gso_kinds); i++) {
+		const struct gso_kind *kind = &gso_kinds[i];
+
+		if (!(pkt->ol_flags & kind->seg_flag) || (kind->ipv4 && ipv6) ||
+				(kind->ipv6 && !ipv6) ||
+				!virtio_net_has(net, kind->guest_feature))
+			continue;
+		hdr->gso_type = kind->gso_type;
+		hdr->gso_size = pkt->tso_segsz;
+		hdr->hdr_len = l3_offset(pkt) + pkt->l3_len + pkt->l4_len;
+		return;
+	}
+}
+
+void
+vhost_net_header_to_guest(const struct virtio_net *net, struct rte_mbuf *pkt,
+		struct virtio_net_hdr *hdr)
+{
+	uint64_t cksum_flag = pkt->ol_flags & RTE_MBUF_F_TX_L4_MASK;
+
+	*hdr = (struct virtio_net_hdr){ 0 };
+	if (pkt->ol_flags & RTE_MBUF_F_TX_IP_CKSUM)
+		complete_ipv4_cksum(pkt);
+	if (!virtio_net_has(net, VIRTIO_NET_F_GUEST_CSUM))
+		return;
+	/* segments have new checksums, whether or not that was said */
+	if (pkt->ol_flags & RTE_MBUF_F_TX_TCP_SEG)
+		cksum_flag = RTE_MBUF_F_TX_TCP_CKSUM;
+	else if (pkt->ol_flags & RTE_MBUF_F_TX_UDP_SEG)
+		cksum_flag = RTE_MBUF_F_TX_UDP_CKSUM;
+	ask_for_cksum(pkt, cksum_flag, hdr);
+	ask_for_segments(net, pkt, hdr);
+}
+
+/* ---- from the guest ---- */
+
+/** What was found in a packet, all of it within its first segment. */
+struct parsed {
+	struct rte_net_hdr_lens lens;
+	uint32_t ptype;
+	const struct l4_proto *l4;	/**< NULL if there is none that we know */
+	uint32_t l4_start;		/**< offset of the L4 header, if there is one */
+};
+
+static void
+parse(const struct rte_mbuf *pkt, struct parsed *parsed)
+{
+	const struct rte_net_hdr_lens *lens = &parsed->lens;
+
+	*parsed = (struct parsed){ 0 };
+	parsed->ptype = rte_net_get_ptype(pkt, &parsed->lens, RTE_PTYPE_ALL_MASK);
+	parsed->l4_start = lens->l2_len + lens->l3_len;
+	for (unsigned int i = 0; i < RTE_DIM(l4_protos); i++)
+		if ((parsed->ptype & RTE_PTYPE_L4_MASK) == l4_protos[i].ptype &&
+				parsed->l4_start + lens->l4_len <= pkt->data_len)
+			parsed->l4 = &l4_protos[i];
+}
+
+/** Write one byte of a packet, wherever its segment is; the offset is within it. */
+static void
+write_byte(struct rte_mbuf *pkt, uint32_t offset, uint8_t value)
+{
+	while (offset >= pkt->data_len) {
+		offset -= pkt->data_len;
+		pkt = pkt->next;
+	}
+	*rte_pktmbuf_mtod_offset(pkt, uint8_t *, offset) = value;
+}
+
+/**
+ * Do what the guest left to others and no flag can express: sum from csum_start
+ * to the end of the packet and store the result at csum_offset from there.
+ */
+static void
+complete_cksum(struct rte_mbuf *pkt, const struct virtio_net_hdr *hdr)
+{
+	uint32_t start = hdr->csum_start;
+	uint32_t field = start + hdr->csum_offset;
+	uint8_t bytes[sizeof(uint16_t)];
+	uint16_t sum;
+
+	if (field + sizeof(sum) > pkt->pkt_len ||
+			rte_raw_cksum_mbuf(pkt, start, pkt->pkt_len - start, &sum) != 0)
+		return;
+	/* 0 would mean "no checksum" to UDP; 0xffff is the same number */
+	if (sum != UINT16_MAX)
+		sum = ~sum;
+	memcpy(bytes, &sum, sizeof(sum));
+	write_byte(pkt, field, bytes[0]);
+	write_byte(pkt, field + 1, bytes[1]);
+}
+
+/** Whether the checksum that the guest wants is the one of the L4 header. */
+static bool
+cksum_is_l4(const struct virtio_net_hdr *hdr, const struct parsed *parsed)
+{
+	return parsed->l4 != NULL && hdr->csum_start == parsed->l4_start &&
+		hdr->csum_offset == parsed->l4->cksum_offset;
+}
+
+/** The segmentation that the guest asks for, NULL if none that is right for the packet. */
+static const struct gso_kind *
+wanted_gso(const struct virtio_net *net, const struct virtio_net_hdr *hdr,
+		const struct parsed *parsed)
+{
+	uint8_t type = hdr->gso_type & ~VIRTIO_NET_HDR_GSO_ECN;
+
+	if (hdr->gso_size == 0 || parsed->l4 == NULL)
+		return NULL;
+	for (unsigned int i = 0; i < RTE_DIM(gso_kinds); i++) {
+		const struct gso_kind *kind = &gso_kinds[i];
+
+		if (kind->gso_type == type && kind->ptype == parsed->l4->ptype &&
+				!(kind->ipv4 && !RTE_ETH_IS_IPV4_HDR(parsed->ptype)) &&
+				!(kind->ipv6 && !RTE_ETH_IS_IPV6_HDR(parsed->ptype)) &&
+				virtio_net_has(net, kind->host_feature))
+			return kind;
+	}
+	return NULL;
+}
+
+/** Flags as for a packet to be sent: those that a NIC could do the rest by. */
+static void
+set_legacy_flags(struct rte_mbuf *pkt, const struct virtio_net_hdr *hdr,
+		const struct parsed *parsed, const struct gso_kind *gso)
+{
+	if (!cksum_is_l4(hdr, parsed) || !(hdr->flags & VIRTIO_NET_HDR_F_NEEDS_CSUM))
+		return;
+	pkt->l2_len = parsed->lens.l2_len;
+	pkt->l3_len = parsed->lens.l3_len;
+	pkt->l4_len = parsed->lens.l4_len;
+	pkt->ol_flags |= parsed->l4->cksum_flag;
+	pkt->ol_flags |= RTE_ETH_IS_IPV4_HDR(parsed->ptype) ? RTE_MBUF_F_TX_IPV4 :
+		RTE_MBUF_F_TX_IPV6;
+	if (gso != NULL) {
+		pkt->ol_flags |= gso->seg_flag;
+		pkt->tso_segsz = hdr->gso_size;
+	}
+}
+
+/** Flags as for a packet that a NIC received. */
+static void
+set_received_flags(struct rte_mbuf *pkt, const struct virtio_net_hdr *hdr,
+		const struct parsed *parsed, const struct gso_kind *gso)
+{
+	pkt->packet_type = parsed->ptype;
+	if (cksum_is_l4(hdr, parsed) && (hdr->flags & VIRTIO_NET_HDR_F_NEEDS_CSUM))
+		pkt->ol_flags |= RTE_MBUF_F_RX_L4_CKSUM_NONE;
+	else if (parsed->l4 != NULL && (hdr->flags & VIRTIO_NET_HDR_F_DATA_VALID))
+		pkt->ol_flags |= RTE_MBUF_F_RX_L4_CKSUM_GOOD;
+	if (gso != NULL) {
+		pkt->ol_flags |= RTE_MBUF_F_RX_LRO | RTE_MBUF_F_RX_L4_CKSUM_NONE;
+		pkt->tso_segsz = hdr->gso_size;
+	}
+}
+
+void
+vhost_net_header_from_guest(const struct virtio_net *net,
+		const struct virtio_net_hdr *hdr, struct rte_mbuf *pkt)
+{
+	const struct gso_kind *gso;
+	struct parsed parsed;
+
+	parse(pkt, &parsed);
+	gso = wanted_gso(net, hdr, &parsed);
+	if ((hdr->flags & VIRTIO_NET_HDR_F_NEEDS_CSUM) && !cksum_is_l4(hdr, &parsed))
+		complete_cksum(pkt, hdr);
+	if (net->flags & NET_COMPLIANT_OL_FLAGS)
+		set_received_flags(pkt, hdr, &parsed, gso);
+	else
+		set_legacy_flags(pkt, hdr, &parsed, gso);
+}

@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * Copyright(c) 2026 The vhost-numa authors
+ */
+
+#ifndef VHOST_NET_HEADER_H
+#define VHOST_NET_HEADER_H
+
+/*
+ * The virtio-net header in front of each packet (virtio 1.2, 5.1.6) from and to
+ * the offload flags of an mbuf.  Most packets ask for nothing; the bursts find
+ * that out inline and come here for the rest.
+ */
+
+#include <stdint.h>
+
+#include <linux/virtio_net.h>
+
+#include <rte_mbuf.h>
+
+#include "virtio_net.h"
+
+/** Flags of an mbuf that mean work, or a header that is not zero. */
+#define NET_HEADER_OL_FLAGS (RTE_MBUF_F_TX_L4_MASK | RTE_MBUF_F_TX_IP_CKSUM | \
+		RTE_MBUF_F_TX_TCP_SEG | RTE_MBUF_F_TX_UDP_SEG)
+
+/**
+ * Write the header of a packet with NET_HEADER_OL_FLAGS that goes to the guest,
+ * as far as the guest negotiated what they ask for.  May complete the IPv4
+ * checksum in the packet.
+ */
+void vhost_net_header_to_guest(const struct virtio_net *net, struct rte_mbuf *pkt,
+		struct virtio_net_hdr *hdr);
+
+/**
+ * Put into flags what the guest's header says about a packet that came from it.
+ *
+ * @param hdr  a local copy; anything may be in it
+ * @param pkt  the whole packet, with no offload flag yet
+ */
+void vhost_net_header_from_guest(const struct virtio_net *net,
+		const struct virtio_net_hdr *hdr, struct rte_mbuf *pkt);
+
+#endif /* VHOST_NET_HEADER_H */

@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * Copyright(c) 2026 The vhost-numa authors
+ */
+
+#ifndef VHOST_NET_NOTIFY_H
+#define VHOST_NET_NOTIFY_H
+
+/* Telling the guest, at the end of a burst, that there are used chains. */
+
+#include <errno.h>
+#include <unistd.h>
+
+#include "ring_split.h"
+#include "vhost_virtqueue.h"
+
+#include "rte_vhost.h"
+
+static __rte_noinline void
+net_kick_guest(struct vhost_virtqueue *vq)
+{
+	const struct rte_vhost_device_ops *ops = vq->net->ops;
+	const uint64_t one = 1;
+
+	/* EAGAIN: the guest has not even taken the last kicks */
+	if (write(vq->callfd, &one, sizeof(one)) < 0 && errno != EAGAIN)
+		return;
+	vq->state.stats.guest_notifications++;
+	if (ops != NULL && ops->guest_notified != NULL)
+		ops->guest_notified(vq->net->vid);
+}
+
+/**
+ * Notify the guest if it wants that.
+ *
+ * @param used  the used index when the burst began
+ */
+static __rte_always_inline void
+net_notify(struct vhost_virtqueue *vq, uint16_t used)
+{
+	if (vq->state.last_used_idx != used && vq->callfd >= 0 && ring_should_notify(vq))
+		net_kick_guest(vq);
+}
+
+#endif /* VHOST_NET_NOTIFY_H */

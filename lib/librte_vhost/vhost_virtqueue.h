@@ -1,0 +1,158 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * Copyright(c) 2026 The vhost-numa authors
+ */
+
+#ifndef VHOST_VIRTQUEUE_H
+#define VHOST_VIRTQUEUE_H
+
+/*
+ * The running half of a queue: one block of memory on one node, a pure function
+ * of its configuration (struct vq_cfg).  A queue always has a block; while its
+ * ring is not known, or stopped, that is a dormant one (size 0) whose bursts
+ * do nothing.
+ *
+ * The block points to itself, to its virtio_net replica, to guest memory, or to
+ * nothing, so it can be rebuilt anywhere.  What outlives it is struct vq_state,
+ * copied by assignment while the gate is closed.
+ *
+ * Complete only for layers 2 and 3.
+ */
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <rte_common.h>
+
+#include "virtio_net.h"
+
+struct rte_mbuf;
+struct rte_mempool;
+struct vhost_virtqueue;
+struct vring_desc;
+struct vring_avail;
+struct vring_used;
+
+/** Packets that one pass over a ring handles at most. */
+#define VHOST_BURST 32
+
+/** Pieces of guest memory, and descriptors, that one packet may be scattered over. */
+#define VHOST_MAX_PIECES 256
+
+/** A piece of guest memory, translated and checked: [base, base + len) is mapped. */
+struct vq_piece {
+	uint8_t *base;
+	uint32_t len;
+};
+
+/** A chain that was taken from the ring and has to be given back. */
+struct vq_chain {
+	uint16_t head;
+	uint32_t len;		/**< bytes of guest memory it offers */
+};
+
+/** Shape: what a block is built from.  Other values need another block. */
+struct vq_cfg {
+	uint16_t size;		/**< descriptors; 0 for a dormant block */
+	uint16_t index;		/**< of the virtqueue in the device */
+	int node;		/**< where the block shall be; VHOST_NODE_ANY: wherever */
+	uint64_t generation;	/**< of the virtio_net replica to run on */
+	struct vring_desc *desc;	/**< our addresses of the rings, checked for size */
+	struct vring_avail *avail;
+	struct vring_used *used;
+};
+
+struct vq_stats {
+	uint64_t packets;
+	uint64_t bytes;
+	uint64_t multicast;
+	uint64_t broadcast;
+	uint64_t undersize;
+	uint64_t size_bins[7];	/**< 64, -127, -255, -511, -1023, -1518, more */
+	uint64_t guest_notifications;
+};
+
+/** What outlives a block. */
+struct vq_state {
+	uint16_t last_avail_idx;	/**< next entry of the available ring to take */
+	uint16_t last_used_idx;		/**< next entry of the used ring to fill */
+	uint16_t signalled_used;	/**< used index at the last notification */
+	bool signalled_used_valid;	/**< false until the first decision after a start */
+	bool announce;			/**< hand out a RARP packet (VHOST_USER_SEND_RARP) */
+	uint8_t announce_mac[6];
+	uint32_t oversized;		/**< packets dropped as the application's mbufs are short */
+	struct vq_stats stats;
+};
+
+/** Attributes: patched while the gate is closed, without another block. */
+struct vq_attr {
+	int callfd;		/**< non-blocking, the queue's; -1 for none */
+	bool enabled;		/**< the frontend lets packets flow */
+	bool guest_notify;	/**< the application wants the guest's kicks */
+};
+
+typedef uint16_t (*vq_enqueue_t)(struct vhost_virtqueue *vq,
+		struct rte_mbuf **pkts, uint16_t count);
+typedef uint16_t (*vq_dequeue_t)(struct vhost_virtqueue *vq,
+		struct rte_mempool *pool, struct rte_mbuf **pkts, uint16_t count);
+
+struct vhost_virtqueue {
+	/* read by every burst */
+	vq_enqueue_t enqueue;	/**< to the guest; does nothing unless it may run */
+	vq_dequeue_t dequeue;	/**< from the guest; likewise */
+	const struct virtio_net *net;
+	struct vring_desc *desc;
+	struct vring_avail *avail;
+	struct vring_used *used;
+	uint16_t size;
+	uint16_t mask;		/**< size - 1 */
+	int callfd;
+	bool event_idx;		/**< VIRTIO_RING_F_EVENT_IDX is negotiated */
+	bool wants_kicks;	/**< event_idx, and the application wants the guest's kicks */
+	bool broken;		/**< the available index was nonsense: logged once */
+
+	/* written by every burst */
+	struct vq_state state __rte_cache_aligned;
+
+	/* scratch rows, see vq_arrays[] */
+	struct vq_piece *pieces;	/**< VHOST_MAX_PIECES, of the packet at hand */
+	struct vq_chain *chains;	/**< VHOST_MAX_PIECES, of the packet at hand */
+
+	/* control side */
+	struct vq_cfg cfg __rte_cache_aligned;
+	struct vq_attr attr;
+	int node;		/**< that the kernel reports for this block */
+	size_t bytes;		/**< of the whole block, rows included */
+};
+
+/**
+ * Build a block on cfg->node, with a fresh state and no attribute in force.
+ *
+ * @param net  replica of the same node and generation; must outlive the block
+ * @return the block; NULL when that node gives no memory
+ */
+struct vhost_virtqueue *vhost_block_create(const struct vq_cfg *cfg,
+		const struct virtio_net *net);
+
+/** NULL is allowed. */
+void vhost_block_destroy(struct vhost_virtqueue *block);
+
+/**
+ * The ring of this live block starts, with the state it has by now.  Gate closed.
+ *
+ * @return false if the used index in the ring was not the one of the state: the
+ *         frontend resumes a ring whose backend died, and its index was adopted
+ *         for both directions (packets may be sent twice, or lost)
+ */
+bool vhost_block_start(struct vhost_virtqueue *block);
+
+/** Put attributes in force: pick the bursts that may run.  Gate closed. */
+void vhost_block_apply(struct vhost_virtqueue *block, const struct vq_attr *attr);
+
+/** Whether two configurations give interchangeable blocks. */
+bool vhost_vq_cfg_equal(const struct vq_cfg *a, const struct vq_cfg *b);
+
+/** The burst functions that fit a block (net_enqueue.c, net_dequeue.c). */
+vq_enqueue_t vhost_net_enqueue_select(const struct vhost_virtqueue *block);
+vq_dequeue_t vhost_net_dequeue_select(const struct vhost_virtqueue *block);
+
+#endif /* VHOST_VIRTQUEUE_H */
