@@ -1,0 +1,261 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * Copyright(c) 2026 The vhost-numa authors
+ */
+
+/*
+ * Commands and suites.
+ *
+ * A case that crashes or hangs takes the program with it: what it was testing
+ * runs in threads of this process and cannot be stopped from outside.  So that
+ * the log still tells which case it was, the name is kept where a signal
+ * handler can print it.
+ */
+
+#include <fnmatch.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "test.h"
+
+static struct test_command *commands;
+
+/* What the signal handler prints. */
+static const char *volatile running_suite = "none";
+static const char *volatile running_case = "none";
+
+void
+test_complain(const char *file, int line, const char *func, const char *what,
+		const char *fmt, ...)
+{
+	va_list ap;
+
+	printf("%s:%d: %s: %s: ", file, line, func, what);
+	va_start(ap, fmt);
+	vprintf(fmt, ap);
+	va_end(ap);
+	printf("\n");
+	fflush(stdout);
+}
+
+/* Sorted by name, so that the list does not depend on the link order. */
+void
+test_command_add(struct test_command *cmd)
+{
+	struct test_command **at = &commands;
+
+	while (*at != NULL && strcmp((*at)->name, cmd->name) < 0)
+		at = &(*at)->next;
+	cmd->next = *at;
+	*at = cmd;
+}
+
+const struct test_command *
+test_command_first(void)
+{
+	return commands;
+}
+
+const struct test_command *
+test_command_find(const char *name)
+{
+	const struct test_command *cmd = commands;
+
+	while (cmd != NULL && strcmp(cmd->name, name) != 0)
+		cmd = cmd->next;
+	return cmd;
+}
+
+/** Is the name one of the words of DPDK_TEST_SKIP? */
+static bool
+skipped_by_user(const char *name)
+{
+	const char *list = getenv("DPDK_TEST_SKIP");
+	size_t len = strlen(name);
+
+	for (const char *p = list; p != NULL && *p != '\0';) {
+		size_t word = strcspn(p, ",: ");
+
+		if (word == len && strncmp(p, name, len) == 0)
+			return true;
+		p += word;
+		p += strspn(p, ",: ");
+	}
+	return false;
+}
+
+int
+test_command_run(const char *name)
+{
+	const struct test_command *cmd = test_command_find(name);
+	int result;
+
+	if (cmd == NULL) {
+		printf("%s: no such test, see \"list\"\n", name);
+		return TEST_FAILED;
+	}
+	if (skipped_by_user(name)) {
+		printf("%s: skipped by DPDK_TEST_SKIP\n", name);
+		return TEST_SKIPPED;
+	}
+	result = cmd->run();
+	printf("Test %s %s\n", name, result == TEST_SUCCESS ? "OK" :
+		result == TEST_SKIPPED ? "skipped" : "FAILED");
+	return result;
+}
+
+bool
+test_param(const char *key, char *value, size_t size)
+{
+	const char *p = getenv("DPDK_TEST_PARAMS");
+	size_t key_len = strlen(key);
+
+	while (p != NULL && *p != '\0') {
+		size_t len = strcspn(p, ",");
+
+		if (len > key_len && strncmp(p, key, key_len) == 0 &&
+				p[key_len] == '=') {
+			snprintf(value, size, "%.*s", (int)(len - key_len - 1),
+				p + key_len + 1);
+			return true;
+		}
+		p += len;
+		p += strspn(p, ",");
+	}
+	return false;
+}
+
+uint64_t
+test_param_u64(const char *key, uint64_t otherwise)
+{
+	char value[32];
+
+	return test_param(key, value, sizeof(value)) ?
+		strtoull(value, NULL, 0) : otherwise;
+}
+
+static void
+put(const char *s)
+{
+	if (write(STDERR_FILENO, s, strlen(s)) < 0)
+		return;
+}
+
+static void
+say_where_and_die(int sig)
+{
+	put(sig == SIGALRM ? "\nTIMEOUT in " : "\nCRASH in ");
+	put(running_suite);
+	put(", case ");
+	put(running_case);
+	put("\n");
+	/* Installed with SA_RESETHAND: this time the default action is taken. */
+	raise(sig);
+}
+
+/*
+ * SIGBUS and SIGPIPE are deliberately not in the list: the library may have its
+ * own idea about the first, and must never cause the second.
+ */
+static void
+watch_signals(void)
+{
+	static const int fatal[] = { SIGSEGV, SIGABRT, SIGFPE, SIGILL, SIGALRM };
+	struct sigaction act = {
+		.sa_handler = say_where_and_die,
+		.sa_flags = SA_RESETHAND | SA_NODEFER,
+	};
+
+	for (unsigned int i = 0; i < RTE_DIM(fatal); i++) {
+		struct sigaction old;
+
+		/* A sanitizer's handler says more than ours. */
+		if (sigaction(fatal[i], NULL, &old) == 0 &&
+				old.sa_handler == SIG_DFL)
+			sigaction(fatal[i], &act, NULL);
+	}
+}
+
+static bool
+case_selected(const struct test_case *tc)
+{
+	char pattern[128];
+
+	return !test_param("case", pattern, sizeof(pattern)) ||
+		fnmatch(pattern, tc->name, 0) == 0;
+}
+
+static double
+seconds_now(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return ts.tv_sec + ts.tv_nsec / 1e9;
+}
+
+static int
+case_run(const struct test_suite *suite, const struct test_case *tc)
+{
+	unsigned int limit = suite->case_seconds ?
+		suite->case_seconds : TEST_CASE_SECONDS;
+	int result, left = 0;
+
+	running_case = tc->name;
+	alarm(limit);
+	result = tc->run_with != NULL ? tc->run_with(tc->arg) : tc->run();
+	if (suite->check != NULL)
+		left = suite->check();
+	alarm(0);
+	running_case = "none";
+	return result == TEST_SUCCESS && left != 0 ? TEST_FAILED : result;
+}
+
+static void
+case_report(unsigned int i, const struct test_case *tc, int result,
+		double seconds)
+{
+	printf(" + case %3u : %-52s %s (%.2f s)\n", i, tc->name,
+		result == TEST_SUCCESS ? "passed" :
+		result == TEST_SKIPPED ? "skipped" : "FAILED", seconds);
+	fflush(stdout);
+}
+
+int
+test_suite_run(const struct test_suite *suite)
+{
+	unsigned int passed = 0, failed = 0, skipped = 0;
+	int ready;
+
+	watch_signals();
+	running_suite = suite->name;
+	printf(" + suite : %s\n", suite->name);
+	ready = suite->setup != NULL ? suite->setup() : 0;
+	if (ready != TEST_SUCCESS) {
+		printf(" + suite %s: setup %s\n", suite->name,
+			ready == TEST_SKIPPED ? "asks to skip" : "failed");
+		return ready == TEST_SKIPPED ? TEST_SKIPPED : TEST_FAILED;
+	}
+	for (unsigned int i = 0; i < suite->nb_cases; i++) {
+		const struct test_case *tc = &suite->cases[i];
+		double start = seconds_now();
+		int result;
+
+		if (!case_selected(tc))
+			continue;
+		result = case_run(suite, tc);
+		case_report(i, tc, result, seconds_now() - start);
+		passed += result == TEST_SUCCESS;
+		skipped += result == TEST_SKIPPED;
+		failed += result != TEST_SUCCESS && result != TEST_SKIPPED;
+	}
+	if (suite->teardown != NULL)
+		suite->teardown();
+	printf(" + suite %s: %u passed, %u failed, %u skipped\n",
+		suite->name, passed, failed, skipped);
+	running_suite = "none";
+	return failed > 0 ? TEST_FAILED :
+		passed == 0 && skipped > 0 ? TEST_SKIPPED : TEST_SUCCESS;
+}
