@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * Copyright(c) 2026 The vhost-numa authors
+ */
+
+#ifndef VHOST_MEM_GUARD_H
+#define VHOST_MEM_GUARD_H
+
+/*
+ * A frontend may truncate the file behind its memory at any time.  The next
+ * access beyond the new end raises SIGBUS, in whichever thread makes it, and
+ * would end the process and with it every other guest's backend.
+ *
+ * The guard answers the signal for the ranges that it was told of: it puts zero
+ * pages in place of the range, so that the access goes on, sets the owner's
+ * flag and makes vhost_mem_guard_fd() readable.  Every other SIGBUS is passed to
+ * the handler that was there before.
+ *
+ * What it cannot help: a thread that has SIGBUS blocked is killed by the kernel
+ * without a handler being asked.
+ */
+
+#include <stdbool.h>
+#include <stddef.h>
+
+/**
+ * Guard a mapping.  Any thread.
+ *
+ * @param start, len  the whole mapping, in units of page_size
+ * @param broken      set (atomically) when the range had to be replaced; stays
+ *                    in place until vhost_mem_guard_remove()
+ * @return a handle for vhost_mem_guard_remove(), or a negative errno
+ */
+int vhost_mem_guard_add(void *start, size_t len, size_t page_size, bool *broken);
+
+/** Forget a range that nobody accesses any more; before it is unmapped. */
+void vhost_mem_guard_remove(int handle);
+
+/** Eventfd that becomes readable when the guard has replaced a range; -1 on error. */
+int vhost_mem_guard_fd(void);
+
+#endif /* VHOST_MEM_GUARD_H */

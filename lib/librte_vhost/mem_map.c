@@ -1,0 +1,457 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * Copyright(c) 2026 The vhost-numa authors
+ */
+
+/*
+ * Mapping what a frontend describes and hands over, neither of which is trusted.
+ *
+ * The table is checked before any file is looked at, and a file before it is
+ * mapped.  Two things are peculiar:
+ *
+ * - Looking at a descriptor must not block.  A file of FUSE or of a network file
+ *   system belongs to a server that need not answer fstat(), and every access to
+ *   its pages would wait for that server, too.  Such files are recognised from
+ *   what the kernel tells by itself, and refused: see file_answers_itself().
+ *
+ * - Mapping must not allocate guest memory, or it would land on our node rather
+ *   than on the guest's: see vhost_mem_map_file().
+ *
+ * Mappings start at file offset 0 although a region starts at mmap_offset, since
+ * that is what rte_vhost_get_mem_table() promises to applications.
+ */
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/vfs.h>
+#include <unistd.h>
+
+#include <linux/magic.h>
+
+#include <rte_common.h>
+
+#include "mem_map.h"
+#include "vhost_log.h"
+#include "vu_message.h"
+
+/** What is known of a descriptor. */
+struct backing_file {
+	uint64_t size;
+	size_t page_size;
+	bool hugetlb;
+};
+
+void *
+vhost_mem_map_file(int fd, size_t len, int prot, int flags)
+{
+	/*
+	 * Under mlockall(MCL_FUTURE) the kernel populates a new mapping, but not
+	 * one that cannot be accessed, and not one that is not locked any more.
+	 */
+	void *at = mmap(NULL, len, PROT_NONE, MAP_SHARED | flags, fd, 0);
+
+	if (at == MAP_FAILED)
+		return NULL;
+	munlock(at, len);
+	if (mprotect(at, len, prot) == 0)
+		return at;
+	munmap(at, len);
+	return NULL;
+}
+
+/* Checking the table */
+
+static bool
+ranges_overlap(uint64_t a, uint64_t a_size, uint64_t b, uint64_t b_size)
+{
+	return a < b + b_size && b < a + a_size;
+}
+
+/** What is wrong with region i, or NULL.  The ones below it are right. */
+static const char *
+region_fault(const struct vu_memory *table, unsigned int i)
+{
+	const struct vu_region *r = &table->regions[i];
+	unsigned int k;
+
+	if (r->size == 0)
+		return "is empty";
+	if (r->gpa + r->size < r->gpa)
+		return "wraps in guest addresses";
+	if (r->uva + r->size < r->uva)
+		return "wraps in frontend addresses";
+	if (r->mmap_offset + r->size < r->size)
+		return "wraps in its file";
+	for (k = 0; k < i; k++) {
+		const struct vu_region *o = &table->regions[k];
+
+		if (ranges_overlap(r->gpa, r->size, o->gpa, o->size))
+			return "overlaps another one in guest addresses";
+		if (ranges_overlap(r->uva, r->size, o->uva, o->size))
+			return "overlaps another one in frontend addresses";
+	}
+	return NULL;
+}
+
+static int
+table_check(const char *name, const struct vu_memory *table)
+{
+	unsigned int i;
+
+	if (table->nregions > VHOST_MAX_REGIONS) {
+		VHOST_LOG_CONFIG(ERR, "(%s) memory table of %u regions\n",
+			name, table->nregions);
+		return -EINVAL;
+	}
+	for (i = 0; i < table->nregions; i++) {
+		const struct vu_region *r = &table->regions[i];
+		const char *fault = region_fault(table, i);
+
+		if (fault == NULL)
+			continue;
+		VHOST_LOG_CONFIG(ERR, "(%s) memory region %u %s (guest 0x%" PRIx64
+			", frontend 0x%" PRIx64 ", size 0x%" PRIx64 ", offset 0x%"
+			PRIx64 ")\n", name, i, fault, r->gpa, r->uva, r->size,
+			r->mmap_offset);
+		return -EINVAL;
+	}
+	return 0;
+}
+
+/* Checking the files */
+
+/** File systems without a device of their own that need no server to answer. */
+static bool
+is_local_fstype(const char *type)
+{
+	static const char *const local[] = {
+		"bcachefs", "btrfs", "hugetlbfs", "overlay", "ramfs", "tmpfs", "zfs",
+	};
+	unsigned int i;
+
+	for (i = 0; i < RTE_DIM(local); i++)
+		if (strcmp(type, local[i]) == 0)
+			return true;
+	return false;
+}
+
+/** Whether a mount of this process is of such a file system; see proc(5). */
+static bool
+mount_is_local(uint64_t mount_id)
+{
+	FILE *mounts = fopen("/proc/self/mountinfo", "re");
+	bool found = false, local = false;
+	char *line = NULL;
+	size_t room = 0;
+
+	if (mounts == NULL)
+		return false;
+	while (!found && getline(&line, &room, mounts) > 0) {
+		char type[32] = "";
+		const char *tail = strstr(line, " - ");
+
+		found = strtoull(line, NULL, 10) == mount_id;
+		if (found && tail != NULL && sscanf(tail, " - %31s", type) == 1)
+			local = is_local_fstype(type);
+	}
+	free(line);
+	fclose(mounts);
+	return local;
+}
+
+static bool
+is_memory_file(int fd)
+{
+	/* Only shmem and hugetlbfs have seals. */
+	return fcntl(fd, F_GET_SEALS) >= 0;
+}
+
+/**
+ * Whether operations on the file end without the help of a server: it is on
+ * shmem or hugetlbfs, on a block device, or on a mount that we know.
+ */
+static bool
+file_answers_itself(int fd, const struct statx *stx)
+{
+	return is_memory_file(fd) || stx->stx_dev_major != 0 ||
+		((stx->stx_mask & STATX_MNT_ID) != 0 && mount_is_local(stx->stx_mnt_id));
+}
+
+static const char *
+file_type_name(mode_t mode)
+{
+	switch (mode & S_IFMT) {
+	case S_IFSOCK: return "a socket";
+	case S_IFIFO: return "a pipe";
+	case S_IFDIR: return "a directory";
+	case S_IFCHR: return "a character device";
+	case S_IFBLK: return "a block device";
+	default: return "no file";
+	}
+}
+
+/** statx() of a descriptor that never asks a server. */
+static int
+fd_statx(int fd, struct statx *stx)
+{
+	memset(stx, 0, sizeof(*stx));
+	return statx(fd, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC,
+		STATX_TYPE | STATX_INO | STATX_SIZE | STATX_MNT_ID, stx) < 0 ? -errno : 0;
+}
+
+/** Say what cannot be mapped, and why: the value of the caller's return. */
+static int
+refuse_file(const char *name, unsigned int i, const char *what, int err)
+{
+	VHOST_LOG_CONFIG(ERR, "(%s) memory region %u: descriptor is %s\n", name, i, what);
+	return -err;
+}
+
+static int
+file_check(const char *name, unsigned int i, int fd, struct backing_file *file)
+{
+	int flags = fcntl(fd, F_GETFL);
+	struct statx stx;
+	struct statfs fs;
+
+	if (flags < 0)
+		return refuse_file(name, i, "missing", EBADF);
+	if ((flags & O_PATH) != 0 || (flags & O_ACCMODE) != O_RDWR)
+		return refuse_file(name, i, "not open for reading and writing", EACCES);
+	if (fd_statx(fd, &stx) < 0)
+		return refuse_file(name, i, "one that cannot be looked at", EBADF);
+	if (!S_ISREG(stx.stx_mode))
+		return refuse_file(name, i, file_type_name(stx.stx_mode), ENODEV);
+	if (!file_answers_itself(fd, &stx))
+		return refuse_file(name, i, "on a file system that may block", ENODEV);
+
+	*file = (struct backing_file){
+		.size = stx.stx_size,
+		.page_size = sysconf(_SC_PAGESIZE),
+	};
+	if (is_memory_file(fd) && fstatfs(fd, &fs) == 0 &&
+			fs.f_type == HUGETLBFS_MAGIC) {
+		file->hugetlb = true;
+		file->page_size = fs.f_bsize;
+	}
+	return 0;
+}
+
+/* Building */
+
+/** Unmap one region; its descriptor stays open. */
+static void
+region_unmap(struct mem_region *r)
+{
+	vhost_mem_guard_remove(r->guard);
+	munmap(r->mmap_addr, r->mmap_size);
+}
+
+/** Map a region that was checked; r->mmap_size is set. */
+static int
+region_map(struct mem_region *r, int fd, bool *broken)
+{
+	int err;
+
+	r->mmap_addr = vhost_mem_map_file(fd, r->mmap_size, PROT_READ | PROT_WRITE, 0);
+	if (r->mmap_addr == NULL)
+		return -errno;
+	/* Guest memory has no place in our core dumps; refused is no harm. */
+	madvise(r->mmap_addr, r->mmap_size, MADV_DONTDUMP);
+	r->guard = vhost_mem_guard_add(r->mmap_addr, r->mmap_size, r->page_size, broken);
+	if (r->guard >= 0)
+		return 0;
+	err = r->guard;
+	munmap(r->mmap_addr, r->mmap_size);
+	return err;
+}
+
+static int
+region_create(const char *name, unsigned int i, const struct vu_region *wire,
+		int fd, struct mem_region *r, bool *broken)
+{
+	uint64_t end = wire->mmap_offset + wire->size;
+	struct backing_file file;
+	int ret = file_check(name, i, fd, &file);
+
+	if (ret < 0)
+		return ret;
+	if (end > file.size) {
+		VHOST_LOG_CONFIG(ERR, "(%s) memory region %u ends at 0x%" PRIx64
+			" of a file of 0x%" PRIx64 " bytes\n", name, i, end, file.size);
+		return -EINVAL;
+	}
+	*r = (struct mem_region){
+		.gpa = wire->gpa, .uva = wire->uva, .size = wire->size,
+		.mmap_size = RTE_ALIGN_CEIL(end, file.page_size),
+		.page_size = file.page_size, .hugetlb = file.hugetlb,
+		.fd = -1, .guard = -1,
+	};
+	ret = region_map(r, fd, broken);
+	if (ret < 0) {
+		VHOST_LOG_CONFIG(ERR, "(%s) memory region %u: cannot map 0x%zx bytes: %s\n",
+			name, i, r->mmap_size, strerror(-ret));
+		return ret;
+	}
+	r->host = r->mmap_addr + wire->mmap_offset;
+	return 0;
+}
+
+/** Map all regions or none. */
+static int
+map_regions(const char *name, struct mem_map *map, const struct vu_memory *table,
+		const int *fds)
+{
+	int ret;
+
+	for (; map->nregions < table->nregions; map->nregions++) {
+		unsigned int i = map->nregions;
+
+		ret = region_create(name, i, &table->regions[i], fds[i],
+			&map->regions[i], &map->broken);
+		if (ret == 0)
+			continue;
+		while (i-- > 0)
+			region_unmap(&map->regions[i]);
+		return ret;
+	}
+	return 0;
+}
+
+int
+vhost_mem_map_create(const char *name, const struct vu_memory *table,
+		int *fds, struct mem_map **out)
+{
+	static uint64_t generations;
+	struct mem_map *map;
+	unsigned int i;
+	int ret = table_check(name, table);
+
+	if (ret < 0)
+		return ret;
+	map = calloc(1, sizeof(*map));
+	if (map == NULL)
+		return -ENOMEM;
+	ret = map_regions(name, map, table, fds);
+	if (ret < 0) {
+		free(map);
+		return ret;
+	}
+	for (i = 0; i < map->nregions; i++) {
+		map->regions[i].fd = fds[i];
+		fds[i] = -1;
+	}
+	map->refcnt = 1;
+	map->generation = __atomic_add_fetch(&generations, 1, __ATOMIC_RELAXED);
+	*out = map;
+	return 0;
+}
+
+static bool
+is_same_file(int fd, int other_fd)
+{
+	struct statx a, b;
+
+	return fd_statx(fd, &a) == 0 && fd_statx(other_fd, &b) == 0 &&
+		a.stx_dev_major == b.stx_dev_major &&
+		a.stx_dev_minor == b.stx_dev_minor && a.stx_ino == b.stx_ino;
+}
+
+static bool
+region_matches(const struct mem_region *r, const struct vu_region *wire, int fd)
+{
+	return r->gpa == wire->gpa && r->uva == wire->uva && r->size == wire->size &&
+		(uint64_t)(r->host - r->mmap_addr) == wire->mmap_offset &&
+		is_same_file(r->fd, fd);
+}
+
+bool
+vhost_mem_map_matches(const struct mem_map *map, const struct vu_memory *table,
+		const int *fds)
+{
+	unsigned int i;
+
+	if (vhost_mem_map_is_broken(map) || map->nregions != table->nregions)
+		return false;
+	for (i = 0; i < map->nregions; i++)
+		if (!region_matches(&map->regions[i], &table->regions[i], fds[i]))
+			return false;
+	return true;
+}
+
+struct mem_map *
+vhost_mem_map_get(struct mem_map *map)
+{
+	map->refcnt++;
+	return map;
+}
+
+void
+vhost_mem_map_put(struct mem_map *map)
+{
+	unsigned int i;
+
+	if (map == NULL || --map->refcnt > 0)
+		return;
+	for (i = 0; i < map->nregions; i++) {
+		region_unmap(&map->regions[i]);
+		close(map->regions[i].fd);
+	}
+	free(map);
+}
+
+/* Looking up */
+
+/** Whether [at, at + len) lies in [start, start + size). */
+static bool
+range_holds(uint64_t start, uint64_t size, uint64_t at, uint64_t len)
+{
+	return at - start < size && len <= size - (at - start);
+}
+
+void *
+vhost_mem_map_from_uva(const struct mem_map *map, uint64_t uva, uint64_t len)
+{
+	unsigned int i;
+
+	for (i = 0; i < map->nregions; i++) {
+		const struct mem_region *r = &map->regions[i];
+
+		if (range_holds(r->uva, r->size, uva, len))
+			return r->host + (uva - r->uva);
+	}
+	return NULL;
+}
+
+void *
+vhost_mem_map_from_gpa(const struct mem_map *map, uint64_t gpa, uint64_t len)
+{
+	unsigned int i;
+
+	for (i = 0; i < map->nregions; i++) {
+		const struct mem_region *r = &map->regions[i];
+
+		if (range_holds(r->gpa, r->size, gpa, len))
+			return r->host + (gpa - r->gpa);
+	}
+	return NULL;
+}
+
+const struct mem_region *
+vhost_mem_map_region(const struct mem_map *map, const void *host, size_t len)
+{
+	unsigned int i;
+
+	for (i = 0; i < map->nregions; i++) {
+		const struct mem_region *r = &map->regions[i];
+
+		if (range_holds((uintptr_t)r->host, r->size, (uintptr_t)host, len))
+			return r;
+	}
+	return NULL;
+}

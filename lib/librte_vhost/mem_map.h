@@ -1,0 +1,104 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * Copyright(c) 2026 The vhost-numa authors
+ */
+
+#ifndef VHOST_MEM_MAP_H
+#define VHOST_MEM_MAP_H
+
+/*
+ * A guest's memory table as mapped into this process: immutable once built,
+ * counted, with a generation number that no two maps of a process share.
+ *
+ * A file may be truncated under a mapping; see mem_guard.h for what happens
+ * then: the map is broken, and it is that one device that goes.
+ */
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "mem_guard.h"
+
+/** Regions of one memory table (vhost-user: VHOST_USER_SET_MEM_TABLE). */
+#define VHOST_MAX_REGIONS 8
+
+struct vu_memory;
+
+struct mem_region {
+	uint64_t gpa;		/**< guest physical address of the first byte */
+	uint64_t uva;		/**< the frontend's address of the first byte */
+	uint64_t size;		/**< bytes; gpa, uva and host + size do not wrap */
+	uint8_t *host;		/**< our address of the first byte */
+	uint8_t *mmap_addr;	/**< start of our mapping, at file offset 0 */
+	size_t mmap_size;	/**< length of our mapping */
+	size_t page_size;	/**< of the backing file: 4 KiB, or a huge page */
+	int fd;			/**< the backing file, closed with the map */
+	int guard;		/**< of mmap_addr, see mem_guard.h */
+	bool hugetlb;		/**< the file is on hugetlbfs */
+};
+
+struct mem_map {
+	unsigned int refcnt;	/**< control thread only */
+	bool broken;		/**< the guard's; read with vhost_mem_map_is_broken() */
+	uint64_t generation;	/**< never 0, never used twice */
+	uint32_t nregions;
+	struct mem_region regions[VHOST_MAX_REGIONS];
+};
+
+/**
+ * Map the memory that a frontend describes.
+ *
+ * Refuses (with one log line naming the region) wrapping, empty or overlapping
+ * ranges, regions beyond the end of their file, descriptors that are not open
+ * for reading and writing, and what is no regular file of a file system that
+ * answers by itself: asking or touching such a file could block.  Maps without
+ * making the kernel allocate any of the memory.
+ *
+ * @param name  for log lines: the socket path
+ * @param fds   table->nregions descriptors; those taken are set to -1 in the
+ *              array, all of them on success, none on failure
+ * @param[out] map  one reference, the caller's
+ * @return 0 or a negative errno; nothing stays mapped after an error
+ */
+int vhost_mem_map_create(const char *name, const struct vu_memory *table,
+		int *fds, struct mem_map **map);
+
+/**
+ * Whether the table describes the very map, descriptors (same files) included.
+ * Never true for a broken map.
+ */
+bool vhost_mem_map_matches(const struct mem_map *map,
+		const struct vu_memory *table, const int *fds);
+
+struct mem_map *vhost_mem_map_get(struct mem_map *map);
+
+/** Drop a reference; the last one unmaps and closes.  NULL is allowed. */
+void vhost_mem_map_put(struct mem_map *map);
+
+/** Our address of [uva, uva + len) of the frontend, NULL unless one region holds it all. */
+void *vhost_mem_map_from_uva(const struct mem_map *map, uint64_t uva, uint64_t len);
+
+/** Our address of [gpa, gpa + len) of the guest, NULL unless one region holds it all. */
+void *vhost_mem_map_from_gpa(const struct mem_map *map, uint64_t gpa, uint64_t len);
+
+/** The region that holds all of [host, host + len), or NULL. */
+const struct mem_region *vhost_mem_map_region(const struct mem_map *map,
+		const void *host, size_t len);
+
+/** Whether the guard had to replace a region: the device has to go. */
+static inline bool
+vhost_mem_map_is_broken(const struct mem_map *map)
+{
+	return __atomic_load_n(&map->broken, __ATOMIC_ACQUIRE);
+}
+
+/**
+ * mmap() a file shared, from its start, so that no page is allocated even in a
+ * process that called mlockall(MCL_FUTURE).
+ *
+ * @param flags  MAP_SHARED is implied
+ * @return the address, or NULL with errno set
+ */
+void *vhost_mem_map_file(int fd, size_t len, int prot, int flags);
+
+#endif /* VHOST_MEM_MAP_H */

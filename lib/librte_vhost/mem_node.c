@@ -1,0 +1,290 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * Copyright(c) 2026 The vhost-numa authors
+ */
+
+/*
+ * Asking the kernel for nodes.
+ *
+ * get_mempolicy() can tell the node of an address, but it faults a missing page
+ * in to do so.  move_pages() without target nodes tells it for the pages that
+ * this process has mapped and changes nothing, so it is the only question asked
+ * about pages here; get_mempolicy() is asked for policies alone.
+ *
+ * EAL's word for a "socket" is not trusted: with --no-huge the argument is
+ * ignored, and external heaps have socket numbers that are no nodes.  What
+ * vhost_node_alloc() returns has been looked at.
+ */
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <rte_common.h>
+#include <rte_lcore.h>
+#include <rte_malloc.h>
+#include <rte_memory.h>
+
+#include "mem_node.h"
+#include "vhost_log.h"
+
+/** Pages of one move_pages() call. */
+#define QUERY_BATCH 64
+
+#ifdef RTE_LIBRTE_VHOST_NUMA
+
+#include <numaif.h>
+
+/* Bits of a policy's mode that do not choose nodes; numaif.h has not all. */
+#define POLICY_FLAGS (7 << 13)
+/* The kernel wants room for every node that it could have. */
+#define POLICY_NODES 4096
+#define POLICY_WORD (8 * sizeof(unsigned long))
+
+/* MPOL_PREFERRED_MANY is younger than libnuma's header. */
+#define POLICY_PREFERRED_MANY 5
+
+/** Say once per reason why nodes stay unknown. */
+static void
+explain_refusal(int err)
+{
+	static bool said_denied, said_absent;
+
+	if (err == EPERM && !__atomic_exchange_n(&said_denied, true, __ATOMIC_RELAXED))
+		VHOST_LOG_CONFIG(WARNING,
+			"the kernel may not be asked for NUMA nodes (%s): a container needs CAP_SYS_NICE for move_pages and get_mempolicy; devices stay where they are\n",
+			strerror(err));
+	if (err == ENOSYS && !__atomic_exchange_n(&said_absent, true, __ATOMIC_RELAXED))
+		VHOST_LOG_CONFIG(INFO,
+			"this kernel has no NUMA: devices stay where they are\n");
+}
+
+static int
+kernel_query(void *const *pages, unsigned int n, int *nodes)
+{
+	void *batch[QUERY_BATCH];
+	unsigned int done, i, len;
+
+	for (done = 0; done < n; done += len) {
+		len = RTE_MIN(n - done, (unsigned int)QUERY_BATCH);
+		memcpy(batch, pages + done, len * sizeof(batch[0]));
+		if (move_pages(0, len, batch, NULL, nodes + done, 0) < 0) {
+			int err = errno;
+
+			explain_refusal(err);
+			return -err;
+		}
+	}
+	for (i = 0; i < n; i++)
+		if (nodes[i] < 0)
+			nodes[i] = -ENOENT;
+	return 0;
+}
+
+/** The only bit of a mask: its number, or -ENOENT when there is not exactly one. */
+static int
+only_bit(const unsigned long *mask, unsigned int words)
+{
+	int found = -ENOENT;
+	unsigned int i;
+
+	for (i = 0; i < words; i++) {
+		if (mask[i] == 0)
+			continue;
+		if (found >= 0 || (mask[i] & (mask[i] - 1)) != 0)
+			return -ENOENT;
+		found = i * POLICY_WORD + __builtin_ctzl(mask[i]);
+	}
+	return found;
+}
+
+static int
+kernel_bound(const void *addr)
+{
+	unsigned long mask[POLICY_NODES / POLICY_WORD] = { 0 };
+	int mode = MPOL_DEFAULT;
+
+	if (get_mempolicy(&mode, mask, POLICY_NODES, RTE_PTR_ADD(addr, 0),
+			MPOL_F_ADDR) < 0) {
+		int err = errno;
+
+		explain_refusal(err);
+		return -err;
+	}
+	switch (mode & ~POLICY_FLAGS) {
+	case MPOL_BIND:
+	case MPOL_PREFERRED:
+	case MPOL_INTERLEAVE:
+	case POLICY_PREFERRED_MANY:
+		return only_bit(mask, RTE_DIM(mask));
+	default:
+		return -ENOENT;
+	}
+}
+
+#else
+
+static int
+kernel_query(void *const *pages __rte_unused, unsigned int n __rte_unused,
+		int *nodes __rte_unused)
+{
+	return -ENOSYS;
+}
+
+static int
+kernel_bound(const void *addr __rte_unused)
+{
+	return -ENOSYS;
+}
+
+#endif /* RTE_LIBRTE_VHOST_NUMA */
+
+/**
+ * The node of a machine that has only one, VHOST_NODE_ANY of any other.  Read
+ * from a file, because it is wanted where the system calls are not available.
+ */
+static int
+machine_only_node(void)
+{
+	char text[64] = "";
+	int fd = open("/sys/devices/system/node/has_memory", O_RDONLY | O_CLOEXEC);
+	char *end;
+	long node;
+
+	if (fd < 0)
+		return errno == ENOENT ? 0 : VHOST_NODE_ANY;
+	if (read(fd, text, sizeof(text) - 1) < 0)
+		text[0] = '\0';
+	close(fd);
+	node = strtol(text, &end, 10);
+	return end != text && strcmp(end, "\n") == 0 ? (int)node : VHOST_NODE_ANY;
+}
+
+static size_t
+heap_page_size(const void *block)
+{
+	const struct rte_memseg_list *list = rte_mem_virt2memseg_list(block);
+
+	return list != NULL ? list->page_sz : (size_t)sysconf(_SC_PAGESIZE);
+}
+
+/** Make a zeroed block resident, and tell whether all of it is on the node. */
+static bool
+is_on_node(uint8_t *block, size_t size, int node)
+{
+	size_t page = heap_page_size(block);
+	uint8_t *first = RTE_PTR_ALIGN_FLOOR(block, page);
+	uint8_t *at = first;
+	void *pages[QUERY_BATCH];
+	int nodes[QUERY_BATCH];
+	unsigned int i, n;
+
+	while (at < block + size) {
+		for (n = 0; n < QUERY_BATCH && at < block + size; at += page) {
+			pages[n] = at < block ? block : at;
+			*(volatile uint8_t *)pages[n++] = 0;
+		}
+		if (kernel_query(pages, n, nodes) < 0)
+			return node == machine_only_node();
+		for (i = 0; i < n; i++)
+			if (nodes[i] != node)
+				return false;
+	}
+	return true;
+}
+
+static void *
+kernel_alloc(size_t size, int node)
+{
+	uint8_t *block;
+
+	/* EAL's numbers from there on are heaps of applications. */
+	if (node != VHOST_NODE_ANY && (node < 0 || node >= RTE_MAX_NUMA_NODES))
+		return NULL;
+	block = rte_zmalloc_socket("vhost", size, RTE_CACHE_LINE_SIZE, node);
+	if (block == NULL || node == VHOST_NODE_ANY)
+		return block;
+	if (is_on_node(block, size, node))
+		return block;
+	VHOST_LOG_CONFIG(DEBUG, "memory asked for on node %d is elsewhere\n", node);
+	rte_free(block);
+	return NULL;
+}
+
+static void
+kernel_free(void *block)
+{
+	rte_free(block);
+}
+
+static const struct vhost_node_ops kernel_ops = {
+	.query = kernel_query,
+	.bound = kernel_bound,
+	.alloc = kernel_alloc,
+	.free = kernel_free,
+};
+
+static const struct vhost_node_ops *node_ops = &kernel_ops;
+
+void
+vhost_node_set_ops(const struct vhost_node_ops *ops)
+{
+	__atomic_store_n(&node_ops, ops != NULL ? ops : &kernel_ops, __ATOMIC_RELEASE);
+}
+
+const struct vhost_node_ops *
+vhost_node_kernel_ops(void)
+{
+	return &kernel_ops;
+}
+
+static const struct vhost_node_ops *
+ops_in_force(void)
+{
+	return __atomic_load_n(&node_ops, __ATOMIC_ACQUIRE);
+}
+
+int
+vhost_node_query(void *const *pages, unsigned int n, int *nodes)
+{
+	return ops_in_force()->query(pages, n, nodes);
+}
+
+int
+vhost_node_of(const void *addr)
+{
+	void *page = RTE_PTR_ADD(addr, 0);
+	int node, ret;
+
+	ret = vhost_node_query(&page, 1, &node);
+	return ret < 0 ? ret : node;
+}
+
+int
+vhost_node_bound(const void *addr)
+{
+	return ops_in_force()->bound(addr);
+}
+
+void *
+vhost_node_alloc(size_t size, int node)
+{
+	return ops_in_force()->alloc(size, node);
+}
+
+void
+vhost_node_free(void *block)
+{
+	ops_in_force()->free(block);
+}
+
+int
+vhost_node_home(void)
+{
+	int node = (int)rte_lcore_to_socket_id(rte_get_main_lcore());
+
+	return node >= 0 && node < RTE_MAX_NUMA_NODES ? node : VHOST_NODE_ANY;
+}

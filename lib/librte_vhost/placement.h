@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * Copyright(c) 2026 The vhost-numa authors
+ */
+
+#ifndef VHOST_PLACEMENT_H
+#define VHOST_PLACEMENT_H
+
+/*
+ * Which node a device and its queues belong on, from where the guest's memory
+ * is.  Never makes the kernel allocate guest memory.  See placement.c for the
+ * evidence and its order.
+ */
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "mem_map.h"
+
+/** Nodes that a census can tell apart; others are counted as unknown. */
+#define PLACEMENT_MAX_NODES 64
+
+/** The best that is known of a region. */
+enum placement_evidence {
+	PLACEMENT_NONE,		/**< nothing known yet: stay */
+	PLACEMENT_POLICY,	/**< no page, but a memory policy that names a node */
+	PLACEMENT_PAGES,	/**< the node of resident pages */
+	PLACEMENT_REFUSED,	/**< the kernel does not answer (no NUMA, EPERM) */
+};
+
+/** Where the memory of one region is, or will be by its policy. */
+struct placement_region {
+	enum placement_evidence evidence;
+	uint32_t asked;		/**< pages looked at */
+	uint32_t known;		/**< of those, resident pages with a node */
+	uint64_t bytes[PLACEMENT_MAX_NODES];	/**< estimate per node, from the sample */
+};
+
+struct placement_census {
+	uint64_t generation;	/**< of the map it describes; 0 for none */
+	uint32_t nregions;
+	struct placement_region regions[VHOST_MAX_REGIONS];
+};
+
+/** Take the census of a map. */
+void vhost_placement_census(const struct mem_map *map, struct placement_census *census);
+
+/**
+ * The node that holds most of the guest's memory; VHOST_NODE_ANY when nothing
+ * is known.
+ *
+ * @param tie  preferred among equals, or VHOST_NODE_ANY.  What differs by less
+ *             than a sample can tell counts as equal.
+ */
+int vhost_placement_device_node(const struct placement_census *census, int tie);
+
+/**
+ * The node of a ring: where most of its resident pages are, else the one that a
+ * memory policy names for them; VHOST_NODE_ANY when nothing is known.
+ *
+ * The three parts are addresses in the map, as vhost_mem_map_from_uva() gives
+ * them; a part may be empty (length 0).
+ */
+int vhost_placement_ring_node(const struct mem_map *map, const void *desc,
+		size_t desc_len, const void *avail, size_t avail_len,
+		const void *used, size_t used_len);
+
+#endif /* VHOST_PLACEMENT_H */
