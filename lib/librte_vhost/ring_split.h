@@ -11,7 +11,8 @@
  *	ring_available	how many chains the driver offers
  *	ring_next	head of one of them
  *	ring_simple	its only descriptor, for what most chains are
- *	ring_gather	all pieces of memory of any chain
+ *	ring_gather	all pieces of memory of any chain, ring_gather_both of a
+ *			chain that has both directions
  *	ring_take	those chains are ours now
  *	ring_rewind	no, they stay in the ring
  *	ring_put	write down that a chain goes back, and the bytes written to it
@@ -202,28 +203,30 @@ ring_enter_table(const struct virtio_net *net, struct vring_desc desc, struct ri
 }
 
 /**
- * Gather the memory of a chain: descriptors of the ring, possibly ended by one
- * that refers to an indirect table (2.7.5.3).
+ * Gather the memory of a chain, what the driver wrote first, then what is ours to
+ * write (2.7.4.2): descriptors of the ring, possibly ended by one that refers to
+ * an indirect table (2.7.5.3).
  *
  * @param head   below the size of the ring
- * @param write  the direction that all of it must have
  * @param pieces  filled
  * @param room   pieces that fit, at most VHOST_MAX_PIECES
+ * @param[out] nread  how many of the pieces are to be read
  * @param[out] len  bytes in all pieces, no more than UINT32_MAX
  * @return the number of pieces; or what is wrong with the chain: -EINVAL (an
  *         index, a flag), -EFAULT (no guest memory), -ELOOP (more than
  *         VHOST_MAX_PIECES descriptors), -E2BIG (more pieces than fit)
  */
 static inline int
-ring_gather(const struct vhost_virtqueue *vq, uint16_t head, bool write,
-		struct vq_piece *pieces, unsigned int room, uint32_t *len)
+ring_gather_both(const struct vhost_virtqueue *vq, uint16_t head,
+		struct vq_piece *pieces, unsigned int room, unsigned int *nread, uint32_t *len)
 {
 	struct ring_table table = { .host = (const uint8_t *)vq->desc, .entries = vq->size };
-	bool in_ring = true;
+	bool in_ring = true, writing = false;
 	uint16_t next = head;
 	uint64_t sum = 0;
 	int n = 0;
 
+	*nread = 0;
 	for (unsigned int i = 0; i < VHOST_MAX_PIECES; i++) {
 		struct vring_desc desc;
 		int ret = ring_read_entry(vq->net, &table, next, &desc);
@@ -238,11 +241,15 @@ ring_gather(const struct vhost_virtqueue *vq, uint16_t head, bool write,
 			next = 0;
 			continue;
 		}
-		if (unlikely(((desc.flags & VRING_DESC_F_WRITE) != 0) != write))
+		if (desc.flags & VRING_DESC_F_WRITE)
+			writing = true;
+		else if (unlikely(writing))
 			return -EINVAL;
 		n = ring_add_pieces(vq->net, desc, pieces, n, room);
 		if (unlikely(n < 0))
 			return n;
+		if (!writing)
+			*nread = n;
 		sum += desc.len;
 		if (!(desc.flags & VRING_DESC_F_NEXT)) {
 			*len = RTE_MIN(sum, (uint64_t)UINT32_MAX);
@@ -251,6 +258,19 @@ ring_gather(const struct vhost_virtqueue *vq, uint16_t head, bool write,
 		next = desc.next;
 	}
 	return -ELOOP;
+}
+
+/** Likewise, for a chain that must be of one direction: -EINVAL if it is not. */
+static inline int
+ring_gather(const struct vhost_virtqueue *vq, uint16_t head, bool write,
+		struct vq_piece *pieces, unsigned int room, uint32_t *len)
+{
+	unsigned int nread;
+	int n = ring_gather_both(vq, head, pieces, room, &nread, len);
+
+	if (unlikely(n > 0 && nread != (write ? 0u : (unsigned int)n)))
+		return -EINVAL;
+	return n;
 }
 
 /** The next n chains on offer are taken. */

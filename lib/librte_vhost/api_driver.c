@@ -1,0 +1,329 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * Copyright(c) 2026 The vhost-numa authors
+ */
+
+/*
+ * rte_vhost_driver_*: what applications say about a socket before frontends
+ * come.  Thin: each call checks its arguments and edits, or copies, the
+ * registration.  vDPA drivers are asked on a copy, never under a lock.
+ */
+
+#include <errno.h>
+#include <inttypes.h>
+#include <string.h>
+
+#include <linux/virtio_config.h>
+
+#include <rte_common.h>
+#include <rte_string_fns.h>
+
+#include "rte_vdpa.h"
+#include "rte_vhost.h"
+#include "socket.h"
+#include "vdpa_driver.h"
+#include "vhost_log.h"
+
+/** Packets of these kinds do not fit one mbuf. */
+#define BIG_PACKET_FEATURES	((1ULL << VIRTIO_NET_F_HOST_TSO4) | \
+		(1ULL << VIRTIO_NET_F_HOST_TSO6) | (1ULL << VIRTIO_NET_F_HOST_UFO))
+
+/*
+ * What an application may ask for, expecting the library to do its part, and
+ * this release does not have: dirty log, vIOMMU, packed rings; in the protocol
+ * dirty log, postcopy, inflight tracking.
+ */
+#define MISSING_FEATURES	((1ULL << VHOST_F_LOG_ALL) | \
+		(1ULL << VIRTIO_F_ACCESS_PLATFORM) | (1ULL << VIRTIO_F_RING_PACKED))
+#define MISSING_PROTOCOL_FEATURES ((1ULL << VHOST_USER_PROTOCOL_F_LOG_SHMFD) | \
+		(1ULL << VHOST_USER_PROTOCOL_F_PAGEFAULT) | \
+		(1ULL << VHOST_USER_PROTOCOL_F_INFLIGHT_SHMFD))
+
+/** Result of a call inward, as the public functions return it. */
+static int
+public_result(const char *path, int ret)
+{
+	if (ret == -ENOENT)
+		VHOST_LOG_CONFIG(ERR, "(%s) no such socket is registered\n", path);
+	return ret == 0 ? 0 : -1;
+}
+
+static int
+edit(const char *path, int (*fn)(struct vhost_driver *driver, void *arg), void *arg)
+{
+	if (path == NULL)
+		return -1;
+	return public_result(path, vhost_socket_edit(path, fn, arg));
+}
+
+static int
+copy_out(struct vhost_driver *driver, void *arg)
+{
+	*(struct vhost_driver *)arg = *driver;
+	return 0;
+}
+
+/** Copy a registration, offering what its vDPA device has: 0 or -1. */
+static int
+copy_offer(const char *path, struct vhost_driver *driver)
+{
+	if (edit(path, copy_out, driver) != 0)
+		return -1;
+	return vhost_socket_offer(driver) == 0 ? 0 : -1;
+}
+
+/** Remove from a mask what this release lacks, and say so. */
+static uint64_t
+without_missing(const char *path, const char *what, uint64_t mask, uint64_t missing)
+{
+	if (mask & missing)
+		VHOST_LOG_CONFIG(WARNING, "(%s) %s 0x%" PRIx64 " are not in this release, not offered\n",
+				path, what, mask & missing);
+	return mask & ~missing;
+}
+
+/*
+ * Register, start, unregister
+ */
+
+/** Flags that are accepted without effect, or not at all: 0 or -ENOTSUP. */
+static int
+check_flags(const char *path, uint64_t flags)
+{
+	if (flags & RTE_VHOST_USER_ASYNC_COPY) {
+		/* The application's asynchronous calls would all fail later. */
+		VHOST_LOG_CONFIG(ERR, "(%s) asynchronous copies are not in this release\n", path);
+		return -ENOTSUP;
+	}
+	if (flags & RTE_VHOST_USER_IOMMU_SUPPORT)
+		VHOST_LOG_CONFIG(WARNING, "(%s) vIOMMU support is not in this release, not offered\n",
+				path);
+	if (flags & RTE_VHOST_USER_POSTCOPY_SUPPORT)
+		VHOST_LOG_CONFIG(WARNING, "(%s) postcopy migration is not in this release, not offered\n",
+				path);
+	return 0;
+}
+
+static uint64_t
+default_features(uint64_t flags)
+{
+	if ((flags & RTE_VHOST_USER_LINEARBUF_SUPPORT) &&
+			!(flags & RTE_VHOST_USER_EXTBUF_SUPPORT))
+		return VHOST_NET_FEATURES & ~BIG_PACKET_FEATURES;
+	return VHOST_NET_FEATURES;
+}
+
+static int
+add_socket(const char *path, uint64_t flags)
+{
+	struct vhost_driver driver = {
+		.flags = flags,
+		.supported_features = default_features(flags),
+		.features = default_features(flags),
+		.protocol_features = VHOST_PROTOCOL_FEATURES,
+		.builtin = true,
+	};
+
+	if (rte_strscpy(driver.path, path, sizeof(driver.path)) < 0)
+		return -ENAMETOOLONG;
+	return vhost_socket_add(&driver);
+}
+
+int
+rte_vhost_driver_register(const char *path, uint64_t flags)
+{
+	int ret;
+
+	if (path == NULL || check_flags(path, flags) != 0)
+		return -1;
+	ret = add_socket(path, flags);
+	if (ret != 0)
+		VHOST_LOG_CONFIG(ERR, "(%s) failed to register the socket: %s\n",
+				path, strerror(-ret));
+	return ret == 0 ? 0 : -1;
+}
+
+int
+rte_vhost_driver_start(const char *path)
+{
+	if (path == NULL)
+		return -1;
+	return public_result(path, vhost_socket_start(path));
+}
+
+int
+rte_vhost_driver_unregister(const char *path)
+{
+	if (path == NULL)
+		return -1;
+	return public_result(path, vhost_socket_remove(path));
+}
+
+static int
+set_ops(struct vhost_driver *driver, void *arg)
+{
+	driver->ops = arg;
+	return 0;
+}
+
+int
+rte_vhost_driver_callback_register(const char *path,
+		struct rte_vhost_device_ops const * const ops)
+{
+	return edit(path, set_ops, (void *)(uintptr_t)ops);
+}
+
+/*
+ * Virtio features
+ */
+
+/** The application names its own features, so it has its own data path. */
+static int
+set_features(struct vhost_driver *driver, void *arg)
+{
+	uint64_t features = *(const uint64_t *)arg;
+
+	driver->supported_features = features;
+	driver->features = features;
+	driver->builtin = false;
+	return 0;
+}
+
+int
+rte_vhost_driver_set_features(const char *path, uint64_t features)
+{
+	if (path == NULL)
+		return -1;
+	features = without_missing(path, "features", features, MISSING_FEATURES);
+	return edit(path, set_features, &features);
+}
+
+static int
+enable_features(struct vhost_driver *driver, void *arg)
+{
+	uint64_t features = *(const uint64_t *)arg;
+
+	if (features & ~driver->supported_features)
+		return -ENOTSUP;
+	driver->features |= features;
+	return 0;
+}
+
+int
+rte_vhost_driver_enable_features(const char *path, uint64_t features)
+{
+	return edit(path, enable_features, &features);
+}
+
+static int
+disable_features(struct vhost_driver *driver, void *arg)
+{
+	driver->features &= ~*(const uint64_t *)arg;
+	return 0;
+}
+
+int
+rte_vhost_driver_disable_features(const char *path, uint64_t features)
+{
+	return edit(path, disable_features, &features);
+}
+
+int
+rte_vhost_driver_get_features(const char *path, uint64_t *features)
+{
+	struct vhost_driver driver;
+
+	if (features == NULL || copy_offer(path, &driver) != 0)
+		return -1;
+	*features = driver.features;
+	return 0;
+}
+
+/*
+ * Protocol features and queues
+ */
+
+static int
+set_protocol_features(struct vhost_driver *driver, void *arg)
+{
+	driver->protocol_features = *(const uint64_t *)arg;
+	return 0;
+}
+
+int
+rte_vhost_driver_set_protocol_features(const char *path, uint64_t protocol_features)
+{
+	if (path == NULL)
+		return -1;
+	protocol_features = without_missing(path, "protocol features",
+			protocol_features, MISSING_PROTOCOL_FEATURES);
+	return edit(path, set_protocol_features, &protocol_features);
+}
+
+int
+rte_vhost_driver_get_protocol_features(const char *path, uint64_t *protocol_features)
+{
+	struct vhost_driver driver;
+
+	if (protocol_features == NULL || copy_offer(path, &driver) != 0)
+		return -1;
+	*protocol_features = driver.protocol_features;
+	return 0;
+}
+
+int
+rte_vhost_driver_get_queue_num(const char *path, uint32_t *queue_num)
+{
+	uint32_t pairs = VHOST_MAX_QUEUE_PAIRS;
+	struct vhost_driver driver;
+
+	if (queue_num == NULL || edit(path, copy_out, &driver) != 0)
+		return -1;
+	if (driver.vdpa != NULL && rte_vdpa_get_queue_num(driver.vdpa, &pairs) != 0)
+		return -1;
+	*queue_num = RTE_MIN(pairs, (uint32_t)VHOST_MAX_QUEUE_PAIRS);
+	return 0;
+}
+
+/*
+ * vDPA
+ */
+
+static int
+set_vdpa(struct vhost_driver *driver, void *arg)
+{
+	driver->vdpa = arg;
+	return 0;
+}
+
+int
+rte_vhost_driver_attach_vdpa_device(const char *path, struct rte_vdpa_device *dev)
+{
+	if (dev == NULL)
+		return -1;
+	return edit(path, set_vdpa, dev);
+}
+
+int
+rte_vhost_driver_detach_vdpa_device(const char *path)
+{
+	return edit(path, set_vdpa, NULL);
+}
+
+struct rte_vdpa_device *
+rte_vhost_driver_get_vdpa_device(const char *path)
+{
+	struct vhost_driver driver;
+
+	return edit(path, copy_out, &driver) == 0 ? driver.vdpa : NULL;
+}
+
+int
+rte_vhost_driver_get_vdpa_dev_type(const char *path, uint32_t *type)
+{
+	struct rte_vdpa_device *vdpa = rte_vhost_driver_get_vdpa_device(path);
+
+	if (vdpa == NULL || type == NULL)
+		return -1;
+	*type = vdpa->type;
+	return 0;
+}

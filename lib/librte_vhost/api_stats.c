@@ -1,0 +1,102 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * Copyright(c) 2026 The vhost-numa authors
+ */
+
+/*
+ * Public statistics of a queue, see rte_vhost_vring_stats_get().  One table names
+ * the counters, in the order that applications rely on, and says where each is.
+ */
+
+#include <stddef.h>
+#include <stdio.h>
+
+#include <rte_common.h>
+
+#include "rte_vhost.h"
+
+#include "device.h"
+
+/** A counter of a feature that is not there yet: always 0. */
+#define NOT_COUNTED SIZE_MAX
+
+static const struct {
+	const char *name;
+	size_t offset;		/**< in struct vq_stats */
+} counters[] = {
+	{ "good_packets", offsetof(struct vq_stats, packets) },
+	{ "good_bytes", offsetof(struct vq_stats, bytes) },
+	{ "multicast_packets", offsetof(struct vq_stats, multicast) },
+	{ "broadcast_packets", offsetof(struct vq_stats, broadcast) },
+	{ "undersize_packets", offsetof(struct vq_stats, undersize) },
+	{ "size_64_packets", offsetof(struct vq_stats, size_bins[0]) },
+	{ "size_65_127_packets", offsetof(struct vq_stats, size_bins[1]) },
+	{ "size_128_255_packets", offsetof(struct vq_stats, size_bins[2]) },
+	{ "size_256_511_packets", offsetof(struct vq_stats, size_bins[3]) },
+	{ "size_512_1023_packets", offsetof(struct vq_stats, size_bins[4]) },
+	{ "size_1024_1518_packets", offsetof(struct vq_stats, size_bins[5]) },
+	{ "size_1519_max_packets", offsetof(struct vq_stats, size_bins[6]) },
+	{ "guest_notifications", offsetof(struct vq_stats, guest_notifications) },
+	{ "iotlb_hits", NOT_COUNTED },
+	{ "iotlb_misses", NOT_COUNTED },
+	{ "inflight_submitted", NOT_COUNTED },
+	{ "inflight_completed", NOT_COUNTED },
+};
+
+/** The queue, if its device counts at all. */
+static struct vhost_queue *
+counting_queue(int vid, uint16_t queue_id)
+{
+	struct vhost_device *dev = vhost_device_get(vid);
+
+	if (dev == NULL || !(dev->driver.flags & RTE_VHOST_USER_NET_STATS_ENABLE))
+		return NULL;
+	return vhost_device_queue(dev, queue_id);
+}
+
+int
+rte_vhost_vring_stats_get_names(int vid, uint16_t queue_id, struct rte_vhost_stat_name *name,
+		unsigned int size)
+{
+	unsigned int i;
+
+	if (counting_queue(vid, queue_id) == NULL)
+		return -1;
+	if (name == NULL || size < RTE_DIM(counters))
+		return RTE_DIM(counters);
+	/* the host receives what the guest transmits */
+	for (i = 0; i < RTE_DIM(counters); i++)
+		snprintf(name[i].name, sizeof(name[i].name), "%s_q%u_%s",
+			queue_id % 2 == 1 ? "rx" : "tx", queue_id / 2, counters[i].name);
+	return RTE_DIM(counters);
+}
+
+int
+rte_vhost_vring_stats_get(int vid, uint16_t queue_id, struct rte_vhost_stat *stats,
+		unsigned int n)
+{
+	struct vhost_queue *q = counting_queue(vid, queue_id);
+	struct vq_stats values;
+	unsigned int i;
+
+	if (q == NULL)
+		return -1;
+	if (stats == NULL || n < RTE_DIM(counters))
+		return RTE_DIM(counters);
+	if (vhost_queue_stats(q, &values, false) < 0)
+		return -1;
+	for (i = 0; i < RTE_DIM(counters); i++) {
+		stats[i].id = i;
+		stats[i].value = counters[i].offset == NOT_COUNTED ? 0 :
+			*(const uint64_t *)((const char *)&values + counters[i].offset);
+	}
+	return RTE_DIM(counters);
+}
+
+int
+rte_vhost_vring_stats_reset(int vid, uint16_t queue_id)
+{
+	struct vhost_queue *q = counting_queue(vid, queue_id);
+	struct vq_stats values;
+
+	return q != NULL && vhost_queue_stats(q, &values, true) == 0 ? 0 : -1;
+}

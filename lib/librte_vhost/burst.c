@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * Copyright(c) 2026 The vhost-numa authors
+ */
+
+/*
+ * The public burst functions: find the queue, enter its gate, run the block's
+ * burst, leave.  What may not run (disabled, stopped, wrong direction, another
+ * kind of backend) is decided when the block is made, not here.
+ */
+
+#include "rte_vhost.h"
+
+#include "device.h"
+#include "vhost_log.h"
+
+static inline struct vhost_queue *
+burst_queue(int vid, uint16_t queue_id)
+{
+	struct vhost_device *dev = vhost_device_get(vid);
+	struct vhost_queue *q;
+
+	if (unlikely(dev == NULL))
+		return NULL;
+	q = vhost_device_queue(dev, queue_id);
+	if (unlikely(q == NULL))
+		VHOST_LOG_DATA(ERR, "(%s) invalid virtqueue idx %u.\n", dev->driver.path, queue_id);
+	return q;
+}
+
+uint16_t
+rte_vhost_enqueue_burst(int vid, uint16_t queue_id, struct rte_mbuf **pkts, uint16_t count)
+{
+	struct vhost_queue *q = burst_queue(vid, queue_id);
+	struct vhost_virtqueue *block;
+	uint16_t done;
+
+	if (unlikely(q == NULL))
+		return 0;
+	block = vhost_queue_enter(q);
+	if (unlikely(block == NULL))
+		return 0;
+	done = block->enqueue(block, pkts, count);
+	vhost_queue_leave(q);
+	return done;
+}
+
+uint16_t
+rte_vhost_dequeue_burst(int vid, uint16_t queue_id, struct rte_mempool *mbuf_pool,
+		struct rte_mbuf **pkts, uint16_t count)
+{
+	struct vhost_queue *q = burst_queue(vid, queue_id);
+	struct vhost_virtqueue *block;
+	uint16_t done;
+
+	if (unlikely(q == NULL))
+		return 0;
+	block = vhost_queue_try_enter(q);
+	if (unlikely(block == NULL))
+		return 0;
+	done = block->dequeue(block, mbuf_pool, pkts, count);
+	vhost_queue_leave(q);
+	return done;
+}

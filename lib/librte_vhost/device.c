@@ -1,0 +1,344 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * Copyright(c) 2026 The vhost-numa authors
+ */
+
+/*
+ * The life of a device and the table of all devices.
+ *
+ * A device's memory is used again for the next device of the same vid and never
+ * freed, so that a thread which is late with a vid finds an unused device or
+ * another frontend's, but never freed memory.
+ */
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "device.h"
+#include "mem_node.h"
+#include "vdpa_driver.h"
+#include "vhost_log.h"
+#include "vu_backchannel.h"
+
+static struct vhost_device *devices[VHOST_MAX_DEVICES];
+static pthread_mutex_t devices_lock = PTHREAD_MUTEX_INITIALIZER;
+/** Vids whose device has an owner, from before it is visible until after it is not. */
+static bool vid_taken[VHOST_MAX_DEVICES];
+
+struct vhost_device *
+vhost_device_peek(int vid)
+{
+	struct vhost_device *dev;
+
+	if (unlikely(vid < 0 || vid >= VHOST_MAX_DEVICES))
+		return NULL;
+	/* D3 pairs with D4 */
+	dev = __atomic_load_n(&devices[vid], __ATOMIC_ACQUIRE);
+	if (unlikely(dev == NULL || !__atomic_load_n(&dev->in_use, __ATOMIC_ACQUIRE)))
+		return NULL;
+	return dev;
+}
+
+struct vhost_device *
+vhost_device_get(int vid)
+{
+	struct vhost_device *dev = vhost_device_peek(vid);
+
+	if (unlikely(dev == NULL))
+		VHOST_LOG_CONFIG(ERR, "(%d) device not found.\n", vid);
+	return dev;
+}
+
+static struct vhost_device *
+device_alloc(int vid)
+{
+	struct vhost_device *dev = calloc(1, sizeof(*dev));
+	pthread_mutexattr_t attr;
+
+	if (dev == NULL)
+		return NULL;
+	dev->vid = vid;
+	dev->ctrl_kick.fd = -1;
+	dev->backend_fd = -1;
+	pthread_mutex_init(&dev->backend_lock, NULL);
+	pthread_mutex_init(&dev->backend_request_lock, NULL);
+	rte_spinlock_init(&dev->view_lock);
+	pthread_mutexattr_init(&attr);
+	pthread_mutexattr_settype(&attr, PTHREAD_MUTEX_RECURSIVE);
+	pthread_mutex_init(&dev->lock, &attr);
+	pthread_mutexattr_destroy(&attr);
+	return dev;
+}
+
+/** Take the lowest free vid. */
+static struct vhost_device *
+device_take(void)
+{
+	struct vhost_device *dev = NULL;
+	int vid;
+
+	pthread_mutex_lock(&devices_lock);
+	for (vid = 0; vid < VHOST_MAX_DEVICES && vid_taken[vid]; vid++)
+		;
+	if (vid < VHOST_MAX_DEVICES) {
+		dev = devices[vid] != NULL ? devices[vid] : device_alloc(vid);
+		if (dev != NULL) {
+			vid_taken[vid] = true;
+			/* D4 pairs with D3 */
+			__atomic_store_n(&devices[vid], dev, __ATOMIC_RELEASE);
+		}
+	}
+	pthread_mutex_unlock(&devices_lock);
+	return dev;
+}
+
+static void
+device_give_back(struct vhost_device *dev)
+{
+	pthread_mutex_lock(&devices_lock);
+	vid_taken[dev->vid] = false;
+	pthread_mutex_unlock(&devices_lock);
+}
+
+static uint32_t
+net_flags(const struct vhost_driver *driver)
+{
+	return (driver->builtin ? NET_BUILTIN : 0) |
+		(driver->flags & RTE_VHOST_USER_NET_COMPLIANT_OL_FLAGS ?
+			NET_COMPLIANT_OL_FLAGS : 0) |
+		(driver->flags & RTE_VHOST_USER_LINEARBUF_SUPPORT ? NET_LINEARBUF : 0) |
+		(driver->flags & RTE_VHOST_USER_EXTBUF_SUPPORT ? NET_EXTBUF : 0) |
+		(driver->flags & RTE_VHOST_USER_NET_STATS_ENABLE ? NET_STATS : 0);
+}
+
+void
+vhost_device_net_cfg(const struct vhost_device *dev, struct virtio_net_cfg *cfg)
+{
+	*cfg = (struct virtio_net_cfg){
+		.vid = dev->vid,
+		.flags = net_flags(&dev->driver),
+		.features = dev->features,
+		.generation = dev->generation,
+		.map = dev->wish_map,
+		.ops = dev->driver.ops,
+	};
+}
+
+/** The first replica: on the node where devices are born, or wherever there is memory. */
+static int
+device_build_net(struct vhost_device *dev)
+{
+	struct virtio_net_cfg cfg;
+
+	vhost_device_net_cfg(dev, &cfg);
+	dev->net = vhost_virtio_net_create(&cfg, dev->driver.path, vhost_node_home());
+	if (dev->net == NULL)
+		dev->net = vhost_virtio_net_create(&cfg, dev->driver.path, VHOST_NODE_ANY);
+	if (dev->net == NULL)
+		return -ENOMEM;
+	dev->replicas[0] = dev->net;
+	dev->nreplicas = 1;
+	return 0;
+}
+
+static int
+device_init(struct vhost_device *dev, const struct vhost_driver *driver, struct vu_link *link)
+{
+	dev->driver = *driver;
+	dev->link = link;
+	dev->features = 0;
+	dev->protocol_features = 0;
+	dev->mtu = 0;
+	dev->status = 0;
+	dev->wish_map = NULL;
+	dev->generation = 1;
+	dev->stop_wanted = false;
+	dev->ctrl_pairs = 0;
+	memset(&dev->extern_ops, 0, sizeof(dev->extern_ops));
+	dev->extern_ctx = NULL;
+	dev->ready = false;
+	dev->running = false;
+	dev->data_vrings = 0;
+	dev->vdpa_configured = false;
+	dev->map = NULL;
+	memset(&dev->census, 0, sizeof(dev->census));
+	dev->refused_node = VHOST_NODE_ANY;
+	dev->moves = 0;
+	dev->refusals = 0;
+	return device_build_net(dev);
+}
+
+struct vhost_device *
+vhost_device_create(const struct vhost_driver *driver, struct vu_link *link)
+{
+	struct vhost_device *dev = device_take();
+
+	if (dev == NULL) {
+		VHOST_LOG_CONFIG(ERR, "(%s) no room for another device\n", driver->path);
+		return NULL;
+	}
+	vhost_device_lock(dev);
+	if (device_init(dev, driver, link) < 0) {
+		VHOST_LOG_CONFIG(ERR, "(%s) no memory for a device\n", driver->path);
+		vhost_device_unlock(dev);
+		device_give_back(dev);
+		return NULL;
+	}
+	__atomic_store_n(&dev->in_use, 1, __ATOMIC_RELEASE);
+	VHOST_LOG_CONFIG(INFO, "(%s) new device, handle is %d\n", driver->path, dev->vid);
+	if (driver->ops != NULL && driver->ops->new_connection != NULL &&
+			driver->ops->new_connection(dev->vid) < 0) {
+		VHOST_LOG_CONFIG(ERR, "(%s) the application refuses the connection\n",
+			driver->path);
+		vhost_device_unlock(dev);
+		vhost_device_destroy(dev, false);
+		return NULL;
+	}
+	vhost_device_unlock(dev);
+	return dev;
+}
+
+static void
+device_release_memory(struct vhost_device *dev)
+{
+	struct mem_map *map = dev->map;
+	unsigned int i;
+
+	rte_spinlock_lock(&dev->view_lock);
+	dev->net = NULL;
+	dev->map = NULL;
+	rte_spinlock_unlock(&dev->view_lock);
+	for (i = 0; i < dev->nreplicas; i++)
+		vhost_virtio_net_destroy(dev->replicas[i]);
+	dev->nreplicas = 0;
+	vhost_mem_map_put(map);
+	vhost_mem_map_put(dev->wish_map);
+	dev->wish_map = NULL;
+	vhost_backchannel_replace(dev, -1);
+}
+
+void
+vhost_device_destroy(struct vhost_device *dev, bool tell_connection)
+{
+	const struct rte_vhost_device_ops *ops = dev->driver.ops;
+	uint32_t i, nvrings;
+
+	vhost_device_lock(dev);
+	vhost_device_stop(dev);
+	if (dev->driver.vdpa != NULL && dev->driver.vdpa->ops->dev_cleanup != NULL)
+		dev->driver.vdpa->ops->dev_cleanup(dev->vid);
+	if (tell_connection && ops != NULL && ops->destroy_connection != NULL)
+		ops->destroy_connection(dev->vid);
+	__atomic_store_n(&dev->in_use, 0, __ATOMIC_RELEASE);
+	vhost_event_source_remove(&dev->ctrl_kick);
+	nvrings = dev->nvrings;
+	__atomic_store_n(&dev->nvrings, 0, __ATOMIC_RELEASE);
+	for (i = 0; i < nvrings; i++)
+		vhost_queue_shut_down(dev->queues[i]);
+	device_release_memory(dev);
+	vhost_device_unlock(dev);
+	device_give_back(dev);
+}
+
+void
+vhost_device_lock(struct vhost_device *dev)
+{
+	pthread_mutex_lock(&dev->lock);
+}
+
+bool
+vhost_device_try_lock(struct vhost_device *dev)
+{
+	return pthread_mutex_trylock(&dev->lock) == 0;
+}
+
+void
+vhost_device_unlock(struct vhost_device *dev)
+{
+	pthread_mutex_unlock(&dev->lock);
+}
+
+static int
+bring_up_next_queue(struct vhost_device *dev)
+{
+	uint32_t index = dev->nvrings;
+
+	if (dev->queues[index] == NULL)
+		dev->queues[index] = vhost_queue_create(index);
+	if (dev->queues[index] == NULL ||
+			vhost_queue_bring_up(dev->queues[index], dev->net) < 0)
+		return -ENOMEM;
+	/* D2 pairs with D1 */
+	__atomic_store_n(&dev->nvrings, index + 1, __ATOMIC_RELEASE);
+	return 0;
+}
+
+int
+vhost_device_need_queue(struct vhost_device *dev, uint32_t index)
+{
+	if (index >= VHOST_MAX_VRINGS) {
+		VHOST_LOG_CONFIG(ERR, "(%s) invalid vring index: %u\n",
+			dev->driver.path, index);
+		return -EINVAL;
+	}
+	while (dev->nvrings <= index) {
+		if (bring_up_next_queue(dev) < 0) {
+			VHOST_LOG_CONFIG(ERR, "(%s) no memory for vring %u\n",
+				dev->driver.path, dev->nvrings);
+			return -ENOMEM;
+		}
+	}
+	return 0;
+}
+
+void
+vhost_device_wish_map(struct vhost_device *dev, struct mem_map *map)
+{
+	vhost_mem_map_put(dev->wish_map);
+	dev->wish_map = map;
+	dev->generation++;
+}
+
+void
+vhost_device_reset_wish(struct vhost_device *dev)
+{
+	uint32_t i;
+
+	dev->stop_wanted = true;
+	dev->features = 0;
+	dev->protocol_features = 0;
+	dev->mtu = 0;
+	dev->status = 0;
+	dev->ctrl_pairs = 0;
+	vhost_backchannel_replace(dev, -1);
+	vhost_device_wish_map(dev, NULL);
+	for (i = 0; i < dev->nvrings; i++)
+		vhost_queue_reset_wish(dev->queues[i]);
+}
+
+struct vhost_queue *
+vhost_device_ctrl_queue(const struct vhost_device *dev)
+{
+	struct vhost_queue *last;
+
+	if (!dev->driver.builtin || dev->nvrings % 2 == 0 ||
+			!vhost_device_has(dev, VIRTIO_NET_F_CTRL_VQ))
+		return NULL;
+	last = dev->queues[dev->nvrings - 1];
+	return last->live ? last : NULL;
+}
+
+int
+vhost_device_refresh(struct vhost_device *dev)
+{
+	uint32_t i;
+	int ret;
+
+	vhost_device_lock(dev);
+	dev->census.generation = 0;
+	for (i = 0; i < dev->nvrings; i++)
+		dev->queues[i]->placed.node = VHOST_NODE_ANY;
+	ret = vhost_device_settle(dev);
+	vhost_device_unlock(dev);
+	return ret;
+}

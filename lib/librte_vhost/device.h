@@ -1,0 +1,192 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * Copyright(c) 2026 The vhost-numa authors
+ */
+
+#ifndef VHOST_DEVICE_H
+#define VHOST_DEVICE_H
+
+/*
+ * A device: one connection of one frontend, its negotiated state, its queues,
+ * and the settle that makes reality match the wishes.
+ *
+ * Locks.  dev->lock (recursive) is the control lock: message handling with its
+ * callbacks, removal, refresh.  Functions that an application may call while it
+ * holds locks of its own, or from a callback, never take it; they read through
+ * a queue's gate or dev->view_lock, which are leaves and held only for copies.
+ */
+
+#include <limits.h>
+#include <pthread.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <rte_spinlock.h>
+
+#include "event_loop.h"
+#include "mem_map.h"
+#include "placement.h"
+#include "queue.h"
+#include "virtio_net.h"
+#include "vu_message.h"
+
+#include "rte_vhost.h"
+
+struct rte_vdpa_device;
+
+#define VHOST_MAX_DEVICES	1024
+#define VHOST_MAX_VRINGS	256
+#define VHOST_MAX_QUEUE_PAIRS	128
+
+/** What this release offers to frontends by default. */
+#define VHOST_NET_FEATURES	((1ULL << 0) | (1ULL << 1) | (1ULL << 3) | \
+		(0x1ffULL << 6) | (1ULL << 15) | (3ULL << 17) | \
+		(3ULL << 21) | (7ULL << 27) | (1ULL << 30) | (1ULL << 32))
+#define VHOST_PROTOCOL_FEATURES	((1ULL << VHOST_USER_PROTOCOL_F_MQ) | \
+		(1ULL << VHOST_USER_PROTOCOL_F_RARP) | \
+		(1ULL << VHOST_USER_PROTOCOL_F_REPLY_ACK) | \
+		(1ULL << VHOST_USER_PROTOCOL_F_NET_MTU) | \
+		(1ULL << VHOST_USER_PROTOCOL_F_SLAVE_REQ) | \
+		(1ULL << VHOST_USER_PROTOCOL_F_SLAVE_SEND_FD) | \
+		(1ULL << VHOST_USER_PROTOCOL_F_HOST_NOTIFIER) | \
+		(1ULL << VHOST_USER_PROTOCOL_F_STATUS))
+
+/**
+ * What an application registered for a socket (rte_vhost_driver_register() and
+ * its setters).  Owned by socket.c; a device keeps a copy from the moment its
+ * frontend connected.
+ */
+struct vhost_driver {
+	char path[PATH_MAX];
+	uint64_t flags;			/**< RTE_VHOST_USER_* as registered */
+	uint64_t supported_features;	/**< bound of what can be enabled */
+	uint64_t features;		/**< offered */
+	uint64_t protocol_features;	/**< offered */
+	bool builtin;			/**< the library's net data path serves it */
+	const struct rte_vhost_device_ops *ops;	/**< the application's; may be NULL */
+	struct rte_vdpa_device *vdpa;	/**< or NULL */
+};
+
+struct vhost_device {
+	int vid;
+	uint32_t in_use;		/**< the vid is taken; atomic */
+	pthread_mutex_t lock;		/**< control lock, recursive */
+	struct vhost_driver driver;	/**< as at connection time */
+	struct vu_link *link;		/**< the connection's */
+
+	/* wishes: negotiated or asked for, under the control lock */
+	uint64_t features;
+	uint64_t protocol_features;
+	uint16_t mtu;			/**< 0 until NET_SET_MTU */
+	uint8_t status;			/**< virtio device status */
+	struct mem_map *wish_map;	/**< of the last SET_MEM_TABLE, or NULL */
+	uint64_t generation;		/**< grows when features or memory change */
+	bool stop_wanted;		/**< the next settle stops the device first */
+	uint16_t ctrl_pairs;		/**< queue pairs set by VIRTIO_NET_CTRL_MQ, 0: all */
+	struct rte_vhost_user_extern_ops extern_ops;
+	void *extern_ctx;
+
+	/* the back channel, see vu_backchannel.c */
+	int backend_fd;			/**< -1 for none; under backend_lock */
+	pthread_mutex_t backend_lock;	/**< a leaf */
+	pthread_mutex_t backend_request_lock;	/**< one exchange at a time; before backend_lock */
+
+	/* what the application was told */
+	bool ready;			/**< new_device was called; atomic */
+	bool running;			/**< new_device was called and returned 0 */
+	bool vdpa_configured;		/**< the vDPA driver's dev_conf was called */
+
+	/* what a settle has made of the wishes */
+	rte_spinlock_t view_lock;	/**< a leaf; for map, net and vring views */
+	struct mem_map *map;		/**< NULL before SET_MEM_TABLE */
+	struct virtio_net *net;		/**< the replica on the device's own node */
+	struct virtio_net *replicas[PLACEMENT_MAX_NODES];	/**< all in use */
+	unsigned int nreplicas;
+	struct event_source ctrl_kick;	/**< of a control queue that is ours to serve */
+
+	/* placement */
+	struct placement_census census;
+	int refused_node;		/**< gave no memory and was warned about */
+	uint64_t moves;			/**< blocks published on another node */
+	uint64_t refusals;		/**< settles that could not place as wished */
+
+	uint32_t nvrings;		/**< queues[0 .. nvrings - 1] are up; atomic */
+	uint32_t data_vrings;		/**< without a control queue of ours; atomic */
+	struct vhost_queue *queues[VHOST_MAX_VRINGS];
+};
+
+/**
+ * A frontend has connected: take a vid, create the device, call new_connection.
+ *
+ * @param link  of the connection; outlives the device
+ * @return the device with one owner, the connection; NULL (logged) if there is
+ *         no vid or memory, or the application refused
+ */
+struct vhost_device *vhost_device_create(const struct vhost_driver *driver,
+		struct vu_link *link);
+
+/**
+ * The connection is gone: stop the device (destroy_device), call
+ * destroy_connection if told so, release everything.  Takes the control lock.
+ */
+void vhost_device_destroy(struct vhost_device *dev, bool tell_connection);
+
+/** Device of a vid, or NULL with an error logged.  Any thread. */
+struct vhost_device *vhost_device_get(int vid);
+
+/** Likewise without a word in the log. */
+struct vhost_device *vhost_device_peek(int vid);
+
+/** Queue of a device, NULL unless it exists.  Any thread. */
+static inline struct vhost_queue *
+vhost_device_queue(const struct vhost_device *dev, uint32_t index)
+{
+	/* D1 pairs with D2 */
+	if (unlikely(index >= __atomic_load_n(&dev->nvrings, __ATOMIC_ACQUIRE)))
+		return NULL;
+	return dev->queues[index];
+}
+
+void vhost_device_lock(struct vhost_device *dev);
+bool vhost_device_try_lock(struct vhost_device *dev);
+void vhost_device_unlock(struct vhost_device *dev);
+
+/** Make sure that the vring and all below exist: 0, -EINVAL or -ENOMEM.  Control lock held. */
+int vhost_device_need_queue(struct vhost_device *dev, uint32_t index);
+
+/** Wish for another memory map; takes over the reference.  Control lock held. */
+void vhost_device_wish_map(struct vhost_device *dev, struct mem_map *map);
+
+/** Back to the state of a fresh connection, descriptors closed.  Settle afterwards. */
+void vhost_device_reset_wish(struct vhost_device *dev);
+
+/**
+ * The control queue that the frontend leaves to us, NULL if there is none: the
+ * last vring of an odd number (virtio 1.2, 5.1.2), once its ring runs.
+ */
+struct vhost_queue *vhost_device_ctrl_queue(const struct vhost_device *dev);
+
+/** What a replica of the device amounts to by its wishes.  Control lock held. */
+void vhost_device_net_cfg(const struct vhost_device *dev, struct virtio_net_cfg *cfg);
+
+/** Stop the device for the application and the vDPA driver.  Control lock held. */
+void vhost_device_stop(struct vhost_device *dev);
+
+/**
+ * Make reality match the wishes: stop, place, build, publish, tell the
+ * application (settle.c).  Control lock held.
+ *
+ * @return 0, or -ENOMEM with the running state unchanged
+ */
+int vhost_device_settle(struct vhost_device *dev);
+
+/** Look again where the guest's memory is, and settle.  Takes the control lock. */
+int vhost_device_refresh(struct vhost_device *dev);
+
+/** Whether a feature bit is negotiated. */
+static inline bool
+vhost_device_has(const struct vhost_device *dev, unsigned int feature)
+{
+	return (dev->features & (1ULL << feature)) != 0;
+}
+
+#endif /* VHOST_DEVICE_H */

@@ -1,0 +1,199 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * Copyright(c) 2026 The vhost-numa authors
+ */
+
+/*
+ * Commands are small and every answer is one byte, so a command is gathered into
+ * pieces like a packet, copied once into a buffer of our own, and judged there.
+ * A chain holds what we read (class, command, data), then what we write (the ack).
+ *
+ * We forward whatever the guest sends and deliver whatever the application hands
+ * us, so receive filters are accepted without effect; only the number of queue
+ * pairs changes anything.
+ */
+
+#include <errno.h>
+#include <string.h>
+#include <sys/epoll.h>
+
+#include <linux/virtio_net.h>
+
+#include <rte_common.h>
+
+#include "doorbell.h"
+#include "net_ctrl.h"
+#include "queue.h"
+#include "ring_split.h"
+#include "vhost_log.h"
+
+/** Bytes of a command that are looked at: header and the longest data that counts. */
+#define CTRL_BYTES 16
+
+struct ctrl_command {
+	uint8_t bytes[CTRL_BYTES];
+	uint32_t len;		/**< of the command in the guest, maybe more than CTRL_BYTES */
+};
+
+static uint8_t
+judge_mq(const struct ctrl_command *command, uint32_t pairs, uint16_t *wanted)
+{
+	struct virtio_net_ctrl_mq mq;
+
+	if (command->len < sizeof(struct virtio_net_ctrl_hdr) + sizeof(mq))
+		return VIRTIO_NET_ERR;
+	memcpy(&mq, command->bytes + sizeof(struct virtio_net_ctrl_hdr), sizeof(mq));
+	if (mq.virtqueue_pairs == 0 || mq.virtqueue_pairs > pairs)
+		return VIRTIO_NET_ERR;
+	*wanted = mq.virtqueue_pairs;
+	return VIRTIO_NET_OK;
+}
+
+/**
+ * Judge a command.
+ *
+ * @param pairs  queue pairs that the device has
+ * @param[in,out] wanted  changed when the guest sets the number of pairs in use
+ * @return the ack, VIRTIO_NET_OK or VIRTIO_NET_ERR
+ */
+static uint8_t
+judge(const struct virtio_net *net, const struct ctrl_command *command, uint32_t pairs,
+		uint16_t *wanted)
+{
+	struct virtio_net_ctrl_hdr hdr;
+
+	if (command->len < sizeof(hdr))
+		return VIRTIO_NET_ERR;
+	memcpy(&hdr, command->bytes, sizeof(hdr));
+	switch (hdr.class) {
+	case VIRTIO_NET_CTRL_RX:
+		return virtio_net_has(net, VIRTIO_NET_F_CTRL_RX) ?
+			VIRTIO_NET_OK : VIRTIO_NET_ERR;
+	case VIRTIO_NET_CTRL_MAC:
+		return hdr.cmd == VIRTIO_NET_CTRL_MAC_TABLE_SET &&
+				virtio_net_has(net, VIRTIO_NET_F_CTRL_RX) ?
+			VIRTIO_NET_OK : VIRTIO_NET_ERR;
+	case VIRTIO_NET_CTRL_ANNOUNCE:
+		return virtio_net_has(net, VIRTIO_NET_F_GUEST_ANNOUNCE) ?
+			VIRTIO_NET_OK : VIRTIO_NET_ERR;
+	case VIRTIO_NET_CTRL_MQ:
+		return hdr.cmd == VIRTIO_NET_CTRL_MQ_VQ_PAIRS_SET &&
+				virtio_net_has(net, VIRTIO_NET_F_MQ) ?
+			judge_mq(command, pairs, wanted) : VIRTIO_NET_ERR;
+	default:
+		return VIRTIO_NET_ERR;
+	}
+}
+
+/** The first bytes of what the guest wants read. */
+static void
+copy_command(const struct vq_piece *pieces, unsigned int n, struct ctrl_command *command)
+{
+	uint32_t have = 0, len;
+	unsigned int i;
+
+	command->len = 0;
+	for (i = 0; i < n; i++) {
+		len = RTE_MIN(pieces[i].len, (uint32_t)CTRL_BYTES - have);
+		memcpy(command->bytes + have, pieces[i].base, len);
+		have += len;
+		command->len += pieces[i].len;
+	}
+}
+
+/** Serve one chain; the number of bytes written to it. */
+static uint32_t
+serve_chain(struct vhost_virtqueue *vq, uint16_t head, uint32_t pairs, uint16_t *wanted)
+{
+	struct ctrl_command command;
+	unsigned int nread;
+	uint32_t len;
+	uint8_t *ack;
+	int n;
+
+	n = ring_gather_both(vq, head, vq->pieces, VHOST_MAX_PIECES, &nread, &len);
+	if (n <= 0 || (unsigned int)n == nread)
+		return 0;
+	copy_command(vq->pieces, nread, &command);
+	ack = vq->pieces[nread].base;
+	*ack = judge(vq->net, &command, pairs, wanted);
+	return sizeof(*ack);
+}
+
+/** Serve all that waits; whether the guest is to be notified. */
+static bool
+serve_ring(struct vhost_virtqueue *vq, uint32_t pairs, uint16_t *wanted)
+{
+	uint16_t i, done = 0, ready = ring_available(vq);
+
+	if (ready == 0)
+		return false;
+	for (i = 0; i < ready; i++) {
+		uint16_t head = ring_next(vq, i);
+
+		if (head >= vq->size)
+			continue;
+		ring_put(vq, done, head, serve_chain(vq, head, pairs, wanted));
+		done++;
+	}
+	ring_take(vq, ready);
+	ring_give(vq, done);
+	ring_publish(vq);
+	ring_renew_wish(vq);
+	return ring_should_notify(vq);
+}
+
+/** Serve the queue; true if the guest changed the number of queue pairs. */
+static bool
+serve_queue(struct vhost_device *dev, struct vhost_queue *q)
+{
+	uint16_t wanted = dev->ctrl_pairs;
+	struct vhost_virtqueue *vq;
+
+	vhost_doorbell_clear(dev->ctrl_kick.fd);
+	vq = vhost_queue_close(q);
+	if (serve_ring(vq, dev->data_vrings / 2, &wanted) && vq->callfd >= 0)
+		vhost_doorbell_ring(vq->callfd);
+	vhost_queue_open(q);
+	if (wanted == dev->ctrl_pairs)
+		return false;
+	VHOST_LOG_CONFIG(INFO, "(%s) the guest uses %u queue pairs\n", dev->driver.path, wanted);
+	dev->ctrl_pairs = wanted;
+	return true;
+}
+
+static void
+on_kick(struct event_source *source, uint32_t events)
+{
+	struct vhost_device *dev = container_of(source, struct vhost_device, ctrl_kick);
+	struct vhost_queue *q;
+
+	(void)events;
+	/* whoever holds the lock may be waiting for us to end; the event stays */
+	if (!vhost_device_try_lock(dev))
+		return;
+	q = vhost_device_ctrl_queue(dev);
+	if (q != NULL && source->fd >= 0 && serve_queue(dev, q))
+		vhost_device_settle(dev);
+	vhost_device_unlock(dev);
+}
+
+void
+vhost_net_ctrl_unwatch(struct vhost_device *dev)
+{
+	vhost_event_source_remove(&dev->ctrl_kick);
+}
+
+void
+vhost_net_ctrl_watch(struct vhost_device *dev)
+{
+	struct vhost_queue *q = vhost_device_ctrl_queue(dev);
+	int kickfd = q != NULL ? RTE_MAX(q->wish.kickfd, -1) : -1;
+
+	if (dev->ctrl_kick.fd == kickfd)
+		return;
+	vhost_event_source_remove(&dev->ctrl_kick);
+	if (kickfd < 0)
+		return;
+	if (vhost_event_source_add(&dev->ctrl_kick, kickfd, EPOLLIN, on_kick) < 0)
+		VHOST_LOG_CONFIG(ERR, "(%s) cannot watch the control queue\n", dev->driver.path);
+}

@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * Copyright(c) 2026 The vhost-numa authors
+ */
+
+#ifndef VHOST_NET_CTRL_H
+#define VHOST_NET_CTRL_H
+
+/*
+ * The control queue of a network device (virtio 1.2, 5.1.6.5), for frontends that
+ * leave it to the backend (user-mode Linux).  It is served on the event loop, when
+ * the guest kicks.
+ */
+
+#include "device.h"
+
+/**
+ * Watch the kicks of the device's control queue, if it has one now, and serve what
+ * waits there; stop watching otherwise.  Part of a settle, control lock held.
+ */
+void vhost_net_ctrl_watch(struct vhost_device *dev);
+
+/** Stop watching, before the kick descriptor may be closed.  A settle watches again. */
+void vhost_net_ctrl_unwatch(struct vhost_device *dev);
+
+#endif /* VHOST_NET_CTRL_H */

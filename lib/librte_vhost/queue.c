@@ -1,0 +1,479 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * Copyright(c) 2026 The vhost-numa authors
+ */
+
+/*
+ * Theory of operation
+ *
+ * A queue has a wish (struct queue_wish) and a block (struct vhost_virtqueue)
+ * that was built from a wish.  Messages change the wish.  A settle of the device
+ * turns each wish into a shape (vhost_queue_shape), stages a block wherever the
+ * shape differs from the block in place, and when every allocation of the device
+ * has succeeded commits them, one pointer swap per queue.  The node is a part of
+ * the shape: relocation is nothing but a settle.
+ *
+ * Bursts reach the block through the gate and only there: whoever is inside owns
+ * the block until it leaves.  The owner of the queue closes the gate to swap or
+ * patch the block.  A polling lcore re-takes a free gate faster than anyone, so
+ * the owner announces itself in gate.closing first and bursts stay out while
+ * that is not zero.  They return 0 packets once; nothing is lost, the packets
+ * are still in the ring or with the caller.
+ *
+ * Nothing is allocated, freed, logged or called back while a gate is closed.
+ *
+ * Handles live until the process ends and are used again by the next device of
+ * the same vid.  A burst that comes too late finds a gate that is closing and no
+ * block, never freed memory.  They are not in EAL's memory, so that the event
+ * loop may still take a device down while rte_eal_cleanup() unmaps that.
+ */
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <linux/virtio_ring.h>
+
+#include <rte_ether.h>
+
+#include "doorbell.h"
+#include "mem_node.h"
+#include "placement.h"
+#include "queue.h"
+#include "ring_split.h"
+
+static const struct queue_wish fresh_wish = {
+	.kickfd = QUEUE_FD_UNSET,
+	.callfd = QUEUE_FD_UNSET,
+	.guest_notify = true,
+};
+
+/* Bytes of a split ring's parts, the event index fields included (virtio 1.2, 2.7). */
+static size_t
+desc_bytes(uint32_t size)
+{
+	return size * sizeof(struct vring_desc);
+}
+
+static size_t
+avail_bytes(uint32_t size)
+{
+	return sizeof(struct vring_avail) + (size + 1) * sizeof(uint16_t);
+}
+
+static size_t
+used_bytes(uint32_t size)
+{
+	return sizeof(struct vring_used) + size * sizeof(struct vring_used_elem) +
+		sizeof(uint16_t);
+}
+
+struct vhost_virtqueue *
+vhost_queue_close(struct vhost_queue *q)
+{
+	uint32_t expected = 0;
+
+	__atomic_fetch_add(&q->gate.closing, 1, __ATOMIC_RELAXED);
+	/* G3 pairs with G2 */
+	while (!__atomic_compare_exchange_n(&q->gate.taken, &expected, 1, false,
+			__ATOMIC_ACQUIRE, __ATOMIC_RELAXED)) {
+		expected = 0;
+		rte_pause();
+	}
+	return q->gate.block;
+}
+
+void
+vhost_queue_open(struct vhost_queue *q)
+{
+	vhost_queue_leave(q);
+	__atomic_fetch_sub(&q->gate.closing, 1, __ATOMIC_RELAXED);
+}
+
+struct vhost_queue *
+vhost_queue_create(uint16_t index)
+{
+	struct vhost_queue *q;
+
+	q = aligned_alloc(RTE_CACHE_LINE_SIZE, sizeof(*q));
+	if (q == NULL)
+		return NULL;
+	memset(q, 0, sizeof(*q));
+	q->index = index;
+	q->wish = fresh_wish;
+	q->gate.closing = 1;
+	return q;
+}
+
+int
+vhost_queue_bring_up(struct vhost_queue *q, const struct virtio_net *net)
+{
+	const struct vq_cfg dormant = {
+		.index = q->index,
+		.node = net->node,
+		.generation = net->generation,
+	};
+	const struct vq_attr attr = { .callfd = -1, .guest_notify = true };
+	struct vhost_virtqueue *block;
+
+	block = vhost_block_create(&dormant, net);
+	if (block == NULL)
+		return -ENOMEM;
+	vhost_block_apply(block, &attr);
+	q->wish = fresh_wish;
+	q->placed = (struct queue_placement){ .node = VHOST_NODE_ANY };
+	q->live = false;
+	q->ready = false;
+	q->retell = false;
+	/* late bursts of an earlier device may still try the gate */
+	vhost_queue_close(q);
+	q->gate.block = block;
+	vhost_queue_open(q);
+	__atomic_fetch_sub(&q->gate.closing, 1, __ATOMIC_RELEASE);
+	return 0;
+}
+
+static void
+replace_fd(int *field, int fd)
+{
+	if (*field >= 0)
+		close(*field);
+	*field = fd;
+}
+
+void
+vhost_queue_set_kickfd(struct vhost_queue *q, int fd)
+{
+	replace_fd(&q->wish.kickfd, fd);
+}
+
+void
+vhost_queue_set_callfd(struct vhost_queue *q, int fd)
+{
+	struct vhost_virtqueue *block = vhost_queue_close(q);
+
+	/* no burst may use the old one once it is closed */
+	if (block != NULL)
+		block->callfd = RTE_MAX(fd, -1);
+	vhost_queue_open(q);
+	replace_fd(&q->wish.callfd, fd);
+}
+
+void
+vhost_queue_set_base(struct vhost_queue *q, uint16_t last_avail, uint16_t last_used)
+{
+	struct vhost_virtqueue *block = vhost_queue_close(q);
+
+	if (block != NULL) {
+		block->state.last_avail_idx = last_avail;
+		block->state.last_used_idx = last_used;
+	}
+	vhost_queue_open(q);
+}
+
+int
+vhost_queue_get_base(struct vhost_queue *q, uint16_t *last_avail, uint16_t *last_used)
+{
+	const struct vhost_virtqueue *block = vhost_queue_close(q);
+	int ret = -ENODEV;
+
+	if (block != NULL) {
+		*last_avail = block->state.last_avail_idx;
+		*last_used = block->state.last_used_idx;
+		ret = 0;
+	}
+	vhost_queue_open(q);
+	return ret;
+}
+
+void
+vhost_queue_announce(struct vhost_queue *q, const struct rte_ether_addr *mac)
+{
+	struct vhost_virtqueue *block = vhost_queue_close(q);
+
+	if (block != NULL) {
+		block->state.announce = true;
+		memcpy(block->state.announce_mac, mac, sizeof(*mac));
+	}
+	vhost_queue_open(q);
+}
+
+void
+vhost_queue_set_guest_notify(struct vhost_queue *q, bool enable)
+{
+	struct vhost_virtqueue *block;
+	struct vq_attr attr;
+
+	__atomic_store_n(&q->wish.guest_notify, enable, __ATOMIC_RELAXED);
+	block = vhost_queue_close(q);
+	if (block != NULL) {
+		attr = block->attr;
+		attr.guest_notify = enable;
+		vhost_block_apply(block, &attr);
+	}
+	vhost_queue_open(q);
+}
+
+uint16_t
+vhost_queue_unused(struct vhost_queue *q)
+{
+	struct vhost_virtqueue *block = vhost_queue_close(q);
+	uint16_t n = 0;
+
+	if (block != NULL && block->size != 0 && block->attr.enabled)
+		n = ring_offered(block) - block->state.last_used_idx;
+	vhost_queue_open(q);
+	return n;
+}
+
+uint16_t
+vhost_queue_waiting(struct vhost_queue *q)
+{
+	struct vhost_virtqueue *block = vhost_queue_close(q);
+	uint16_t n = 0;
+
+	if (block != NULL && block->size != 0 && block->attr.enabled)
+		n = ring_available(block);
+	vhost_queue_open(q);
+	return n;
+}
+
+static int
+notify_inside(struct vhost_virtqueue *block)
+{
+	if (block == NULL || block->size == 0)
+		return -ENODEV;
+	if (ring_should_notify(block) && block->callfd >= 0) {
+		vhost_doorbell_ring(block->callfd);
+		block->state.stats.guest_notifications++;
+	}
+	return 0;
+}
+
+int
+vhost_queue_notify(struct vhost_queue *q)
+{
+	int ret = notify_inside(vhost_queue_close(q));
+
+	vhost_queue_open(q);
+	return ret;
+}
+
+int
+vhost_queue_try_notify(struct vhost_queue *q)
+{
+	struct vhost_virtqueue *block = vhost_queue_try_enter(q);
+	int ret;
+
+	if (block == NULL)
+		return -EAGAIN;
+	ret = notify_inside(block);
+	vhost_queue_leave(q);
+	return ret;
+}
+
+int
+vhost_queue_stats(struct vhost_queue *q, struct vq_stats *stats, bool reset)
+{
+	struct vhost_virtqueue *block = vhost_queue_close(q);
+	int ret = -ENODEV;
+
+	if (block != NULL) {
+		*stats = block->state.stats;
+		if (reset)
+			memset(&block->state.stats, 0, sizeof(block->state.stats));
+		ret = 0;
+	}
+	vhost_queue_open(q);
+	return ret;
+}
+
+int
+vhost_queue_avail_index(struct vhost_queue *q, volatile void **addr, uint16_t *seen)
+{
+	struct vhost_virtqueue *block = vhost_queue_close(q);
+	int ret = -ENODEV;
+
+	if (block != NULL && block->size != 0) {
+		*addr = &block->avail->idx;
+		*seen = block->state.last_avail_idx;
+		ret = 0;
+	}
+	vhost_queue_open(q);
+	return ret;
+}
+
+/** Copy what the hardware has used since; inside the gate. */
+static int
+relay_inside(struct vhost_virtqueue *block, struct vring *from)
+{
+	uint16_t published = ring_published(block);
+	uint16_t i, n;
+
+	/* R1 pairs with the hardware's store of used->idx after its entries, 2.7.14 */
+	n = __atomic_load_n(&from->used->idx, __ATOMIC_ACQUIRE) - published;
+	if (n > block->size || from->num != block->size)
+		return -1;
+	block->state.last_used_idx = published;
+	for (i = 0; i < n; i++) {
+		struct vring_used_elem elem = from->used->ring[(published + i) & block->mask];
+
+		if (elem.id >= block->size)
+			return -1;
+		ring_put(block, i, elem.id, elem.len);
+	}
+	ring_give(block, n);
+	ring_publish(block);
+	if (block->event_idx)
+		vring_used_event(from) = block->state.last_used_idx;
+	return n;
+}
+
+int
+vhost_queue_relay_used(struct vhost_queue *q, struct vring *from)
+{
+	struct vhost_virtqueue *block = vhost_queue_close(q);
+	int ret = block != NULL && block->size != 0 ? relay_inside(block, from) : -1;
+
+	vhost_queue_open(q);
+	return ret;
+}
+
+void
+vhost_queue_stop_wish(struct vhost_queue *q)
+{
+	q->wish.has_addr = false;
+	vhost_queue_set_kickfd(q, QUEUE_FD_UNSET);
+	vhost_queue_set_callfd(q, QUEUE_FD_UNSET);
+}
+
+void
+vhost_queue_reset_wish(struct vhost_queue *q)
+{
+	vhost_queue_stop_wish(q);
+	q->wish = fresh_wish;
+}
+
+void
+vhost_queue_shut_down(struct vhost_queue *q)
+{
+	struct vhost_virtqueue *block = vhost_queue_close(q);
+
+	q->gate.block = NULL;
+	/* leave, but keep it closing */
+	vhost_queue_leave(q);
+	vhost_block_destroy(block);
+	replace_fd(&q->wish.kickfd, QUEUE_FD_UNSET);
+	replace_fd(&q->wish.callfd, QUEUE_FD_UNSET);
+}
+
+static bool
+is_aligned(uint64_t addr, uint64_t align)
+{
+	return (addr & (align - 1)) == 0;
+}
+
+/** Our addresses of the ring's parts; false unless each lies within one region. */
+static bool
+translate_ring(const struct queue_wish *wish, const struct mem_map *map, struct vq_cfg *cfg)
+{
+	if (!is_aligned(wish->desc_uva, VRING_DESC_ALIGN_SIZE) ||
+			!is_aligned(wish->avail_uva, VRING_AVAIL_ALIGN_SIZE) ||
+			!is_aligned(wish->used_uva, VRING_USED_ALIGN_SIZE))
+		return false;
+	cfg->desc = vhost_mem_map_from_uva(map, wish->desc_uva, desc_bytes(wish->size));
+	cfg->avail = vhost_mem_map_from_uva(map, wish->avail_uva, avail_bytes(wish->size));
+	cfg->used = vhost_mem_map_from_uva(map, wish->used_uva, used_bytes(wish->size));
+	return cfg->desc != NULL && cfg->avail != NULL && cfg->used != NULL;
+}
+
+bool
+vhost_queue_ring_fits(const struct vhost_queue *q, const struct mem_map *map)
+{
+	struct vq_cfg cfg;
+
+	if (!q->wish.has_addr || q->wish.size == 0)
+		return true;
+	return map != NULL && translate_ring(&q->wish, map, &cfg);
+}
+
+static bool
+ring_is_started(const struct queue_wish *wish)
+{
+	return wish->has_addr && wish->size != 0 &&
+		wish->kickfd != QUEUE_FD_UNSET && wish->callfd != QUEUE_FD_UNSET;
+}
+
+void
+vhost_queue_shape(const struct vhost_queue *q, const struct mem_map *map,
+		uint64_t generation, struct vq_cfg *cfg)
+{
+	*cfg = (struct vq_cfg){
+		.index = q->index,
+		.node = vhost_queue_block(q)->node,
+		.generation = generation,
+	};
+	if (map == NULL || !ring_is_started(&q->wish))
+		return;
+	if (translate_ring(&q->wish, map, cfg)) {
+		cfg->size = q->wish.size;
+	} else {
+		cfg->desc = NULL;
+		cfg->avail = NULL;
+		cfg->used = NULL;
+	}
+}
+
+int
+vhost_queue_ring_node(struct vhost_queue *q, const struct mem_map *map,
+		const struct vq_cfg *cfg)
+{
+	if (q->placed.node == VHOST_NODE_ANY || q->placed.generation != map->generation ||
+			q->placed.desc != cfg->desc) {
+		q->placed = (struct queue_placement){
+			.generation = map->generation,
+			.desc = cfg->desc,
+			.node = vhost_placement_ring_node(map,
+				cfg->desc, desc_bytes(cfg->size),
+				cfg->avail, avail_bytes(cfg->size),
+				cfg->used, used_bytes(cfg->size)),
+		};
+	}
+	return q->placed.node;
+}
+
+int
+vhost_queue_stage(struct vhost_queue *q, const struct vq_cfg *cfg,
+		const struct virtio_net *net)
+{
+	q->staged = vhost_block_create(cfg, net);
+	return q->staged != NULL ? 0 : -ENOMEM;
+}
+
+void
+vhost_queue_unstage(struct vhost_queue *q)
+{
+	vhost_block_destroy(q->staged);
+	q->staged = NULL;
+}
+
+struct queue_commit
+vhost_queue_commit(struct vhost_queue *q, const struct vq_attr *attr)
+{
+	struct vhost_virtqueue *block = vhost_queue_close(q);
+	struct queue_commit done = { 0 };
+
+	if (q->staged != NULL) {
+		done.old = block;
+		block = q->staged;
+		block->state = done.old->state;
+		q->gate.block = block;
+		q->staged = NULL;
+	}
+	if (block->size != 0 && !q->live)
+		done.adopted = !vhost_block_start(block);
+	vhost_block_apply(block, attr);
+	vhost_queue_open(q);
+	q->live = block->size != 0;
+	return done;
+}

@@ -1,0 +1,223 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * Copyright(c) 2026 The vhost-numa authors
+ */
+
+#ifndef VHOST_QUEUE_H
+#define VHOST_QUEUE_H
+
+/*
+ * A virtqueue's stable handle: the gate through which bursts reach the block,
+ * the wish that messages edit, and the steps of a settle.  See queue.c for the
+ * theory of operation.
+ */
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <rte_branch_prediction.h>
+#include <rte_common.h>
+#include <rte_pause.h>
+
+#include "rte_vhost.h"
+
+#include "vhost_virtqueue.h"
+
+struct rte_ether_addr;
+struct vring;
+
+/** Values of queue_wish.callfd and kickfd beside a descriptor. */
+#define QUEUE_FD_UNSET	(-2)	/**< the frontend has not spoken about it */
+#define QUEUE_FD_NONE	(-1)	/**< the frontend said: none */
+
+/** What the frontend and the application asked for.  Addresses are the frontend's. */
+struct queue_wish {
+	uint32_t size;		/**< descriptors; 0 before SET_VRING_NUM */
+	bool has_addr;		/**< SET_VRING_ADDR has come since the last stop */
+	uint64_t desc_uva;
+	uint64_t avail_uva;
+	uint64_t used_uva;
+	uint64_t log_gpa;	/**< of the used ring */
+	int kickfd;		/**< descriptor (the queue's) or QUEUE_FD_* */
+	int callfd;		/**< descriptor (the queue's) or QUEUE_FD_* */
+	bool enabled;		/**< as last said by SET_VRING_ENABLE */
+	bool guest_notify;	/**< rte_vhost_enable_guest_notification() */
+};
+
+/** Where a ring was found to be, and for which ring that holds. */
+struct queue_placement {
+	uint64_t generation;
+	const void *desc;
+	int node;
+};
+
+struct vhost_queue {
+	/* the gate, alone on its line */
+	struct {
+		uint32_t taken;		/**< 1 while somebody is inside */
+		uint32_t closing;	/**< closers waiting or inside; bursts stay out */
+		struct vhost_virtqueue *block;	/**< for who is inside; NULL when shut */
+	} gate __rte_cache_aligned;
+
+	/* control side: under the device's control lock */
+	struct queue_wish wish __rte_cache_aligned;
+	struct queue_placement placed;
+	uint16_t index;
+	struct rte_vhost_vring view;	/**< for the application; under the device's view_lock */
+	bool live;		/**< the block in place runs a ring */
+	bool ready;		/**< last told to the application */
+	bool retell;		/**< tell it again, although nothing else changed */
+	struct vhost_virtqueue *staged;	/**< built, not yet published */
+};
+
+/**
+ * Enter the gate, waiting for whoever is inside; the block may be used until
+ * vhost_queue_leave().  NULL when the owner is about to swap the block: come
+ * back with the next burst.
+ */
+static inline struct vhost_virtqueue *
+vhost_queue_enter(struct vhost_queue *q)
+{
+	uint32_t expected = 0;
+
+	for (;;) {
+		if (unlikely(__atomic_load_n(&q->gate.closing, __ATOMIC_RELAXED)))
+			return NULL;
+		/* G1 pairs with G2 */
+		if (likely(__atomic_compare_exchange_n(&q->gate.taken, &expected, 1,
+				false, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED)))
+			return q->gate.block;
+		expected = 0;
+		rte_pause();
+	}
+}
+
+/** Enter the gate if nobody is inside; NULL otherwise. */
+static inline struct vhost_virtqueue *
+vhost_queue_try_enter(struct vhost_queue *q)
+{
+	uint32_t expected = 0;
+
+	if (unlikely(__atomic_load_n(&q->gate.closing, __ATOMIC_RELAXED)))
+		return NULL;
+	/* G1 pairs with G2 */
+	if (unlikely(!__atomic_compare_exchange_n(&q->gate.taken, &expected, 1,
+			false, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED)))
+		return NULL;
+	return q->gate.block;
+}
+
+/** Leave the gate; the block is not the caller's any more. */
+static inline void
+vhost_queue_leave(struct vhost_queue *q)
+{
+	/* G2 pairs with G1 and G3: what was done inside is seen by who enters next */
+	__atomic_store_n(&q->gate.taken, 0, __ATOMIC_RELEASE);
+}
+
+/**
+ * Close the gate: announce, then wait until nobody is inside.  Until
+ * vhost_queue_open() the caller may read and change the block, NULL when the
+ * queue is shut down.  Not to be held across an allocation, a system call or a
+ * callback.  Any thread.
+ */
+struct vhost_virtqueue *vhost_queue_close(struct vhost_queue *q);
+void vhost_queue_open(struct vhost_queue *q);
+
+/** Allocate a handle, shut down: no block, bursts stay out.  NULL without memory. */
+struct vhost_queue *vhost_queue_create(uint16_t index);
+
+/** Give the handle a fresh wish and a dormant block on net's node: 0 or -ENOMEM. */
+int vhost_queue_bring_up(struct vhost_queue *q, const struct virtio_net *net);
+
+/** Wait for the last burst, free the block, close the descriptors. */
+void vhost_queue_shut_down(struct vhost_queue *q);
+
+/**
+ * Replace a descriptor of the wish by another, ours from now on, or by one of
+ * QUEUE_FD_*; the old one is closed.  A new callfd is in force at once.
+ */
+void vhost_queue_set_kickfd(struct vhost_queue *q, int fd);
+void vhost_queue_set_callfd(struct vhost_queue *q, int fd);
+
+/** Indices at which the ring goes on; nobody's business while it runs. */
+void vhost_queue_set_base(struct vhost_queue *q, uint16_t last_avail, uint16_t last_used);
+int vhost_queue_get_base(struct vhost_queue *q, uint16_t *last_avail, uint16_t *last_used);
+
+/** Have the next burst from the guest hand out a RARP packet of this address. */
+void vhost_queue_announce(struct vhost_queue *q, const struct rte_ether_addr *mac);
+
+/** Whether the application wants the guest's kicks; in force at once.  Any thread. */
+void vhost_queue_set_guest_notify(struct vhost_queue *q, bool enable);
+
+/** Available entries that were not used yet, 0 unless the ring runs.  Any thread. */
+uint16_t vhost_queue_unused(struct vhost_queue *q);
+
+/** Chains that wait to be taken, 0 unless the ring runs.  Any thread. */
+uint16_t vhost_queue_waiting(struct vhost_queue *q);
+
+/**
+ * Notify the guest of used entries if it wants to know.  Any thread.
+ *
+ * @return 0; -ENODEV when the ring is not known; _try_ only: -EAGAIN when
+ *         somebody is inside the gate
+ */
+int vhost_queue_notify(struct vhost_queue *q);
+int vhost_queue_try_notify(struct vhost_queue *q);
+
+/** Copy the statistics and, if told so, start over: 0 or -ENODEV.  Any thread. */
+int vhost_queue_stats(struct vhost_queue *q, struct vq_stats *stats, bool reset);
+
+/** Where the driver writes its available index, and what was seen of it: 0 or -ENODEV. */
+int vhost_queue_avail_index(struct vhost_queue *q, volatile void **addr, uint16_t *seen);
+
+/**
+ * Copy used entries from a ring that hardware fills to the guest's used ring.
+ *
+ * @return how many; -1 when the ring is not known or an entry is nonsense
+ */
+int vhost_queue_relay_used(struct vhost_queue *q, struct vring *from);
+
+/** Forget what starts the ring: its addresses and descriptors.  Settle afterwards. */
+void vhost_queue_stop_wish(struct vhost_queue *q);
+
+/** Back to the wish of a fresh queue, descriptors closed.  Settle afterwards. */
+void vhost_queue_reset_wish(struct vhost_queue *q);
+
+/** Whether the ring, as far as the wish describes one, lies within the map. */
+bool vhost_queue_ring_fits(const struct vhost_queue *q, const struct mem_map *map);
+
+/**
+ * The shape that the wish amounts to on this map: a live one if the ring is
+ * started and fits, else a dormant one.  The node is that of the block in place.
+ */
+void vhost_queue_shape(const struct vhost_queue *q, const struct mem_map *map,
+		uint64_t generation, struct vq_cfg *cfg);
+
+/** The node where the ring of a live shape is; VHOST_NODE_ANY when unknown. */
+int vhost_queue_ring_node(struct vhost_queue *q, const struct mem_map *map,
+		const struct vq_cfg *cfg);
+
+/** The block in place.  Only for the control side, which alone replaces it. */
+static inline const struct vhost_virtqueue *
+vhost_queue_block(const struct vhost_queue *q)
+{
+	return q->gate.block;
+}
+
+/** Build a block for cfg beside the one in place: 0 or -ENOMEM. */
+int vhost_queue_stage(struct vhost_queue *q, const struct vq_cfg *cfg,
+		const struct virtio_net *net);
+
+/** Throw the staged block away, if any. */
+void vhost_queue_unstage(struct vhost_queue *q);
+
+/** What became of a queue in vhost_queue_commit(). */
+struct queue_commit {
+	struct vhost_virtqueue *old;	/**< replaced, the caller's to destroy; or NULL */
+	bool adopted;	/**< the ring started at a used index other than remembered */
+};
+
+/** Publish the staged block, if any, and put attributes in force.  Cannot fail. */
+struct queue_commit vhost_queue_commit(struct vhost_queue *q, const struct vq_attr *attr);
+
+#endif /* VHOST_QUEUE_H */

@@ -1,0 +1,491 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * Copyright(c) 2026 The vhost-numa authors
+ */
+
+/*
+ * Settling: the one place where a device's reality changes.
+ *
+ * A plan says, for the device and each queue, which block on which node there
+ * shall be.  Everything that can fail (every allocation) happens while staging
+ * the plan beside what runs; then the commit swaps one pointer per queue and
+ * cannot fail.  So a settle has happened entirely or not at all.
+ *
+ * A plan is tried up to three times: with each block on the node it belongs on;
+ * if a node has no memory, with each block where it is; and at last with blocks
+ * anywhere, because a device on the wrong node is better than none.
+ */
+
+#include <errno.h>
+#include <stdint.h>
+#include <string.h>
+
+#include "device.h"
+#include "mem_node.h"
+#include "net_ctrl.h"
+#include "vdpa_driver.h"
+#include "vhost_log.h"
+
+struct plan {
+	int dev_node;
+	struct vq_cfg cfgs[VHOST_MAX_VRINGS];
+	struct virtio_net *net;		/**< the device's own replica */
+	struct virtio_net *replicas[PLACEMENT_MAX_NODES];
+	int wanted[PLACEMENT_MAX_NODES];	/**< node each replica was wanted on */
+	unsigned int nreplicas;
+};
+
+/** Nodes of one block before and after a commit. */
+struct move {
+	int from;
+	int to;
+};
+
+static bool
+has_vdpa(const struct vhost_device *dev)
+{
+	return dev->driver.vdpa != NULL;
+}
+
+void
+vhost_device_stop(struct vhost_device *dev)
+{
+	const struct rte_vhost_device_ops *ops = dev->driver.ops;
+
+	if (dev->vdpa_configured) {
+		dev->vdpa_configured = false;
+		dev->driver.vdpa->ops->dev_close(dev->vid);
+	}
+	__atomic_store_n(&dev->ready, false, __ATOMIC_RELAXED);
+	if (!dev->running)
+		return;
+	dev->running = false;
+	if (ops != NULL && ops->destroy_device != NULL)
+		ops->destroy_device(dev->vid);
+}
+
+/* Planning */
+
+static void
+plan_shapes(struct vhost_device *dev, struct plan *plan)
+{
+	uint32_t i;
+
+	for (i = 0; i < dev->nvrings; i++)
+		vhost_queue_shape(dev->queues[i], dev->wish_map, dev->generation, &plan->cfgs[i]);
+}
+
+static bool
+census_says_something(const struct placement_census *census)
+{
+	uint32_t i;
+
+	for (i = 0; i < census->nregions; i++)
+		if (census->regions[i].evidence == PLACEMENT_POLICY ||
+				census->regions[i].evidence == PLACEMENT_PAGES)
+			return true;
+	return false;
+}
+
+/** Each block on the node it belongs on; nothing known: where the device is. */
+static void
+plan_nodes_wished(struct vhost_device *dev, struct plan *plan)
+{
+	struct mem_map *map = dev->wish_map;
+	uint32_t i;
+	int tie;
+
+	plan->dev_node = dev->net->node;
+	if (map == NULL)
+		return;
+	if (dev->census.generation != map->generation || !census_says_something(&dev->census))
+		vhost_placement_census(map, &dev->census);
+	tie = dev->nvrings > 0 && plan->cfgs[0].size != 0 ?
+		vhost_queue_ring_node(dev->queues[0], map, &plan->cfgs[0]) : dev->net->node;
+	plan->dev_node = vhost_placement_device_node(&dev->census, tie);
+	if (plan->dev_node == VHOST_NODE_ANY)
+		plan->dev_node = dev->net->node;
+	for (i = 0; i < dev->nvrings; i++) {
+		struct vq_cfg *cfg = &plan->cfgs[i];
+
+		cfg->node = cfg->size == 0 ? VHOST_NODE_ANY :
+			vhost_queue_ring_node(dev->queues[i], map, cfg);
+		if (cfg->node == VHOST_NODE_ANY)
+			cfg->node = plan->dev_node;
+	}
+}
+
+static void
+plan_nodes_unchanged(struct vhost_device *dev, struct plan *plan)
+{
+	uint32_t i;
+
+	plan->dev_node = dev->net->node;
+	for (i = 0; i < dev->nvrings; i++)
+		plan->cfgs[i].node = vhost_queue_block(dev->queues[i])->node;
+}
+
+static void
+plan_nodes_any(struct vhost_device *dev, struct plan *plan)
+{
+	uint32_t i;
+
+	plan->dev_node = VHOST_NODE_ANY;
+	for (i = 0; i < dev->nvrings; i++)
+		plan->cfgs[i].node = VHOST_NODE_ANY;
+}
+
+/* Staging */
+
+static bool
+is_in_use(const struct vhost_device *dev, const struct virtio_net *net)
+{
+	unsigned int i;
+
+	for (i = 0; i < dev->nreplicas; i++)
+		if (dev->replicas[i] == net)
+			return true;
+	return false;
+}
+
+/** A replica of this generation that already serves on the node. */
+static struct virtio_net *
+find_in_use(const struct vhost_device *dev, int node)
+{
+	unsigned int i;
+
+	for (i = 0; i < dev->nreplicas; i++)
+		if (dev->replicas[i]->generation == dev->generation &&
+				(node == VHOST_NODE_ANY || dev->replicas[i]->node == node))
+			return dev->replicas[i];
+	return NULL;
+}
+
+/** The plan's replica for a node, built if need be; NULL if that node refuses. */
+static struct virtio_net *
+plan_replica(struct vhost_device *dev, struct plan *plan, int node)
+{
+	struct virtio_net_cfg cfg;
+	struct virtio_net *net;
+	unsigned int i;
+
+	for (i = 0; i < plan->nreplicas; i++)
+		if (plan->wanted[i] == node)
+			return plan->replicas[i];
+	if (plan->nreplicas == RTE_DIM(plan->replicas))
+		return NULL;
+	net = find_in_use(dev, node);
+	if (net == NULL) {
+		vhost_device_net_cfg(dev, &cfg);
+		net = vhost_virtio_net_create(&cfg, dev->driver.path, node);
+	}
+	if (net != NULL) {
+		plan->wanted[plan->nreplicas] = node;
+		plan->replicas[plan->nreplicas++] = net;
+	}
+	return net;
+}
+
+static int
+stage_queue(struct vhost_device *dev, struct plan *plan, uint32_t index)
+{
+	struct vhost_queue *q = dev->queues[index];
+	struct vq_cfg *cfg = &plan->cfgs[index];
+	struct virtio_net *net = plan_replica(dev, plan, cfg->node);
+	const struct vhost_virtqueue *block = vhost_queue_block(q);
+
+	if (net == NULL)
+		return -ENOMEM;
+	if (block->net == net && vhost_vq_cfg_equal(cfg, &block->cfg))
+		return 0;
+	return vhost_queue_stage(q, cfg, net);
+}
+
+static void
+unstage(struct vhost_device *dev, struct plan *plan)
+{
+	unsigned int i;
+
+	for (i = 0; i < dev->nvrings; i++)
+		vhost_queue_unstage(dev->queues[i]);
+	for (i = 0; i < plan->nreplicas; i++)
+		if (!is_in_use(dev, plan->replicas[i]))
+			vhost_virtio_net_destroy(plan->replicas[i]);
+	plan->nreplicas = 0;
+}
+
+/** Build all that the plan needs; on failure, nothing. */
+static int
+stage(struct vhost_device *dev, struct plan *plan)
+{
+	uint32_t i;
+	int ret = 0;
+
+	plan->nreplicas = 0;
+	plan->net = plan_replica(dev, plan, plan->dev_node);
+	if (plan->net == NULL)
+		return -ENOMEM;
+	for (i = 0; i < dev->nvrings && ret == 0; i++)
+		ret = stage_queue(dev, plan, i);
+	if (ret < 0)
+		unstage(dev, plan);
+	return ret;
+}
+
+/** A node on which the plan wants a block that is not there yet. */
+static int
+plan_target(const struct vhost_device *dev, const struct plan *plan)
+{
+	uint32_t i;
+
+	if (plan->dev_node != dev->net->node)
+		return plan->dev_node;
+	for (i = 0; i < dev->nvrings; i++)
+		if (plan->cfgs[i].node != vhost_queue_block(dev->queues[i])->node)
+			return plan->cfgs[i].node;
+	return VHOST_NODE_ANY;
+}
+
+static void
+warn_refused(struct vhost_device *dev, int node)
+{
+	dev->refusals++;
+	if (dev->refused_node == node)
+		return;
+	dev->refused_node = node;
+	VHOST_LOG_CONFIG(WARNING, "(%s) no DPDK memory on node %d, where the guest's memory is: "
+		"the device stays on node %d; reserve hugepages on node %d and give EAL "
+		"--socket-mem (Open vSwitch: other_config:dpdk-socket-mem) a value for it\n",
+		dev->driver.path, node, dev->net->node, node);
+}
+
+static int
+stage_somehow(struct vhost_device *dev, struct plan *plan)
+{
+	int target;
+
+	plan_nodes_wished(dev, plan);
+	target = plan_target(dev, plan);
+	if (stage(dev, plan) == 0) {
+		dev->refused_node = VHOST_NODE_ANY;
+		return 0;
+	}
+	if (target != VHOST_NODE_ANY) {
+		warn_refused(dev, target);
+		plan_nodes_unchanged(dev, plan);
+		if (stage(dev, plan) == 0)
+			return 0;
+	}
+	plan_nodes_any(dev, plan);
+	return stage(dev, plan);
+}
+
+/* Committing */
+
+/** Attributes that the wishes amount to (enabling: vhost-user, "Ring states"). */
+static void
+queue_attr(const struct vhost_device *dev, const struct vhost_queue *q, struct vq_attr *attr)
+{
+	bool enabled = q->wish.enabled ||
+		!vhost_device_has(dev, VHOST_USER_F_PROTOCOL_FEATURES);
+
+	*attr = (struct vq_attr){
+		.callfd = RTE_MAX(q->wish.callfd, -1),
+		.enabled = enabled && (dev->ctrl_pairs == 0 || q->index / 2 < dev->ctrl_pairs),
+		.guest_notify = __atomic_load_n(&q->wish.guest_notify, __ATOMIC_RELAXED),
+	};
+}
+
+static void
+commit_queue(struct vhost_device *dev, uint32_t index, struct move *move)
+{
+	struct vhost_queue *q = dev->queues[index];
+	struct queue_commit done;
+	struct vq_attr attr;
+
+	move->from = vhost_queue_block(q)->node;
+	queue_attr(dev, q, &attr);
+	done = vhost_queue_commit(q, &attr);
+	move->to = vhost_queue_block(q)->node;
+	vhost_block_destroy(done.old);
+	if (done.adopted)
+		VHOST_LOG_CONFIG(WARNING, "(%s) vring %u resumes from the used index in guest "
+			"memory: packets in flight may be sent again or lost\n",
+			dev->driver.path, index);
+}
+
+/** Swap in the plan's replicas and the wished map; what nobody uses any more goes. */
+static void
+commit_device(struct vhost_device *dev, struct plan *plan)
+{
+	struct virtio_net *old[PLACEMENT_MAX_NODES];
+	unsigned int i, nold = dev->nreplicas;
+	struct mem_map *old_map = dev->map;
+
+	memcpy(old, dev->replicas, nold * sizeof(old[0]));
+	memcpy(dev->replicas, plan->replicas, plan->nreplicas * sizeof(old[0]));
+	dev->nreplicas = plan->nreplicas;
+	rte_spinlock_lock(&dev->view_lock);
+	dev->net = plan->net;
+	dev->map = dev->wish_map;
+	rte_spinlock_unlock(&dev->view_lock);
+	if (dev->map != NULL)
+		vhost_mem_map_get(dev->map);
+	for (i = 0; i < nold; i++)
+		if (!is_in_use(dev, old[i]))
+			vhost_virtio_net_destroy(old[i]);
+	vhost_mem_map_put(old_map);
+}
+
+/** What rte_vhost_get_vhost_vring() tells from now on. */
+static void
+update_view(struct vhost_device *dev, struct vhost_queue *q)
+{
+	const struct vhost_virtqueue *block = vhost_queue_block(q);
+
+	rte_spinlock_lock(&dev->view_lock);
+	q->view = (struct rte_vhost_vring){
+		.desc = block->desc,
+		.avail = block->avail,
+		.used = block->used,
+		.log_guest_addr = q->wish.log_gpa,
+		.callfd = q->wish.callfd,
+		.kickfd = q->wish.kickfd,
+		.size = q->wish.size,
+	};
+	rte_spinlock_unlock(&dev->view_lock);
+}
+
+static bool
+is_move(const struct move *move)
+{
+	return move->from != move->to && move->from >= 0 && move->to >= 0;
+}
+
+static void
+commit(struct vhost_device *dev, struct plan *plan)
+{
+	struct move moves[VHOST_MAX_VRINGS], dev_move;
+	uint32_t i;
+
+	dev_move.from = dev->net->node;
+	dev_move.to = plan->net->node;
+	for (i = 0; i < dev->nvrings; i++)
+		commit_queue(dev, i, &moves[i]);
+	commit_device(dev, plan);
+	for (i = 0; i < dev->nvrings; i++)
+		update_view(dev, dev->queues[i]);
+	__atomic_store_n(&dev->data_vrings, dev->nvrings - (vhost_device_ctrl_queue(dev) != NULL),
+		__ATOMIC_RELAXED);
+	for (i = 0; i < dev->nvrings; i++) {
+		if (!is_move(&moves[i]))
+			continue;
+		dev->moves++;
+		VHOST_LOG_CONFIG(INFO, "(%s) reallocate vq from %d to %d node (queue %u)\n",
+			dev->driver.path, moves[i].from, moves[i].to, i);
+	}
+	if (is_move(&dev_move)) {
+		dev->moves++;
+		VHOST_LOG_CONFIG(INFO, "(%s) reallocate dev from %d to %d node\n",
+			dev->driver.path, dev_move.from, dev_move.to);
+	}
+}
+
+/* Telling */
+
+static void
+tell_vring_state(struct vhost_device *dev, struct vhost_queue *q, bool ready)
+{
+	const struct rte_vhost_device_ops *ops = dev->driver.ops;
+
+	q->ready = ready;
+	if (dev->vdpa_configured)
+		dev->driver.vdpa->ops->set_vring_state(dev->vid, q->index, ready);
+	if (ops != NULL && ops->vring_state_changed != NULL)
+		ops->vring_state_changed(dev->vid, q->index, ready);
+}
+
+static void
+tell_vrings(struct vhost_device *dev)
+{
+	const struct vhost_queue *ctrl = vhost_device_ctrl_queue(dev);
+	struct vq_attr attr;
+	uint32_t i;
+
+	for (i = 0; i < dev->nvrings; i++) {
+		struct vhost_queue *q = dev->queues[i];
+		bool ready;
+
+		queue_attr(dev, q, &attr);
+		ready = q->live && attr.enabled && q != ctrl;
+		if (q->ready && (!ready || q->retell))
+			tell_vring_state(dev, q, false);
+		q->retell = false;
+		if (ready && !q->ready)
+			tell_vring_state(dev, q, true);
+	}
+}
+
+/** Vrings that have to be ready before the device is. */
+static uint32_t
+vrings_needed(const struct vhost_device *dev)
+{
+	if (has_vdpa(dev) && dev->driver.vdpa->type == RTE_VHOST_VDPA_DEVICE_TYPE_BLK)
+		return 1;
+	return dev->driver.builtin ? 2 : dev->nvrings;
+}
+
+static bool
+device_is_ready(const struct vhost_device *dev)
+{
+	uint32_t i, needed = vrings_needed(dev);
+
+	if (needed == 0 || dev->nvrings < needed || dev->map == NULL)
+		return false;
+	for (i = 0; i < needed; i++)
+		if (!dev->queues[i]->ready)
+			return false;
+	return !(dev->protocol_features & (1ULL << VHOST_USER_PROTOCOL_F_STATUS)) ||
+		(dev->status & VIRTIO_CONFIG_S_DRIVER_OK);
+}
+
+static void
+tell_device(struct vhost_device *dev)
+{
+	const struct rte_vhost_device_ops *ops = dev->driver.ops;
+
+	if (dev->running || !device_is_ready(dev))
+		return;
+	__atomic_store_n(&dev->ready, true, __ATOMIC_RELAXED);
+	VHOST_LOG_CONFIG(INFO, "(%s) virtio is now ready for processing.\n", dev->driver.path);
+	if (ops != NULL && ops->new_device != NULL && ops->new_device(dev->vid) != 0)
+		return;
+	dev->running = true;
+	if (!has_vdpa(dev) || dev->vdpa_configured)
+		return;
+	if (dev->driver.vdpa->ops->dev_conf(dev->vid) == 0)
+		dev->vdpa_configured = true;
+	else
+		VHOST_LOG_CONFIG(ERR, "(%s) the vDPA driver refuses the device\n",
+			dev->driver.path);
+}
+
+int
+vhost_device_settle(struct vhost_device *dev)
+{
+	struct plan plan;
+
+	if (dev->stop_wanted) {
+		dev->stop_wanted = false;
+		vhost_device_stop(dev);
+	}
+	plan_shapes(dev, &plan);
+	if (stage_somehow(dev, &plan) < 0) {
+		VHOST_LOG_CONFIG(ERR, "(%s) no memory to settle the device\n", dev->driver.path);
+		return -ENOMEM;
+	}
+	commit(dev, &plan);
+	vhost_net_ctrl_watch(dev);
+	tell_vrings(dev);
+	tell_device(dev);
+	return 0;
+}

@@ -1,0 +1,155 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * Copyright(c) 2026 The vhost-numa authors
+ */
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <stdbool.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "vhost_log.h"
+#include "vu_backchannel.h"
+
+/** How long a frontend may think about an answer, in milliseconds. */
+#define REPLY_TIMEOUT_MS 1000
+
+static bool
+is_stream_socket(int fd)
+{
+	int type;
+	socklen_t len = sizeof(type);
+
+	return getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &len) == 0 && type == SOCK_STREAM;
+}
+
+/** Whether one end of the socket carries the path that our connection is made over. */
+static bool
+is_our_connection(int fd, const char *path)
+{
+	struct sockaddr_un addr;
+	socklen_t len;
+
+	memset(&addr, 0, sizeof(addr));
+	len = sizeof(addr);
+	if (getsockname(fd, (struct sockaddr *)&addr, &len) == 0 &&
+			addr.sun_family == AF_UNIX &&
+			strncmp(addr.sun_path, path, sizeof(addr.sun_path)) == 0)
+		return true;
+	memset(&addr, 0, sizeof(addr));
+	len = sizeof(addr);
+	return getpeername(fd, (struct sockaddr *)&addr, &len) == 0 &&
+		addr.sun_family == AF_UNIX &&
+		strncmp(addr.sun_path, path, sizeof(addr.sun_path)) == 0;
+}
+
+void
+vhost_backchannel_replace(struct vhost_device *dev, int fd)
+{
+	int old;
+
+	pthread_mutex_lock(&dev->backend_lock);
+	old = dev->backend_fd;
+	dev->backend_fd = fd;
+	pthread_mutex_unlock(&dev->backend_lock);
+	if (old >= 0)
+		close(old);
+}
+
+int
+vhost_backchannel_adopt(struct vhost_device *dev, int fd)
+{
+	if (!is_stream_socket(fd) || is_our_connection(fd, dev->driver.path)) {
+		VHOST_LOG_CONFIG(ERR, "(%s) the back channel is no socket of its own\n",
+			dev->driver.path);
+		close(fd);
+		return -EINVAL;
+	}
+	vhost_backchannel_replace(dev, fd);
+	return 0;
+}
+
+static int64_t
+now_ms(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
+}
+
+/** Wait until the answer to the request is there, or the time is up. */
+static int
+receive_answer(struct vu_link *link, uint32_t request, struct vu_message *answer)
+{
+	int64_t deadline = now_ms() + REPLY_TIMEOUT_MS, left;
+	struct pollfd pfd = { .fd = link->fd, .events = POLLIN };
+	int ret;
+
+	while ((ret = vhost_vu_recv(link, answer)) == 0) {
+		left = deadline - now_ms();
+		if (left <= 0 || poll(&pfd, 1, left) == 0)
+			return -ETIMEDOUT;
+	}
+	if (ret < 0)
+		return ret;
+	vhost_vu_close_fds(answer);
+	if (answer->request != request || !(answer->flags & VU_REPLY) ||
+			answer->size != sizeof(answer->payload.u64))
+		return -EPROTO;
+	return answer->payload.u64 == 0 ? 0 : -EIO;
+}
+
+/** A descriptor of the channel that stays open while we use it. */
+static int
+backchannel_dup(struct vhost_device *dev)
+{
+	int fd = -1;
+
+	pthread_mutex_lock(&dev->backend_lock);
+	if (dev->backend_fd >= 0)
+		fd = fcntl(dev->backend_fd, F_DUPFD_CLOEXEC, 0);
+	pthread_mutex_unlock(&dev->backend_lock);
+	return fd;
+}
+
+static int
+exchange(struct vu_link *link, struct vu_message *msg, int fd_to_pass)
+{
+	struct vu_message answer;
+	int ret;
+
+	ret = vhost_vu_send(link, msg, fd_to_pass);
+	if (ret == 0 && (msg->flags & VU_NEED_REPLY))
+		ret = receive_answer(link, msg->request, &answer);
+	return ret;
+}
+
+int
+vhost_backchannel_request(struct vhost_device *dev, struct vu_message *msg, int fd_to_pass)
+{
+	struct vu_link link;
+	int ret, fd;
+
+	pthread_mutex_lock(&dev->backend_request_lock);
+	fd = backchannel_dup(dev);
+	if (fd < 0) {
+		pthread_mutex_unlock(&dev->backend_request_lock);
+		return -ENODEV;
+	}
+	vhost_vu_link_init(&link, fd);
+	ret = exchange(&link, msg, fd_to_pass);
+	vhost_vu_link_close(&link);
+	if (ret < 0)
+		VHOST_LOG_CONFIG(ERR, "(%s) back channel request %u: %s\n", dev->driver.path,
+			msg->request, strerror(-ret));
+	/* after a late or broken answer nothing that follows can be told apart */
+	if (ret < 0 && ret != -EIO && ret != -EAGAIN)
+		vhost_backchannel_replace(dev, -1);
+	pthread_mutex_unlock(&dev->backend_request_lock);
+	return ret;
+}

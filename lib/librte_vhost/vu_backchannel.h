@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * Copyright(c) 2026 The vhost-numa authors
+ */
+
+#ifndef VHOST_VU_BACKCHANNEL_H
+#define VHOST_VU_BACKCHANNEL_H
+
+/*
+ * Requests from us to the frontend, over the socket that it handed over with
+ * VHOST_USER_SET_SLAVE_REQ_FD.
+ */
+
+#include "device.h"
+#include "vu_message.h"
+
+/**
+ * Take over a back channel, in place of an earlier one.  Refuses what is no
+ * stream socket of its own: the frontend's end of our own connection, kept here,
+ * would hide that the frontend has gone.  Control lock held.
+ *
+ * @return 0 or -EINVAL (logged); fd is ours to close in either case
+ */
+int vhost_backchannel_adopt(struct vhost_device *dev, int fd);
+
+/** Use fd, ours from now on, or -1 for none; an earlier channel is closed.  Any thread. */
+void vhost_backchannel_replace(struct vhost_device *dev, int fd);
+
+/**
+ * Send a request; with VU_NEED_REPLY in its flags, wait for the answer, but no
+ * longer than a second.  A channel that fails is closed.  Any thread, one at a time.
+ *
+ * @param fd_to_pass  descriptor to send along, or -1
+ * @return 0; -ENODEV without a channel; -EAGAIN when it is full; -ETIMEDOUT or
+ *         -EPROTO without a proper answer; -EIO when the frontend says no
+ */
+int vhost_backchannel_request(struct vhost_device *dev, struct vu_message *msg, int fd_to_pass);
+
+#endif /* VHOST_VU_BACKCHANNEL_H */

@@ -1,0 +1,309 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * Copyright(c) 2026 The vhost-numa authors
+ */
+
+/*
+ * The protocol as a table: one row per request that this release serves.  The
+ * dispatcher is the same for all of them; a request that is not as its row says
+ * never reaches a handler.
+ *
+ * Requests without a row go to the application's extern handlers, if it has
+ * registered any, and are an error otherwise.
+ */
+
+#include <errno.h>
+#include <stddef.h>
+#include <string.h>
+
+#include "vhost_log.h"
+#include "vu_dispatch.h"
+#include "vu_on.h"
+
+/** How many descriptors come with a request. */
+enum rule_fds {
+	FDS_NONE,
+	FDS_ONE,
+	FDS_VRING,	/**< one, or none with VU_VRING_NO_FD in the u64 payload */
+	FDS_REGIONS,	/**< one per memory region */
+};
+
+/** What a request is about, and where its payload says so. */
+enum rule_aim {
+	AIM_DEVICE,
+	AIM_VRING_STATE,	/**< the vring payload.state.index */
+	AIM_VRING_ADDR,		/**< the vring payload.addr.index */
+	AIM_VRING_U64,		/**< the vring in the low bits of payload.u64 */
+};
+
+enum rule_reply {
+	REPLY_ACK,	/**< only if the frontend asks for one */
+	REPLY_U64,
+	REPLY_PAYLOAD,	/**< of the size that the handler leaves in the message */
+};
+
+struct rule {
+	int (*handle)(struct vu_call *call);
+	uint16_t size;			/**< exact payload bytes */
+	bool (*size_fits)(const struct vu_message *msg);	/**< if there is no one size */
+	enum rule_fds fds;
+	enum rule_aim aim;
+	enum rule_reply reply;
+	uint64_t needs;			/**< protocol features, all of them */
+};
+
+static bool
+mem_table_size_fits(const struct vu_message *msg)
+{
+	const size_t head = offsetof(struct vu_memory, regions);
+
+	/* frontends send the regions in use, or room for more */
+	return msg->size >= head && msg->size <= sizeof(struct vu_memory) &&
+		(msg->size - head) % sizeof(struct vu_region) == 0 &&
+		msg->payload.memory.nregions <= (msg->size - head) / sizeof(struct vu_region);
+}
+
+static bool
+config_size_fits(const struct vu_message *msg)
+{
+	const size_t head = offsetof(struct vu_config, region);
+
+	return msg->size >= head && msg->size <= sizeof(struct vu_config) &&
+		msg->payload.config.size <= msg->size - head;
+}
+
+#define PROTOCOL(feature) (1ULL << VHOST_USER_PROTOCOL_F_ ## feature)
+#define SIZE_OF(member) sizeof(((struct vu_message *)NULL)->payload.member)
+
+static const struct rule rules[] = {
+	[VU_GET_FEATURES] = { vhost_vu_on_get_features, .reply = REPLY_U64 },
+	[VU_SET_FEATURES] = { vhost_vu_on_set_features, SIZE_OF(u64) },
+	[VU_SET_OWNER] = { vhost_vu_on_set_owner },
+	[VU_RESET_OWNER] = { vhost_vu_on_reset_owner },
+	[VU_SET_MEM_TABLE] = { vhost_vu_on_set_mem_table,
+		.size_fits = mem_table_size_fits, .fds = FDS_REGIONS },
+	[VU_SET_VRING_NUM] = { vhost_vu_on_set_vring_num, SIZE_OF(state),
+		.aim = AIM_VRING_STATE },
+	[VU_SET_VRING_ADDR] = { vhost_vu_on_set_vring_addr, SIZE_OF(addr),
+		.aim = AIM_VRING_ADDR },
+	[VU_SET_VRING_BASE] = { vhost_vu_on_set_vring_base, SIZE_OF(state),
+		.aim = AIM_VRING_STATE },
+	[VU_GET_VRING_BASE] = { vhost_vu_on_get_vring_base, SIZE_OF(state),
+		.aim = AIM_VRING_STATE, .reply = REPLY_PAYLOAD },
+	[VU_SET_VRING_KICK] = { vhost_vu_on_set_vring_kick, SIZE_OF(u64),
+		.fds = FDS_VRING, .aim = AIM_VRING_U64 },
+	[VU_SET_VRING_CALL] = { vhost_vu_on_set_vring_call, SIZE_OF(u64),
+		.fds = FDS_VRING, .aim = AIM_VRING_U64 },
+	[VU_SET_VRING_ERR] = { vhost_vu_on_set_vring_err, SIZE_OF(u64),
+		.fds = FDS_VRING, .aim = AIM_VRING_U64 },
+	[VU_GET_PROTOCOL_FEATURES] = { vhost_vu_on_get_protocol_features, .reply = REPLY_U64 },
+	[VU_SET_PROTOCOL_FEATURES] = { vhost_vu_on_set_protocol_features, SIZE_OF(u64) },
+	[VU_GET_QUEUE_NUM] = { vhost_vu_on_get_queue_num, .reply = REPLY_U64 },
+	[VU_SET_VRING_ENABLE] = { vhost_vu_on_set_vring_enable, SIZE_OF(state),
+		.aim = AIM_VRING_STATE },
+	[VU_SEND_RARP] = { vhost_vu_on_send_rarp, SIZE_OF(u64), .needs = PROTOCOL(RARP) },
+	[VU_NET_SET_MTU] = { vhost_vu_on_net_set_mtu, SIZE_OF(u64), .needs = PROTOCOL(NET_MTU) },
+	[VU_SET_SLAVE_REQ_FD] = { vhost_vu_on_set_slave_req_fd, .fds = FDS_ONE,
+		.needs = PROTOCOL(SLAVE_REQ) },
+	[VU_GET_CONFIG] = { vhost_vu_on_get_config, .size_fits = config_size_fits,
+		.reply = REPLY_PAYLOAD },
+	[VU_SET_CONFIG] = { vhost_vu_on_set_config, .size_fits = config_size_fits },
+	[VU_SET_STATUS] = { vhost_vu_on_set_status, SIZE_OF(u64) },
+	[VU_GET_STATUS] = { vhost_vu_on_get_status, .reply = REPLY_U64 },
+};
+
+static_assert(RTE_DIM(rules) == VU_REQUEST_MAX, "a row for the last request");
+
+static const struct rule *
+find_rule(uint32_t request)
+{
+	if (request >= RTE_DIM(rules) || rules[request].handle == NULL)
+		return NULL;
+	return &rules[request];
+}
+
+static bool
+size_is_right(const struct rule *rule, const struct vu_message *msg)
+{
+	return rule->size_fits != NULL ? rule->size_fits(msg) : msg->size == rule->size;
+}
+
+static int
+expected_fds(const struct rule *rule, const struct vu_message *msg)
+{
+	switch (rule->fds) {
+	case FDS_ONE:
+		return 1;
+	case FDS_VRING:
+		return msg->payload.u64 & VU_VRING_NO_FD ? 0 : 1;
+	case FDS_REGIONS:
+		return msg->payload.memory.nregions;
+	default:
+		return 0;
+	}
+}
+
+/** Whether the request is as its row says; the reason is logged if not. */
+static int
+check_form(const struct vhost_device *dev, const struct rule *rule, const struct vu_message *msg)
+{
+	const char *name = vhost_vu_request_name(msg->request);
+
+	if (!size_is_right(rule, msg)) {
+		VHOST_LOG_CONFIG(ERR, "(%s) %s: unexpected payload of %u bytes\n",
+			dev->driver.path, name, msg->size);
+		return -EPROTO;
+	}
+	if (msg->nfds != expected_fds(rule, msg)) {
+		VHOST_LOG_CONFIG(ERR, "(%s) %s: %d descriptors, %d expected\n",
+			dev->driver.path, name, msg->nfds, expected_fds(rule, msg));
+		return -EPROTO;
+	}
+	if ((dev->protocol_features & rule->needs) != rule->needs) {
+		VHOST_LOG_CONFIG(ERR, "(%s) %s: protocol feature was not negotiated\n",
+			dev->driver.path, name);
+		return -EPROTO;
+	}
+	return 0;
+}
+
+/** Find, or create, the vring that the request is about. */
+static int
+resolve_queue(struct vu_call *call, const struct rule *rule)
+{
+	const struct vu_message *msg = call->msg;
+	uint32_t index;
+	int ret;
+
+	switch (rule->aim) {
+	case AIM_VRING_STATE:
+		index = msg->payload.state.index;
+		break;
+	case AIM_VRING_ADDR:
+		index = msg->payload.addr.index;
+		break;
+	case AIM_VRING_U64:
+		index = msg->payload.u64 & VU_VRING_INDEX_MASK;
+		break;
+	default:
+		return 0;
+	}
+	ret = vhost_device_need_queue(call->dev, index);
+	if (ret == 0)
+		call->queue = vhost_device_queue(call->dev, index);
+	return ret;
+}
+
+static int
+serve_builtin(struct vu_call *call, const struct rule *rule)
+{
+	int ret;
+
+	ret = check_form(call->dev, rule, call->msg);
+	if (ret < 0)
+		return ret;
+	ret = resolve_queue(call, rule);
+	if (ret < 0)
+		return ret;
+	ret = rule->handle(call);
+	if (ret < 0)
+		return ret;
+	if (rule->reply == REPLY_U64)
+		call->msg->size = SIZE_OF(u64);
+	return vhost_device_settle(call->dev);
+}
+
+static enum rte_vhost_msg_result
+run_extern(struct vu_call *call, rte_vhost_msg_handle handler)
+{
+	if (handler == NULL)
+		return RTE_VHOST_MSG_RESULT_NOT_HANDLED;
+	return handler(call->dev->vid, call->msg);
+}
+
+/**
+ * Run whoever serves the request: the application before us, we, the application
+ * after us.
+ *
+ * @param[out] reply  whether the message now holds an answer to send
+ */
+static int
+serve(struct vu_call *call, bool *reply)
+{
+	const struct rte_vhost_user_extern_ops *extern_ops = &call->dev->extern_ops;
+	const struct rule *rule = find_rule(call->msg->request);
+	enum rte_vhost_msg_result result;
+	bool handled;
+	int ret;
+
+	result = run_extern(call, extern_ops->pre_msg_handle);
+	*reply = result == RTE_VHOST_MSG_RESULT_REPLY;
+	if (result == RTE_VHOST_MSG_RESULT_ERR)
+		return -EINVAL;
+	handled = result != RTE_VHOST_MSG_RESULT_NOT_HANDLED;
+	if (*reply)
+		return 0;
+	if (rule != NULL) {
+		ret = serve_builtin(call, rule);
+		if (ret < 0)
+			return ret;
+		handled = true;
+		*reply = rule->reply != REPLY_ACK;
+	}
+	result = run_extern(call, extern_ops->post_msg_handle);
+	if (result == RTE_VHOST_MSG_RESULT_ERR)
+		return -EINVAL;
+	*reply = *reply || result == RTE_VHOST_MSG_RESULT_REPLY;
+	if (handled || result != RTE_VHOST_MSG_RESULT_NOT_HANDLED)
+		return 0;
+	VHOST_LOG_CONFIG(ERR, "(%s) vhost message (req: %u) was not handled.\n",
+		call->dev->driver.path, call->msg->request);
+	return -ENOTSUP;
+}
+
+static int
+send_reply(struct vhost_device *dev, struct vu_message *msg)
+{
+	int ret;
+
+	msg->flags = VU_VERSION | VU_REPLY;
+	ret = vhost_vu_send(dev->link, msg, -1);
+	if (ret < 0)
+		VHOST_LOG_CONFIG(ERR, "(%s) cannot reply to %s: %s\n", dev->driver.path,
+			vhost_vu_request_name(msg->request), strerror(-ret));
+	return ret;
+}
+
+static int
+send_ack(struct vhost_device *dev, struct vu_message *msg, bool failed)
+{
+	msg->payload.u64 = failed;
+	msg->size = SIZE_OF(u64);
+	return send_reply(dev, msg);
+}
+
+int
+vhost_vu_dispatch(struct vhost_device *dev, struct vu_message *msg)
+{
+	struct vu_call call = { .dev = dev, .msg = msg };
+	const uint32_t request = msg->request;
+	bool need_ack = msg->flags & VU_NEED_REPLY;
+	bool reply;
+	int ret;
+
+	VHOST_LOG_CONFIG(INFO, "(%s) read message %s\n", dev->driver.path,
+		vhost_vu_request_name(request));
+	vhost_device_lock(dev);
+	ret = serve(&call, &reply);
+	vhost_vu_close_fds(msg);
+	/* an extern handler may have changed what it was given */
+	msg->request = request;
+	if (ret == 0 && reply)
+		ret = send_reply(dev, msg);
+	else if (need_ack)
+		ret = send_ack(dev, msg, ret < 0);
+	else if (ret < 0)
+		VHOST_LOG_CONFIG(ERR, "(%s) processing %s failed.\n", dev->driver.path,
+			vhost_vu_request_name(request));
+	vhost_device_unlock(dev);
+	return ret;
+}

@@ -1,0 +1,312 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * Copyright(c) 2026 The vhost-numa authors
+ */
+
+/*
+ * A stream socket knows no messages, so a link asks for exactly the bytes that
+ * the message at hand still lacks, and never more than twice per call: once for
+ * the header, once for the payload.  A peer that stops in the middle, or sends
+ * byte by byte, costs a system call per wake-up and nobody's time.
+ *
+ * Descriptors arrive with the first byte of the sendmsg() that carried them
+ * (unix(7)), and the specification lets them come with the header.  Anything
+ * else is refused: descriptors with payload bytes only, more than one lot, more
+ * than there is room for.  The kernel drops what does not fit and says so.
+ */
+
+#include <assert.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stddef.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "vu_message.h"
+
+static_assert(offsetof(struct vu_message, payload) == VU_HEADER_SIZE, "header");
+static_assert(offsetof(struct vu_message, fds) == VU_HEADER_SIZE + VU_PAYLOAD_MAX,
+		"payload");
+static_assert(sizeof(struct vu_message) == 680, "ABI of extern handlers");
+
+/** Room for one lot of descriptors, aligned as the kernel wants it. */
+union fd_control {
+	struct cmsghdr align;
+	char room[CMSG_SPACE(sizeof(int) * VU_MAX_FDS)];
+};
+
+static const char * const request_names[] = {
+	[VU_NONE] = "VHOST_USER_NONE",
+	[VU_GET_FEATURES] = "VHOST_USER_GET_FEATURES",
+	[VU_SET_FEATURES] = "VHOST_USER_SET_FEATURES",
+	[VU_SET_OWNER] = "VHOST_USER_SET_OWNER",
+	[VU_RESET_OWNER] = "VHOST_USER_RESET_OWNER",
+	[VU_SET_MEM_TABLE] = "VHOST_USER_SET_MEM_TABLE",
+	[VU_SET_LOG_BASE] = "VHOST_USER_SET_LOG_BASE",
+	[VU_SET_LOG_FD] = "VHOST_USER_SET_LOG_FD",
+	[VU_SET_VRING_NUM] = "VHOST_USER_SET_VRING_NUM",
+	[VU_SET_VRING_ADDR] = "VHOST_USER_SET_VRING_ADDR",
+	[VU_SET_VRING_BASE] = "VHOST_USER_SET_VRING_BASE",
+	[VU_GET_VRING_BASE] = "VHOST_USER_GET_VRING_BASE",
+	[VU_SET_VRING_KICK] = "VHOST_USER_SET_VRING_KICK",
+	[VU_SET_VRING_CALL] = "VHOST_USER_SET_VRING_CALL",
+	[VU_SET_VRING_ERR] = "VHOST_USER_SET_VRING_ERR",
+	[VU_GET_PROTOCOL_FEATURES] = "VHOST_USER_GET_PROTOCOL_FEATURES",
+	[VU_SET_PROTOCOL_FEATURES] = "VHOST_USER_SET_PROTOCOL_FEATURES",
+	[VU_GET_QUEUE_NUM] = "VHOST_USER_GET_QUEUE_NUM",
+	[VU_SET_VRING_ENABLE] = "VHOST_USER_SET_VRING_ENABLE",
+	[VU_SEND_RARP] = "VHOST_USER_SEND_RARP",
+	[VU_NET_SET_MTU] = "VHOST_USER_NET_SET_MTU",
+	[VU_SET_SLAVE_REQ_FD] = "VHOST_USER_SET_SLAVE_REQ_FD",
+	[VU_IOTLB_MSG] = "VHOST_USER_IOTLB_MSG",
+	[VU_SET_VRING_ENDIAN] = "VHOST_USER_SET_VRING_ENDIAN",
+	[VU_GET_CONFIG] = "VHOST_USER_GET_CONFIG",
+	[VU_SET_CONFIG] = "VHOST_USER_SET_CONFIG",
+	[VU_CRYPTO_CREATE_SESS] = "VHOST_USER_CREATE_CRYPTO_SESSION",
+	[VU_CRYPTO_CLOSE_SESS] = "VHOST_USER_CLOSE_CRYPTO_SESSION",
+	[VU_POSTCOPY_ADVISE] = "VHOST_USER_POSTCOPY_ADVISE",
+	[VU_POSTCOPY_LISTEN] = "VHOST_USER_POSTCOPY_LISTEN",
+	[VU_POSTCOPY_END] = "VHOST_USER_POSTCOPY_END",
+	[VU_GET_INFLIGHT_FD] = "VHOST_USER_GET_INFLIGHT_FD",
+	[VU_SET_INFLIGHT_FD] = "VHOST_USER_SET_INFLIGHT_FD",
+	[VU_SET_STATUS] = "VHOST_USER_SET_STATUS",
+	[VU_GET_STATUS] = "VHOST_USER_GET_STATUS",
+};
+
+static_assert(RTE_DIM(request_names) == VU_REQUEST_MAX, "a name per request");
+
+const char *
+vhost_vu_request_name(uint32_t request)
+{
+	if (request >= RTE_DIM(request_names) || request_names[request] == NULL)
+		return "unknown";
+	return request_names[request];
+}
+
+/** Make the message empty: no payload bytes, no descriptors. */
+static void
+message_reset(struct vu_message *msg)
+{
+	unsigned int i;
+
+	memset(msg, 0, sizeof(*msg));
+	for (i = 0; i < VU_MAX_FDS; i++)
+		msg->fds[i] = -1;
+}
+
+int
+vhost_vu_take_fd(struct vu_message *msg, unsigned int i)
+{
+	int fd;
+
+	if (i >= VU_MAX_FDS || (int)i >= msg->nfds)
+		return -1;
+	fd = msg->fds[i];
+	msg->fds[i] = -1;
+	return fd;
+}
+
+void
+vhost_vu_discard_fd(int fd)
+{
+	static const struct linger no_linger;
+
+	if (fd < 0)
+		return;
+	/* Fails on what is no socket, and need not succeed there. */
+	setsockopt(fd, SOL_SOCKET, SO_LINGER, &no_linger, sizeof(no_linger));
+	close(fd);
+}
+
+void
+vhost_vu_close_fds(struct vu_message *msg)
+{
+	unsigned int i;
+
+	for (i = 0; i < VU_MAX_FDS; i++)
+		vhost_vu_discard_fd(vhost_vu_take_fd(msg, i));
+	msg->nfds = 0;
+}
+
+void
+vhost_vu_link_init(struct vu_link *link, int fd)
+{
+	int flags = fcntl(fd, F_GETFL);
+
+	/* Every call asks for MSG_DONTWAIT as well: this one is for other users. */
+	if (flags >= 0)
+		fcntl(fd, F_SETFL, flags | O_NONBLOCK);
+	link->fd = fd;
+	link->have = 0;
+	message_reset(&link->msg);
+}
+
+void
+vhost_vu_link_close(struct vu_link *link)
+{
+	if (link->fd >= 0)
+		close(link->fd);
+	link->fd = -1;
+	link->have = 0;
+	vhost_vu_close_fds(&link->msg);
+}
+
+/** Append the descriptors of one control message; what finds no room is closed. */
+static int
+take_in_fds(struct vu_message *msg, struct cmsghdr *cmsg)
+{
+	size_t n = (cmsg->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+	size_t i;
+	int fd, ret = 0;
+
+	for (i = 0; i < n; i++) {
+		memcpy(&fd, CMSG_DATA(cmsg) + i * sizeof(fd), sizeof(fd));
+		if (msg->nfds < VU_MAX_FDS) {
+			msg->fds[msg->nfds++] = fd;
+		} else {
+			vhost_vu_discard_fd(fd);
+			ret = -EPROTO;
+		}
+	}
+	return ret;
+}
+
+/**
+ * Take ownership of everything that came with some bytes.
+ *
+ * @return 0, or -EPROTO when it is not one lot of at most VU_MAX_FDS descriptors
+ *         that came with the header
+ */
+static int
+take_in_control(struct vu_link *link, struct msghdr *hdr)
+{
+	int ret = (hdr->msg_flags & MSG_CTRUNC) ? -EPROTO : 0;
+	struct cmsghdr *cmsg;
+
+	for (cmsg = CMSG_FIRSTHDR(hdr); cmsg != NULL; cmsg = CMSG_NXTHDR(hdr, cmsg)) {
+		if (cmsg->cmsg_level != SOL_SOCKET || cmsg->cmsg_type != SCM_RIGHTS)
+			continue;
+		if (link->have >= VU_HEADER_SIZE || link->msg.nfds > 0)
+			ret = -EPROTO;
+		if (take_in_fds(&link->msg, cmsg) != 0)
+			ret = -EPROTO;
+	}
+	return ret;
+}
+
+/**
+ * Receive towards the first 'upto' bytes of the message.
+ *
+ * @return 1 they are there; 0 not yet; otherwise as vhost_vu_recv()
+ */
+static int
+receive_upto(struct vu_link *link, uint32_t upto)
+{
+	union fd_control control;
+	struct iovec part = {
+		.iov_base = (uint8_t *)&link->msg + link->have,
+		.iov_len = upto - link->have,
+	};
+	struct msghdr hdr = {
+		.msg_iov = &part,
+		.msg_iovlen = 1,
+		.msg_control = &control,
+		.msg_controllen = sizeof(control),
+	};
+	ssize_t n;
+	int ret;
+
+	if (link->have >= upto)
+		return 1;
+
+	n = recvmsg(link->fd, &hdr, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+	if (n < 0)
+		return (errno == EAGAIN || errno == EINTR) ? 0 : -ECONNRESET;
+	ret = take_in_control(link, &hdr);
+	if (ret != 0)
+		return ret;
+	if (n == 0)
+		return -ECONNRESET;
+
+	link->have += n;
+	return link->have == upto;
+}
+
+/** 0, or -EPROTO when no vhost-user message begins like this. */
+static int
+check_header(const struct vu_message *msg)
+{
+	if ((msg->flags & VU_VERSION_MASK) != VU_VERSION)
+		return -EPROTO;
+	if (msg->size > VU_PAYLOAD_MAX)
+		return -EPROTO;
+	return 0;
+}
+
+/** As vhost_vu_recv(), but leaves a whole message in the link. */
+static int
+receive(struct vu_link *link)
+{
+	int ret = receive_upto(link, VU_HEADER_SIZE);
+
+	if (ret != 1)
+		return ret;
+	ret = check_header(&link->msg);
+	if (ret != 0)
+		return ret;
+	return receive_upto(link, VU_HEADER_SIZE + link->msg.size);
+}
+
+int
+vhost_vu_recv(struct vu_link *link, struct vu_message *msg)
+{
+	int ret = receive(link);
+
+	if (ret < 0) {
+		vhost_vu_close_fds(&link->msg);
+	} else if (ret == 1) {
+		*msg = link->msg;
+		message_reset(&link->msg);
+		link->have = 0;
+	}
+	return ret;
+}
+
+/** Make the header carry a descriptor along. */
+static void
+attach_fd(struct msghdr *hdr, union fd_control *control, int fd)
+{
+	struct cmsghdr *cmsg;
+
+	memset(control, 0, sizeof(*control));
+	hdr->msg_control = control;
+	hdr->msg_controllen = CMSG_SPACE(sizeof(fd));
+	cmsg = CMSG_FIRSTHDR(hdr);
+	cmsg->cmsg_level = SOL_SOCKET;
+	cmsg->cmsg_type = SCM_RIGHTS;
+	cmsg->cmsg_len = CMSG_LEN(sizeof(fd));
+	memcpy(CMSG_DATA(cmsg), &fd, sizeof(fd));
+}
+
+int
+vhost_vu_send(struct vu_link *link, const struct vu_message *msg, int fd_to_pass)
+{
+	union fd_control control;
+	struct iovec all = {
+		.iov_base = (void *)(uintptr_t)msg,
+		.iov_len = (size_t)VU_HEADER_SIZE + msg->size,
+	};
+	struct msghdr hdr = { .msg_iov = &all, .msg_iovlen = 1 };
+	ssize_t n;
+
+	if (msg->size > VU_PAYLOAD_MAX)
+		return -EMSGSIZE;
+	if (fd_to_pass >= 0)
+		attach_fd(&hdr, &control, fd_to_pass);
+
+	n = sendmsg(link->fd, &hdr, MSG_DONTWAIT | MSG_NOSIGNAL);
+	if (n < 0)
+		return -errno;
+	/* The kernel takes so little whole or not at all; half is beyond repair. */
+	return (size_t)n == all.iov_len ? 0 : -EIO;
+}

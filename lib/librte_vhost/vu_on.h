@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * Copyright(c) 2026 The vhost-numa authors
+ */
+
+#ifndef VHOST_VU_ON_H
+#define VHOST_VU_ON_H
+
+/*
+ * The handlers of vu_dispatch.c's table, one per request.  A handler only sees
+ * calls that are well-formed: size, number of descriptors and vring index have
+ * been checked.  It edits wishes and never touches running state; the dispatcher
+ * settles afterwards, replies, and closes the descriptors nobody took.
+ *
+ * A handler returns 0, or a negative errno after one log line that says why.
+ */
+
+#include "device.h"
+#include "vu_message.h"
+
+/** One request being served. */
+struct vu_call {
+	struct vhost_device *dev;	/**< control lock held */
+	struct vu_message *msg;		/**< the request; a replying handler writes the answer here */
+	struct vhost_queue *queue;	/**< that the request names, NULL if it names none */
+};
+
+/* vu_on_device.c */
+int vhost_vu_on_get_features(struct vu_call *call);
+int vhost_vu_on_set_features(struct vu_call *call);
+int vhost_vu_on_get_protocol_features(struct vu_call *call);
+int vhost_vu_on_set_protocol_features(struct vu_call *call);
+int vhost_vu_on_set_owner(struct vu_call *call);
+int vhost_vu_on_reset_owner(struct vu_call *call);
+int vhost_vu_on_get_queue_num(struct vu_call *call);
+int vhost_vu_on_send_rarp(struct vu_call *call);
+int vhost_vu_on_net_set_mtu(struct vu_call *call);
+int vhost_vu_on_set_slave_req_fd(struct vu_call *call);
+int vhost_vu_on_get_config(struct vu_call *call);
+int vhost_vu_on_set_config(struct vu_call *call);
+int vhost_vu_on_set_status(struct vu_call *call);
+int vhost_vu_on_get_status(struct vu_call *call);
+
+/* vu_on_memory.c */
+int vhost_vu_on_set_mem_table(struct vu_call *call);
+
+/* vu_on_queue.c */
+int vhost_vu_on_set_vring_num(struct vu_call *call);
+int vhost_vu_on_set_vring_addr(struct vu_call *call);
+int vhost_vu_on_set_vring_base(struct vu_call *call);
+int vhost_vu_on_get_vring_base(struct vu_call *call);
+int vhost_vu_on_set_vring_kick(struct vu_call *call);
+int vhost_vu_on_set_vring_call(struct vu_call *call);
+int vhost_vu_on_set_vring_err(struct vu_call *call);
+int vhost_vu_on_set_vring_enable(struct vu_call *call);
+
+#endif /* VHOST_VU_ON_H */

@@ -1,0 +1,201 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * Copyright(c) 2026 The vhost-numa authors
+ */
+
+#include <errno.h>
+#include <inttypes.h>
+#include <string.h>
+
+#include <rte_common.h>
+#include <rte_ether.h>
+
+#include "rte_vdpa.h"
+#include "vdpa_driver.h"
+
+#include "net_ctrl.h"
+#include "vhost_log.h"
+#include "vu_backchannel.h"
+#include "vu_on.h"
+
+/** Bounds of VHOST_USER_NET_SET_MTU (virtio 1.2, 5.1.4.1). */
+#define MTU_MIN 68
+#define MTU_MAX 65535
+
+int
+vhost_vu_on_get_features(struct vu_call *call)
+{
+	call->msg->payload.u64 = call->dev->driver.features;
+	return 0;
+}
+
+int
+vhost_vu_on_set_features(struct vu_call *call)
+{
+	struct vhost_device *dev = call->dev;
+	uint64_t features = call->msg->payload.u64;
+
+	if (features & ~dev->driver.features) {
+		VHOST_LOG_CONFIG(ERR, "(%s) received invalid negotiated features: 0x%" PRIx64 "\n",
+			dev->driver.path, features & ~dev->driver.features);
+		return -EINVAL;
+	}
+	if (features == dev->features)
+		return 0;
+	if (dev->running) {
+		VHOST_LOG_CONFIG(ERR, "(%s) features changed while the device is running\n",
+			dev->driver.path);
+		return -EBUSY;
+	}
+	dev->features = features;
+	dev->generation++;
+	VHOST_LOG_CONFIG(INFO, "(%s) negotiated Virtio features: 0x%" PRIx64 "\n",
+		dev->driver.path, features);
+	if (dev->driver.vdpa != NULL)
+		dev->driver.vdpa->ops->set_features(dev->vid);
+	return 0;
+}
+
+int
+vhost_vu_on_get_protocol_features(struct vu_call *call)
+{
+	call->msg->payload.u64 = call->dev->driver.protocol_features;
+	return 0;
+}
+
+int
+vhost_vu_on_set_protocol_features(struct vu_call *call)
+{
+	struct vhost_device *dev = call->dev;
+	uint64_t features = call->msg->payload.u64;
+
+	if (features & ~dev->driver.protocol_features) {
+		VHOST_LOG_CONFIG(ERR, "(%s) received invalid protocol features: 0x%" PRIx64 "\n",
+			dev->driver.path, features & ~dev->driver.protocol_features);
+		return -EINVAL;
+	}
+	__atomic_store_n(&dev->protocol_features, features, __ATOMIC_RELAXED);
+	VHOST_LOG_CONFIG(INFO, "(%s) negotiated Vhost-user protocol features: 0x%" PRIx64 "\n",
+		dev->driver.path, features);
+	return 0;
+}
+
+int
+vhost_vu_on_set_owner(struct vu_call *call)
+{
+	(void)call;
+	return 0;
+}
+
+int
+vhost_vu_on_reset_owner(struct vu_call *call)
+{
+	vhost_net_ctrl_unwatch(call->dev);
+	vhost_device_reset_wish(call->dev);
+	return 0;
+}
+
+int
+vhost_vu_on_get_queue_num(struct vu_call *call)
+{
+	struct vhost_device *dev = call->dev;
+	uint32_t pairs = VHOST_MAX_QUEUE_PAIRS, vdpa_pairs;
+
+	if (dev->driver.vdpa != NULL &&
+			rte_vdpa_get_queue_num(dev->driver.vdpa, &vdpa_pairs) == 0)
+		pairs = RTE_MIN(pairs, vdpa_pairs);
+	call->msg->payload.u64 = pairs;
+	return 0;
+}
+
+/* vhost-user: VHOST_USER_SEND_RARP; the next burst from the guest carries the packet. */
+int
+vhost_vu_on_send_rarp(struct vu_call *call)
+{
+	struct vhost_device *dev = call->dev;
+	struct vhost_queue *q = vhost_device_queue(dev, 1);
+	struct rte_ether_addr mac;
+
+	memcpy(&mac, &call->msg->payload.u64, sizeof(mac));
+	if (q != NULL)
+		vhost_queue_announce(q, &mac);
+	if (dev->vdpa_configured && dev->driver.vdpa->ops->migration_done != NULL)
+		dev->driver.vdpa->ops->migration_done(dev->vid);
+	return 0;
+}
+
+int
+vhost_vu_on_net_set_mtu(struct vu_call *call)
+{
+	uint64_t mtu = call->msg->payload.u64;
+
+	if (mtu < MTU_MIN || mtu > MTU_MAX) {
+		VHOST_LOG_CONFIG(ERR, "(%s) invalid MTU: %" PRIu64 "\n",
+			call->dev->driver.path, mtu);
+		return -EINVAL;
+	}
+	__atomic_store_n(&call->dev->mtu, mtu, __ATOMIC_RELAXED);
+	return 0;
+}
+
+int
+vhost_vu_on_set_slave_req_fd(struct vu_call *call)
+{
+	return vhost_backchannel_adopt(call->dev, vhost_vu_take_fd(call->msg, 0));
+}
+
+/* vhost-user: VHOST_USER_GET_CONFIG; an answer without payload means failure. */
+int
+vhost_vu_on_get_config(struct vu_call *call)
+{
+	struct rte_vdpa_device *vdpa = call->dev->driver.vdpa;
+	struct vu_config *config = &call->msg->payload.config;
+	int ret = -1;
+
+	if (config->size > VU_CONFIG_MAX) {
+		VHOST_LOG_CONFIG(ERR, "(%s) configuration space of %u bytes asked for\n",
+			call->dev->driver.path, config->size);
+		return -EINVAL;
+	}
+	if (vdpa != NULL && vdpa->ops->get_config != NULL)
+		ret = vdpa->ops->get_config(call->dev->vid, config->region, config->size);
+	if (ret != 0)
+		call->msg->size = 0;
+	return 0;
+}
+
+int
+vhost_vu_on_set_config(struct vu_call *call)
+{
+	struct rte_vdpa_device *vdpa = call->dev->driver.vdpa;
+	struct vu_config *config = &call->msg->payload.config;
+
+	if (config->size > VU_CONFIG_MAX || config->offset > VU_CONFIG_MAX - config->size ||
+			vdpa == NULL || vdpa->ops->set_config == NULL) {
+		VHOST_LOG_CONFIG(ERR, "(%s) configuration of %u bytes at %u refused\n",
+			call->dev->driver.path, config->size, config->offset);
+		return -EINVAL;
+	}
+	return vdpa->ops->set_config(call->dev->vid, config->region, config->offset,
+		config->size, config->flags) == 0 ? 0 : -EIO;
+}
+
+int
+vhost_vu_on_set_status(struct vu_call *call)
+{
+	uint64_t status = call->msg->payload.u64;
+
+	if (status > UINT8_MAX) {
+		VHOST_LOG_CONFIG(ERR, "(%s) invalid device status 0x%" PRIx64 "\n",
+			call->dev->driver.path, status);
+		return -EINVAL;
+	}
+	call->dev->status = status;
+	return 0;
+}
+
+int
+vhost_vu_on_get_status(struct vu_call *call)
+{
+	call->msg->payload.u64 = call->dev->status;
+	return 0;
+}

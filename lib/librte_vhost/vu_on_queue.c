@@ -1,0 +1,185 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * Copyright(c) 2026 The vhost-numa authors
+ */
+
+#include <errno.h>
+#include <inttypes.h>
+
+#include <rte_common.h>
+
+#include "doorbell.h"
+#include "net_ctrl.h"
+#include "vhost_log.h"
+#include "vu_on.h"
+
+/** Largest split ring (virtio 1.2, 2.7). */
+#define RING_SIZE_MAX 32768
+
+int
+vhost_vu_on_set_vring_num(struct vu_call *call)
+{
+	uint32_t num = call->msg->payload.state.num;
+	struct vhost_queue *q = call->queue;
+
+	if (num == 0 || num > RING_SIZE_MAX || !rte_is_power_of_2(num)) {
+		VHOST_LOG_CONFIG(ERR, "(%s) vring %u: invalid size %u\n",
+			call->dev->driver.path, q->index, num);
+		return -EINVAL;
+	}
+	if (q->live && num != q->wish.size) {
+		VHOST_LOG_CONFIG(ERR, "(%s) vring %u: size %u refused, it runs with %u\n",
+			call->dev->driver.path, q->index, num, q->wish.size);
+		return -EBUSY;
+	}
+	q->wish.size = num;
+	return 0;
+}
+
+static int
+check_ring(const struct vu_call *call)
+{
+	const struct vhost_queue *q = call->queue;
+
+	if (vhost_queue_ring_fits(q, call->dev->wish_map))
+		return 0;
+	VHOST_LOG_CONFIG(ERR, "(%s) vring %u: ring of %u descriptors at 0x%" PRIx64 ", 0x%" PRIx64
+		", 0x%" PRIx64 " is not within guest memory\n", call->dev->driver.path, q->index,
+		q->wish.size, q->wish.desc_uva, q->wish.avail_uva, q->wish.used_uva);
+	return -EFAULT;
+}
+
+int
+vhost_vu_on_set_vring_addr(struct vu_call *call)
+{
+	const struct vu_vring_addr *addr = &call->msg->payload.addr;
+	struct vhost_queue *q = call->queue;
+	const struct queue_wish before = q->wish;
+	int ret;
+
+	if (call->dev->wish_map == NULL) {
+		VHOST_LOG_CONFIG(ERR, "(%s) vring %u: addresses before the memory table\n",
+			call->dev->driver.path, q->index);
+		return -EINVAL;
+	}
+	q->wish.desc_uva = addr->desc;
+	q->wish.avail_uva = addr->avail;
+	q->wish.used_uva = addr->used;
+	q->wish.log_gpa = addr->log;
+	q->wish.has_addr = true;
+	ret = check_ring(call);
+	if (ret < 0)
+		q->wish = before;
+	return ret;
+}
+
+int
+vhost_vu_on_set_vring_base(struct vu_call *call)
+{
+	uint32_t base = call->msg->payload.state.num;
+	struct vhost_queue *q = call->queue;
+
+	if (base > UINT16_MAX || q->live) {
+		VHOST_LOG_CONFIG(ERR, "(%s) vring %u: base 0x%x refused%s\n",
+			call->dev->driver.path, q->index, base, q->live ? ", it runs" : "");
+		return -EINVAL;
+	}
+	VHOST_LOG_CONFIG(INFO, "(%s) vring base idx:%u last_used_idx:%u last_avail_idx:%u.\n",
+		call->dev->driver.path, q->index, base, base);
+	vhost_queue_set_base(q, base, base);
+	return 0;
+}
+
+/* vhost-user, "Starting and stopping rings": stops the ring, and with it the device. */
+int
+vhost_vu_on_get_vring_base(struct vu_call *call)
+{
+	struct vhost_queue *q = call->queue;
+	uint16_t last_avail, last_used;
+	int ret;
+
+	call->dev->stop_wanted = true;
+	vhost_net_ctrl_unwatch(call->dev);
+	vhost_queue_stop_wish(q);
+	/* the index is final once no burst can be inside any more */
+	ret = vhost_device_settle(call->dev);
+	if (ret < 0)
+		return ret;
+	vhost_queue_get_base(q, &last_avail, &last_used);
+	VHOST_LOG_CONFIG(INFO, "(%s) vring base idx:%u file:%u\n", call->dev->driver.path,
+		q->index, last_avail);
+	call->msg->payload.state.num = last_avail;
+	return 0;
+}
+
+/** The descriptor of a KICK or CALL, made safe: it, QUEUE_FD_NONE, or -EINVAL. */
+static int
+take_doorbell(struct vu_call *call, int *fd)
+{
+	if (call->msg->payload.u64 & VU_VRING_NO_FD) {
+		*fd = QUEUE_FD_NONE;
+		return 0;
+	}
+	*fd = vhost_doorbell_adopt(vhost_vu_take_fd(call->msg, 0));
+	if (*fd >= 0)
+		return 0;
+	VHOST_LOG_CONFIG(ERR, "(%s) vring %u: the descriptor of %s is no eventfd\n",
+		call->dev->driver.path, call->queue->index,
+		vhost_vu_request_name(call->msg->request));
+	return -EINVAL;
+}
+
+int
+vhost_vu_on_set_vring_kick(struct vu_call *call)
+{
+	struct vhost_queue *q = call->queue;
+	int fd, ret;
+
+	ret = check_ring(call);
+	if (ret < 0)
+		return ret;
+	ret = take_doorbell(call, &fd);
+	if (ret < 0)
+		return ret;
+	vhost_net_ctrl_unwatch(call->dev);
+	vhost_queue_set_kickfd(q, fd);
+	q->retell = true;
+	VHOST_LOG_CONFIG(INFO, "(%s) vring kick idx:%u file:%d\n", call->dev->driver.path,
+		q->index, fd);
+	return 0;
+}
+
+int
+vhost_vu_on_set_vring_call(struct vu_call *call)
+{
+	struct vhost_queue *q = call->queue;
+	int fd, ret;
+
+	ret = take_doorbell(call, &fd);
+	if (ret < 0)
+		return ret;
+	vhost_queue_set_callfd(q, fd);
+	/* only hardware notifies by itself; bursts use the new descriptor already */
+	q->retell = call->dev->driver.vdpa != NULL;
+	VHOST_LOG_CONFIG(INFO, "(%s) vring call idx:%u file:%d\n", call->dev->driver.path,
+		q->index, fd);
+	return 0;
+}
+
+/* Nobody reports ring errors; the dispatcher closes the descriptor. */
+int
+vhost_vu_on_set_vring_err(struct vu_call *call)
+{
+	(void)call;
+	return 0;
+}
+
+int
+vhost_vu_on_set_vring_enable(struct vu_call *call)
+{
+	uint32_t enable = call->msg->payload.state.num;
+
+	VHOST_LOG_CONFIG(INFO, "(%s) set queue enable: %u to qp idx: %u\n",
+		call->dev->driver.path, enable, call->queue->index);
+	call->queue->wish.enabled = enable != 0;
+	return 0;
+}
