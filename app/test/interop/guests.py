@@ -1,0 +1,168 @@
+# SPDX-License-Identifier: BSD-3-Clause
+# Copyright(c) 2026 The vhost-numa authors
+"""Linux guests: the host's own kernel under QEMU, and user-mode Linux.
+
+A guest runs one shell script, given when it starts, and talks through its
+console. Lines that start with MARK are for the test; lines with the kernel's
+messages may stand between them. Each script starts with eth0 up and addressed.
+"""
+
+import glob
+import os
+import platform
+import re
+import sys
+
+import hide_xstate
+from processes import Process, Skip, check, need_programs
+
+BOOT_SECONDS = 90
+MARK = "@@"
+BUSYBOX = "/bin/busybox"
+MODULES_UML = ("virtio_net",)
+MODULES_QEMU = ("virtio_pci", "virtio_net")
+
+# Common start of every guest's script. say prints a line for the test.
+PRELUDE = """#!{busybox} sh
+say() {{ echo "{mark} $*"; }}
+for applet in awk cat dd dmesg grep head ip md5sum mount nc ping sleep poweroff usleep; do
+    alias $applet="{busybox} $applet"
+done
+mount -t proc proc /proc
+mount -t sysfs sysfs /sys
+mount -t devtmpfs dev /dev
+mount -t tmpfs tmpfs /tmp
+for module in {modules}; do {busybox} insmod $module || say "no module $module"; done
+ip link set lo up
+ip link set eth0 up || say "eth0 does not come up"
+ip addr add {address}/24 dev eth0
+say ready
+"""
+
+
+def _cpio_entry(number, name, mode, data=b""):
+    """One file of a "newc" archive, which is what the kernel unpacks as initramfs."""
+    encoded = name.encode() + b"\0"
+    fields = (number, mode, 0, 0, 1, 0, len(data), 0, 0, 0, 0, len(encoded), 0)
+    head = b"070701" + b"".join(b"%08X" % field for field in fields) + encoded
+    return head + bytes(-len(head) % 4) + data + bytes(-len(data) % 4)
+
+
+def write_initramfs(path, files, directories):
+    """Store an initramfs of executable files {name: content} and empty directories."""
+    entries = [(name, 0o040755, b"") for name in directories]
+    entries += [(name, 0o100755, content) for name, content in files.items()]
+    entries.append(("TRAILER!!!", 0, b""))
+    with open(path, "wb") as archive:
+        for number, (name, mode, content) in enumerate(entries):
+            archive.write(_cpio_entry(number, name, mode, content))
+
+
+def _content(path):
+    with open(path, "rb") as source:
+        return source.read()
+
+
+def find_kernel():
+    """(kernel, its module directory): the newest kernel in /boot that has virtio_net as a module."""
+    for kernel in sorted(glob.glob("/boot/vmlinuz-*"), reverse=True):
+        modules = "/lib/modules/" + kernel.partition("vmlinuz-")[2]
+        if os.access(kernel, os.R_OK) and glob.glob(modules + "/kernel/drivers/net/virtio_net.ko"):
+            return kernel, modules
+    raise Skip("no readable kernel with its modules in /boot and /lib/modules (package linux-image-amd64)")
+
+
+def find_modules(top, names):
+    """Paths of modules and of what they need, in the order in which they load; Skip if one is missing."""
+    needs = {}
+    for line in _content(top + "/modules.dep").decode().splitlines():
+        path, _, rest = line.partition(":")
+        needs[os.path.basename(path).partition(".")[0]] = [path, *rest.split()]
+    missing = [name for name in names if name not in needs]
+    if missing:
+        raise Skip(f"no modules {', '.join(missing)} in {top}")
+    # depmod lists what is needed last to first.
+    ordered = dict.fromkeys(path for name in names for path in reversed(needs[name]))
+    return [os.path.join(top, path) for path in ordered]
+
+
+class Guest(Process):
+    """What the two kinds of guest have in common: the console."""
+
+    def hear(self, pattern, seconds):
+        """Wait for the next line the script says that matches; its groups."""
+        return [group.rstrip() for group in self.expect(f"^{MARK} {pattern}\\r?\\n", seconds)[1:]]
+
+    def wait_ready(self):
+        """Wait until the script has its network; a guest that complains on the way fails."""
+        said, = self.hear("(.*)", BOOT_SECONDS)
+        check(said == "ready", f"{self.name}: {said}")
+
+    def kernel_complaints(self):
+        """Lines in which the guest's kernel reports trouble with its network."""
+        return [line for line in self.output().splitlines()
+                if re.search(r"BUG:|Oops|virtio_net.*(Failed|unexpected|bad)|NETDEV WATCHDOG|id \d+ is not a head", line)]
+
+
+class QemuGuest(Guest):
+    """The host's kernel under QEMU, emulated, with one vhost-user network device.
+
+    server: QEMU listens and the backend connects. Otherwise QEMU connects, and
+    again every second when the backend has gone. vectors=0 because QEMU 7.2
+    without KVM crashes itself on MSI-X with vhost-user.
+    """
+
+    MEMORY_MIB = 192
+
+    def __init__(self, bench, name, socket, address, script, server=False, queues=1, device="", mac=0x10):
+        need_programs("qemu-system-x86_64", "busybox")
+        kernel, modules_top = find_kernel()
+        initramfs = bench.path(name + ".cpio")
+        self._write_initramfs(initramfs, modules_top, address, script)
+        memory = f"memory-backend-memfd,id=ram,size={self.MEMORY_MIB}M,share=on"
+        chardev = f"socket,id=chr,path={socket}," + ("server=on" if server else "reconnect=1")
+        super().__init__(bench, name, [
+            "qemu-system-x86_64", "-accel", "tcg,thread=multi", "-cpu", "max,-la57",
+            "-machine", "pc,memory-backend=ram", "-m", f"{self.MEMORY_MIB}M", "-smp", str(queues),
+            "-object", memory, "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot",
+            "-serial", "stdio", "-kernel", kernel, "-initrd", initramfs,
+            "-append", "console=ttyS0 quiet panic=-1 no_timer_check mitigations=off",
+            "-chardev", chardev, "-netdev", f"vhost-user,id=net,chardev=chr,queues={queues}",
+            "-device", f"virtio-net-pci,netdev=net,vectors=0,mac=02:00:00:00:00:{mac:02x}"
+                       + (",mq=on" if queues > 1 else "") + (("," + device) if device else "")])
+
+    @staticmethod
+    def _write_initramfs(path, modules_top, address, script):
+        modules = find_modules(modules_top, MODULES_QEMU)
+        names = ["lib/" + os.path.basename(module) for module in modules]
+        init = PRELUDE.format(busybox=BUSYBOX, mark=MARK, address=address,
+                              modules=" ".join("/" + name for name in names))
+        init += script + "\npoweroff -f\n"
+        files = {"init": init.encode(), "bin/busybox": _content(BUSYBOX)}
+        files.update({name: _content(module) for name, module in zip(names, modules)})
+        write_initramfs(path, files, ("bin", "dev", "lib", "proc", "sys", "tmp"))
+
+
+class UmlGuest(Guest):
+    """User-mode Linux on the host's own file system, read-only, as a vhost-user frontend."""
+
+    KERNEL = "linux.uml"
+
+    def __init__(self, bench, name, socket, address, script):
+        need_programs(self.KERNEL, "setarch", "busybox")
+        tops = sorted(glob.glob("/usr/lib/uml/modules/*"))
+        if not tops:
+            raise Skip("no modules in /usr/lib/uml/modules (package user-mode-linux)")
+        init = bench.path(name + "-init")
+        with open(init, "w", encoding="ascii") as out:
+            out.write(PRELUDE.format(busybox=BUSYBOX, mark=MARK, address=address,
+                                     modules=" ".join(find_modules(tops[-1], MODULES_UML))))
+            out.write(script + "\npoweroff -f\n")
+        os.chmod(init, 0o755)
+        launcher, extra = [], []
+        if hide_xstate.needed():
+            launcher, extra = [sys.executable, hide_xstate.__file__], [hide_xstate.GUEST_ARGUMENT]
+        super().__init__(bench, name, [
+            *launcher, "setarch", platform.machine(), "-R", self.KERNEL, "mem=128M",
+            f"virtio_uml.device={socket}:1", "root=/dev/root", "rootfstype=hostfs", "rootflags=/", "ro",
+            "con=null", "con0=null,fd:1", "quiet", *extra, f"init={init}"], {"TMPDIR": bench.directory})

@@ -1,0 +1,67 @@
+# SPDX-License-Identifier: BSD-3-Clause
+# Copyright(c) 2026 The vhost-numa authors
+"""Two QEMU Linux guests move a file over TCP through Open vSwitch, with offloads on."""
+
+from guests import QemuGuest
+from processes import check
+from switch import Switch
+
+MEBIBYTES = 32
+PORT = 5001
+SENDER, RECEIVER = "10.9.9.2", "10.9.9.3"
+TRANSFER_SECONDS = 180
+# Bit numbers of the virtio-net features that make a large segment cross in one piece.
+OFFLOADS = {"CSUM": 0, "GUEST_CSUM": 1, "GUEST_TSO4": 7, "HOST_TSO4": 11}
+LARGEST_WITHOUT_TSO = 1514
+
+FEATURES = "say features $(cat /sys/bus/virtio/devices/virtio0/features)\n"
+
+RECEIVE = f"""
+nc -l -p {PORT} > /tmp/data
+say sum $(md5sum < /tmp/data)
+cd /sys/class/net/eth0/statistics
+say traffic $(cat rx_bytes) $(cat rx_packets)
+"""
+
+SEND = f"""
+dd if=/dev/urandom of=/tmp/data bs=1M count={MEBIBYTES} 2>/dev/null
+say sum $(md5sum < /tmp/data)
+until ping -q -c 1 -w 1 {RECEIVER} > /tmp/answer; do say waits for its peer; done
+say sending
+until nc {RECEIVER} {PORT} < /tmp/data; do usleep 100000; done
+say sent
+"""
+
+
+def check_offloads(guest):
+    """The guest's driver has negotiated all that large segments need."""
+    bits, = guest.hear("features ([01]+)", 20)
+    missing = [name for name, bit in OFFLOADS.items() if bits[bit] != "1"]
+    check(not missing, f"{guest.name} has not negotiated {', '.join(missing)}")
+
+
+def run_case(bench):
+    """Boot both guests, move the file, compare sums; segments must have crossed whole."""
+    switch = Switch(bench, ("port-s", "port-r"))
+    receiver = QemuGuest(bench, "receiver", bench.path("port-r"), RECEIVER, FEATURES + RECEIVE, server=True, mac=0x33)
+    sender = QemuGuest(bench, "sender", bench.path("port-s"), SENDER, FEATURES + SEND, server=True, mac=0x22)
+    for guest in (receiver, sender):
+        guest.wait_ready()
+        check_offloads(guest)
+    switch.check_healthy()
+    sent, = sender.hear("sum ([0-9a-f]+) .*", TRANSFER_SECONDS)
+    sender.hear("sent", TRANSFER_SECONDS)
+    received, = receiver.hear("sum ([0-9a-f]+) .*", TRANSFER_SECONDS)
+    check(sent == received, f"the file arrived with sum {received} instead of {sent}")
+    volume, packets = map(int, receiver.hear(r"traffic (\d+) (\d+)", 20))
+    check(volume >= MEBIBYTES << 20, f"only {volume} bytes came through the device")
+    check(volume / packets > LARGEST_WITHOUT_TSO,
+          f"{volume} bytes in {packets} packets: segments were cut on the way")
+    for guest in (receiver, sender):
+        guest.finish()
+    switch.check_healthy()
+
+
+def cases():
+    """Name and function of each case."""
+    yield "ovs-tcp-offloads", run_case

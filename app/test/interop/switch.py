@@ -1,0 +1,91 @@
+# SPDX-License-Identifier: BSD-3-Clause
+# Copyright(c) 2026 The vhost-numa authors
+"""An unmodified Open vSwitch with DPDK: a database, a switch, a bridge with vhost-user ports.
+
+No hugepages, no files outside the case's directory, and a network namespace of
+its own, so that the bridge's tap device never shows on the host.
+"""
+
+import os
+import subprocess
+
+from processes import Failure, Process, Skip, check, need_programs, wait_until
+
+SWITCH = "/usr/lib/openvswitch-switch-dpdk/ovs-vswitchd-dpdk"
+SCHEMA = "/usr/share/openvswitch/vswitch.ovsschema"
+TUN = "/dev/net/tun"
+START_SECONDS = 60
+
+# --legacy-mem says nothing new beside --no-huge, but without it Open vSwitch
+# adds --in-memory, which EAL refuses together with --no-huge.
+EAL_ARGUMENTS = "--no-huge --legacy-mem -m 768 --no-pci --no-shconf --no-telemetry"
+
+
+class Switch:
+    """A switch with TSO. Ports are of type dpdkvhostuserclient, the only one that does TSO."""
+
+    def __init__(self, bench, ports):
+        need_programs("ovsdb-tool", "ovsdb-server", "ovs-vsctl", "unshare", SWITCH)
+        if not os.access(TUN, os.R_OK | os.W_OK):
+            raise Skip(f"no access to {TUN}, which Open vSwitch needs for its bridge")
+        self._database = bench.path("db.sock")
+        self._environment = {"OVS_RUNDIR": bench.directory, "OVS_LOGDIR": bench.directory,
+                             "OVS_DBDIR": bench.directory}
+        self._start_database(bench)
+        self._configure()
+        self.process = self._start_switch(bench)
+        self._add_bridge(bench, ports)
+        bench.library.check_loaded_by(self.process)
+
+    def _start_database(self, bench):
+        store = bench.path("conf.db")
+        subprocess.run(["ovsdb-tool", "create", store, SCHEMA], check=True, timeout=20)
+        Process(bench, "ovsdb", ["ovsdb-server", store, "--remote=punix:" + self._database,
+                                 "--unixctl=" + bench.path("ovsdb.ctl")], self._environment)
+        wait_until(lambda: os.path.exists(self._database), 20, "ovsdb-server's socket")
+
+    def _configure(self):
+        # Buffers for each port by its size: the pool that ports share by default takes 800 MB.
+        options = {"dpdk-init": "true", "dpdk-extra": EAL_ARGUMENTS,
+                   "userspace-tso-enable": "true", "per-port-memory": "true",
+                   "dpdk-lcore-mask": hex(self._cpu_mask()), "pmd-cpu-mask": hex(self._cpu_mask())}
+        self.vsctl("--no-wait", "init")
+        self.vsctl("--no-wait", "set", "Open_vSwitch", ".",
+                   *(f'other_config:{name}="{value}"' for name, value in options.items()))
+
+    @staticmethod
+    def _cpu_mask():
+        """One CPU: the guests need the others more."""
+        return 1 << min(os.sched_getaffinity(0))
+
+    def _start_switch(self, bench):
+        namespace = ["unshare", "--net"] if os.geteuid() == 0 else ["unshare", "--map-root-user", "--net"]
+        environment = {**self._environment, **bench.library.environment()}
+        return Process(bench, "vswitchd", [*namespace, SWITCH, "unix:" + self._database,
+                                           "--unixctl=" + bench.path("vswitchd.ctl")], environment)
+
+    def _add_bridge(self, bench, ports):
+        command = ["add-br", "br0", "--", "set", "bridge", "br0", "datapath_type=netdev"]
+        for port in ports:
+            command += ["--", "add-port", "br0", port, "--", "set", "Interface", port,
+                        "type=dpdkvhostuserclient", "options:vhost-server-path=" + bench.path(port)]
+        self.vsctl(*command)
+        for port in ports:
+            error = self.vsctl("get", "Interface", port, "error")
+            check(error == "[]", f"port {port}: {error}")
+
+    def check_healthy(self):
+        """Fail if the switch has reported an error or is gone."""
+        errors = [line for line in self.process.output().splitlines() if "|ERR|" in line or "|EMER|" in line]
+        check(not errors, f"the switch: {errors and errors[0].partition('|')[2]}")
+        check(self.process.is_alive(), "the switch has died")
+
+    def vsctl(self, *arguments):
+        """Run ovs-vsctl and return what it prints."""
+        try:
+            done = subprocess.run(["ovs-vsctl", f"--db=unix:{self._database}", f"--timeout={START_SECONDS}",
+                                   *arguments], capture_output=True, text=True, timeout=START_SECONDS + 10)
+        except subprocess.TimeoutExpired:
+            raise Failure(f"ovs-vsctl {arguments[0]} does not end") from None
+        check(done.returncode == 0, f"ovs-vsctl {' '.join(arguments)}: {done.stderr.strip()[-200:]}")
+        return done.stdout.strip()

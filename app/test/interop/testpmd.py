@@ -1,0 +1,82 @@
+# SPDX-License-Identifier: BSD-3-Clause
+# Copyright(c) 2026 The vhost-numa authors
+"""An unmodified dpdk-testpmd, driven at its prompt.
+
+It runs without hugepages: with --no-huge and --single-file-segments EAL takes
+its memory from one shareable memfd, so that a virtio-user port can hand it to
+the backend.
+"""
+
+import itertools
+import os
+import re
+
+from processes import Failure, Process, check, need_programs, wait_until
+
+START_SECONDS = 30
+COMMAND_SECONDS = 20
+
+_sentinels = itertools.count(1)
+
+
+class Testpmd(Process):
+    """A testpmd at its prompt. As a backend it gets the library under test."""
+
+    def __init__(self, bench, name, vdevs, args=(), backend=False, forwarders=1):
+        need_programs("dpdk-testpmd", "stdbuf")
+        self.library = bench.library if backend else None
+        cpus = ",".join(map(str, sorted(os.sched_getaffinity(0))))
+        lcores = ",".join(f"{lcore}@({cpus})" for lcore in range(1 + forwarders))
+        argv = ["stdbuf", "-oL", "dpdk-testpmd", "--no-huge", "-m", "192", "--single-file-segments",
+                "--no-shconf", "--no-pci", "--no-telemetry", "--lcores", lcores]
+        for vdev in vdevs:
+            argv += ["--vdev", vdev]
+        # At its start testpmd drops what is waiting at its ports, which is all that a pcap port has.
+        argv += ["--", "-i", "--no-flush-rx", f"--nb-cores={forwarders}", "--total-num-mbufs=16384",
+                 "--mbcache=64", *args]
+        super().__init__(bench, name, argv, self.library.environment() if backend else None)
+
+    def ready(self):
+        """Wait for the prompt. Apart from the start: some ports wait for their peer first."""
+        self.command("", START_SECONDS)
+        if self.library:
+            self.library.check_loaded_by(self)
+        return self
+
+    def command(self, text, seconds=COMMAND_SECONDS):
+        """Give one command and return what it prints.
+
+        The prompt handles and echoes line after line, so once it echoes the
+        unknown word that follows, the command's own output is complete.
+        """
+        sentinel = f"end-of-{next(_sentinels)}"
+        start = self.mark()
+        if text:
+            self.send(text)
+        self.send(sentinel)
+        self.expect(sentinel, seconds, start)
+        return self.output(start).partition(sentinel)[0]
+
+    def command_ok(self, text, wanted, seconds=COMMAND_SECONDS):
+        """Give one command and fail unless its output matches."""
+        answer = self.command(text, seconds)
+        check(re.search(wanted, answer), f"{self.name}: {text}: {answer.strip()[-200:]}")
+        return answer
+
+    def wait_link_up(self, port=0, seconds=20):
+        """Wait until the port's peer has brought its device up."""
+        wait_until(lambda: "Link status: up" in self.command(f"show port info {port}"), seconds,
+                   f"{self.name}: link of port {port}")
+
+    def port_counters(self, port=0):
+        """A port's counters as testpmd reports them: RX-packets, TX-bytes and so on."""
+        answer = self.command(f"show port stats {port}")
+        counters = {key: int(value) for key, value in re.findall(r"([RT]X-\w+):\s+(\d+)", answer)}
+        if "TX-packets" not in counters:
+            raise Failure(f"{self.name}: no counters in {answer[-200:]!r}")
+        return counters
+
+    def quit(self, seconds=20):
+        """Leave the prompt; fail unless testpmd ends well."""
+        self.send("quit")
+        self.finish(seconds)
