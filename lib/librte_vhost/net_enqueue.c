@@ -16,12 +16,17 @@
  * were gathered; those go back unused as well, since the buffers of a packet
  * have to be neighbours in the used ring.  Each entry of the available ring is
  * looked at only once per burst, so a burst ends, whatever the guest does.
+ *
+ * Without mergeable buffers a chain that is too short for an ordinary frame is
+ * wrong, or it would block the ring for good; for a larger packet it is the
+ * packet that is at fault, and the burst ends before it.
  */
 
 #include <string.h>
 
 #include <linux/virtio_net.h>
 
+#include <rte_ether.h>
 #include <rte_mbuf.h>
 
 #include "net_copy.h"
@@ -145,6 +150,18 @@ give_back(struct vhost_virtqueue *vq, const struct vq_chain *chains, uint16_t n)
 	ring_give(vq, n);
 }
 
+/** Whether a chain may serve a packet of len bytes, header included, as its n-th. */
+static __rte_always_inline bool
+is_usable(const struct vhost_virtqueue *vq, const struct vq_chain *chain, uint16_t n,
+		uint64_t len, unsigned int flags)
+{
+	uint32_t least = vq->net->hdr_len;
+
+	if (!(flags & VQ_MERGEABLE) && len <= least + RTE_ETHER_MAX_LEN)
+		return chain->len >= len;
+	return n > 0 || chain->len >= least;
+}
+
 /**
  * Take chains until a packet of len bytes, header included, fits into their
  * pieces; wrong ones are given back on the way.
@@ -174,7 +191,7 @@ gather_room(struct vhost_virtqueue *vq, uint64_t len, uint16_t *left, unsigned i
 		ring_take(vq, 1);
 		held++;
 		(*left)--;
-		if (likely(got > 0 && (n > 0 || chain->len >= vq->net->hdr_len))) {
+		if (likely(got > 0 && is_usable(vq, chain, n, len, flags))) {
 			n++;
 			pieces += got;
 			room += chain->len;
