@@ -35,8 +35,12 @@
 #define SMALL_ROOM 512
 #define LARGE_ROOM FRAME_MAX
 
-/** A batch has about so many packets if the ring has room and one device is served. */
-#define BATCH_PACKETS 256u
+/**
+ * A batch has about so many packets if the ring has room and one device is served.
+ * Twice as many mbufs and a ring of buffers, in pages strewn over physical memory,
+ * overflow parts of a 2 MiB cache in some processes and not in others.
+ */
+#define BATCH_PACKETS 128u
 /** One batch of so many is checked byte by byte. */
 #define CHECK_INTERVAL 512
 /** Quantiles need so many batches, even if they take longer than was asked for. */
