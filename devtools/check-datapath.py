@@ -1,0 +1,50 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: BSD-3-Clause
+# Copyright(c) 2026 The vhost-numa authors
+"""Check what the data path imports: no allocator but for mbufs and external
+buffers, no locks, no system call but the one that notifies the guest.
+
+usage: check-datapath.py BUILD_FOLDER
+"""
+
+import pathlib
+import subprocess
+import sys
+
+OBJECTS = ('net_enqueue', 'net_dequeue', 'net_header')
+
+ALLOWED = set('''
+    _GLOBAL_OFFSET_TABLE_ __errno_location __tls_get_addr memcpy memmove memset
+    write
+    rte_log vhost_data_log_level __rte_panic
+    per_lcore__lcore_id rte_mempool_ops_table rte_pktmbuf_free_bulk
+    rte_malloc_socket rte_malloc_virt2iova rte_free
+    rte_net_get_ptype rte_net_make_rarp_packet
+    vhost_net_header_from_guest vhost_net_header_to_guest
+    vhost_virtio_net_host_elsewhere vhost_virtio_net_piece
+'''.split())
+
+
+def imports(path):
+    lines = subprocess.run(['nm', '-u', path], capture_output=True, text=True,
+                           check=True).stdout.splitlines()
+    return {line.split()[-1] for line in lines if line.strip()}
+
+
+def main():
+    if len(sys.argv) != 2:
+        sys.exit(__doc__)
+    folder = pathlib.Path(sys.argv[1]) / 'lib' / 'librte_vhost.a.p'
+    wrong = 0
+    for name in OBJECTS:
+        path = folder / f'librte_vhost_{name}.c.o'
+        for symbol in sorted(imports(path) - ALLOWED):
+            print(f'{name}.c: imports {symbol}')
+            wrong += 1
+    if not wrong:
+        print('the data path imports nothing it should not')
+    return 1 if wrong else 0
+
+
+if __name__ == '__main__':
+    sys.exit(main())

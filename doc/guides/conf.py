@@ -1,0 +1,10 @@
+# SPDX-License-Identifier: BSD-3-Clause
+# Copyright(c) 2026 The vhost-numa authors
+"""Sphinx configuration of the guides."""
+
+project = 'librte_vhost with NUMA relocation'
+copyright = '2026, the vhost-numa authors'
+master_doc = 'index'
+html_theme = 'sphinx_rtd_theme'
+html_show_sourcelink = False
+highlight_language = 'none'
