@@ -123,6 +123,7 @@ vhost_queue_bring_up(struct vhost_queue *q, const struct virtio_net *net)
 	q->wish = fresh_wish;
 	q->placed = (struct queue_placement){ .node = VHOST_NODE_ANY };
 	q->live = false;
+	q->enabled = false;
 	q->ready = false;
 	q->retell = false;
 	/* late bursts of an earlier device may still try the gate */
@@ -147,16 +148,46 @@ vhost_queue_set_kickfd(struct vhost_queue *q, int fd)
 	replace_fd(&q->wish.kickfd, fd);
 }
 
+/** Patch the attributes of the block in place, if any. */
+static void
+patch_attr(struct vhost_queue *q, void (*patch)(struct vq_attr *attr, int value), int value)
+{
+	struct vhost_virtqueue *block = vhost_queue_close(q);
+	struct vq_attr attr;
+
+	if (block != NULL) {
+		attr = block->attr;
+		patch(&attr, value);
+		vhost_block_apply(block, &attr);
+	}
+	vhost_queue_open(q);
+}
+
+static void
+patch_callfd(struct vq_attr *attr, int fd)
+{
+	attr->callfd = RTE_MAX(fd, -1);
+}
+
+static void
+patch_guest_notify(struct vq_attr *attr, int enable)
+{
+	attr->guest_notify = enable;
+}
+
 void
 vhost_queue_set_callfd(struct vhost_queue *q, int fd)
 {
-	struct vhost_virtqueue *block = vhost_queue_close(q);
-
 	/* no burst may use the old one once it is closed */
-	if (block != NULL)
-		block->callfd = RTE_MAX(fd, -1);
-	vhost_queue_open(q);
+	patch_attr(q, patch_callfd, fd);
 	replace_fd(&q->wish.callfd, fd);
+}
+
+void
+vhost_queue_set_guest_notify(struct vhost_queue *q, bool enable)
+{
+	__atomic_store_n(&q->wish.guest_notify, enable, __ATOMIC_RELAXED);
+	patch_attr(q, patch_guest_notify, enable);
 }
 
 void
@@ -194,22 +225,6 @@ vhost_queue_announce(struct vhost_queue *q, const struct rte_ether_addr *mac)
 	if (block != NULL) {
 		block->state.announce = true;
 		memcpy(block->state.announce_mac, mac, sizeof(*mac));
-	}
-	vhost_queue_open(q);
-}
-
-void
-vhost_queue_set_guest_notify(struct vhost_queue *q, bool enable)
-{
-	struct vhost_virtqueue *block;
-	struct vq_attr attr;
-
-	__atomic_store_n(&q->wish.guest_notify, enable, __ATOMIC_RELAXED);
-	block = vhost_queue_close(q);
-	if (block != NULL) {
-		attr = block->attr;
-		attr.guest_notify = enable;
-		vhost_block_apply(block, &attr);
 	}
 	vhost_queue_open(q);
 }
@@ -457,11 +472,23 @@ vhost_queue_unstage(struct vhost_queue *q)
 	q->staged = NULL;
 }
 
+bool
+vhost_queue_needs_commit(const struct vhost_queue *q, bool enabled)
+{
+	return q->staged != NULL || q->enabled != enabled;
+}
+
 struct queue_commit
-vhost_queue_commit(struct vhost_queue *q, const struct vq_attr *attr)
+vhost_queue_commit(struct vhost_queue *q, bool enabled)
 {
 	struct vhost_virtqueue *block = vhost_queue_close(q);
 	struct queue_commit done = { 0 };
+	struct vq_attr attr = {
+		.callfd = RTE_MAX(q->wish.callfd, -1),
+		.enabled = enabled,
+		/* read inside: whoever changes it comes to patch the block after us */
+		.guest_notify = __atomic_load_n(&q->wish.guest_notify, __ATOMIC_RELAXED),
+	};
 
 	if (q->staged != NULL) {
 		done.old = block;
@@ -472,8 +499,9 @@ vhost_queue_commit(struct vhost_queue *q, const struct vq_attr *attr)
 	}
 	if (block->size != 0 && !q->live)
 		done.adopted = !vhost_block_start(block);
-	vhost_block_apply(block, attr);
+	vhost_block_apply(block, &attr);
 	vhost_queue_open(q);
 	q->live = block->size != 0;
+	q->enabled = enabled;
 	return done;
 }

@@ -64,6 +64,7 @@ struct vhost_queue {
 	uint16_t index;
 	struct rte_vhost_vring view;	/**< for the application; under the device's view_lock */
 	bool live;		/**< the block in place runs a ring */
+	bool enabled;		/**< packets may flow, as last committed */
 	bool ready;		/**< last told to the application */
 	bool retell;		/**< tell it again, although nothing else changed */
 	struct vhost_virtqueue *staged;	/**< built, not yet published */
@@ -211,13 +212,20 @@ int vhost_queue_stage(struct vhost_queue *q, const struct vq_cfg *cfg,
 /** Throw the staged block away, if any. */
 void vhost_queue_unstage(struct vhost_queue *q);
 
+/** Whether a commit would change anything: else bursts need not be disturbed. */
+bool vhost_queue_needs_commit(const struct vhost_queue *q, bool enabled);
+
 /** What became of a queue in vhost_queue_commit(). */
 struct queue_commit {
 	struct vhost_virtqueue *old;	/**< replaced, the caller's to destroy; or NULL */
 	bool adopted;	/**< the ring started at a used index other than remembered */
 };
 
-/** Publish the staged block, if any, and put attributes in force.  Cannot fail. */
-struct queue_commit vhost_queue_commit(struct vhost_queue *q, const struct vq_attr *attr);
+/**
+ * Publish the staged block, if any, and put the attributes in force.  Cannot fail.
+ *
+ * @param enabled  whether packets may flow once the ring runs
+ */
+struct queue_commit vhost_queue_commit(struct vhost_queue *q, bool enabled);
 
 #endif /* VHOST_QUEUE_H */

@@ -281,30 +281,28 @@ stage_somehow(struct vhost_device *dev, struct plan *plan)
 
 /* Committing */
 
-/** Attributes that the wishes amount to (enabling: vhost-user, "Ring states"). */
-static void
-queue_attr(const struct vhost_device *dev, const struct vhost_queue *q, struct vq_attr *attr)
+/** Whether packets may flow (vhost-user, "Ring states"). */
+static bool
+queue_enabled(const struct vhost_device *dev, const struct vhost_queue *q)
 {
 	bool enabled = q->wish.enabled ||
 		!vhost_device_has(dev, VHOST_USER_F_PROTOCOL_FEATURES);
 
-	*attr = (struct vq_attr){
-		.callfd = RTE_MAX(q->wish.callfd, -1),
-		.enabled = enabled && (dev->ctrl_pairs == 0 || q->index / 2 < dev->ctrl_pairs),
-		.guest_notify = __atomic_load_n(&q->wish.guest_notify, __ATOMIC_RELAXED),
-	};
+	return enabled && (dev->ctrl_pairs == 0 || q->index / 2 < dev->ctrl_pairs);
 }
 
 static void
 commit_queue(struct vhost_device *dev, uint32_t index, struct move *move)
 {
 	struct vhost_queue *q = dev->queues[index];
+	bool enabled = queue_enabled(dev, q);
 	struct queue_commit done;
-	struct vq_attr attr;
 
 	move->from = vhost_queue_block(q)->node;
-	queue_attr(dev, q, &attr);
-	done = vhost_queue_commit(q, &attr);
+	move->to = move->from;
+	if (!vhost_queue_needs_commit(q, enabled))
+		return;
+	done = vhost_queue_commit(q, enabled);
 	move->to = vhost_queue_block(q)->node;
 	vhost_block_destroy(done.old);
 	if (done.adopted)
@@ -408,15 +406,12 @@ static void
 tell_vrings(struct vhost_device *dev)
 {
 	const struct vhost_queue *ctrl = vhost_device_ctrl_queue(dev);
-	struct vq_attr attr;
 	uint32_t i;
 
 	for (i = 0; i < dev->nvrings; i++) {
 		struct vhost_queue *q = dev->queues[i];
-		bool ready;
+		bool ready = q->live && q->enabled && q != ctrl;
 
-		queue_attr(dev, q, &attr);
-		ready = q->live && attr.enabled && q != ctrl;
 		if (q->ready && (!ready || q->retell))
 			tell_vring_state(dev, q, false);
 		q->retell = false;
