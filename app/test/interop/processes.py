@@ -17,7 +17,8 @@ import subprocess
 import tempfile
 import time
 
-POLL_SECONDS = 0.02
+# Polls are close together at first and then a tenth of the time waited apart.
+SHORTEST_POLL, LONGEST_POLL = 0.001, 0.05
 PR_SET_PDEATHSIG = 1
 
 
@@ -37,14 +38,15 @@ def check(condition, reason):
 
 def wait_until(predicate, seconds, what):
     """Poll until predicate() is true and return its value, or fail naming what was awaited."""
-    deadline = time.monotonic() + seconds
+    start = time.monotonic()
     while True:
         value = predicate()
         if value:
             return value
-        if time.monotonic() > deadline:
+        waited = time.monotonic() - start
+        if waited > seconds:
             raise Failure(f"{what}: not within {seconds:g} s")
-        time.sleep(POLL_SECONDS)
+        time.sleep(min(max(waited / 10, SHORTEST_POLL), LONGEST_POLL))
 
 
 def need_programs(*names):
@@ -115,6 +117,10 @@ class Process:
         self._seen = base + match.end()
         return [g.decode(errors="replace") if g is not None else None
                 for g in (match.group(0), *match.groups())]
+
+    def skip_to_end(self):
+        """Let the next expect() see only what is printed from now on."""
+        self._seen = self.mark()
 
     def is_alive(self):
         """Whether the program still runs."""
