@@ -1,0 +1,408 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * Copyright(c) 2026 The vhost-numa authors
+ */
+
+/* Asking for nodes, and memory on a node. */
+
+#include <errno.h>
+#include <limits.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <linux/mempolicy.h>
+
+#include <rte_log.h>
+
+#include "mem_node.h"
+#include "test.h"
+#include "vhost_test_denied.h"
+
+#define PAGE 4096
+#define PAGES 4
+
+/** A memfd, mapped; no page of it exists. */
+struct area {
+	int fd;
+	uint8_t *at;
+};
+
+static int
+area_open(struct area *a)
+{
+	a->fd = memfd_create("vhost-test", MFD_CLOEXEC);
+	if (a->fd < 0 || ftruncate(a->fd, PAGES * PAGE) < 0)
+		return -1;
+	a->at = mmap(NULL, PAGES * PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, a->fd, 0);
+	return a->at == MAP_FAILED ? -1 : 0;
+}
+
+static void
+area_close(struct area *a)
+{
+	munmap(a->at, PAGES * PAGE);
+	close(a->fd);
+}
+
+static long
+area_blocks(const struct area *a)
+{
+	struct stat st;
+
+	return fstat(a->fd, &st) == 0 ? st.st_blocks : -1;
+}
+
+/** Whether this build on this kernel answers questions about nodes. */
+static bool
+nodes_are_told(void)
+{
+	int on_stack = 0;
+
+	return vhost_node_of(&on_stack) >= 0;
+}
+
+/** The node of a machine that has one; -1 when it has several. */
+static int
+only_node(void)
+{
+	char text[64] = "";
+	FILE *f = fopen("/sys/devices/system/node/has_memory", "re");
+	char *end;
+	long node;
+
+	if (f == NULL)
+		return 0;
+	if (fgets(text, sizeof(text), f) == NULL)
+		text[0] = '\0';
+	fclose(f);
+	node = strtol(text, &end, 10);
+	return *end == '\n' ? (int)node : -1;
+}
+
+static int
+test_query_tells_mapped_from_missing(void)
+{
+	void *pages[PAGES];
+	int nodes[PAGES];
+	struct area a;
+
+	if (!nodes_are_told())
+		return TEST_SKIPPED;
+	TEST_ASSERT_SUCCESS(area_open(&a), "a memfd");
+	a.at[1 * PAGE] = 1;
+	a.at[3 * PAGE + 77] = 1;
+	for (int i = 0; i < PAGES; i++)
+		pages[i] = a.at + i * PAGE + 9;
+	TEST_ASSERT_SUCCESS(vhost_node_query(pages, PAGES, nodes), "the query");
+	TEST_ASSERT_EQUAL(nodes[0], -ENOENT, "never touched");
+	TEST_ASSERT(nodes[1] >= 0, "touched");
+	TEST_ASSERT_EQUAL(nodes[2], -ENOENT, "never touched");
+	TEST_ASSERT(nodes[3] >= 0, "touched");
+	TEST_ASSERT_EQUAL(vhost_node_of(a.at), -ENOENT, "the same for one address");
+	TEST_ASSERT_EQUAL(area_blocks(&a), 2 * PAGE / 512, "nothing was allocated");
+	area_close(&a);
+	return TEST_SUCCESS;
+}
+
+static int
+test_query_of_many_pages(void)
+{
+	enum { MANY = 1000 };
+	uint8_t *at = mmap(NULL, MANY * PAGE, PROT_READ | PROT_WRITE,
+		MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	static void *pages[MANY];
+	static int nodes[MANY];
+
+	if (!nodes_are_told()) {
+		munmap(at, MANY * PAGE);
+		return TEST_SKIPPED;
+	}
+	/* Or touching one page brings 511 others; fails where there is no such thing. */
+	madvise(at, MANY * PAGE, MADV_NOHUGEPAGE);
+	for (int i = 0; i < MANY; i++) {
+		pages[i] = at + i * PAGE;
+		if (i % 3 == 0)
+			at[i * PAGE] = 1;
+	}
+	TEST_ASSERT_SUCCESS(vhost_node_query(pages, MANY, nodes), "the query");
+	for (int i = 0; i < MANY; i++)
+		TEST_ASSERT_EQUAL(nodes[i] >= 0, i % 3 == 0, "page %d", i);
+	munmap(at, MANY * PAGE);
+	return TEST_SUCCESS;
+}
+
+static int
+set_policy(struct area *a, int mode, unsigned long mask)
+{
+	return syscall(SYS_mbind, a->at, PAGES * PAGE, mode, &mask,
+		8 * sizeof(mask) + 1, 0);
+}
+
+static int
+test_bound_names_the_only_node_of_a_policy(void)
+{
+	static const struct {
+		int mode, expect;
+		unsigned long mask;
+	} policies[] = {
+		{ MPOL_BIND, 0, 1 },
+		{ MPOL_PREFERRED, 0, 1 },
+		{ MPOL_INTERLEAVE, 0, 1 },
+		{ MPOL_BIND | MPOL_F_STATIC_NODES, 0, 1 },
+		{ MPOL_PREFERRED, -ENOENT, 0 },
+		{ MPOL_LOCAL, -ENOENT, 0 },
+		{ MPOL_DEFAULT, -ENOENT, 0 },
+	};
+	struct area a;
+
+	if (!nodes_are_told())
+		return TEST_SKIPPED;
+	TEST_ASSERT_SUCCESS(area_open(&a), "a memfd");
+	TEST_ASSERT_EQUAL(vhost_node_bound(a.at), -ENOENT, "no policy");
+	for (unsigned int i = 0; i < RTE_DIM(policies); i++) {
+		TEST_ASSERT_SUCCESS(set_policy(&a, policies[i].mode, policies[i].mask),
+			"mbind mode 0x%x: %s", policies[i].mode, strerror(errno));
+		TEST_ASSERT_EQUAL(vhost_node_bound(a.at + PAGE), policies[i].expect,
+			"mode 0x%x", policies[i].mode);
+	}
+	TEST_ASSERT_EQUAL(area_blocks(&a), 0, "nothing was allocated");
+	area_close(&a);
+	return TEST_SUCCESS;
+}
+
+static bool
+is_zero(const uint8_t *block, size_t size)
+{
+	for (size_t i = 0; i < size; i++)
+		if (block[i] != 0)
+			return false;
+	return true;
+}
+
+/** A block that was given must be on its node, whatever EAL thinks of it. */
+static int
+test_alloc_gives_zeroed_memory_of_the_node_or_none(void)
+{
+	static const size_t sizes[] = { 1, 64, 5000, 300000 };
+	unsigned int given = 0;
+
+	for (int node = VHOST_NODE_ANY; node < 4; node++) {
+		for (unsigned int i = 0; i < RTE_DIM(sizes); i++) {
+			uint8_t *block = vhost_node_alloc(sizes[i], node);
+
+			if (block == NULL)
+				continue;
+			given++;
+			TEST_ASSERT_EQUAL((uintptr_t)block % RTE_CACHE_LINE_SIZE, 0,
+				"aligned");
+			TEST_ASSERT(is_zero(block, sizes[i]), "zeroed");
+			for (size_t at = 0; node >= 0 && nodes_are_told() &&
+					at < sizes[i]; at += PAGE)
+				TEST_ASSERT_EQUAL(vhost_node_of(block + at), node,
+					"byte %zu of %zu", at, sizes[i]);
+			memset(block, 0xee, sizes[i]);
+			vhost_node_free(block);
+		}
+	}
+	TEST_ASSERT(given >= RTE_DIM(sizes), "at least from any node");
+	vhost_node_free(NULL);
+	return TEST_SUCCESS;
+}
+
+static int
+test_alloc_on_a_node_that_does_not_exist(void)
+{
+	static const int nodes[] = { 29, 31, 32, 63, 64, 255, 256, 257, 4096,
+		INT_MAX, -2, INT_MIN };
+
+	for (unsigned int i = 0; i < RTE_DIM(nodes); i++)
+		TEST_ASSERT_NULL(vhost_node_alloc(64, nodes[i]), "node %d", nodes[i]);
+	TEST_ASSERT_NULL(vhost_node_alloc(SIZE_MAX / 2, VHOST_NODE_ANY), "absurd size");
+	return TEST_SUCCESS;
+}
+
+static int
+test_home_is_a_node_of_this_machine(void)
+{
+	int home = vhost_node_home();
+
+	TEST_ASSERT(home >= VHOST_NODE_ANY, "%d", home);
+	if (only_node() >= 0 && home != VHOST_NODE_ANY)
+		TEST_ASSERT_EQUAL(home, only_node(), "there is no other");
+	return TEST_SUCCESS;
+}
+
+/* Where the kernel does not answer */
+
+/** Allocations as they must be when nodes are not told. */
+static int
+check_unverified_allocations(void)
+{
+	int only = only_node();
+	void *block = vhost_node_alloc(10000, VHOST_NODE_ANY);
+
+	TEST_ASSERT_NOT_NULL(block, "any node will do");
+	vhost_node_free(block);
+	for (int node = 0; node < 4; node++) {
+		block = vhost_node_alloc(10000, node);
+		if (node == only)
+			TEST_ASSERT_NOT_NULL(block, "the only node %d", node);
+		else
+			TEST_ASSERT_NULL(block, "node %d cannot be verified", node);
+		vhost_node_free(block);
+	}
+	return TEST_SUCCESS;
+}
+
+static int
+check_refusal(int err)
+{
+	void *pages[2] = { &pages, &err };
+	int nodes[2];
+
+	TEST_ASSERT_EQUAL(vhost_node_query(pages, 2, nodes), -err, "query");
+	TEST_ASSERT_EQUAL(vhost_node_of(&err), -err, "one address");
+	TEST_ASSERT_EQUAL(vhost_node_bound(&err), -err, "policy");
+	return check_unverified_allocations();
+}
+
+static int
+check_eperm(void)
+{
+	return check_refusal(EPERM);
+}
+
+static int
+check_enosys(void)
+{
+	return check_refusal(ENOSYS);
+}
+
+/** Run a check with the log in a buffer, and count its lines. */
+static int
+count_log_lines(struct denied d, unsigned int *lines)
+{
+	char *text = NULL;
+	size_t size = 0;
+	FILE *log = open_memstream(&text, &size);
+	int result;
+
+	TEST_ASSERT_NOT_NULL(log, "a buffer");
+	rte_openlog_stream(log);
+	result = denied_run(d);
+	rte_openlog_stream(NULL);
+	fclose(log);
+	*lines = 0;
+	for (size_t i = 0; i < size; i++)
+		*lines += text[i] == '\n';
+	free(text);
+	return result;
+}
+
+static int
+test_denied_by_a_container(void)
+{
+	struct denied d = {
+		.calls = { SYS_move_pages, SYS_get_mempolicy, SYS_mbind },
+		.err = EPERM, .run = check_eperm,
+	};
+	unsigned int lines;
+	int result;
+
+	if (!nodes_are_told())
+		return TEST_SKIPPED;
+	result = count_log_lines(d, &lines);
+	/* None when another test has made the library say it before. */
+	TEST_ASSERT(lines <= 1, "said once, not %u times", lines);
+	return result;
+}
+
+static int
+test_kernel_without_numa(void)
+{
+	struct denied d = {
+		.calls = { SYS_move_pages, SYS_get_mempolicy, SYS_mbind },
+		.err = ENOSYS, .run = check_enosys,
+	};
+	unsigned int lines;
+	int result = count_log_lines(d, &lines);
+
+	TEST_ASSERT(lines <= 1, "said once, not %u times", lines);
+	return result;
+}
+
+/* Replacing the kernel */
+
+static int
+query_eight(void *const *pages __rte_unused, unsigned int n, int *nodes)
+{
+	for (unsigned int i = 0; i < n; i++)
+		nodes[i] = 8;
+	return 0;
+}
+
+static int
+bound_to_eight(const void *addr __rte_unused)
+{
+	return 8;
+}
+
+static void *
+alloc_nothing(size_t size __rte_unused, int node __rte_unused)
+{
+	return NULL;
+}
+
+static int
+test_another_topology_in_place(void)
+{
+	struct vhost_node_ops ops = *vhost_node_kernel_ops();
+	void *block;
+
+	ops.query = query_eight;
+	ops.bound = bound_to_eight;
+	ops.alloc = alloc_nothing;
+	vhost_node_set_ops(&ops);
+	TEST_ASSERT_EQUAL(vhost_node_of(&ops), 8, "the fake's word");
+	TEST_ASSERT_EQUAL(vhost_node_bound(&ops), 8, "the fake's word");
+	TEST_ASSERT_NULL(vhost_node_alloc(64, VHOST_NODE_ANY), "the fake refuses");
+	vhost_node_set_ops(NULL);
+	TEST_ASSERT_NOT_EQUAL(vhost_node_of(&ops), 8, "the kernel is back");
+	block = vhost_node_alloc(64, VHOST_NODE_ANY);
+	TEST_ASSERT_NOT_NULL(block, "and the heap");
+	vhost_node_free(block);
+	return TEST_SUCCESS;
+}
+
+static int
+kernel_is_back(void)
+{
+	vhost_node_set_ops(NULL);
+	return 0;
+}
+
+static const struct test_case cases[] = {
+	TEST_CASE(test_denied_by_a_container),
+	TEST_CASE(test_kernel_without_numa),
+	TEST_CASE(test_query_tells_mapped_from_missing),
+	TEST_CASE(test_query_of_many_pages),
+	TEST_CASE(test_bound_names_the_only_node_of_a_policy),
+	TEST_CASE(test_alloc_gives_zeroed_memory_of_the_node_or_none),
+	TEST_CASE(test_alloc_on_a_node_that_does_not_exist),
+	TEST_CASE(test_home_is_a_node_of_this_machine),
+	TEST_CASE(test_another_topology_in_place),
+};
+
+static int
+test_vhost_node(void)
+{
+	static const struct test_suite suite = {
+		.name = "vhost node", .check = kernel_is_back,
+		TEST_SUITE_CASES(cases),
+	};
+
+	return test_suite_run(&suite);
+}
+
+REGISTER_TEST_COMMAND(vhost_node_autotest, test_vhost_node);

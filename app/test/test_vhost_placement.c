@@ -1,0 +1,713 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * Copyright(c) 2026 The vhost-numa authors
+ */
+
+/*
+ * Where guest memory is, on a machine with the nodes 0 and 8 (and any other that
+ * a test wants): a page is on the node that its second byte names.  Whether it
+ * has memory, and whether asking gave it some, is the real kernel's word.
+ */
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <linux/memfd.h>
+#include <linux/mempolicy.h>
+
+#include "mem_map.h"
+#include "mem_node.h"
+#include "placement.h"
+#include "test.h"
+#include "vhost_test_denied.h"
+#include "vu_message.h"
+
+#define PAGE 4096ULL
+#define HUGE_PAGE (2ULL << 20)
+#define FILE_NAME "vhost-test-placement"
+
+/* The machine with nodes of our choice */
+
+/** What the fake kernel answers: 0, or the error of every question. */
+static int fake_error;
+/** The node of every page's memory policy, or -ENOENT. */
+static int fake_policy;
+
+static int
+fake_query(void *const *pages, unsigned int n, int *nodes)
+{
+	int ret = vhost_node_kernel_ops()->query(pages, n, nodes);
+
+	if (fake_error != 0)
+		return fake_error;
+	for (unsigned int i = 0; i < n && ret == 0; i++)
+		if (nodes[i] >= 0)
+			nodes[i] = ((const uint8_t *)pages[i])[1];
+	return ret;
+}
+
+static int
+fake_bound(const void *addr __rte_unused)
+{
+	return fake_error != 0 ? fake_error : fake_policy;
+}
+
+static bool
+nodes_are_told(void)
+{
+	int on_stack = 0;
+
+	return vhost_node_of(&on_stack) >= 0;
+}
+
+static void
+fake_machine(void)
+{
+	static struct vhost_node_ops ops;
+
+	ops = *vhost_node_kernel_ops();
+	ops.query = fake_query;
+	ops.bound = fake_bound;
+	fake_error = 0;
+	fake_policy = -ENOENT;
+	vhost_node_set_ops(&ops);
+}
+
+/* Guest memory */
+
+/** One file, seen as a frontend has it, and our map of it. */
+struct guest {
+	struct mem_map *map;
+	uint8_t *fe;		/**< the frontend's mapping, or NULL */
+	uint64_t size;
+	uint64_t page;
+	int fd;			/**< the frontend's */
+};
+
+static int
+guest_with_file(struct guest *g, int fd, unsigned int pages, uint64_t page)
+{
+	struct vu_memory table = { .nregions = 1 };
+	int sent;
+
+	*g = (struct guest){ .fd = fd, .size = pages * page, .page = page };
+	if (fd < 0 || ftruncate(fd, g->size) < 0)
+		return -1;
+	g->fe = mmap(NULL, g->size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	if (g->fe == MAP_FAILED) {
+		g->fe = NULL;
+		return -1;
+	}
+	table.regions[0] = (struct vu_region){
+		.gpa = 0, .uva = (uintptr_t)g->fe, .size = g->size,
+	};
+	sent = dup(fd);
+	if (vhost_mem_map_create("test", &table, &sent, &g->map) == 0)
+		return g->map->regions[0].page_size == page ? 0 : -1;
+	close(sent);
+	return -1;
+}
+
+static int
+guest_open(struct guest *g, unsigned int pages)
+{
+	return guest_with_file(g, memfd_create(FILE_NAME, MFD_CLOEXEC), pages, PAGE);
+}
+
+static void
+guest_close(struct guest *g)
+{
+	vhost_mem_map_put(g->map);
+	if (g->fe != NULL)
+		munmap(g->fe, g->size);
+	if (g->fd >= 0)
+		close(g->fd);
+}
+
+/** The frontend touches a page, which thereby is on this node. */
+static void
+put_page(struct guest *g, unsigned int page, int node)
+{
+	g->fe[page * g->page] = 0xff;
+	g->fe[page * g->page + 1] = node;
+}
+
+static void
+put_pages(struct guest *g, unsigned int from, unsigned int to, int node)
+{
+	for (; from < to; from++)
+		put_page(g, from, node);
+}
+
+static long
+blocks_of(int fd)
+{
+	struct stat st;
+
+	return fstat(fd, &st) == 0 ? st.st_blocks : -1;
+}
+
+/* Census of the guest */
+
+static int
+test_pages_are_counted_by_node(void)
+{
+	struct placement_census census;
+	const struct placement_region *r = &census.regions[0];
+	struct guest g;
+
+	TEST_ASSERT_SUCCESS(guest_open(&g, 8), "a guest");
+	put_pages(&g, 0, 2, 0);
+	put_pages(&g, 2, 8, 8);
+	vhost_placement_census(g.map, &census);
+	TEST_ASSERT_EQUAL(census.generation, g.map->generation, "of this map");
+	TEST_ASSERT_EQUAL(census.nregions, 1, "its region");
+	TEST_ASSERT_EQUAL(r->evidence, PLACEMENT_PAGES, "pages");
+	TEST_ASSERT_EQUAL(r->asked, 8, "all");
+	TEST_ASSERT_EQUAL(r->known, 8, "all");
+	TEST_ASSERT_EQUAL(r->bytes[0], 2 * PAGE, "node 0");
+	TEST_ASSERT_EQUAL(r->bytes[8], 6 * PAGE, "node 8");
+	TEST_ASSERT_EQUAL(vhost_placement_device_node(&census, 0), 8, "most");
+	guest_close(&g);
+	return TEST_SUCCESS;
+}
+
+static int
+test_missing_pages_do_not_count(void)
+{
+	struct placement_census census;
+	struct guest g;
+
+	TEST_ASSERT_SUCCESS(guest_open(&g, 100), "a guest");
+	put_page(&g, 70, 8);
+	vhost_placement_census(g.map, &census);
+	TEST_ASSERT_EQUAL(census.regions[0].evidence, PLACEMENT_PAGES, "one page");
+	TEST_ASSERT_EQUAL(census.regions[0].asked, 100, "all were asked");
+	TEST_ASSERT_EQUAL(census.regions[0].known, 1, "one answered");
+	TEST_ASSERT_EQUAL(vhost_placement_device_node(&census, 0), 8, "it decides");
+	TEST_ASSERT_EQUAL(blocks_of(g.fd), PAGE / 512, "and is alone as before");
+	guest_close(&g);
+	return TEST_SUCCESS;
+}
+
+static int
+test_nothing_known_of_untouched_memory(void)
+{
+	struct placement_census census;
+	struct guest g;
+
+	TEST_ASSERT_SUCCESS(guest_open(&g, 1000), "a guest");
+	vhost_placement_census(g.map, &census);
+	TEST_ASSERT_EQUAL(census.regions[0].evidence, PLACEMENT_NONE, "nothing");
+	TEST_ASSERT(census.regions[0].asked > 100, "though many were asked");
+	TEST_ASSERT_EQUAL(vhost_placement_device_node(&census, 8), VHOST_NODE_ANY,
+		"stay");
+	TEST_ASSERT_EQUAL(blocks_of(g.fd), 0, "nothing was allocated");
+	guest_close(&g);
+	return TEST_SUCCESS;
+}
+
+static int
+test_policy_speaks_for_missing_pages(void)
+{
+	struct placement_census census;
+	struct guest g;
+
+	TEST_ASSERT_SUCCESS(guest_open(&g, 8), "a guest");
+	fake_policy = 8;
+	vhost_placement_census(g.map, &census);
+	TEST_ASSERT_EQUAL(census.regions[0].evidence, PLACEMENT_POLICY, "no page yet");
+	TEST_ASSERT_EQUAL(census.regions[0].known, 0, "no page yet");
+	TEST_ASSERT_EQUAL(vhost_placement_device_node(&census, 0), 8, "its node");
+	TEST_ASSERT_EQUAL(blocks_of(g.fd), 0, "nothing was allocated");
+
+	put_pages(&g, 0, 3, 0);
+	vhost_placement_census(g.map, &census);
+	TEST_ASSERT_EQUAL(census.regions[0].evidence, PLACEMENT_PAGES, "some now");
+	TEST_ASSERT_EQUAL(census.regions[0].bytes[0], 3 * PAGE, "where they are");
+	TEST_ASSERT_EQUAL(census.regions[0].bytes[8], 5 * PAGE, "where others will be");
+
+	put_pages(&g, 3, 6, 0);
+	vhost_placement_census(g.map, &census);
+	TEST_ASSERT_EQUAL(vhost_placement_device_node(&census, 8), 0,
+		"pages go before policies");
+	guest_close(&g);
+	return TEST_SUCCESS;
+}
+
+static int
+test_policy_of_the_frontend_is_seen(void)
+{
+	struct placement_census census;
+	unsigned long node_0 = 1;
+	struct guest g;
+
+	vhost_node_set_ops(NULL);
+	TEST_ASSERT_SUCCESS(guest_open(&g, 8), "a guest");
+	TEST_ASSERT_SUCCESS(syscall(SYS_mbind, g.fe, g.size, MPOL_BIND, &node_0, 65, 0),
+		"mbind in the frontend's mapping");
+	vhost_placement_census(g.map, &census);
+	TEST_ASSERT_EQUAL(census.regions[0].evidence, PLACEMENT_POLICY, "shared");
+	TEST_ASSERT_EQUAL(vhost_placement_device_node(&census, VHOST_NODE_ANY), 0,
+		"through the file");
+	TEST_ASSERT_EQUAL(blocks_of(g.fd), 0, "nothing was allocated");
+	guest_close(&g);
+	return TEST_SUCCESS;
+}
+
+static int
+test_interleaved_memory_is_on_both_nodes(void)
+{
+	const uint64_t third = 4096 * PAGE / 3;
+	struct placement_census census;
+	struct guest g;
+
+	TEST_ASSERT_SUCCESS(guest_open(&g, 4096), "a guest");
+	for (unsigned int i = 0; i < 4096; i++)
+		put_page(&g, i, i % 2 * 8);
+	vhost_placement_census(g.map, &census);
+	TEST_ASSERT(census.regions[0].bytes[0] > third, "node 0: %" PRIu64 " of %llu",
+		census.regions[0].bytes[0], 4096 * PAGE);
+	TEST_ASSERT(census.regions[0].bytes[8] > third, "node 8: %" PRIu64 " of %llu",
+		census.regions[0].bytes[8], 4096 * PAGE);
+	guest_close(&g);
+	return TEST_SUCCESS;
+}
+
+static int
+test_node_numbers_beyond_the_census(void)
+{
+	struct placement_census census;
+	struct guest g;
+
+	TEST_ASSERT_SUCCESS(guest_open(&g, 4), "a guest");
+	put_pages(&g, 0, 3, PLACEMENT_MAX_NODES);
+	put_page(&g, 3, PLACEMENT_MAX_NODES - 1);
+	vhost_placement_census(g.map, &census);
+	TEST_ASSERT_EQUAL(census.regions[0].known, 1, "one can be told apart");
+	TEST_ASSERT_EQUAL(vhost_placement_device_node(&census, VHOST_NODE_ANY),
+		PLACEMENT_MAX_NODES - 1, "and decides");
+	guest_close(&g);
+	return TEST_SUCCESS;
+}
+
+static int
+refused_with(int err)
+{
+	struct placement_census census;
+	const uint8_t *host;
+	struct guest g;
+
+	TEST_ASSERT_SUCCESS(guest_open(&g, 8), "a guest");
+	put_pages(&g, 0, 8, 8);
+	fake_error = err;
+	host = g.map->regions[0].host;
+	vhost_placement_census(g.map, &census);
+	TEST_ASSERT_EQUAL(census.regions[0].evidence, PLACEMENT_REFUSED, "no answer");
+	TEST_ASSERT_EQUAL(vhost_placement_device_node(&census, 8), VHOST_NODE_ANY, "stay");
+	TEST_ASSERT_EQUAL(vhost_placement_ring_node(g.map, host, PAGE, host + PAGE,
+		PAGE, host + 2 * PAGE, PAGE), VHOST_NODE_ANY, "stay");
+	guest_close(&g);
+	return TEST_SUCCESS;
+}
+
+static int
+test_kernel_denies(void)
+{
+	return refused_with(-EPERM);
+}
+
+static int
+test_kernel_has_no_numa(void)
+{
+	return refused_with(-ENOSYS);
+}
+
+/* Which node is the device's */
+
+static int
+test_most_bytes_decide(void)
+{
+	struct placement_census census = { .nregions = 3 };
+
+	census.regions[0].bytes[0] = 3 << 20;
+	census.regions[1].bytes[8] = 2 << 20;
+	census.regions[2].bytes[8] = 2 << 20;
+	TEST_ASSERT_EQUAL(vhost_placement_device_node(&census, 0), 8, "4 against 3");
+	census.nregions = 2;
+	TEST_ASSERT_EQUAL(vhost_placement_device_node(&census, 8), 0, "3 against 2");
+	census.nregions = 0;
+	TEST_ASSERT_EQUAL(vhost_placement_device_node(&census, 8), VHOST_NODE_ANY, "none");
+	return TEST_SUCCESS;
+}
+
+static int
+test_ties_go_to_queue_0(void)
+{
+	struct placement_census census = { .nregions = 2 };
+
+	census.regions[0].bytes[1] = 256 << 20;
+	census.regions[1].bytes[8] = 256 << 20;
+	TEST_ASSERT_EQUAL(vhost_placement_device_node(&census, 8), 8, "tie");
+	TEST_ASSERT_EQUAL(vhost_placement_device_node(&census, 1), 1, "tie");
+	TEST_ASSERT_EQUAL(vhost_placement_device_node(&census, 0), 1, "not among them");
+	TEST_ASSERT_EQUAL(vhost_placement_device_node(&census, VHOST_NODE_ANY), 1,
+		"the lower one");
+	TEST_ASSERT_EQUAL(vhost_placement_device_node(&census, PLACEMENT_MAX_NODES), 1,
+		"no such node");
+	census.regions[0].bytes[1] -= 4 << 20;
+	TEST_ASSERT_EQUAL(vhost_placement_device_node(&census, 1), 1,
+		"a sample cannot tell so little");
+	census.regions[0].bytes[1] -= 32 << 20;
+	TEST_ASSERT_EQUAL(vhost_placement_device_node(&census, 1), 8, "but so much");
+	return TEST_SUCCESS;
+}
+
+/* Rings */
+
+/** The ring with its parts on pages 0, 1-2 and 3-5. */
+static int
+ring_node(const struct guest *g)
+{
+	const uint8_t *host = g->map->regions[0].host;
+
+	return vhost_placement_ring_node(g->map, host, 100, host + PAGE + 100, PAGE,
+		host + 3 * PAGE, 3 * PAGE);
+}
+
+static int
+test_ring_is_where_most_of_its_pages_are(void)
+{
+	struct guest g;
+
+	TEST_ASSERT_SUCCESS(guest_open(&g, 100), "a guest");
+	put_pages(&g, 0, 2, 0);
+	put_pages(&g, 2, 6, 8);
+	put_pages(&g, 6, 100, 0);
+	TEST_ASSERT_EQUAL(ring_node(&g), 8, "4 of 6");
+	put_page(&g, 2, 0);
+	TEST_ASSERT_EQUAL(ring_node(&g), 0, "3 of 6, the descriptors among them");
+	put_page(&g, 0, 8);
+	TEST_ASSERT_EQUAL(ring_node(&g), 8, "and there");
+	guest_close(&g);
+	return TEST_SUCCESS;
+}
+
+static int
+test_ring_that_is_only_partly_there(void)
+{
+	struct guest g;
+
+	TEST_ASSERT_SUCCESS(guest_open(&g, 100), "a guest");
+	TEST_ASSERT_EQUAL(ring_node(&g), VHOST_NODE_ANY, "nothing known");
+	fake_policy = 3;
+	TEST_ASSERT_EQUAL(ring_node(&g), 3, "but by policy");
+	put_page(&g, 1, 8);
+	TEST_ASSERT_EQUAL(ring_node(&g), 8, "a page goes before policies");
+	TEST_ASSERT_EQUAL(blocks_of(g.fd), PAGE / 512, "nothing was allocated");
+	guest_close(&g);
+	return TEST_SUCCESS;
+}
+
+static int
+test_ring_with_parts_that_are_not_there(void)
+{
+	static uint8_t elsewhere[64];
+	const uint8_t *host;
+	struct guest g;
+
+	TEST_ASSERT_SUCCESS(guest_open(&g, 2), "a guest");
+	put_page(&g, 0, 0);
+	put_page(&g, 1, 8);
+	host = g.map->regions[0].host;
+	TEST_ASSERT_EQUAL(vhost_placement_ring_node(g.map, NULL, 0, NULL, 0, NULL, 0),
+		VHOST_NODE_ANY, "no part");
+	TEST_ASSERT_EQUAL(vhost_placement_ring_node(g.map, elsewhere, 64, host + PAGE,
+		64, NULL, 0), 8, "one part");
+	TEST_ASSERT_EQUAL(vhost_placement_ring_node(g.map, host + PAGE, PAGE, host, 0,
+		host, 0), 8, "up to the last byte");
+	TEST_ASSERT_EQUAL(vhost_placement_ring_node(g.map, host + PAGE, PAGE + 1, host,
+		1, host, 0), 0, "not beyond it");
+	guest_close(&g);
+	return TEST_SUCCESS;
+}
+
+/* Asking allocates nothing, whatever the kind of memory */
+
+#define KIND_PAGES 12
+
+enum memory_kind { MEMFD, SHM, DISK, HUGE_MEMFD, HUGE_FILE };
+
+static int
+unlinked_file(const char *folder)
+{
+	char path[128];
+	int fd;
+
+	snprintf(path, sizeof(path), "%s/" FILE_NAME "-XXXXXX", folder);
+	fd = mkstemp(path);
+	if (fd >= 0)
+		unlink(path);
+	return fd;
+}
+
+static int
+open_kind(struct guest *g, enum memory_kind kind)
+{
+	switch (kind) {
+	case MEMFD:
+		return guest_open(g, KIND_PAGES);
+	case SHM:
+		return guest_with_file(g, unlinked_file("/dev/shm"), KIND_PAGES, PAGE);
+	case DISK:
+		return guest_with_file(g, unlinked_file("/var/tmp"), KIND_PAGES, PAGE);
+	case HUGE_MEMFD:
+		return guest_with_file(g, memfd_create(FILE_NAME, MFD_CLOEXEC |
+			MFD_HUGETLB | MFD_HUGE_2MB), KIND_PAGES, HUGE_PAGE);
+	case HUGE_FILE:
+		return guest_with_file(g, unlinked_file("/dev/hugepages"), KIND_PAGES,
+			HUGE_PAGE);
+	}
+	return -1;
+}
+
+/** Blocks of memory that the file has; for a disk file, pages in the page cache. */
+static long
+memory_of(const struct guest *g, enum memory_kind kind)
+{
+	unsigned char resident[16] = { 0 };
+	long n = 0;
+
+	if (kind != DISK)
+		return blocks_of(g->fd);
+	if (mincore(g->fe, g->size, resident) < 0)
+		return -1;
+	for (unsigned int i = 0; i < RTE_DIM(resident); i++)
+		n += resident[i] & 1;
+	return n;
+}
+
+/** Every third page is there, beginning with page 0. */
+static int
+check_kind(struct guest *g, enum memory_kind kind)
+{
+	struct placement_census census;
+	const uint8_t *third = g->map->regions[0].host + 3 * g->page;
+	long memory;
+	int node;
+
+	for (unsigned int i = 0; i < KIND_PAGES; i += 3)
+		put_page(g, i, 8);
+	memory = memory_of(g, kind);
+	vhost_placement_census(g->map, &census);
+	TEST_ASSERT_EQUAL(census.regions[0].evidence, PLACEMENT_PAGES, "asked");
+	TEST_ASSERT_EQUAL(census.regions[0].asked, KIND_PAGES, "all");
+	node = vhost_placement_ring_node(g->map, third, g->page, third + g->page,
+		g->page, third + 2 * g->page, g->page);
+	TEST_ASSERT_EQUAL(memory_of(g, kind), memory, "nothing was allocated");
+	/* The system reads a disk file ahead as it likes. */
+	if (kind == DISK)
+		return TEST_SUCCESS;
+	TEST_ASSERT_EQUAL(node, 8, "one part of three is there");
+	TEST_ASSERT_EQUAL(census.regions[0].known, KIND_PAGES / 3, "the frontend's");
+	TEST_ASSERT_EQUAL(vhost_placement_device_node(&census, 0), 8, "found");
+	return TEST_SUCCESS;
+}
+
+static int
+with_kind(enum memory_kind kind, int (*check)(struct guest *, enum memory_kind))
+{
+	int ret = TEST_SKIPPED;	/* no such memory here */
+	struct guest g;
+
+	if (open_kind(&g, kind) == 0)
+		ret = check(&g, kind);
+	guest_close(&g);
+	return ret;
+}
+
+static const enum memory_kind *kind_under_test;
+
+static int
+run_check_kind(void)
+{
+	return with_kind(*kind_under_test, check_kind);
+}
+
+static int
+test_asking_allocates_nothing(const void *kind)
+{
+	kind_under_test = kind;
+	return run_check_kind();
+}
+
+/** The same in a container that denies userfaultfd. */
+static int
+test_asking_allocates_nothing_denied(const void *kind)
+{
+	kind_under_test = kind;
+	return denied_run((struct denied){
+		.calls = { SYS_userfaultfd }, .err = EPERM, .run = run_check_kind,
+	});
+}
+
+/* Memory whose contents tell nothing */
+
+static int
+check_zeroed(struct guest *g, enum memory_kind kind)
+{
+	struct placement_census census;
+	long memory;
+
+	for (unsigned int i = 0; i < KIND_PAGES; i++)
+		*(volatile uint8_t *)(g->fe + i * g->page) = 0;
+	memory = memory_of(g, kind);
+	vhost_placement_census(g->map, &census);
+	TEST_ASSERT_EQUAL(census.regions[0].known, KIND_PAGES, "all are there");
+	TEST_ASSERT_EQUAL(vhost_placement_device_node(&census, 8), 0, "on node 0");
+	TEST_ASSERT_EQUAL(memory_of(g, kind), memory, "nothing was allocated");
+	return TEST_SUCCESS;
+}
+
+static int
+run_check_zeroed(void)
+{
+	return with_kind(*kind_under_test, check_zeroed);
+}
+
+static int
+test_zeroed_memory_is_found(const void *kind)
+{
+	kind_under_test = kind;
+	return run_check_zeroed();
+}
+
+static int
+test_zeroed_memory_is_found_denied(const void *kind)
+{
+	kind_under_test = kind;
+	return denied_run((struct denied){
+		.calls = { SYS_userfaultfd }, .err = EPERM, .run = run_check_zeroed,
+	});
+}
+
+/**
+ * mincore() says "resident" of everything in another user's file.  Believing it
+ * would allocate the whole sample.
+ */
+static int
+check_file_of_another_user(void)
+{
+	struct placement_census census;
+	struct guest g;
+
+	TEST_ASSERT_SUCCESS(open_kind(&g, SHM), "a file of ours");
+	put_page(&g, 5, 8);
+	/* This thread only, and it ends soon. */
+	syscall(SYS_setfsuid, 65534);
+	vhost_placement_census(g.map, &census);
+	TEST_ASSERT_EQUAL(blocks_of(g.fd), PAGE / 512, "nothing was allocated");
+	TEST_ASSERT_EQUAL(census.regions[0].known, 0, "and nothing is known");
+	guest_close(&g);
+	return TEST_SUCCESS;
+}
+
+static int
+test_file_of_another_user(void)
+{
+	if (geteuid() != 0)
+		return TEST_SKIPPED;
+	return denied_run((struct denied){
+		.calls = { SYS_userfaultfd }, .err = EPERM,
+		.run = check_file_of_another_user,
+	});
+}
+
+static int
+test_truncated_file_is_no_danger(void)
+{
+	struct placement_census census;
+	struct guest g;
+
+	TEST_ASSERT_SUCCESS(guest_open(&g, 8), "a guest");
+	put_pages(&g, 0, 8, 8);
+	TEST_ASSERT_SUCCESS(ftruncate(g.fd, 0), "the file shrinks");
+	vhost_placement_census(g.map, &census);
+	TEST_ASSERT_EQUAL(census.regions[0].known, 0, "nothing is left");
+	TEST_ASSERT(!vhost_mem_map_is_broken(g.map), "and nothing was touched");
+	guest_close(&g);
+	return TEST_SUCCESS;
+}
+
+static int
+setup(void)
+{
+	if (!nodes_are_told())
+		return TEST_SKIPPED;
+	fake_machine();
+	return TEST_SUCCESS;
+}
+
+/** Each case starts on the machine with the nodes 0 and 8. */
+static int
+fake_machine_again(void)
+{
+	fake_machine();
+	return 0;
+}
+
+static void
+teardown(void)
+{
+	vhost_node_set_ops(NULL);
+}
+
+static const enum memory_kind memfd = MEMFD, shm = SHM, disk = DISK,
+	huge_memfd = HUGE_MEMFD, huge_file = HUGE_FILE;
+
+#define FOR_MEMORY(fn) \
+	TEST_CASE_WITH(fn, #fn " (memfd)", &memfd), \
+	TEST_CASE_WITH(fn, #fn " (shm)", &shm), \
+	TEST_CASE_WITH(fn, #fn " (huge memfd)", &huge_memfd), \
+	TEST_CASE_WITH(fn, #fn " (hugetlbfs)", &huge_file)
+#define FOR_ALL_KINDS(fn) FOR_MEMORY(fn), TEST_CASE_WITH(fn, #fn " (disk)", &disk)
+
+static const struct test_case cases[] = {
+	TEST_CASE(test_pages_are_counted_by_node),
+	TEST_CASE(test_missing_pages_do_not_count),
+	TEST_CASE(test_nothing_known_of_untouched_memory),
+	TEST_CASE(test_policy_speaks_for_missing_pages),
+	TEST_CASE(test_policy_of_the_frontend_is_seen),
+	TEST_CASE(test_interleaved_memory_is_on_both_nodes),
+	TEST_CASE(test_node_numbers_beyond_the_census),
+	TEST_CASE(test_kernel_denies),
+	TEST_CASE(test_kernel_has_no_numa),
+	TEST_CASE(test_most_bytes_decide),
+	TEST_CASE(test_ties_go_to_queue_0),
+	TEST_CASE(test_ring_is_where_most_of_its_pages_are),
+	TEST_CASE(test_ring_that_is_only_partly_there),
+	TEST_CASE(test_ring_with_parts_that_are_not_there),
+	FOR_ALL_KINDS(test_asking_allocates_nothing),
+	FOR_ALL_KINDS(test_asking_allocates_nothing_denied),
+	FOR_MEMORY(test_zeroed_memory_is_found),
+	FOR_MEMORY(test_zeroed_memory_is_found_denied),
+	TEST_CASE(test_file_of_another_user),
+	TEST_CASE(test_truncated_file_is_no_danger),
+};
+
+static int
+test_vhost_placement(void)
+{
+	static const struct test_suite suite = {
+		.name = "vhost placement", .setup = setup, .teardown = teardown,
+		.check = fake_machine_again,
+		TEST_SUITE_CASES(cases),
+	};
+
+	return test_suite_run(&suite);
+}
+
+REGISTER_TEST_COMMAND(vhost_placement_autotest, test_vhost_placement);
