@@ -156,13 +156,16 @@ say_where_and_die(int sig)
 }
 
 /*
- * SIGBUS and SIGPIPE are deliberately not in the list: the library may have its
- * own idea about the first, and must never cause the second.
+ * SIGBUS is for the library first: it replaces our handler when it maps guest
+ * memory, and hands on what is not its own.  SIGPIPE keeps its default action,
+ * because the library must never cause it.
  */
 static void
 watch_signals(void)
 {
-	static const int fatal[] = { SIGSEGV, SIGABRT, SIGFPE, SIGILL, SIGALRM };
+	static const int fatal[] = {
+		SIGSEGV, SIGBUS, SIGABRT, SIGFPE, SIGILL, SIGALRM
+	};
 	struct sigaction act = {
 		.sa_handler = say_where_and_die,
 		.sa_flags = SA_RESETHAND | SA_NODEFER,

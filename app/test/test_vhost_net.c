@@ -264,8 +264,10 @@ count_of_nothing_does_nothing(void)
 	TEST_ASSERT_EQUAL(rte_vhost_enqueue_burst(fe->vid, 0, &m, 0), 0, "in");
 	TEST_ASSERT_EQUAL(rte_vhost_dequeue_burst(fe->vid, 1, fake_pool(), &m,
 		0), 0, "out");
-	TEST_ASSERT_EQUAL(fake_round_trip(fe, 0, 64) == -1, 1,
-		"the packet of 16 comes first");
+	m = fake_backend_receive(fe, 0);
+	TEST_ASSERT_NOT_NULL(m, "it is still there");
+	TEST_ASSERT_EQUAL(m->pkt_len, 16, "whole");
+	rte_pktmbuf_free(m);
 	return fake_stop(fe);
 }
 

@@ -87,7 +87,7 @@ fake_wait_fds(unsigned int n)
 	uint64_t until = fake_now_ms() + fake_patience_ms();
 	unsigned int now;
 
-	while ((now = fake_count_fds()) != n && fake_now_ms() < until)
+	while ((now = fake_count_fds()) > n && fake_now_ms() < until)
 		nap();
 	return now;
 }

@@ -319,7 +319,7 @@ void fake_new_path(char *path, size_t size);
 
 /** How many descriptors this process has open. */
 unsigned int fake_count_fds(void);
-/** Wait until there are n, or the usual limit; returns how many there are. */
+/** Wait until there are at most n, or the usual limit; how many there are. */
 unsigned int fake_wait_fds(unsigned int n);
 /** Resident memory of this process in KiB. */
 uint64_t fake_resident_kib(void);
