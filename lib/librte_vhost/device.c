@@ -244,17 +244,34 @@ void
 vhost_device_lock(struct vhost_device *dev)
 {
 	pthread_mutex_lock(&dev->lock);
+	dev->lock_depth++;
 }
 
 bool
 vhost_device_try_lock(struct vhost_device *dev)
 {
-	return pthread_mutex_trylock(&dev->lock) == 0;
+	if (pthread_mutex_trylock(&dev->lock) != 0)
+		return false;
+	dev->lock_depth++;
+	return true;
+}
+
+bool
+vhost_device_is_inside(struct vhost_device *dev)
+{
+	bool inside;
+
+	if (!vhost_device_try_lock(dev))
+		return false;
+	inside = dev->lock_depth > 1;
+	vhost_device_unlock(dev);
+	return inside;
 }
 
 void
 vhost_device_unlock(struct vhost_device *dev)
 {
+	dev->lock_depth--;
 	pthread_mutex_unlock(&dev->lock);
 }
 

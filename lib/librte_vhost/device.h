@@ -70,6 +70,7 @@ struct vhost_device {
 	int vid;
 	uint32_t in_use;		/**< the vid is taken; atomic */
 	pthread_mutex_t lock;		/**< control lock, recursive */
+	unsigned int lock_depth;	/**< how often its holder has taken it */
 	struct vhost_driver driver;	/**< as at connection time */
 	struct vu_link *link;		/**< the connection's */
 
@@ -148,6 +149,9 @@ vhost_device_queue(const struct vhost_device *dev, uint32_t index)
 
 void vhost_device_lock(struct vhost_device *dev);
 bool vhost_device_try_lock(struct vhost_device *dev);
+
+/** Whether the caller is below a callback of the device: holds its control lock. */
+bool vhost_device_is_inside(struct vhost_device *dev);
 void vhost_device_unlock(struct vhost_device *dev);
 
 /** Make sure that the vring and all below exist: 0, -EINVAL or -ENOMEM.  Control lock held. */

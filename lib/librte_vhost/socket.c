@@ -18,9 +18,9 @@
  *   listener and the timer are out of the loop, so the list cannot grow.
  *   Removing the connection's source waits for its handler; then nobody else
  *   uses the connection.
- * - If vhost_socket_remove() is called by a callback of the very connection, we
- *   are below its handler.  It claims and dooms the connection, and the handler
- *   ends it on the way out.
+ * - If vhost_socket_remove() is called by a callback of the very connection,
+ *   whoever called back still uses the device.  The connection is claimed and
+ *   left to the event thread, which ends it when the callback has returned.
  *
  * A connection holds a reference to its registration, so the remover knows when
  * those are gone that the event thread claimed first.
@@ -62,27 +62,26 @@ struct registration {
 	bool removed;			/* registry's lock */
 	unsigned int refs;		/* registry's lock: the registry's or remover's,
 					 * and one per connection */
-	LIST_HEAD(, connection) connections;	/* registry's lock: not claimed */
+	LIST_HEAD(connections, connection) connections;	/* registry's lock: not claimed */
+	struct connections deferred;	/* claimed by the remover, left to the event thread */
 
 	/* set by start, then the event thread's, in the end the remover's */
 	int fd;				/* server: listening; client: connected by start,
 					 * to be taken over by the event thread; or -1 */
 	struct event_source listener;
-	struct event_timer retry;
+	struct event_timer retry;	/* after removal: end what was deferred */
 	bool complained;		/* the present trouble has been logged */
 
 	struct socket_file file;	/* registry's lock; server: what we bound */
 };
 
 struct connection {
-	LIST_ENTRY(connection) link;	/* registry's lock, while not claimed */
+	LIST_ENTRY(connection) link;
 	bool claimed;			/* registry's lock */
 	struct registration *reg;	/* a reference */
 	struct event_source source;
 	struct vu_link vu;
 	struct vhost_device *dev;	/* NULL until created */
-	bool entered;			/* event thread's: it is inside a handler of ours */
-	bool doomed;			/* event thread's: to be ended when it leaves */
 };
 
 static struct {
@@ -193,15 +192,23 @@ connection_end(struct connection *conn, bool tell)
 	registration_put(reg);
 }
 
-/** The event thread leaves a handler; afterwards conn and its registration may be gone. */
+/** Close a connection, unless it has been claimed; conn and its registration may be gone then. */
 static void
-connection_leave(struct connection *conn, bool keep)
+connection_close(struct connection *conn)
 {
-	conn->entered = false;
-	if (conn->doomed)
-		connection_end(conn, false);
-	else if (!keep && connection_claim(conn))
+	if (connection_claim(conn))
 		connection_end(conn, true);
+}
+
+static bool
+connection_is_claimed(const struct connection *conn)
+{
+	bool claimed;
+
+	pthread_mutex_lock(&registry.lock);
+	claimed = conn->claimed;
+	pthread_mutex_unlock(&registry.lock);
+	return claimed;
 }
 
 /** Log why nothing more can be received. */
@@ -226,13 +233,13 @@ connection_serve(struct connection *conn)
 	unsigned int i;
 	int ret;
 
-	for (i = 0; i < MESSAGES_PER_WAKEUP; i++) {
+	for (i = 0; i < MESSAGES_PER_WAKEUP && !connection_is_claimed(conn); i++) {
 		ret = vhost_vu_recv(&conn->vu, &msg);
 		if (ret < 0)
 			connection_log_end(conn, ret);
 		if (ret <= 0)
 			return ret == 0;
-		if (vhost_vu_dispatch(conn->dev, &msg) < 0 || conn->doomed)
+		if (vhost_vu_dispatch(conn->dev, &msg) < 0)
 			return false;
 	}
 	return true;
@@ -244,8 +251,8 @@ connection_on_event(struct event_source *source, uint32_t events __rte_unused)
 {
 	struct connection *conn = container_of(source, struct connection, source);
 
-	conn->entered = true;
-	connection_leave(conn, connection_serve(conn));
+	if (!connection_serve(conn))
+		connection_close(conn);
 }
 
 /**
@@ -323,8 +330,8 @@ connection_begin(struct registration *reg, int fd)
 		free(conn);
 		return;
 	}
-	conn->entered = true;
-	connection_leave(conn, connection_open(conn, &driver));
+	if (!connection_open(conn, &driver))
+		connection_close(conn);
 }
 
 /*
@@ -661,17 +668,39 @@ claim_next(struct registration *reg)
 	return conn;
 }
 
+/** Whether a callback of the connection has led here; one without a device is being created. */
+static bool
+connection_is_in_use(const struct connection *conn)
+{
+	return conn->dev == NULL || vhost_device_is_inside(conn->dev);
+}
+
+/** End what can be ended now; the rest is deferred. */
 static void
 end_connections(struct registration *reg)
 {
 	struct connection *conn;
 
 	while ((conn = claim_next(reg)) != NULL) {
-		if (vhost_event_loop_is_current() && conn->entered)
-			conn->doomed = true;
+		if (connection_is_in_use(conn))
+			LIST_INSERT_HEAD(&reg->deferred, conn, link);
 		else
 			connection_end(conn, false);
 	}
+}
+
+/** Owns the remover's reference. */
+static void
+end_deferred(struct event_timer *timer)
+{
+	struct registration *reg = container_of(timer, struct registration, retry);
+	struct connection *conn;
+
+	while ((conn = LIST_FIRST(&reg->deferred)) != NULL) {
+		LIST_REMOVE(conn, link);
+		connection_end(conn, false);
+	}
+	registration_put(reg);
 }
 
 /** Wait for the connections that the event thread is ending. */
@@ -702,7 +731,11 @@ vhost_socket_remove(const char *path)
 	reg->fd = -1;
 
 	end_connections(reg);
-	wait_for_connections(reg);
-	registration_put(reg);
+	if (LIST_EMPTY(&reg->deferred)) {
+		wait_for_connections(reg);
+		registration_put(reg);
+	} else {
+		vhost_event_timer_arm(&reg->retry, 0, end_deferred);
+	}
 	return 0;
 }
