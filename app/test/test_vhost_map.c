@@ -923,13 +923,13 @@ test_fault_elsewhere_still_kills(void)
 	child = fork();
 	if (child == 0) {
 		alarm(20);
-		/* A sanitizer's last words would look like a finding. */
+		/* The last words of a handler would look like a finding. */
 		close(STDERR_FILENO);
 		fault_elsewhere();
 		_exit(0);
 	}
 	TEST_ASSERT_EQUAL(waitpid(child, &status, 0), child, "its end");
-	/* A sanitizer has a handler of its own that exits. */
+	/* The suite's handler dies of the signal, a sanitizer's exits. */
 	TEST_ASSERT(WIFSIGNALED(status) ? WTERMSIG(status) == SIGBUS :
 		WEXITSTATUS(status) != 0, "status 0x%x", status);
 	return TEST_SUCCESS;

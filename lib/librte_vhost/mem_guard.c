@@ -61,6 +61,7 @@ struct guard_slot {
 /** A handler that was there before ours; never freed. */
 struct guard_handler {
 	struct sigaction act;
+	bool spent;		/**< asked once, and wants no more (SA_RESETHAND) */
 	struct guard_handler *older;
 };
 
@@ -199,10 +200,22 @@ take_default_action(int sig, const siginfo_t *info)
 		raise(sig);
 }
 
-static void
-ask(const struct guard_handler *handler, int sig, siginfo_t *info, void *context)
+/** What the kernel would do now if ours had never been there; NULL: the default. */
+static const struct sigaction *
+action_of(struct guard_handler *handler)
 {
-	const struct sigaction *act = handler != NULL ? &handler->act : NULL;
+	if (handler == NULL)
+		return NULL;
+	if ((handler->act.sa_flags & SA_RESETHAND) != 0 &&
+			__atomic_exchange_n(&handler->spent, true, __ATOMIC_RELAXED))
+		return NULL;
+	return &handler->act;
+}
+
+static void
+ask(struct guard_handler *handler, int sig, siginfo_t *info, void *context)
+{
+	const struct sigaction *act = action_of(handler);
 
 	if (act != NULL && (act->sa_flags & SA_SIGINFO) != 0)
 		act->sa_sigaction(sig, info, context);
@@ -264,9 +277,12 @@ handler_keep(const struct sigaction *act)
 	struct guard_handler *known, *kept;
 	unsigned int n = 0;
 
-	for (known = handlers; known != NULL; known = known->older, n++)
-		if (known->act.sa_sigaction == act->sa_sigaction)
-			return 0;
+	for (known = handlers; known != NULL; known = known->older, n++) {
+		if (known->act.sa_sigaction != act->sa_sigaction)
+			continue;
+		__atomic_store_n(&known->spent, false, __ATOMIC_RELAXED);
+		return 0;
+	}
 	if (n == GUARD_HANDLERS)
 		return -ENOSPC;
 	kept = malloc(sizeof(*kept));
