@@ -15,7 +15,7 @@ OBJECTS = ('net_enqueue', 'net_dequeue', 'net_header')
 
 ALLOWED = set('''
     _GLOBAL_OFFSET_TABLE_ __errno_location __tls_get_addr memcpy memmove memset
-    write
+    send write
     rte_log vhost_data_log_level __rte_panic
     per_lcore__lcore_id rte_mempool_ops_table rte_pktmbuf_free_bulk
     rte_malloc_socket rte_malloc_virt2iova rte_free

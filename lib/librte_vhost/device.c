@@ -333,16 +333,22 @@ vhost_device_reset_wish(struct vhost_device *dev)
 		vhost_queue_reset_wish(dev->queues[i]);
 }
 
+uint32_t
+vhost_device_data_vrings(const struct vhost_device *dev)
+{
+	if (!dev->driver.builtin || !vhost_device_has(dev, VIRTIO_NET_F_CTRL_VQ))
+		return dev->nvrings;
+	return RTE_ALIGN_FLOOR(dev->nvrings, 2);
+}
+
 struct vhost_queue *
 vhost_device_ctrl_queue(const struct vhost_device *dev)
 {
-	struct vhost_queue *last;
+	uint32_t index = vhost_device_data_vrings(dev);
 
-	if (!dev->driver.builtin || dev->nvrings % 2 == 0 ||
-			!vhost_device_has(dev, VIRTIO_NET_F_CTRL_VQ))
+	if (index == dev->nvrings || !dev->queues[index]->live)
 		return NULL;
-	last = dev->queues[dev->nvrings - 1];
-	return last->live ? last : NULL;
+	return dev->queues[index];
 }
 
 int

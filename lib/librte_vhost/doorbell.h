@@ -6,43 +6,65 @@
 #define VHOST_DOORBELL_H
 
 /*
- * Descriptors that a frontend hands over for notifications (vhost-user:
- * VHOST_USER_SET_VRING_KICK and _CALL).  They may be anything; what passes here
- * can be written and read without ever blocking and without a signal.
+ * Descriptors that a frontend hands over (vhost-user: VHOST_USER_SET_VRING_KICK,
+ * _CALL and _SLAVE_REQ_FD).  They may be anything; what passes here can be
+ * written and read without ever blocking, without a signal, and does not hide
+ * from us that the frontend has gone.
  */
 
+#include <errno.h>
+#include <stdbool.h>
 #include <stdint.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
+/** What a doorbell is, as far as ringing it goes. */
+enum doorbell_kind {
+	DOORBELL_FILE,		/**< an eventfd or a pipe, non-blocking */
+	DOORBELL_SOCKET,	/**< a stream socket */
+};
+
 /**
- * Make a received descriptor safe to use, or refuse it.
+ * Make a received descriptor safe to use for notifications, or refuse it.
  *
- * Eventfds become non-blocking.  Pipes (user-mode Linux notifies over one) are
- * opened anew for both reading and writing: the new description is non-blocking
- * whatever the peer does to its own, and with a reader always there a write
- * raises no SIGPIPE.  Everything else is refused.
+ * Eventfds become non-blocking.  Pipes are opened anew for both reading and
+ * writing: the new description is non-blocking whatever the peer does to its own,
+ * and with a reader always there a write raises no SIGPIPE.  A socket (user-mode
+ * Linux is notified over one) is one as in vhost_is_side_socket().  Everything
+ * else is refused.
  *
  * @param fd  taken over, closed when it is refused or replaced
+ * @param path  of the socket that the connection was made over
+ * @param[out] kind  how to ring it
  * @return the descriptor to use, the caller's; -EINVAL when it is refused
  */
-int vhost_doorbell_adopt(int fd);
+int vhost_doorbell_adopt(int fd, const char *path, enum doorbell_kind *kind);
 
-/** Notify.  A full counter or pipe means that a notification is pending already. */
-static inline void
-vhost_doorbell_ring(int fd)
+/**
+ * Whether fd is a stream socket beside the connection.  The frontend's own end of
+ * the connection is not: held by us, it would keep the connection alive when the
+ * frontend is gone.
+ */
+bool vhost_is_side_socket(int fd, const char *path);
+
+/** Notify; whether the other side will notice.  What is full has a notification pending. */
+static inline bool
+vhost_doorbell_ring(int fd, enum doorbell_kind kind)
 {
 	const uint64_t one = 1;
-	ssize_t written = write(fd, &one, sizeof(one));
+	ssize_t sent = kind == DOORBELL_FILE ? write(fd, &one, sizeof(one)) :
+		send(fd, &one, sizeof(one), MSG_DONTWAIT | MSG_NOSIGNAL);
 
-	(void)written;
+	return sent >= 0 || errno == EAGAIN;
 }
 
 /** Take pending notifications back. */
 static inline void
-vhost_doorbell_clear(int fd)
+vhost_doorbell_clear(int fd, enum doorbell_kind kind)
 {
-	uint64_t count[64];
-	ssize_t got = read(fd, count, sizeof(count));
+	uint64_t counts[64];
+	ssize_t got = kind == DOORBELL_FILE ? read(fd, counts, sizeof(counts)) :
+		recv(fd, counts, sizeof(counts), MSG_DONTWAIT);
 
 	(void)got;
 }

@@ -22,6 +22,7 @@
 
 #include "doorbell.h"
 #include "net_ctrl.h"
+#include "net_notify.h"
 #include "queue.h"
 #include "ring_split.h"
 #include "vhost_log.h"
@@ -110,7 +111,7 @@ serve_chain(struct vhost_virtqueue *vq, uint16_t head, uint32_t pairs, uint16_t 
 	uint8_t *ack;
 	int n;
 
-	n = ring_gather_both(vq, head, vq->pieces, VHOST_MAX_PIECES, &nread, &len);
+	n = ring_gather_both(vq, ring_first(vq, head), vq->pieces, VHOST_MAX_PIECES, &nread, &len);
 	if (n <= 0 || (unsigned int)n == nread)
 		return 0;
 	copy_command(vq->pieces, nread, &command);
@@ -149,10 +150,10 @@ serve_queue(struct vhost_device *dev, struct vhost_queue *q)
 	uint16_t wanted = dev->ctrl_pairs;
 	struct vhost_virtqueue *vq;
 
-	vhost_doorbell_clear(dev->ctrl_kick.fd);
+	vhost_doorbell_clear(dev->ctrl_kick.fd, q->wish.kick_kind);
 	vq = vhost_queue_close(q);
 	if (serve_ring(vq, dev->data_vrings / 2, &wanted) && vq->callfd >= 0)
-		vhost_doorbell_ring(vq->callfd);
+		net_kick_guest(vq);
 	vhost_queue_open(q);
 	if (wanted == dev->ctrl_pairs)
 		return false;
@@ -194,6 +195,7 @@ vhost_net_ctrl_watch(struct vhost_device *dev)
 	vhost_event_source_remove(&dev->ctrl_kick);
 	if (kickfd < 0)
 		return;
+	vhost_queue_set_guest_notify(q, true);
 	if (vhost_event_source_add(&dev->ctrl_kick, kickfd, EPOLLIN, on_kick) < 0)
 		VHOST_LOG_CONFIG(ERR, "(%s) cannot watch the control queue\n", dev->driver.path);
 }

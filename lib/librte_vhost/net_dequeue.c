@@ -5,11 +5,11 @@
 /*
  * Packets from the guest.
  *
- * The same two ways as in net_enqueue.c: runs of simple chains (one descriptor
- * in one region, and the packet fits one mbuf), and everything else one by one.
- * A pass allocates its mbufs at once; each chain either fills the next of them,
- * or is given back without a packet because it is wrong or of no use.  What is
- * left of the mbufs goes back to the pool.
+ * The same two steps as in net_enqueue.c: plan_chains() looks at chains and has
+ * their memory at hand, copy_packets() fills mbufs.  A pass allocates its mbufs at
+ * once; each chain either fills the next of them, or is given back without a
+ * packet because it is wrong or of no use.  What is left of the mbufs goes back to
+ * the pool.
  *
  * No memory for a packet: its chain stays in the ring and the burst ends.
  */
@@ -117,18 +117,24 @@ struct source {
 	uint32_t offset;	/**< into the piece */
 };
 
+static __rte_always_inline void
+advance(struct source *from, uint32_t len)
+{
+	from->offset += len;
+	if (from->offset == from->piece->len)
+		*from = (struct source){ from->piece + 1, 0 };
+}
+
 static inline void
-gather(struct source *from, void *dst, uint32_t len)
+gather(struct source *from, uint8_t *dst, uint32_t len)
 {
 	while (len > 0) {
 		uint32_t n = RTE_MIN(len, from->piece->len - from->offset);
 
 		net_copy(dst, from->piece->base + from->offset, n);
-		dst = (uint8_t *)dst + n;
+		dst += n;
 		len -= n;
-		from->offset += n;
-		if (from->offset == from->piece->len)
-			*from = (struct source){ from->piece + 1, 0 };
+		advance(from, n);
 	}
 }
 
@@ -140,7 +146,7 @@ gather_segments(struct source *from, struct rte_mbuf *pkt, uint32_t len)
 	for (; len > 0; pkt = pkt->next) {
 		uint32_t n = RTE_MIN(len, (uint32_t)rte_pktmbuf_tailroom(pkt));
 
-		gather(from, rte_pktmbuf_mtod(pkt, void *), n);
+		gather(from, rte_pktmbuf_mtod(pkt, uint8_t *), n);
 		pkt->data_len = n;
 		len -= n;
 	}
@@ -171,57 +177,71 @@ header_matters(const struct virtio_net_hdr *hdr)
 	return (hdr->flags | hdr->gso_type) != 0;
 }
 
-/** Find the simple chains in front, of packets of at most room bytes: their number. */
-static __rte_always_inline uint16_t
-plan_run(const struct vhost_virtqueue *vq, uint16_t n, uint32_t room, struct vq_piece *pieces,
-		uint16_t *heads)
+/** A chain and its packet. */
+struct item {
+	uint16_t head;
+	uint16_t pieces;
+	uint32_t len;		/**< of the packet, header not included; 0 for none */
+};
+
+/** Chains that were looked at, in their order; their pieces are in the block. */
+struct plan {
+	uint16_t chains;
+	uint16_t pieces;
+	uint16_t skipped;	/**< entry after them that is no chain: 0 or 1 */
+	struct item items[VHOST_BURST];
+};
+
+/**
+ * Gather the pieces of a chain.
+ *
+ * @param at  where in vq->pieces
+ * @return the number of pieces, or what is wrong as from ring_gather()
+ */
+static __rte_always_inline int
+gather_chain(const struct vhost_virtqueue *vq, uint16_t head, unsigned int at, uint32_t *len)
 {
-	const uint32_t hdr_len = vq->net->hdr_len;
-	uint16_t i;
+	struct vring_desc desc = ring_first(vq, head);
+	struct vq_piece *pieces = &vq->pieces[at];
 
-	for (i = 0; i < n; i++) {
-		uint16_t head = ring_next(vq, i);
-		struct vq_piece *piece = &pieces[i];
-
-		if (unlikely(head >= vq->size) || !ring_simple(vq, head, false, piece) ||
-				piece->len <= hdr_len || piece->len - hdr_len > room)
-			break;
-		rte_prefetch0(piece->base);
-		heads[i] = head;
+	if (likely(at < VHOST_MAX_PIECES && ring_simple(vq, desc, false, pieces))) {
+		*len = pieces->len;
+		return 1;
 	}
-	return i;
+	return ring_gather(vq, desc, false, pieces, VHOST_MAX_PIECES - at, len);
 }
 
-/** Take the packets of the simple chains in front into pkts: their number. */
-static __rte_always_inline uint16_t
-take_run(struct vhost_virtqueue *vq, struct rte_mbuf **pkts, uint16_t n)
+/** Look at the next chains, up to n: what to copy, and have it at hand. */
+static __rte_always_inline void
+plan_chains(const struct vhost_virtqueue *vq, uint16_t n, struct plan *plan)
 {
-	const struct virtio_net *net = vq->net;
-	const uint32_t hdr_len = net->hdr_len;
-	const bool offloads = net->guest_offloads;
-	struct vq_piece pieces[VHOST_BURST];
-	uint16_t heads[VHOST_BURST];
+	const uint32_t hdr_len = vq->net->hdr_len;
 
-	n = plan_run(vq, n, rte_pktmbuf_tailroom(pkts[0]), pieces, heads);
-	for (uint16_t i = 0; i < n; i++) {
-		const uint8_t *base = pieces[i].base;
-		uint32_t len = pieces[i].len - hdr_len;
-		struct rte_mbuf *pkt = pkts[i];
+	plan->pieces = 0;
+	plan->skipped = 0;
+	for (plan->chains = 0; plan->chains < n; plan->chains++) {
+		struct item *item = &plan->items[plan->chains];
+		uint32_t len = 0;
+		int got;
 
-		net_copy(rte_pktmbuf_mtod(pkt, uint8_t *), base + hdr_len, len);
-		pkt->pkt_len = len;
-		pkt->data_len = len;
-		ring_put(vq, i, heads[i], 0);
-		if (offloads) {
-			struct virtio_net_hdr hdr = read_header(base);
-
-			if (unlikely(header_matters(&hdr)))
-				vhost_net_header_from_guest(net, &hdr, pkt);
+		item->head = ring_next(vq, plan->chains);
+		if (unlikely(item->head >= vq->size)) {
+			plan->skipped = 1;
+			break;
 		}
+		got = gather_chain(vq, item->head, plan->pieces, &len);
+		/* the next plan has more room, unless this one had it all */
+		if (unlikely(got == -E2BIG && plan->pieces > 0))
+			break;
+		item->pieces = 0;
+		item->len = 0;
+		if (unlikely(got <= 0 || len <= hdr_len || len - hdr_len > LARGEST_PACKET))
+			continue;
+		rte_prefetch0(vq->pieces[plan->pieces].base);
+		item->pieces = got;
+		item->len = len - hdr_len;
+		plan->pieces += got;
 	}
-	ring_take(vq, n);
-	ring_give(vq, n);
-	return n;
 }
 
 /** A packet was dropped for the application's sake: say so now and then. */
@@ -236,57 +256,69 @@ report_oversized(struct vhost_virtqueue *vq, const struct rte_mbuf *pkt, uint32_
 			vq->net->name, vq->cfg.index, len, rte_pktmbuf_tailroom(pkt), dropped);
 }
 
-/** Copy header and data of a packet of len bytes into an mbuf that has room. */
-static inline void
-fill(const struct vhost_virtqueue *vq, struct rte_mbuf *pkt, uint32_t len)
+/** Copy header and data of a packet into an mbuf that has room. */
+static __rte_always_inline void
+copy_packet(const struct virtio_net *net, struct rte_mbuf *pkt, const struct vq_piece *pieces,
+		uint32_t len)
 {
-	struct source from = { vq->pieces, 0 };
-	struct virtio_net_hdr_mrg_rxbuf hdr;
+	struct virtio_net_hdr_mrg_rxbuf hdr = { 0 };
+	struct source from = { pieces, 0 };
 
-	gather(&from, &hdr, vq->net->hdr_len);
-	gather_segments(&from, pkt, len);
-	if (vq->net->guest_offloads && header_matters(&hdr.hdr))
-		vhost_net_header_from_guest(vq->net, &hdr.hdr, pkt);
+	if (likely(pieces->len >= net->hdr_len)) {
+		if (net->guest_offloads)
+			hdr.hdr = read_header(pieces->base);
+		advance(&from, net->hdr_len);
+	} else {
+		gather(&from, (uint8_t *)&hdr, net->hdr_len);
+	}
+	if (likely(len <= from.piece->len - from.offset && len <= rte_pktmbuf_tailroom(pkt))) {
+		net_copy(rte_pktmbuf_mtod(pkt, uint8_t *), from.piece->base + from.offset, len);
+		pkt->pkt_len = len;
+		pkt->data_len = len;
+	} else {
+		gather_segments(&from, pkt, len);
+	}
+	if (unlikely(header_matters(&hdr.hdr)) && net->guest_offloads)
+		vhost_net_header_from_guest(net, &hdr.hdr, pkt);
 }
 
 /**
- * Take the next chain, of any kind.
+ * Copy the packets of a plan.
  *
- * @param pkt  an empty mbuf
- * @return 1 it holds a packet now; 0 there was none in the chain, which is given
- *         back nevertheless; -ENOMEM the chain stays
+ * @param pkts  empty mbufs, as many as there are packets
+ * @param[in,out] plan  cut to the chains that are done with
+ * @return the number of mbufs that have a packet now
  */
-static __rte_always_inline int
-take_any(struct vhost_virtqueue *vq, struct rte_mempool *pool, struct rte_mbuf *pkt)
+static __rte_always_inline uint16_t
+copy_packets(struct vhost_virtqueue *vq, struct rte_mempool *pool, struct rte_mbuf **pkts,
+		struct plan *plan)
 {
-	const uint32_t hdr_len = vq->net->hdr_len;
-	uint16_t head = ring_next(vq, 0);
-	uint32_t len;
-	int ret = 0;
+	const struct vq_piece *pieces = vq->pieces;
+	uint16_t done = 0;
 
-	if (unlikely(head >= vq->size)) {
-		ring_take(vq, 1);
-		return 0;
-	}
-	if (likely(ring_gather(vq, head, false, vq->pieces, VHOST_MAX_PIECES, &len) > 0 &&
-			len > hdr_len && len - hdr_len <= LARGEST_PACKET)) {
-		len -= hdr_len;
-		if (len > rte_pktmbuf_tailroom(pkt))
-			ret = make_room(vq, pool, pkt, len);
-		if (unlikely(ret == -ENOMEM))
-			return ret;
+	for (uint16_t i = 0; i < plan->chains; i++) {
+		const struct item *item = &plan->items[i];
+		struct rte_mbuf *pkt = pkts[done];
+		int ret = 0;
+
+		ring_put(vq, i, item->head, 0);
+		if (unlikely(item->len == 0))
+			continue;
+		if (unlikely(item->len > rte_pktmbuf_tailroom(pkt)))
+			ret = make_room(vq, pool, pkt, item->len);
 		if (likely(ret == 0)) {
-			fill(vq, pkt, len);
-			ret = 1;
+			copy_packet(vq->net, pkt, pieces, item->len);
+			done++;
+		} else if (ret == -EMSGSIZE) {
+			report_oversized(vq, pkt, item->len);
 		} else {
-			report_oversized(vq, pkt, len);
-			ret = 0;
+			plan->chains = i;
+			plan->skipped = 0;
+			break;
 		}
+		pieces += item->pieces;
 	}
-	ring_put(vq, 0, head, 0);
-	ring_take(vq, 1);
-	ring_give(vq, 1);
-	return ret;
+	return done;
 }
 
 /** Allocate up to n mbufs: their number. */
@@ -305,32 +337,29 @@ allocate(struct rte_mempool *pool, struct rte_mbuf **pkts, uint16_t n)
 /** One pass: as many packets as there are, at most VHOST_BURST. */
 static __rte_always_inline uint16_t
 take_pass(struct vhost_virtqueue *vq, struct rte_mempool *pool, struct rte_mbuf **pkts,
-		uint16_t count, uint16_t *left)
+		uint16_t count, uint16_t *available)
 {
-	uint16_t wanted = RTE_MIN(RTE_MIN(count, *left), (uint16_t)VHOST_BURST);
+	uint16_t wanted = RTE_MIN(RTE_MIN(count, *available), (uint16_t)VHOST_BURST);
 	uint16_t used = vq->state.last_used_idx;
-	uint16_t n, done = 0;
+	uint16_t n, planned, done = 0;
+	struct plan plan;
 
 	ring_prefetch(vq, wanted);
 	n = allocate(pool, pkts, wanted);
-	while (done < n && *left > 0) {
-		uint16_t run = take_run(vq, pkts + done, RTE_MIN(n - done, *left));
-
-		done += run;
-		*left -= run;
-		if (done < n && *left > 0) {
-			int got = take_any(vq, pool, pkts[done]);
-
-			if (got < 0)
-				break;
-			done += got;
-			(*left)--;
-		}
+	while (done < n && *available > 0) {
+		plan_chains(vq, RTE_MIN(n - done, *available), &plan);
+		planned = plan.chains;
+		done += copy_packets(vq, pool, pkts + done, &plan);
+		ring_take(vq, plan.chains + plan.skipped);
+		ring_give(vq, plan.chains);
+		*available -= plan.chains + plan.skipped;
+		if (unlikely(plan.chains < planned))
+			*available = 0;
 	}
 	if (unlikely(done < n))
 		rte_pktmbuf_free_bulk(pkts + done, n - done);
-	if (unlikely(done < wanted))
-		*left = 0;
+	if (unlikely(n < wanted))
+		*available = 0;
 	if (vq->state.last_used_idx != used)
 		ring_publish(vq);
 	return done;

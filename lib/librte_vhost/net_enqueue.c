@@ -5,17 +5,16 @@
 /*
  * Packets to the guest.
  *
- * A pass handles up to VHOST_BURST packets.  As long as packet and chain are
- * simple (one segment, one descriptor in one region) they go in runs: first all
- * addresses of the run are found and asked for from memory, then all is copied.
- * Whatever is not simple goes alone: gather pieces of guest memory until the
- * packet fits, then scatter it over them.
+ * A pass handles up to VHOST_BURST packets in two steps, so that memory has time
+ * to come: plan_packets() finds places for as many packets as it can, which are
+ * chains and their pieces of guest memory in the scratch rows of the block; then
+ * copy_packets() fills them.
  *
- * A chain that is wrong is given back with nothing written, and the packet goes
- * to the next one.  With mergeable buffers a wrong chain may turn up when some
- * were gathered; those go back unused as well, since the buffers of a packet
- * have to be neighbours in the used ring.  Each entry of the available ring is
- * looked at only once per burst, so a burst ends, whatever the guest does.
+ * A chain that is wrong ends a plan.  It is given back with nothing written, and
+ * the packet goes to the next one.  If with mergeable buffers there are chains
+ * before it that the packet was to fill, they go back unused as well, since the
+ * buffers of a packet have to be neighbours in the used ring.  Each entry of the
+ * available ring is taken only once, so a burst ends, whatever the guest does.
  *
  * Without mergeable buffers a chain that is too short for an ordinary frame is
  * wrong, or it would block the ring for good; for a larger packet it is the
@@ -44,68 +43,129 @@
 	X(split, 0) \
 	X(split_mrg, VQ_MERGEABLE)
 
-/** A simple packet and where it goes. */
-struct slot {
-	uint8_t *dst;
-	uint16_t head;
+/** The place of one packet. */
+struct place {
+	uint16_t chains;
+	uint16_t pieces;
 };
 
-/** Write the header of a packet that is alone in its buffer. */
-static __rte_always_inline void
-write_header(const struct virtio_net *net, struct rte_mbuf *pkt, uint8_t *dst, uint32_t len)
+/** Places for packets, in their order; their chains and pieces are in the block. */
+struct plan {
+	uint16_t packets;
+	uint16_t chains;	/**< of all those packets */
+	uint16_t pieces;	/**< likewise */
+	uint16_t refused;	/**< further chains, to be given back unused */
+	uint16_t entries;	/**< of the available ring that all that takes */
+	bool full;		/**< no more packets fit into what is on offer */
+	struct place places[VHOST_BURST];
+};
+
+/**
+ * Gather the pieces of the chain on offer at an entry.
+ *
+ * @param at  where in vq->pieces
+ * @return the number of pieces, or what is wrong as from ring_gather()
+ */
+static __rte_always_inline int
+gather_chain(const struct vhost_virtqueue *vq, uint16_t entry, unsigned int at)
 {
-	struct virtio_net_hdr_mrg_rxbuf hdr = { .num_buffers = 1 };
+	struct vq_chain *chain = &vq->chains[entry];
+	struct vq_piece *pieces = &vq->pieces[at];
+	struct vring_desc desc;
 
-	if (unlikely(pkt->ol_flags & NET_HEADER_OL_FLAGS))
-		vhost_net_header_to_guest(net, pkt, &hdr.hdr);
-	if (likely(len == sizeof(hdr)))
-		memcpy(dst, &hdr, sizeof(hdr));
-	else
-		memcpy(dst, &hdr.hdr, sizeof(hdr.hdr));
-}
-
-/** Find places for the simple packets in front of pkts: their number. */
-static __rte_always_inline uint16_t
-plan_run(const struct vhost_virtqueue *vq, struct rte_mbuf **pkts, uint16_t n,
-		struct slot *slots)
-{
-	uint16_t i;
-
-	for (i = 0; i < n; i++) {
-		const struct rte_mbuf *pkt = pkts[i];
-		uint16_t head = ring_next(vq, i);
-		struct vq_piece piece;
-
-		if (unlikely(head >= vq->size) || pkt->nb_segs != 1 ||
-				!ring_simple(vq, head, true, &piece) ||
-				piece.len < (uint32_t)pkt->data_len + vq->net->hdr_len)
-			break;
-		rte_prefetch0_write(piece.base);
-		rte_prefetch0(rte_pktmbuf_mtod(pkt, const void *));
-		slots[i] = (struct slot){ piece.base, head };
+	if (unlikely(at == VHOST_MAX_PIECES))
+		return -E2BIG;
+	chain->head = ring_next(vq, entry);
+	if (unlikely(chain->head >= vq->size))
+		return -EINVAL;
+	desc = ring_first(vq, chain->head);
+	if (likely(ring_simple(vq, desc, true, pieces))) {
+		chain->len = pieces->len;
+		return 1;
 	}
-	return i;
+	return ring_gather(vq, desc, true, pieces, VHOST_MAX_PIECES - at, &chain->len);
 }
 
-/** Place the simple packets in front of pkts: their number. */
-static __rte_always_inline uint16_t
-place_run(struct vhost_virtqueue *vq, struct rte_mbuf **pkts, uint16_t n)
+/** Whether a chain may serve a packet of len bytes, header included, as its n-th. */
+static __rte_always_inline bool
+is_usable(uint32_t hdr_len, const struct vq_chain *chain, uint16_t n, uint64_t len,
+		unsigned int flags)
+{
+	if (!(flags & VQ_MERGEABLE) && len <= hdr_len + RTE_ETHER_MAX_LEN)
+		return chain->len >= len;
+	return n > 0 || chain->len >= hdr_len;
+}
+
+/**
+ * Find a place for one packet of len bytes, header included.
+ *
+ * @param available  entries of the available ring
+ * @return whether it is part of the plan now; if not the plan ends before it
+ */
+static __rte_always_inline bool
+plan_packet(const struct vhost_virtqueue *vq, struct plan *plan, uint64_t len,
+		uint16_t available, unsigned int flags)
 {
 	const uint32_t hdr_len = vq->net->hdr_len;
-	struct slot slots[VHOST_BURST];
+	struct place place = { 0 };
+	uint64_t offered = 0;
 
-	n = plan_run(vq, pkts, n, slots);
-	for (uint16_t i = 0; i < n; i++) {
-		struct rte_mbuf *pkt = pkts[i];
-		uint32_t len = pkt->data_len;
+	do {
+		uint16_t entry = plan->chains + place.chains;
+		unsigned int first = plan->pieces + place.pieces;
+		const struct vq_chain *chain = &vq->chains[entry];
+		int got;
 
-		write_header(vq->net, pkt, slots[i].dst, hdr_len);
-		net_copy(slots[i].dst + hdr_len, rte_pktmbuf_mtod(pkt, const uint8_t *), len);
-		ring_put(vq, i, slots[i].head, len + hdr_len);
+		if (unlikely(entry == available)) {
+			plan->full = true;
+			return false;
+		}
+		got = gather_chain(vq, entry, first);
+		if (unlikely(got == -E2BIG && first > 0)) {
+			/* the next plan has more room, unless this one had it all */
+			plan->full = plan->packets == 0;
+			return false;
+		}
+		if (unlikely(got <= 0 || !is_usable(hdr_len, chain, place.chains, len, flags))) {
+			plan->entries = place.chains + 1;
+			plan->refused = place.chains + (chain->head < vq->size);
+			return false;
+		}
+		rte_prefetch0_write(vq->pieces[first].base);
+		place.chains++;
+		place.pieces += got;
+		offered += chain->len;
+	} while ((flags & VQ_MERGEABLE) && offered < len);
+	if (!(flags & VQ_MERGEABLE) && unlikely(offered < len)) {
+		plan->full = true;
+		return false;
 	}
-	ring_take(vq, n);
-	ring_give(vq, n);
-	return n;
+	plan->places[plan->packets++] = place;
+	plan->chains += place.chains;
+	plan->pieces += place.pieces;
+	return true;
+}
+
+static __rte_always_inline void
+plan_packets(const struct vhost_virtqueue *vq, struct rte_mbuf **pkts, uint16_t n,
+		uint16_t available, struct plan *plan, unsigned int flags)
+{
+	const uint32_t hdr_len = vq->net->hdr_len;
+
+	plan->packets = 0;
+	plan->chains = 0;
+	plan->pieces = 0;
+	plan->refused = 0;
+	plan->entries = 0;
+	plan->full = false;
+	while (plan->packets < n) {
+		const struct rte_mbuf *pkt = pkts[plan->packets];
+
+		rte_prefetch0(rte_pktmbuf_mtod(pkt, const void *));
+		if (!plan_packet(vq, plan, (uint64_t)pkt->pkt_len + hdr_len, available, flags))
+			break;
+	}
+	plan->entries += plan->chains;
 }
 
 /** Memory of the guest that a packet is written to, front to back. */
@@ -114,18 +174,24 @@ struct target {
 	uint32_t offset;	/**< into the piece */
 };
 
+static __rte_always_inline void
+advance(struct target *to, uint32_t len)
+{
+	to->offset += len;
+	if (to->offset == to->piece->len)
+		*to = (struct target){ to->piece + 1, 0 };
+}
+
 static inline void
-scatter(struct target *to, const void *src, uint32_t len)
+scatter(struct target *to, const uint8_t *src, uint32_t len)
 {
 	while (len > 0) {
 		uint32_t n = RTE_MIN(len, to->piece->len - to->offset);
 
 		net_copy(to->piece->base + to->offset, src, n);
-		src = (const uint8_t *)src + n;
+		src += n;
 		len -= n;
-		to->offset += n;
-		if (to->offset == to->piece->len)
-			*to = (struct target){ to->piece + 1, 0 };
+		advance(to, n);
 	}
 }
 
@@ -136,135 +202,92 @@ scatter_segments(struct target *to, const struct rte_mbuf *pkt)
 	for (uint32_t left = pkt->pkt_len; pkt != NULL && left > 0; pkt = pkt->next) {
 		uint32_t n = RTE_MIN(left, pkt->data_len);
 
-		scatter(to, rte_pktmbuf_mtod(pkt, const void *), n);
+		scatter(to, rte_pktmbuf_mtod(pkt, const uint8_t *), n);
 		left -= n;
 	}
 }
 
-/** Give chains back unused. */
-static void
-give_back(struct vhost_virtqueue *vq, const struct vq_chain *chains, uint16_t n)
+/** Copy a packet and its header to its pieces. */
+static __rte_always_inline void
+copy_packet(const struct virtio_net *net, struct rte_mbuf *pkt, uint32_t hdr_len,
+		const struct vq_piece *pieces, struct place place)
 {
-	for (uint16_t i = 0; i < n; i++)
-		ring_put(vq, i, chains[i].head, 0);
-	ring_give(vq, n);
-}
+	struct virtio_net_hdr_mrg_rxbuf hdr = { .num_buffers = place.chains };
+	struct target to = { pieces, 0 };
 
-/** Whether a chain may serve a packet of len bytes, header included, as its n-th. */
-static __rte_always_inline bool
-is_usable(const struct vhost_virtqueue *vq, const struct vq_chain *chain, uint16_t n,
-		uint64_t len, unsigned int flags)
-{
-	uint32_t least = vq->net->hdr_len;
-
-	if (!(flags & VQ_MERGEABLE) && len <= least + RTE_ETHER_MAX_LEN)
-		return chain->len >= len;
-	return n > 0 || chain->len >= least;
-}
-
-/**
- * Take chains until a packet of len bytes, header included, fits into their
- * pieces; wrong ones are given back on the way.
- *
- * @param[in,out] left  entries of the available ring not yet looked at
- * @return the number of chains, in vq->chains and vq->pieces; 0 when there are
- *         not enough, those that could serve still being in the ring
- */
-static __rte_always_inline uint16_t
-gather_room(struct vhost_virtqueue *vq, uint64_t len, uint16_t *left, unsigned int flags)
-{
-	uint16_t limit = (flags & VQ_MERGEABLE) ? VHOST_MAX_PIECES : 1;
-	unsigned int pieces = 0;
-	uint64_t room = 0;
-	uint16_t n = 0, held = 0;
-
-	while (*left > 0 && n < limit) {
-		struct vq_chain *chain = &vq->chains[n];
-		int got = -EINVAL;
-
-		chain->head = ring_next(vq, 0);
-		if (likely(chain->head < vq->size))
-			got = ring_gather(vq, chain->head, true, vq->pieces + pieces,
-					VHOST_MAX_PIECES - pieces, &chain->len);
-		if (unlikely(got == -E2BIG && n > 0))
-			break;
-		ring_take(vq, 1);
-		held++;
-		(*left)--;
-		if (likely(got > 0 && is_usable(vq, chain, n, len, flags))) {
-			n++;
-			pieces += got;
-			room += chain->len;
-			if (room >= len)
-				return n;
-			continue;
-		}
-		give_back(vq, vq->chains, n + (chain->head < vq->size));
-		n = 0;
-		held = 0;
-		pieces = 0;
-		room = 0;
+	if (unlikely(pkt->ol_flags & NET_HEADER_OL_FLAGS))
+		vhost_net_header_to_guest(net, pkt, &hdr.hdr);
+	if (likely(pieces->len >= sizeof(hdr) && hdr_len == sizeof(hdr))) {
+		memcpy(pieces->base, &hdr, sizeof(hdr));
+		advance(&to, sizeof(hdr));
+	} else {
+		scatter(&to, (const uint8_t *)&hdr, hdr_len);
 	}
-	ring_rewind(vq, held);
-	*left = 0;
-	return 0;
+	if (likely(pkt->nb_segs == 1 && pkt->pkt_len <= to.piece->len - to.offset))
+		net_copy(to.piece->base + to.offset, rte_pktmbuf_mtod(pkt, const uint8_t *),
+				pkt->pkt_len);
+	else
+		scatter_segments(&to, pkt);
 }
 
-/** Give the chains of a packet of len bytes back, each with its share. */
-static inline void
-put_shares(struct vhost_virtqueue *vq, uint16_t n, uint32_t len)
+/** Put down the chains of a packet of len bytes, each with its share. */
+static __rte_always_inline void
+put_shares(struct vhost_virtqueue *vq, uint16_t first, uint16_t n, uint32_t len)
 {
-	for (uint16_t i = 0; i < n; i++) {
+	for (uint16_t i = first; i < first + n; i++) {
 		uint32_t share = RTE_MIN(len, vq->chains[i].len);
 
 		ring_put(vq, i, vq->chains[i].head, share);
 		len -= share;
 	}
-	ring_give(vq, n);
 }
 
-/** Place one packet of any kind; false if it does not fit into what is on offer. */
-static __rte_always_inline bool
-place_any(struct vhost_virtqueue *vq, struct rte_mbuf *pkt, uint16_t *left,
-		unsigned int flags)
+static __rte_always_inline void
+copy_packets(struct vhost_virtqueue *vq, struct rte_mbuf **pkts, const struct plan *plan)
 {
-	struct virtio_net_hdr_mrg_rxbuf hdr = { .num_buffers = 1 };
-	struct target to = { vq->pieces, 0 };
-	uint64_t len = (uint64_t)pkt->pkt_len + vq->net->hdr_len;
-	uint16_t n = gather_room(vq, len, left, flags);
+	const struct vq_piece *pieces = vq->pieces;
+	const uint32_t hdr_len = vq->net->hdr_len;
+	uint16_t chains = 0;
 
-	if (n == 0)
-		return false;
-	if (pkt->ol_flags & NET_HEADER_OL_FLAGS)
-		vhost_net_header_to_guest(vq->net, pkt, &hdr.hdr);
-	hdr.num_buffers = n;
-	scatter(&to, &hdr, vq->net->hdr_len);
-	scatter_segments(&to, pkt);
-	put_shares(vq, n, len);
-	return true;
+	for (uint16_t i = 0; i < plan->packets; i++) {
+		struct place place = plan->places[i];
+
+		copy_packet(vq->net, pkts[i], hdr_len, pieces, place);
+		put_shares(vq, chains, place.chains, pkts[i]->pkt_len + hdr_len);
+		pieces += place.pieces;
+		chains += place.chains;
+	}
+}
+
+/** Give back what the plan refused; it follows the chains of the packets. */
+static void
+put_refused(struct vhost_virtqueue *vq, const struct plan *plan)
+{
+	for (uint16_t i = plan->chains; i < plan->chains + plan->refused; i++)
+		ring_put(vq, i, vq->chains[i].head, 0);
 }
 
 /** One pass: as many packets as there are places for, at most VHOST_BURST. */
 static __rte_always_inline uint16_t
 place_pass(struct vhost_virtqueue *vq, struct rte_mbuf **pkts, uint16_t count,
-		uint16_t *left, unsigned int flags)
+		uint16_t *available, unsigned int flags)
 {
 	uint16_t n = RTE_MIN(count, (uint16_t)VHOST_BURST);
 	uint16_t used = vq->state.last_used_idx;
 	uint16_t done = 0;
+	struct plan plan;
 
-	ring_prefetch(vq, RTE_MIN(n, *left));
-	while (done < n && *left > 0) {
-		uint16_t run = place_run(vq, pkts + done, RTE_MIN(n - done, *left));
-
-		done += run;
-		*left -= run;
-		if (done < n && *left > 0) {
-			if (!place_any(vq, pkts[done], left, flags))
-				break;
-			done++;
-		}
-	}
+	ring_prefetch(vq, RTE_MIN(n, *available));
+	do {
+		plan_packets(vq, pkts + done, n - done, *available, &plan, flags);
+		copy_packets(vq, pkts + done, &plan);
+		if (unlikely(plan.refused > 0))
+			put_refused(vq, &plan);
+		ring_take(vq, plan.entries);
+		ring_give(vq, plan.chains + plan.refused);
+		done += plan.packets;
+		*available = plan.full ? 0 : *available - plan.entries;
+	} while (done < n && *available > 0);
 	if (vq->state.last_used_idx != used)
 		ring_publish(vq);
 	return done;

@@ -7,9 +7,7 @@
 
 /* Telling the guest, at the end of a burst, that there are used chains. */
 
-#include <errno.h>
-#include <unistd.h>
-
+#include "doorbell.h"
 #include "ring_split.h"
 #include "vhost_virtqueue.h"
 
@@ -19,10 +17,8 @@ static __rte_noinline void
 net_kick_guest(struct vhost_virtqueue *vq)
 {
 	const struct rte_vhost_device_ops *ops = vq->net->ops;
-	const uint64_t one = 1;
 
-	/* EAGAIN: the guest has not even taken the last kicks */
-	if (write(vq->callfd, &one, sizeof(one)) < 0 && errno != EAGAIN)
+	if (!vhost_doorbell_ring(vq->callfd, vq->call_kind))
 		return;
 	vq->state.stats.guest_notifications++;
 	if (ops != NULL && ops->guest_notified != NULL)

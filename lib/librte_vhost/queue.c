@@ -38,6 +38,7 @@
 
 #include "doorbell.h"
 #include "mem_node.h"
+#include "net_notify.h"
 #include "placement.h"
 #include "queue.h"
 #include "ring_split.h"
@@ -143,51 +144,44 @@ replace_fd(int *field, int fd)
 }
 
 void
-vhost_queue_set_kickfd(struct vhost_queue *q, int fd)
+vhost_queue_set_kickfd(struct vhost_queue *q, int fd, enum doorbell_kind kind)
 {
+	q->wish.kick_kind = kind;
 	replace_fd(&q->wish.kickfd, fd);
 }
 
-/** Patch the attributes of the block in place, if any. */
-static void
-patch_attr(struct vhost_queue *q, void (*patch)(struct vq_attr *attr, int value), int value)
+void
+vhost_queue_set_callfd(struct vhost_queue *q, int fd, enum doorbell_kind kind)
 {
 	struct vhost_virtqueue *block = vhost_queue_close(q);
 	struct vq_attr attr;
 
+	/* no burst may use the old one once it is closed */
 	if (block != NULL) {
 		attr = block->attr;
-		patch(&attr, value);
+		attr.callfd = RTE_MAX(fd, -1);
+		attr.call_kind = kind;
 		vhost_block_apply(block, &attr);
 	}
 	vhost_queue_open(q);
-}
-
-static void
-patch_callfd(struct vq_attr *attr, int fd)
-{
-	attr->callfd = RTE_MAX(fd, -1);
-}
-
-static void
-patch_guest_notify(struct vq_attr *attr, int enable)
-{
-	attr->guest_notify = enable;
-}
-
-void
-vhost_queue_set_callfd(struct vhost_queue *q, int fd)
-{
-	/* no burst may use the old one once it is closed */
-	patch_attr(q, patch_callfd, fd);
+	q->wish.call_kind = kind;
 	replace_fd(&q->wish.callfd, fd);
 }
 
 void
 vhost_queue_set_guest_notify(struct vhost_queue *q, bool enable)
 {
+	struct vhost_virtqueue *block;
+	struct vq_attr attr;
+
 	__atomic_store_n(&q->wish.guest_notify, enable, __ATOMIC_RELAXED);
-	patch_attr(q, patch_guest_notify, enable);
+	block = vhost_queue_close(q);
+	if (block != NULL) {
+		attr = block->attr;
+		attr.guest_notify = enable;
+		vhost_block_apply(block, &attr);
+	}
+	vhost_queue_open(q);
 }
 
 void
@@ -258,10 +252,8 @@ notify_inside(struct vhost_virtqueue *block)
 {
 	if (block == NULL || block->size == 0)
 		return -ENODEV;
-	if (ring_should_notify(block) && block->callfd >= 0) {
-		vhost_doorbell_ring(block->callfd);
-		block->state.stats.guest_notifications++;
-	}
+	if (ring_should_notify(block) && block->callfd >= 0)
+		net_kick_guest(block);
 	return 0;
 }
 
@@ -358,8 +350,8 @@ void
 vhost_queue_stop_wish(struct vhost_queue *q)
 {
 	q->wish.has_addr = false;
-	vhost_queue_set_kickfd(q, QUEUE_FD_UNSET);
-	vhost_queue_set_callfd(q, QUEUE_FD_UNSET);
+	vhost_queue_set_kickfd(q, QUEUE_FD_UNSET, DOORBELL_FILE);
+	vhost_queue_set_callfd(q, QUEUE_FD_UNSET, DOORBELL_FILE);
 }
 
 void
@@ -485,6 +477,7 @@ vhost_queue_commit(struct vhost_queue *q, bool enabled)
 	struct queue_commit done = { 0 };
 	struct vq_attr attr = {
 		.callfd = RTE_MAX(q->wish.callfd, -1),
+		.call_kind = q->wish.call_kind,
 		.enabled = enabled,
 		/* read inside: whoever changes it comes to patch the block after us */
 		.guest_notify = __atomic_load_n(&q->wish.guest_notify, __ATOMIC_RELAXED),

@@ -20,6 +20,7 @@
 
 #include "rte_vhost.h"
 
+#include "doorbell.h"
 #include "vhost_virtqueue.h"
 
 struct rte_ether_addr;
@@ -39,6 +40,8 @@ struct queue_wish {
 	uint64_t log_gpa;	/**< of the used ring */
 	int kickfd;		/**< descriptor (the queue's) or QUEUE_FD_* */
 	int callfd;		/**< descriptor (the queue's) or QUEUE_FD_* */
+	enum doorbell_kind kick_kind;
+	enum doorbell_kind call_kind;
 	bool enabled;		/**< as last said by SET_VRING_ENABLE */
 	bool guest_notify;	/**< rte_vhost_enable_guest_notification() */
 };
@@ -137,8 +140,8 @@ void vhost_queue_shut_down(struct vhost_queue *q);
  * Replace a descriptor of the wish by another, ours from now on, or by one of
  * QUEUE_FD_*; the old one is closed.  A new callfd is in force at once.
  */
-void vhost_queue_set_kickfd(struct vhost_queue *q, int fd);
-void vhost_queue_set_callfd(struct vhost_queue *q, int fd);
+void vhost_queue_set_kickfd(struct vhost_queue *q, int fd, enum doorbell_kind kind);
+void vhost_queue_set_callfd(struct vhost_queue *q, int fd, enum doorbell_kind kind);
 
 /** Indices at which the ring goes on; nobody's business while it runs. */
 void vhost_queue_set_base(struct vhost_queue *q, uint16_t last_avail, uint16_t last_used);

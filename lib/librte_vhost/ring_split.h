@@ -10,11 +10,10 @@
  *
  *	ring_available	how many chains the driver offers
  *	ring_next	head of one of them
- *	ring_simple	its only descriptor, for what most chains are
- *	ring_gather	all pieces of memory of any chain, ring_gather_both of a
- *			chain that has both directions
+ *	ring_first	its first descriptor
+ *	ring_simple	the only piece of memory of what most chains are
+ *	ring_gather	all pieces of memory of any chain
  *	ring_take	those chains are ours now
- *	ring_rewind	no, they stay in the ring
  *	ring_put	write down that a chain goes back, and the bytes written to it
  *	ring_give	those chains are the driver's again
  *	ring_publish	the driver may look at what was given
@@ -120,27 +119,33 @@ ring_prefetch(const struct vhost_virtqueue *vq, uint16_t n)
 		rte_prefetch0(&vq->desc[ring_next(vq, i) & vq->mask]);
 }
 
+/** The first descriptor of a chain; head is below the size of the ring. */
+static __rte_always_inline struct vring_desc
+ring_first(const struct vhost_virtqueue *vq, uint16_t head)
+{
+	return ring_read_desc(&vq->desc[head]);
+}
+
 /**
  * The only piece of memory of a chain.
  *
- * @param head   below the size of the ring
+ * @param first  its first descriptor
  * @param write  the direction that it must have: ours to write, or to read
  * @return false if the chain is not that simple, or wrong
  */
 static __rte_always_inline bool
-ring_simple(const struct vhost_virtqueue *vq, uint16_t head, bool write, struct vq_piece *piece)
+ring_simple(const struct vhost_virtqueue *vq, struct vring_desc first, bool write,
+		struct vq_piece *piece)
 {
-	struct vring_desc desc = ring_read_desc(&vq->desc[head]);
-
-	if ((desc.flags & (VRING_DESC_F_NEXT | VRING_DESC_F_INDIRECT | VRING_DESC_F_WRITE)) !=
+	if ((first.flags & (VRING_DESC_F_NEXT | VRING_DESC_F_INDIRECT | VRING_DESC_F_WRITE)) !=
 			(write ? VRING_DESC_F_WRITE : 0))
 		return false;
-	piece->len = desc.len;
-	piece->base = virtio_net_host(vq->net, desc.addr, desc.len);
+	piece->len = first.len;
+	piece->base = virtio_net_host(vq->net, first.addr, first.len);
 	return piece->base != NULL;
 }
 
-/** Add the pieces of one buffer: their new number, or -EFAULT or -E2BIG. */
+/** Add the pieces of a buffer across regions: their new number, -EFAULT or -E2BIG. */
 static inline int
 ring_add_pieces(const struct virtio_net *net, struct vring_desc desc,
 		struct vq_piece *pieces, unsigned int n, unsigned int room)
@@ -159,6 +164,19 @@ ring_add_pieces(const struct virtio_net *net, struct vring_desc desc,
 		desc.len -= len;
 	}
 	return n;
+}
+
+/** Add the memory of one buffer: the new number of pieces, -EFAULT or -E2BIG. */
+static __rte_always_inline int
+ring_add_buffer(const struct virtio_net *net, struct vring_desc desc,
+		struct vq_piece *pieces, unsigned int n, unsigned int room)
+{
+	uint8_t *base = virtio_net_host(net, desc.addr, desc.len);
+
+	if (unlikely(base == NULL || desc.len == 0 || n == room))
+		return ring_add_pieces(net, desc, pieces, n, room);
+	pieces[n] = (struct vq_piece){ base, desc.len };
+	return n + 1;
 }
 
 /** Read a descriptor that lies across the border of two regions: 0 or -EFAULT. */
@@ -203,74 +221,80 @@ ring_enter_table(const struct virtio_net *net, struct vring_desc desc, struct ri
 }
 
 /**
- * Gather the memory of a chain, what the driver wrote first, then what is ours to
- * write (2.7.4.2): descriptors of the ring, possibly ended by one that refers to
- * an indirect table (2.7.5.3).
+ * Gather the memory of a chain: what may be read first, then what is to be written
+ * (2.7.4.2), if it may have either.  See ring_gather().
  *
- * @param head   below the size of the ring
- * @param pieces  filled
- * @param room   pieces that fit, at most VHOST_MAX_PIECES
- * @param[out] nread  how many of the pieces are to be read
- * @param[out] len  bytes in all pieces, no more than UINT32_MAX
- * @return the number of pieces; or what is wrong with the chain: -EINVAL (an
- *         index, a flag), -EFAULT (no guest memory), -ELOOP (more than
- *         VHOST_MAX_PIECES descriptors), -E2BIG (more pieces than fit)
+ * @param[out] nread  how many pieces are to be read; NULL if one direction is barred
  */
-static inline int
-ring_gather_both(const struct vhost_virtqueue *vq, uint16_t head,
-		struct vq_piece *pieces, unsigned int room, unsigned int *nread, uint32_t *len)
+static __rte_always_inline int
+ring_gather_any(const struct vhost_virtqueue *vq, struct vring_desc desc,
+		bool may_read, bool may_write, struct vq_piece *pieces, unsigned int room,
+		unsigned int *nread, uint32_t *len)
 {
 	struct ring_table table = { .host = (const uint8_t *)vq->desc, .entries = vq->size };
-	bool in_ring = true, writing = false;
-	uint16_t next = head;
+	bool in_ring = true;
 	uint64_t sum = 0;
-	int n = 0;
+	int ret, n = 0;
 
-	*nread = 0;
 	for (unsigned int i = 0; i < VHOST_MAX_PIECES; i++) {
-		struct vring_desc desc;
-		int ret = ring_read_entry(vq->net, &table, next, &desc);
+		uint16_t next = desc.next;
 
-		if (unlikely(ret != 0))
-			return ret;
 		if (desc.flags & VRING_DESC_F_INDIRECT) {
 			if (unlikely(!in_ring || (desc.flags & VRING_DESC_F_NEXT)))
 				return -EINVAL;
 			ring_enter_table(vq->net, desc, &table);
 			in_ring = false;
 			next = 0;
-			continue;
+		} else {
+			if (desc.flags & VRING_DESC_F_WRITE)
+				may_read = false;
+			if (unlikely(!(desc.flags & VRING_DESC_F_WRITE ? may_write : may_read)))
+				return -EINVAL;
+			n = ring_add_buffer(vq->net, desc, pieces, n, room);
+			if (unlikely(n < 0))
+				return n;
+			if (nread != NULL && !(desc.flags & VRING_DESC_F_WRITE))
+				*nread = n;
+			sum += desc.len;
+			if (!(desc.flags & VRING_DESC_F_NEXT)) {
+				*len = RTE_MIN(sum, (uint64_t)UINT32_MAX);
+				return n;
+			}
 		}
-		if (desc.flags & VRING_DESC_F_WRITE)
-			writing = true;
-		else if (unlikely(writing))
-			return -EINVAL;
-		n = ring_add_pieces(vq->net, desc, pieces, n, room);
-		if (unlikely(n < 0))
-			return n;
-		if (!writing)
-			*nread = n;
-		sum += desc.len;
-		if (!(desc.flags & VRING_DESC_F_NEXT)) {
-			*len = RTE_MIN(sum, (uint64_t)UINT32_MAX);
-			return n;
-		}
-		next = desc.next;
+		ret = ring_read_entry(vq->net, &table, next, &desc);
+		if (unlikely(ret != 0))
+			return ret;
 	}
 	return -ELOOP;
 }
 
-/** Likewise, for a chain that must be of one direction: -EINVAL if it is not. */
+/**
+ * Gather the memory of a chain: descriptors of the ring, possibly ended by one
+ * that refers to an indirect table (2.7.5.3).
+ *
+ * @param desc   its first descriptor
+ * @param write  the direction that all of it must have
+ * @param pieces  filled
+ * @param room   pieces that fit, at most VHOST_MAX_PIECES
+ * @param[out] len  bytes in all pieces, no more than UINT32_MAX
+ * @return the number of pieces; or what is wrong with the chain: -EINVAL (an
+ *         index, a flag), -EFAULT (no guest memory), -ELOOP (more than
+ *         VHOST_MAX_PIECES descriptors), -E2BIG (more pieces than fit)
+ */
 static inline int
-ring_gather(const struct vhost_virtqueue *vq, uint16_t head, bool write,
+ring_gather(const struct vhost_virtqueue *vq, struct vring_desc desc, bool write,
 		struct vq_piece *pieces, unsigned int room, uint32_t *len)
 {
-	unsigned int nread;
-	int n = ring_gather_both(vq, head, pieces, room, &nread, len);
+	return ring_gather_any(vq, desc, !write, write, pieces, room, NULL, len);
+}
 
-	if (unlikely(n > 0 && nread != (write ? 0u : (unsigned int)n)))
-		return -EINVAL;
-	return n;
+/** Likewise, both directions of a chain that has both; the first *nread pieces are to be read. */
+static inline int
+ring_gather_both(const struct vhost_virtqueue *vq, struct vring_desc desc,
+		struct vq_piece *pieces, unsigned int room, unsigned int *nread, uint32_t *len)
+{
+	*nread = 0;
+	return ring_gather_any(vq, desc, true, true, pieces, room, nread, len);
 }
 
 /** The next n chains on offer are taken. */
@@ -278,13 +302,6 @@ static __rte_always_inline void
 ring_take(struct vhost_virtqueue *vq, uint16_t n)
 {
 	vq->state.last_avail_idx += n;
-}
-
-/** The last n chains taken stay in the ring after all. */
-static __rte_always_inline void
-ring_rewind(struct vhost_virtqueue *vq, uint16_t n)
-{
-	vq->state.last_avail_idx -= n;
 }
 
 /** Write the i-th entry that goes back next: a chain, and the bytes written to it. */

@@ -372,8 +372,7 @@ commit(struct vhost_device *dev, struct plan *plan)
 	commit_device(dev, plan);
 	for (i = 0; i < dev->nvrings; i++)
 		update_view(dev, dev->queues[i]);
-	__atomic_store_n(&dev->data_vrings, dev->nvrings - (vhost_device_ctrl_queue(dev) != NULL),
-		__ATOMIC_RELAXED);
+	__atomic_store_n(&dev->data_vrings, vhost_device_data_vrings(dev), __ATOMIC_RELAXED);
 	for (i = 0; i < dev->nvrings; i++) {
 		if (!is_move(&moves[i]))
 			continue;

@@ -19,7 +19,7 @@ static const struct vq_array {
 	size_t bytes;
 } vq_arrays[] = {
 	{ offsetof(struct vhost_virtqueue, pieces),
-		VHOST_MAX_PIECES * sizeof(struct vq_piece) },
+		(VHOST_MAX_PIECES + 1) * sizeof(struct vq_piece) },
 	{ offsetof(struct vhost_virtqueue, chains),
 		VHOST_MAX_PIECES * sizeof(struct vq_chain) },
 };
@@ -101,6 +101,7 @@ vhost_block_apply(struct vhost_virtqueue *block, const struct vq_attr *attr)
 		block->state.signalled_used_valid = false;
 	block->attr = *attr;
 	block->callfd = attr->callfd;
+	block->call_kind = attr->call_kind;
 	block->wants_kicks = attr->guest_notify && block->event_idx;
 	block->enqueue = vhost_net_enqueue_select(block);
 	block->dequeue = vhost_net_dequeue_select(block);

@@ -23,6 +23,7 @@
 
 #include <rte_common.h>
 
+#include "doorbell.h"
 #include "virtio_net.h"
 
 struct rte_mbuf;
@@ -85,7 +86,8 @@ struct vq_state {
 
 /** Attributes: patched while the gate is closed, without another block. */
 struct vq_attr {
-	int callfd;		/**< non-blocking, the queue's; -1 for none */
+	int callfd;		/**< adopted, the queue's; -1 for none */
+	enum doorbell_kind call_kind;
 	bool enabled;		/**< the frontend lets packets flow */
 	bool guest_notify;	/**< the application wants the guest's kicks */
 };
@@ -106,6 +108,7 @@ struct vhost_virtqueue {
 	uint16_t size;
 	uint16_t mask;		/**< size - 1 */
 	int callfd;
+	enum doorbell_kind call_kind;
 	bool event_idx;		/**< VIRTIO_RING_F_EVENT_IDX is negotiated */
 	bool wants_kicks;	/**< event_idx, and the application wants the guest's kicks */
 	bool broken;		/**< the available index was nonsense: logged once */
@@ -114,8 +117,8 @@ struct vhost_virtqueue {
 	struct vq_state state __rte_cache_aligned;
 
 	/* scratch rows, see vq_arrays[] */
-	struct vq_piece *pieces;	/**< VHOST_MAX_PIECES, of the packet at hand */
-	struct vq_chain *chains;	/**< VHOST_MAX_PIECES, of the packet at hand */
+	struct vq_piece *pieces;	/**< VHOST_MAX_PIECES, and one that may be looked at */
+	struct vq_chain *chains;	/**< VHOST_MAX_PIECES */
 
 	/* control side */
 	struct vq_cfg cfg __rte_cache_aligned;

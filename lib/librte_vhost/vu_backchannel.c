@@ -5,47 +5,16 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
-#include <stdbool.h>
 #include <string.h>
-#include <sys/socket.h>
-#include <sys/un.h>
 #include <time.h>
 #include <unistd.h>
 
+#include "doorbell.h"
 #include "vhost_log.h"
 #include "vu_backchannel.h"
 
 /** How long a frontend may think about an answer, in milliseconds. */
 #define REPLY_TIMEOUT_MS 1000
-
-static bool
-is_stream_socket(int fd)
-{
-	int type;
-	socklen_t len = sizeof(type);
-
-	return getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &len) == 0 && type == SOCK_STREAM;
-}
-
-/** Whether one end of the socket carries the path that our connection is made over. */
-static bool
-is_our_connection(int fd, const char *path)
-{
-	struct sockaddr_un addr;
-	socklen_t len;
-
-	memset(&addr, 0, sizeof(addr));
-	len = sizeof(addr);
-	if (getsockname(fd, (struct sockaddr *)&addr, &len) == 0 &&
-			addr.sun_family == AF_UNIX &&
-			strncmp(addr.sun_path, path, sizeof(addr.sun_path)) == 0)
-		return true;
-	memset(&addr, 0, sizeof(addr));
-	len = sizeof(addr);
-	return getpeername(fd, (struct sockaddr *)&addr, &len) == 0 &&
-		addr.sun_family == AF_UNIX &&
-		strncmp(addr.sun_path, path, sizeof(addr.sun_path)) == 0;
-}
 
 void
 vhost_backchannel_replace(struct vhost_device *dev, int fd)
@@ -63,7 +32,7 @@ vhost_backchannel_replace(struct vhost_device *dev, int fd)
 int
 vhost_backchannel_adopt(struct vhost_device *dev, int fd)
 {
-	if (!is_stream_socket(fd) || is_our_connection(fd, dev->driver.path)) {
+	if (!vhost_is_side_socket(fd, dev->driver.path)) {
 		VHOST_LOG_CONFIG(ERR, "(%s) the back channel is no socket of its own\n",
 			dev->driver.path);
 		close(fd);

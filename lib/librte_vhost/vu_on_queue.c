@@ -113,16 +113,17 @@ vhost_vu_on_get_vring_base(struct vu_call *call)
 
 /** The descriptor of a KICK or CALL, made safe: it, QUEUE_FD_NONE, or -EINVAL. */
 static int
-take_doorbell(struct vu_call *call, int *fd)
+take_doorbell(struct vu_call *call, int *fd, enum doorbell_kind *kind)
 {
+	*kind = DOORBELL_FILE;
 	if (call->msg->payload.u64 & VU_VRING_NO_FD) {
 		*fd = QUEUE_FD_NONE;
 		return 0;
 	}
-	*fd = vhost_doorbell_adopt(vhost_vu_take_fd(call->msg, 0));
+	*fd = vhost_doorbell_adopt(vhost_vu_take_fd(call->msg, 0), call->dev->driver.path, kind);
 	if (*fd >= 0)
 		return 0;
-	VHOST_LOG_CONFIG(ERR, "(%s) vring %u: the descriptor of %s is no eventfd\n",
+	VHOST_LOG_CONFIG(ERR, "(%s) vring %u: the descriptor of %s cannot carry notifications\n",
 		call->dev->driver.path, call->queue->index,
 		vhost_vu_request_name(call->msg->request));
 	return -EINVAL;
@@ -132,16 +133,17 @@ int
 vhost_vu_on_set_vring_kick(struct vu_call *call)
 {
 	struct vhost_queue *q = call->queue;
+	enum doorbell_kind kind;
 	int fd, ret;
 
 	ret = check_ring(call);
 	if (ret < 0)
 		return ret;
-	ret = take_doorbell(call, &fd);
+	ret = take_doorbell(call, &fd, &kind);
 	if (ret < 0)
 		return ret;
 	vhost_net_ctrl_unwatch(call->dev);
-	vhost_queue_set_kickfd(q, fd);
+	vhost_queue_set_kickfd(q, fd, kind);
 	q->retell = true;
 	VHOST_LOG_CONFIG(INFO, "(%s) vring kick idx:%u file:%d\n", call->dev->driver.path,
 		q->index, fd);
@@ -152,12 +154,13 @@ int
 vhost_vu_on_set_vring_call(struct vu_call *call)
 {
 	struct vhost_queue *q = call->queue;
+	enum doorbell_kind kind;
 	int fd, ret;
 
-	ret = take_doorbell(call, &fd);
+	ret = take_doorbell(call, &fd, &kind);
 	if (ret < 0)
 		return ret;
-	vhost_queue_set_callfd(q, fd);
+	vhost_queue_set_callfd(q, fd, kind);
 	/* only hardware notifies by itself; bursts use the new descriptor already */
 	q->retell = call->dev->driver.vdpa != NULL;
 	VHOST_LOG_CONFIG(INFO, "(%s) vring call idx:%u file:%d\n", call->dev->driver.path,
