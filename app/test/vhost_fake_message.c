@@ -201,7 +201,8 @@ verdict_by_ack(struct fake *fe, uint32_t request)
 		return FAKE_NACK;
 	}
 	memcpy(&value, reply.payload, sizeof(value));
-	return value == 0 ? FAKE_ACK : FAKE_NACK;
+	/* Anything else is the answer to a question, which was accepted then. */
+	return value == 1 ? FAKE_NACK : FAKE_ACK;
 }
 
 enum fake_verdict
