@@ -221,8 +221,9 @@ connection_log_end(const struct connection *conn, int error)
 	if (error == -ECONNRESET)
 		VHOST_LOG_CONFIG(INFO, "(%s) vhost peer closed\n", path);
 	else
-		VHOST_LOG_CONFIG(ERR, "(%s) peer does not speak vhost-user, closing: request %u, flags 0x%x, %u bytes\n",
-				path, msg->request, msg->flags, msg->size);
+		VHOST_LOG_CONFIG(ERR,
+			"(%s) peer does not speak vhost-user, closing: request %u, flags 0x%x, %u bytes\n",
+			path, msg->request, msg->flags, msg->size);
 }
 
 /** Serve what has arrived, up to a limit.  Whether the connection stays. */
