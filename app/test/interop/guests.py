@@ -25,19 +25,22 @@ MODULES_QEMU = ("virtio_pci", "virtio_net")
 # Common start of every guest's script. say prints a line for the test.
 PRELUDE = """#!{busybox} sh
 say() {{ echo "{mark} $*"; }}
-for applet in awk cat dd dmesg grep head ip md5sum mount nc ping sleep poweroff usleep; do
+for applet in awk cat dd dmesg grep ip md5sum mount nc ping poweroff taskset usleep; do
     alias $applet="{busybox} $applet"
 done
 mount -t proc proc /proc
 mount -t sysfs sysfs /sys
-mount -t devtmpfs dev /dev
+[ -c /dev/null ] || mount -t devtmpfs dev /dev
 mount -t tmpfs tmpfs /tmp
 for module in {modules}; do {busybox} insmod $module || say "no module $module"; done
 ip link set lo up
 ip link set eth0 up || say "eth0 does not come up"
 ip addr add {address}/24 dev eth0
 say ready
+say features $(cat /sys/bus/virtio/devices/virtio0/features)
 """
+# Bit numbers of virtio-net features, as far as tests ask for them.
+FEATURES = {"CSUM": 0, "GUEST_CSUM": 1, "GUEST_TSO4": 7, "HOST_TSO4": 11, "MRG_RXBUF": 15}
 
 
 def _cpio_entry(number, name, mode, data=b""):
@@ -94,14 +97,16 @@ class Guest(Process):
         return [group.rstrip() for group in self.expect(f"^{MARK} {pattern}\\r?\\n", seconds)[1:]]
 
     def wait_ready(self):
-        """Wait until the script has its network; a guest that complains on the way fails."""
+        """Wait until the guest has its network and return the names of the negotiated FEATURES."""
         said, = self.hear("(.*)", BOOT_SECONDS)
         check(said == "ready", f"{self.name}: {said}")
+        bits, = self.hear("features ([01]+)", BOOT_SECONDS)
+        return {name for name, bit in FEATURES.items() if bits[bit] == "1"}
 
     def kernel_complaints(self):
         """Lines in which the guest's kernel reports trouble with its network."""
         return [line for line in self.output().splitlines()
-                if re.search(r"BUG:|Oops|virtio_net.*(Failed|unexpected|bad)|NETDEV WATCHDOG|id \d+ is not a head", line)]
+                if re.search(r"BUG:|Oops|(virtio|eth0).*(Failed|unexpected|bad|is not a head)|NETDEV WATCHDOG", line)]
 
 
 class QemuGuest(Guest):
@@ -165,4 +170,5 @@ class UmlGuest(Guest):
         super().__init__(bench, name, [
             *launcher, "setarch", platform.machine(), "-R", self.KERNEL, "mem=128M",
             f"virtio_uml.device={socket}:1", "root=/dev/root", "rootfstype=hostfs", "rootflags=/", "ro",
-            "con=null", "con0=null,fd:1", "quiet", *extra, f"init={init}"], {"TMPDIR": bench.directory})
+            "con=null", "con0=null,fd:1", "quiet", f"uml_dir={bench.directory}/", *extra, f"init={init}"],
+            {"TMPDIR": bench.directory})

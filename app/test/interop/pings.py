@@ -4,6 +4,7 @@
 
 import re
 
+from guests import BUSYBOX
 from processes import check
 
 ADDRESS = "10.9.9.2"
@@ -14,12 +15,14 @@ COUNT = 30
 SIZE_SECONDS = 60
 
 
-def ping_script(destination):
-    """Shell lines: pings of each size as fast as they are answered, then what the kernel found wrong."""
-    sizes = " ".join(map(str, SIZES))
+def ping_script(destination, cpus=1):
+    """Shell lines: pings of each size from each CPU, as fast as they are answered; then the kernel's complaints."""
     return f"""
-for size in {sizes}; do
-    say ping $size $(ping -A -q -c {COUNT} -w {SIZE_SECONDS} -s $size {destination} | grep transmitted)
+for size in {" ".join(map(str, SIZES))}; do
+    for cpu in {" ".join(map(str, range(cpus)))}; do
+        say ping $size $cpu $(taskset -c $cpu {BUSYBOX} ping -A -q -c {COUNT} -w {SIZE_SECONDS} -s $size {destination} |
+            grep transmitted)
+    done
 done
 say bad checksums $(awk '/^Icmp: [0-9]/ {{ print $4 }}' /proc/net/snmp)
 dmesg | grep -i -e virtio -e eth0
@@ -27,13 +30,15 @@ say end
 """
 
 
-def check_pings(guest):
+def check_pings(guest, cpus=1, after_first_size=lambda: None):
     """Follow the script's report: every ping of every size is answered, unharmed."""
-    guest.wait_ready()
     for size in SIZES:
-        report, = guest.hear(f"ping {size} (.*)", SIZE_SECONDS + 30)
-        check(re.match(f"{COUNT} packets transmitted, {COUNT} packets received, 0% packet loss", report),
-              f"{size} bytes: {report or 'ping failed'}")
+        for cpu in range(cpus):
+            report, = guest.hear(f"ping {size} {cpu} (.*)", SIZE_SECONDS + 30)
+            check(re.match(f"{COUNT} packets transmitted, {COUNT} packets received, 0% packet loss", report),
+                  f"{size} bytes from CPU {cpu}: {report or 'ping failed'}")
+        if size == SIZES[0]:
+            after_first_size()
     bad, = guest.hear("bad checksums (.*)", 10)
     check(bad == "0", f"{bad} echo replies with a wrong checksum")
     guest.hear("end", 10)

@@ -77,7 +77,7 @@ class Process:
             log.flush()
             self._popen = subprocess.Popen(
                 argv, stdin=subprocess.PIPE, stdout=log, stderr=subprocess.STDOUT,
-                env={**os.environ, **(env or {})}, cwd=bench.directory,
+                env={**os.environ, "XDG_RUNTIME_DIR": bench.directory, **(env or {})}, cwd=bench.directory,
                 start_new_session=True, preexec_fn=_die_with_parent)
         self.pid = self._popen.pid
         bench.add(self)

@@ -2,8 +2,11 @@
 # Copyright(c) 2026 The vhost-numa authors
 """A QEMU Linux guest pings testpmd, which answers as icmpecho."""
 
+import re
+
 from guests import QemuGuest
 from pings import ADDRESS, GATEWAY, check_pings, ping_script
+from processes import check
 from testpmd import Testpmd
 
 
@@ -16,12 +19,23 @@ def start_echo(bench, socket, queues=1, client=False, name="backend"):
     return backend
 
 
-def run_case(bench, server=False, queues=1, device=""):
+def check_queues_used(backend, queues):
+    """Each of the guest's CPUs sends on a queue of its own: all queues have seen packets."""
+    statistics = backend.command("show port xstats 0")
+    for queue in range(queues):
+        seen = re.search(rf"rx_q{queue}_good_packets: (\d+)", statistics)
+        check(seen and int(seen.group(1)), f"no packets on queue pair {queue}")
+
+
+def run_case(bench, server=False, queues=1, mergeable=True):
     """Boot a guest, ping at all sizes, and end both sides in good order."""
     socket = bench.path("vhost.sock")
     backend = start_echo(bench, socket, queues, client=server)
-    guest = QemuGuest(bench, "guest", socket, ADDRESS, ping_script(GATEWAY), server, queues, device)
-    check_pings(guest)
+    guest = QemuGuest(bench, "guest", socket, ADDRESS, ping_script(GATEWAY, queues), server, queues,
+                      "" if mergeable else "mrg_rxbuf=off")
+    negotiated = guest.wait_ready()
+    check(("MRG_RXBUF" in negotiated) == mergeable, f"the guest has negotiated {negotiated}")
+    check_pings(guest, queues, lambda: check_queues_used(backend, queues))
     guest.finish()
     backend.quit()
 
@@ -29,5 +43,5 @@ def run_case(bench, server=False, queues=1, device=""):
 def cases():
     """Name and function of each case."""
     yield "qemu-mergeable", run_case
-    yield "qemu-plain", lambda bench: run_case(bench, device="mrg_rxbuf=off")
+    yield "qemu-plain", lambda bench: run_case(bench, mergeable=False)
     yield "qemu-client-2q", lambda bench: run_case(bench, server=True, queues=2)

@@ -25,10 +25,11 @@ class Switch:
     """A switch with TSO. Ports are of type dpdkvhostuserclient, the only one that does TSO."""
 
     def __init__(self, bench, ports):
-        need_programs("ovsdb-tool", "ovsdb-server", "ovs-vsctl", "unshare", SWITCH)
+        need_programs("ovsdb-tool", "ovsdb-server", "ovs-vsctl", "ovs-appctl", "unshare", SWITCH)
         if not os.access(TUN, os.R_OK | os.W_OK):
             raise Skip(f"no access to {TUN}, which Open vSwitch needs for its bridge")
         self._database = bench.path("db.sock")
+        self._control = bench.path("vswitchd.ctl")
         self._environment = {"OVS_RUNDIR": bench.directory, "OVS_LOGDIR": bench.directory,
                              "OVS_DBDIR": bench.directory}
         self._start_database(bench)
@@ -59,10 +60,12 @@ class Switch:
         return 1 << min(os.sched_getaffinity(0))
 
     def _start_switch(self, bench):
-        namespace = ["unshare", "--net"] if os.geteuid() == 0 else ["unshare", "--map-root-user", "--net"]
+        namespace = ["unshare", "--net"]
+        if os.geteuid() != 0:
+            namespace += ["--map-current-user", "--keep-caps"]
         environment = {**self._environment, **bench.library.environment()}
         return Process(bench, "vswitchd", [*namespace, SWITCH, "unix:" + self._database,
-                                           "--unixctl=" + bench.path("vswitchd.ctl")], environment)
+                                           "--unixctl=" + self._control], environment)
 
     def _add_bridge(self, bench, ports):
         command = ["add-br", "br0", "--", "set", "bridge", "br0", "datapath_type=netdev"]
@@ -79,6 +82,11 @@ class Switch:
         errors = [line for line in self.process.output().splitlines() if "|ERR|" in line or "|EMER|" in line]
         check(not errors, f"the switch: {errors and errors[0].partition('|')[2]}")
         check(self.process.is_alive(), "the switch has died")
+
+    def stop(self):
+        """End the switch in good order."""
+        subprocess.run(["ovs-appctl", "-t", self._control, "exit"], check=True, timeout=20, stdout=subprocess.DEVNULL)
+        self.process.finish()
 
     def vsctl(self, *arguments):
         """Run ovs-vsctl and return what it prints."""

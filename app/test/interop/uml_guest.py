@@ -24,6 +24,8 @@ def run_case(bench):
     socket = bench.path("vhost.sock")
     backend = start_echo(bench, socket)
     guest = UmlGuest(bench, "guest", socket, ADDRESS, CONTROL_COMMANDS + ping_script(GATEWAY))
+    guest.wait_ready()
+    guest.hear("control queue answered", 30)
     check_pings(guest)
     guest.finish()
     backend.quit()
