@@ -10,6 +10,7 @@
 #include <sys/un.h>
 
 #include "doorbell.h"
+#include "vu_message.h"
 
 static bool
 is_eventfd(int fd)
@@ -47,34 +48,30 @@ adopt_pipe(int fd)
 	return own >= 0 ? own : -EINVAL;
 }
 
-/** Whether an address is that of a socket bound to path. */
+typedef int (*socket_name_t)(int fd, struct sockaddr *addr, socklen_t *len);
+
 static bool
-is_bound_to(const struct sockaddr_un *addr, const char *path)
+is_unnamed(int fd, socket_name_t get_name)
 {
-	return strncmp(addr->sun_path, path, sizeof(addr->sun_path)) == 0;
+	struct sockaddr_un addr;
+	socklen_t len = sizeof(addr);
+
+	return get_name(fd, (struct sockaddr *)&addr, &len) == 0 &&
+		addr.sun_family == AF_UNIX && len == sizeof(addr.sun_family);
 }
 
 bool
-vhost_is_side_socket(int fd, const char *path)
+vhost_is_side_socket(int fd)
 {
-	struct sockaddr_un own = { 0 }, other = { 0 };
 	socklen_t len = sizeof(int);
 	int type;
 
-	if (getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &len) < 0 || type != SOCK_STREAM)
-		return false;
-	len = sizeof(own);
-	if (getsockname(fd, (struct sockaddr *)&own, &len) < 0)
-		return false;
-	len = sizeof(other);
-	if (getpeername(fd, (struct sockaddr *)&other, &len) < 0)
-		return false;
-	/* one end of our connection is bound to the path, whoever listened */
-	return own.sun_family == AF_UNIX && !is_bound_to(&own, path) && !is_bound_to(&other, path);
+	return getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &len) == 0 && type == SOCK_STREAM &&
+		is_unnamed(fd, getsockname) && is_unnamed(fd, getpeername);
 }
 
 int
-vhost_doorbell_adopt(int fd, const char *path, enum doorbell_kind *kind)
+vhost_doorbell_adopt(int fd, enum doorbell_kind allowed, enum doorbell_kind *kind)
 {
 	struct stat st;
 
@@ -84,8 +81,8 @@ vhost_doorbell_adopt(int fd, const char *path, enum doorbell_kind *kind)
 	if (fstat(fd, &st) == 0 && S_ISFIFO(st.st_mode))
 		return adopt_pipe(fd);
 	*kind = DOORBELL_SOCKET;
-	if (vhost_is_side_socket(fd, path))
+	if (allowed == DOORBELL_SOCKET && vhost_is_side_socket(fd))
 		return fd;
-	close(fd);
+	vhost_vu_discard_fd(fd);
 	return -EINVAL;
 }

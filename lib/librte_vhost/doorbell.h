@@ -21,7 +21,7 @@
 /** What a doorbell is, as far as ringing it goes. */
 enum doorbell_kind {
 	DOORBELL_FILE,		/**< an eventfd or a pipe, non-blocking */
-	DOORBELL_SOCKET,	/**< a stream socket */
+	DOORBELL_SOCKET,	/**< a stream socket: how user-mode Linux is notified */
 };
 
 /**
@@ -29,23 +29,22 @@ enum doorbell_kind {
  *
  * Eventfds become non-blocking.  Pipes are opened anew for both reading and
  * writing: the new description is non-blocking whatever the peer does to its own,
- * and with a reader always there a write raises no SIGPIPE.  A socket (user-mode
- * Linux is notified over one) is one as in vhost_is_side_socket().  Everything
- * else is refused.
+ * and with a reader always there a write raises no SIGPIPE.  Everything
+ * else is refused, but for a socket as in vhost_is_side_socket() where allowed.
  *
  * @param fd  taken over, closed when it is refused or replaced
- * @param path  of the socket that the connection was made over
+ * @param allowed  DOORBELL_SOCKET to allow sockets as well
  * @param[out] kind  how to ring it
  * @return the descriptor to use, the caller's; -EINVAL when it is refused
  */
-int vhost_doorbell_adopt(int fd, const char *path, enum doorbell_kind *kind);
+int vhost_doorbell_adopt(int fd, enum doorbell_kind allowed, enum doorbell_kind *kind);
 
 /**
- * Whether fd is a stream socket beside the connection.  The frontend's own end of
- * the connection is not: held by us, it would keep the connection alive when the
- * frontend is gone.
+ * Whether fd is one end of a pair of stream sockets (neither end has a name).  The
+ * frontend's end of our own connection is none, as one side of that is bound to a
+ * path: held by us, it would keep the connection alive when the frontend is gone.
  */
-bool vhost_is_side_socket(int fd, const char *path);
+bool vhost_is_side_socket(int fd);
 
 /** Notify; whether the other side will notice.  What is full has a notification pending. */
 static inline bool

@@ -42,6 +42,7 @@
 #include "placement.h"
 #include "queue.h"
 #include "ring_split.h"
+#include "vu_message.h"
 
 static const struct queue_wish fresh_wish = {
 	.kickfd = QUEUE_FD_UNSET,
@@ -139,7 +140,7 @@ static void
 replace_fd(int *field, int fd)
 {
 	if (*field >= 0)
-		close(*field);
+		vhost_vu_discard_fd(*field);
 	*field = fd;
 }
 

@@ -26,16 +26,16 @@ vhost_backchannel_replace(struct vhost_device *dev, int fd)
 	dev->backend_fd = fd;
 	pthread_mutex_unlock(&dev->backend_lock);
 	if (old >= 0)
-		close(old);
+		vhost_vu_discard_fd(old);
 }
 
 int
 vhost_backchannel_adopt(struct vhost_device *dev, int fd)
 {
-	if (!vhost_is_side_socket(fd, dev->driver.path)) {
+	if (!vhost_is_side_socket(fd)) {
 		VHOST_LOG_CONFIG(ERR, "(%s) the back channel is no socket of its own\n",
 			dev->driver.path);
-		close(fd);
+		vhost_vu_discard_fd(fd);
 		return -EINVAL;
 	}
 	vhost_backchannel_replace(dev, fd);

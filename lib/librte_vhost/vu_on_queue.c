@@ -111,16 +111,16 @@ vhost_vu_on_get_vring_base(struct vu_call *call)
 	return 0;
 }
 
-/** The descriptor of a KICK or CALL, made safe: it, QUEUE_FD_NONE, or -EINVAL. */
+/** The descriptor of a KICK or CALL, made safe, or QUEUE_FD_NONE in *fd: 0 or -EINVAL. */
 static int
-take_doorbell(struct vu_call *call, int *fd, enum doorbell_kind *kind)
+take_doorbell(struct vu_call *call, enum doorbell_kind allowed, int *fd, enum doorbell_kind *kind)
 {
 	*kind = DOORBELL_FILE;
 	if (call->msg->payload.u64 & VU_VRING_NO_FD) {
 		*fd = QUEUE_FD_NONE;
 		return 0;
 	}
-	*fd = vhost_doorbell_adopt(vhost_vu_take_fd(call->msg, 0), call->dev->driver.path, kind);
+	*fd = vhost_doorbell_adopt(vhost_vu_take_fd(call->msg, 0), allowed, kind);
 	if (*fd >= 0)
 		return 0;
 	VHOST_LOG_CONFIG(ERR, "(%s) vring %u: the descriptor of %s cannot carry notifications\n",
@@ -139,7 +139,7 @@ vhost_vu_on_set_vring_kick(struct vu_call *call)
 	ret = check_ring(call);
 	if (ret < 0)
 		return ret;
-	ret = take_doorbell(call, &fd, &kind);
+	ret = take_doorbell(call, DOORBELL_FILE, &fd, &kind);
 	if (ret < 0)
 		return ret;
 	vhost_net_ctrl_unwatch(call->dev);
@@ -157,7 +157,7 @@ vhost_vu_on_set_vring_call(struct vu_call *call)
 	enum doorbell_kind kind;
 	int fd, ret;
 
-	ret = take_doorbell(call, &fd, &kind);
+	ret = take_doorbell(call, DOORBELL_SOCKET, &fd, &kind);
 	if (ret < 0)
 		return ret;
 	vhost_queue_set_callfd(q, fd, kind);
