@@ -85,7 +85,7 @@ extern "C" {
  * #RTE_VHOST_USER_EXTBUF_SUPPORT this withdraws the offers of host TSO and UFO.
  */
 #define RTE_VHOST_USER_LINEARBUF_SUPPORT	(1ULL << 6)
-/** Prepare for copies by DMA devices.  No effect in this release. */
+/** Prepare for copies by DMA devices.  Registration fails with it in this release. */
 #define RTE_VHOST_USER_ASYNC_COPY		(1ULL << 7)
 /**
  * Describe the offloads of dequeued packets with receive flags
@@ -565,8 +565,9 @@ int rte_vhost_enable_guest_notification(int vid, uint16_t queue_id, int enable);
  * @param flags
  *   RTE_VHOST_USER_* flags.
  * @return
- *   0, or -1 if the path is NULL, longer than a socket address permits or
- *   registered already, too many sockets exist, or memory is missing.
+ *   0, or -1 if the path is NULL, empty, longer than a socket address permits or
+ *   registered already, the flags ask for asynchronous copies, too many sockets
+ *   exist, or memory is missing.
  */
 int rte_vhost_driver_register(const char *path, uint64_t flags);
 
@@ -575,9 +576,10 @@ int rte_vhost_driver_register(const char *path, uint64_t flags);
  *
  * Running devices get rte_vhost_device_ops::destroy_device, their connections
  * no rte_vhost_device_ops::destroy_connection.  Waits until no callback of the
- * socket runs any more.
+ * socket runs any more.  Called by such a callback, it returns at once, and the
+ * connection ends after the callback: the operations must stay until then.
  *
- * Thread safety: socket call, not from a callback of this socket.
+ * Thread safety: socket call.
  *
  * vhost-user, "Communication".
  *
@@ -675,7 +677,8 @@ rte_vhost_driver_get_vdpa_dev_type(const char *path, uint32_t *type);
  * @param path
  *   A registered socket.
  * @param features
- *   Mask of virtio feature bits.
+ *   Mask of virtio feature bits.  What this release cannot do for any backend
+ *   (dirty log, vIOMMU, packed rings) is left out, with a warning.
  * @return
  *   0, or -1 if the socket is unknown.
  */
@@ -749,7 +752,8 @@ int rte_vhost_driver_get_features(const char *path, uint64_t *features);
  * @param path
  *   A registered socket.
  * @param protocol_features
- *   Mask of VHOST_USER_PROTOCOL_F_* bits.
+ *   Mask of VHOST_USER_PROTOCOL_F_* bits.  What this release cannot do (dirty log,
+ *   postcopy, in-flight tracking) is left out, with a warning.
  * @return
  *   0, or -1 if the socket is unknown.
  */
@@ -855,8 +859,8 @@ int rte_vhost_driver_callback_register(const char *path,
  * Listen on a socket, or connect it.
  *
  * A client that finds nobody returns 0 and goes on trying each second, unless
- * #RTE_VHOST_USER_NO_RECONNECT was given.  A file that another process left at
- * the path is not removed.
+ * #RTE_VHOST_USER_NO_RECONNECT was given.  A socket file that another process left
+ * at the path is replaced if nobody listens on it any more.
  *
  * Thread safety: socket call.
  *
@@ -865,8 +869,8 @@ int rte_vhost_driver_callback_register(const char *path,
  * @param path
  *   A registered socket.
  * @return
- *   0, or -1 if the socket is unknown, cannot be bound (for instance because
- *   the file exists), or cannot be connected and is not to be retried.
+ *   0, or -1 if the socket is unknown, was started already, cannot be bound
+ *   (somebody listens there, or the path is another kind of file), or cannot be connected and is not to be retried.
  */
 int rte_vhost_driver_start(const char *path);
 
