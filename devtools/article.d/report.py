@@ -31,5 +31,4 @@ def table(rows):
 
 def summary(rows):
     failed = sum(not row.passed for row in rows)
-    return (f'{len(rows)} checks, {failed} failed' if failed
-            else f'{len(rows)} checks, all passed')
+    return f'{len(rows) - failed} passed, {failed} failed'

@@ -164,18 +164,24 @@ def check_port(ovs, port, program, before, log, spec):
     home, _ = polled = before[port.name]
     polls = ovs.polling()[port.name]
     moves = find_moves(log, port.path, spec.packaged)
-    device = find_device(ovs, port)
+    info = holds_within(lambda: ovs.device_info(port.name, port.path), PATIENCE // 4)
+    device = report.on_node(info.get('numa_node'))
+    queues = map(report.on_node, info.get('vring_nodes', []))
     mbufs = ovs.mbuf_memory(port.name)
     guest_memory = nodes.memory_by_node(program.pid, guest.HUGEPAGES)
     added = re.findall(rf"'{port.path}' has been added on numa node (\S+)", log)
     packets = ovs.packets(port.name)
-    born = moves['dev'][0][0] if moves['dev'] else device
+
+    def born(what, now):
+        return moves[what][0][0] if moves[what] else now
 
     def row(what, before, after, passed):
         return Row(port.name, report.on_node(node), what, before, after, passed)
 
     return [
-        row('device structures', born, device, device == report.on_node(node)),
+        row('device structures', born('dev', device), device, device == report.on_node(node)),
+        *(row(f'queue {index} structures', born('vq', queue), queue,
+              queue == report.on_node(node)) for index, queue in enumerate(queues)),
         row('mbufs', 'no pool yet', report.memory(mbufs), set(mbufs) == {node}),
         row('guest memory', 'no guest yet', report.memory(guest_memory),
             set(guest_memory) == {node}),
@@ -187,20 +193,11 @@ def check_port(ovs, port, program, before, log, spec):
     ]
 
 
-def find_device(ovs, port):
-    """The node of the device structures, as text; the switch's status column
-    learns it a little later than its log."""
-    known = holds_within(
-        lambda: (node := ovs.device_node(port.name, port.path)) is not None and [node],
-        PATIENCE // 4)
-    return report.on_node(known[0] if known else None)
-
-
 def check_moves(moves, home, node, spec):
     """(from, to, passed): a device whose guest is at home stays where it was
     born; any other moves to its guest."""
     if not moves:
-        return '', 'stays', node == home
+        return '', 'stays' if node == home else 'no line', node == home
     (source, _), (_, target) = moves[0], moves[-1]
     expected = (source if spec.packaged else report.on_node(home), report.on_node(node))
     return source, target, node != home and (source, target) == expected

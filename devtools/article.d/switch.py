@@ -162,18 +162,19 @@ class Switch:
                     zone['Hugepage_size']))
         return dict(sizes)
 
-    def device_node(self, port, path):
-        """The node of the port's device structures, None if unknown.
+    def device_info(self, port, path):
+        """What is known about the port's device structures: numa_node, and
+        vring_nodes if the library has telemetry.
 
-        From the library's telemetry if it has any, else through Open vSwitch,
-        which asks rte_vhost_get_numa_node().
+        Without telemetry through Open vSwitch, which asks
+        rte_vhost_get_numa_node(), and a little later than its log.
         """
         for vid in self.telemetry('/vhost/list') or []:
             info = self.telemetry(f'/vhost/info,{vid}') or {}
-            if path in info.values() and 'numa_node' in info:
-                return int(info['numa_node'])
+            if info.get('path') == path:
+                return info
         node = self._vsctl('--if-exists', 'get', 'Interface', port, 'status:numa')
-        return int(node.strip().strip('"')) if node.strip() else None
+        return {'numa_node': int(node.strip().strip('"'))} if node.strip() else {}
 
     def count_packets(self, port, mac):
         """Count from now on what the port sends to that address.
