@@ -30,6 +30,9 @@
 #include "ring_split.h"
 #include "vhost_virtqueue.h"
 
+/** A packet is copied when so many after it are on their way into the cache. */
+#define LOOK_AHEAD 4
+
 /** Bytes of the largest packet: 64 KiB of IP in Ethernet with room for tags. */
 #define LARGEST_PACKET (UINT16_MAX + 64)
 
@@ -154,6 +157,13 @@ gather_segments(struct source *from, struct rte_mbuf *pkt, uint32_t len)
 
 /* ---- the burst ---- */
 
+/** A simple packet, where it is and how long. */
+struct slot {
+	const uint8_t *src;
+	uint32_t len;		/**< header not included */
+	uint16_t head;
+};
+
 static __rte_always_inline struct virtio_net_hdr
 read_header(const uint8_t *guest)
 {
@@ -177,6 +187,59 @@ header_matters(const struct virtio_net_hdr *hdr)
 	return (hdr->flags | hdr->gso_type) != 0;
 }
 
+/** Look at the i-th chain and have it at hand; false unless it is simple. */
+static __rte_always_inline bool
+find_slot(const struct vhost_virtqueue *vq, uint16_t i, uint32_t hdr_len, uint32_t room,
+		struct slot *slot)
+{
+	uint16_t head = ring_next(vq, i);
+	struct vq_piece piece;
+
+	if (unlikely(head >= vq->size) ||
+			!ring_simple(vq, ring_first(vq, head), false, &piece) ||
+			unlikely(piece.len <= hdr_len || piece.len - hdr_len > room))
+		return false;
+	rte_prefetch0(piece.base);
+	*slot = (struct slot){ piece.base, piece.len - hdr_len, head };
+	return true;
+}
+
+/** Copy a simple packet to an mbuf. */
+static __rte_always_inline void
+empty_slot(struct vhost_virtqueue *vq, struct rte_mbuf *pkt, uint16_t i, uint32_t hdr_len,
+		const struct slot *slot)
+{
+	net_copy(rte_pktmbuf_mtod(pkt, uint8_t *), slot->src + hdr_len, slot->len);
+	pkt->pkt_len = slot->len;
+	pkt->data_len = slot->len;
+	ring_put(vq, i, slot->head, 0);
+	if (vq->net->guest_offloads) {
+		struct virtio_net_hdr hdr = read_header(slot->src);
+
+		if (unlikely(header_matters(&hdr)))
+			vhost_net_header_from_guest(vq->net, &hdr, pkt);
+	}
+}
+
+/** Take the packets of the chains in front that are simple: their number. */
+static __rte_always_inline uint16_t
+take_simple(struct vhost_virtqueue *vq, struct rte_mbuf **pkts, uint16_t n)
+{
+	const uint32_t hdr_len = vq->net->hdr_len;
+	struct slot slots[VHOST_BURST];
+
+	for (uint16_t i = 0; i < n + LOOK_AHEAD; i++) {
+		if (i < n && !find_slot(vq, i, hdr_len, rte_pktmbuf_tailroom(pkts[i]), &slots[i]))
+			n = i;
+		if (i >= LOOK_AHEAD && i - LOOK_AHEAD < n)
+			empty_slot(vq, pkts[i - LOOK_AHEAD], i - LOOK_AHEAD, hdr_len,
+					&slots[i - LOOK_AHEAD]);
+	}
+	ring_take(vq, n);
+	ring_give(vq, n);
+	return n;
+}
+
 /** A chain and its packet. */
 struct item {
 	uint16_t head;
@@ -186,9 +249,8 @@ struct item {
 
 /** Chains that were looked at, in their order; their pieces are in the block. */
 struct plan {
-	uint16_t chains;
-	uint16_t pieces;
-	uint16_t skipped;	/**< entry after them that is no chain: 0 or 1 */
+	uint16_t pieces;	/**< of all of them */
+	bool skip;		/**< after them there is an entry that is no chain */
 	struct item items[VHOST_BURST];
 };
 
@@ -211,37 +273,33 @@ gather_chain(const struct vhost_virtqueue *vq, uint16_t head, unsigned int at, u
 	return ring_gather(vq, desc, false, pieces, VHOST_MAX_PIECES - at, len);
 }
 
-/** Look at the next chains, up to n: what to copy, and have it at hand. */
-static __rte_always_inline void
-plan_chains(const struct vhost_virtqueue *vq, uint16_t n, struct plan *plan)
+/** Look at the i-th chain and have it at hand; false if the plan ends before it. */
+static __rte_always_inline bool
+plan_chain(const struct vhost_virtqueue *vq, uint16_t i, uint32_t hdr_len, struct plan *plan)
 {
-	const uint32_t hdr_len = vq->net->hdr_len;
+	const struct vq_piece *pieces = &vq->pieces[plan->pieces];
+	struct item *item = &plan->items[i];
+	uint32_t len = 0;
+	int got;
 
-	plan->pieces = 0;
-	plan->skipped = 0;
-	for (plan->chains = 0; plan->chains < n; plan->chains++) {
-		struct item *item = &plan->items[plan->chains];
-		uint32_t len = 0;
-		int got;
-
-		item->head = ring_next(vq, plan->chains);
-		if (unlikely(item->head >= vq->size)) {
-			plan->skipped = 1;
-			break;
-		}
-		got = gather_chain(vq, item->head, plan->pieces, &len);
-		/* the next plan has more room, unless this one had it all */
-		if (unlikely(got == -E2BIG && plan->pieces > 0))
-			break;
-		item->pieces = 0;
-		item->len = 0;
-		if (unlikely(got <= 0 || len <= hdr_len || len - hdr_len > LARGEST_PACKET))
-			continue;
-		rte_prefetch0(vq->pieces[plan->pieces].base);
-		item->pieces = got;
-		item->len = len - hdr_len;
-		plan->pieces += got;
+	*item = (struct item){ .head = ring_next(vq, i) };
+	if (unlikely(item->head >= vq->size)) {
+		plan->skip = true;
+		return false;
 	}
+	got = gather_chain(vq, item->head, plan->pieces, &len);
+	/* the next plan has more room, unless this one had it all */
+	if (unlikely(got == -E2BIG && plan->pieces > 0))
+		return false;
+	if (unlikely(got <= 0 || len <= hdr_len || len - hdr_len > LARGEST_PACKET))
+		return true;
+	rte_prefetch0(pieces[0].base);
+	/* the first piece may be the header's alone */
+	rte_prefetch0(pieces[got - 1].base);
+	item->pieces = got;
+	item->len = len - hdr_len;
+	plan->pieces += got;
+	return true;
 }
 
 /** A packet was dropped for the application's sake: say so now and then. */
@@ -283,41 +341,67 @@ copy_packet(const struct virtio_net *net, struct rte_mbuf *pkt, const struct vq_
 }
 
 /**
- * Copy the packets of a plan.
+ * Take the packet of a chain.
  *
- * @param pkts  empty mbufs, as many as there are packets
- * @param[in,out] plan  cut to the chains that are done with
- * @return the number of mbufs that have a packet now
+ * @param pkt  an empty mbuf
+ * @return 1 it holds the packet; 0 there is none for the application; -ENOMEM
  */
-static __rte_always_inline uint16_t
-copy_packets(struct vhost_virtqueue *vq, struct rte_mempool *pool, struct rte_mbuf **pkts,
-		struct plan *plan)
+static __rte_always_inline int
+take_packet(struct vhost_virtqueue *vq, struct rte_mempool *pool, struct rte_mbuf *pkt,
+		const struct item *item, const struct vq_piece *pieces)
 {
+	int ret = 0;
+
+	if (unlikely(item->len == 0))
+		return 0;
+	if (unlikely(item->len > rte_pktmbuf_tailroom(pkt)))
+		ret = make_room(vq, pool, pkt, item->len);
+	if (likely(ret == 0)) {
+		copy_packet(vq->net, pkt, pieces, item->len);
+		return 1;
+	}
+	if (ret == -EMSGSIZE) {
+		report_oversized(vq, pkt, item->len);
+		return 0;
+	}
+	return ret;
+}
+
+/** Take the packets of up to n chains of any kind: their number. */
+static __rte_always_inline uint16_t
+take_planned(struct vhost_virtqueue *vq, struct rte_mempool *pool, struct rte_mbuf **pkts,
+		uint16_t n, uint16_t *available)
+{
+	const uint32_t hdr_len = vq->net->hdr_len;
 	const struct vq_piece *pieces = vq->pieces;
+	struct plan plan = { 0 };
 	uint16_t done = 0;
+	bool starved = false;
 
-	for (uint16_t i = 0; i < plan->chains; i++) {
-		const struct item *item = &plan->items[i];
-		struct rte_mbuf *pkt = pkts[done];
-		int ret = 0;
+	for (uint16_t i = 0; i < n + LOOK_AHEAD; i++) {
+		const struct item *item;
+		int got;
 
-		ring_put(vq, i, item->head, 0);
-		if (unlikely(item->len == 0))
+		if (i < n && !plan_chain(vq, i, hdr_len, &plan))
+			n = i;
+		if (i < LOOK_AHEAD || i - LOOK_AHEAD >= n)
 			continue;
-		if (unlikely(item->len > rte_pktmbuf_tailroom(pkt)))
-			ret = make_room(vq, pool, pkt, item->len);
-		if (likely(ret == 0)) {
-			copy_packet(vq->net, pkt, pieces, item->len);
-			done++;
-		} else if (ret == -EMSGSIZE) {
-			report_oversized(vq, pkt, item->len);
-		} else {
-			plan->chains = i;
-			plan->skipped = 0;
+		item = &plan.items[i - LOOK_AHEAD];
+		got = take_packet(vq, pool, pkts[done], item, pieces);
+		if (unlikely(got < 0)) {
+			starved = true;
+			n = i - LOOK_AHEAD;
 			break;
 		}
+		ring_put(vq, i - LOOK_AHEAD, item->head, 0);
+		done += got;
 		pieces += item->pieces;
 	}
+	ring_give(vq, n);
+	if (plan.skip && !starved)
+		n++;
+	ring_take(vq, n);
+	*available = starved ? 0 : *available - n;
 	return done;
 }
 
@@ -341,21 +425,14 @@ take_pass(struct vhost_virtqueue *vq, struct rte_mempool *pool, struct rte_mbuf 
 {
 	uint16_t wanted = RTE_MIN(RTE_MIN(count, *available), (uint16_t)VHOST_BURST);
 	uint16_t used = vq->state.last_used_idx;
-	uint16_t n, planned, done = 0;
-	struct plan plan;
+	uint16_t n, done;
 
 	ring_prefetch(vq, wanted);
 	n = allocate(pool, pkts, wanted);
-	while (done < n && *available > 0) {
-		plan_chains(vq, RTE_MIN(n - done, *available), &plan);
-		planned = plan.chains;
-		done += copy_packets(vq, pool, pkts + done, &plan);
-		ring_take(vq, plan.chains + plan.skipped);
-		ring_give(vq, plan.chains);
-		*available -= plan.chains + plan.skipped;
-		if (unlikely(plan.chains < planned))
-			*available = 0;
-	}
+	done = likely(n > 0) ? take_simple(vq, pkts, n) : 0;
+	*available -= done;
+	while (done < n && *available > 0)
+		done += take_planned(vq, pool, pkts + done, RTE_MIN(n - done, *available), available);
 	if (unlikely(done < n))
 		rte_pktmbuf_free_bulk(pkts + done, n - done);
 	if (unlikely(n < wanted))

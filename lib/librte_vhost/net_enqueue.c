@@ -5,10 +5,14 @@
 /*
  * Packets to the guest.
  *
- * A pass handles up to VHOST_BURST packets in two steps, so that memory has time
- * to come: plan_packets() finds places for as many packets as it can, which are
- * chains and their pieces of guest memory in the scratch rows of the block; then
- * copy_packets() fills them.
+ * A pass handles up to VHOST_BURST packets, always in two steps, so that memory
+ * has time to come: find places for as many packets as possible, then copy.
+ *
+ * Most packets have one segment, and most chains one descriptor: as long as that
+ * is so, a pass gets along with a short list of addresses (place_simple).  From
+ * the first that is different it makes a plan (place_planned): which chains serve
+ * which packet, and in which pieces of guest memory, in the scratch rows of the
+ * block.
  *
  * A chain that is wrong ends a plan.  It is given back with nothing written, and
  * the packet goes to the next one.  If with mergeable buffers there are chains
@@ -38,10 +42,82 @@
 /* What a variant is made for. */
 #define VQ_MERGEABLE	(1u << 0)	/**< a packet may span several chains */
 
+/** A packet is copied when the places of so many after it are on their way into the cache. */
+#define LOOK_AHEAD 4
+
 /** All variants, the cheapest first: name, what it covers. */
 #define ENQUEUE_VARIANTS(X) \
 	X(split, 0) \
 	X(split_mrg, VQ_MERGEABLE)
+
+
+/** A simple packet's place. */
+struct slot {
+	uint8_t *dst;
+	uint16_t head;
+};
+
+/** Write the header of a packet that is alone in its buffer. */
+static __rte_always_inline void
+write_header(const struct virtio_net *net, struct rte_mbuf *pkt, uint8_t *dst, uint32_t len)
+{
+	struct virtio_net_hdr_mrg_rxbuf hdr = { .num_buffers = 1 };
+
+	if (unlikely(pkt->ol_flags & NET_HEADER_OL_FLAGS))
+		vhost_net_header_to_guest(net, pkt, &hdr.hdr);
+	if (likely(len == sizeof(hdr)))
+		memcpy(dst, &hdr, sizeof(hdr));
+	else
+		memcpy(dst, &hdr.hdr, sizeof(hdr.hdr));
+}
+
+/** Find the place of the i-th packet and have it at hand; false unless it is simple. */
+static __rte_always_inline bool
+find_slot(const struct vhost_virtqueue *vq, const struct rte_mbuf *pkt, uint16_t i,
+		uint32_t hdr_len, struct slot *slot)
+{
+	uint16_t head = ring_next(vq, i);
+	struct vq_piece piece;
+
+	if (unlikely(head >= vq->size || pkt->nb_segs != 1) ||
+			!ring_simple(vq, ring_first(vq, head), true, &piece) ||
+			unlikely(piece.len < pkt->data_len + hdr_len))
+		return false;
+	rte_prefetch0_write(piece.base);
+	rte_prefetch0(rte_pktmbuf_mtod(pkt, const void *));
+	*slot = (struct slot){ piece.base, head };
+	return true;
+}
+
+static __rte_always_inline void
+fill_slot(struct vhost_virtqueue *vq, struct rte_mbuf *pkt, uint16_t i, uint32_t hdr_len,
+		const struct slot *slot)
+{
+	uint32_t len = pkt->data_len;
+
+	write_header(vq->net, pkt, slot->dst, hdr_len);
+	net_copy(slot->dst + hdr_len, rte_pktmbuf_mtod(pkt, const uint8_t *), len);
+	ring_put(vq, i, slot->head, len + hdr_len);
+}
+
+/** Place the packets in front that are simple: their number. */
+static __rte_always_inline uint16_t
+place_simple(struct vhost_virtqueue *vq, struct rte_mbuf **pkts, uint16_t n)
+{
+	const uint32_t hdr_len = vq->net->hdr_len;
+	struct slot slots[VHOST_BURST];
+
+	for (uint16_t i = 0; i < n + LOOK_AHEAD; i++) {
+		if (i < n && !find_slot(vq, pkts[i], i, hdr_len, &slots[i]))
+			n = i;
+		if (i >= LOOK_AHEAD && i - LOOK_AHEAD < n)
+			fill_slot(vq, pkts[i - LOOK_AHEAD], i - LOOK_AHEAD, hdr_len,
+					&slots[i - LOOK_AHEAD]);
+	}
+	ring_take(vq, n);
+	ring_give(vq, n);
+	return n;
+}
 
 /** The place of one packet. */
 struct place {
@@ -55,7 +131,7 @@ struct plan {
 	uint16_t chains;	/**< of all those packets */
 	uint16_t pieces;	/**< likewise */
 	uint16_t refused;	/**< further chains, to be given back unused */
-	uint16_t entries;	/**< of the available ring that all that takes */
+	uint16_t entries;	/**< of the available ring that were refused, chains or not */
 	bool full;		/**< no more packets fit into what is on offer */
 	struct place places[VHOST_BURST];
 };
@@ -97,19 +173,21 @@ is_usable(uint32_t hdr_len, const struct vq_chain *chain, uint16_t n, uint64_t l
 }
 
 /**
- * Find a place for one packet of len bytes, header included.
+ * Find a place for one packet and have it at hand.
  *
  * @param available  entries of the available ring
  * @return whether it is part of the plan now; if not the plan ends before it
  */
 static __rte_always_inline bool
-plan_packet(const struct vhost_virtqueue *vq, struct plan *plan, uint64_t len,
+plan_packet(const struct vhost_virtqueue *vq, struct plan *plan, const struct rte_mbuf *pkt,
 		uint16_t available, unsigned int flags)
 {
 	const uint32_t hdr_len = vq->net->hdr_len;
+	uint64_t len = (uint64_t)pkt->pkt_len + hdr_len;
 	struct place place = { 0 };
 	uint64_t offered = 0;
 
+	rte_prefetch0(rte_pktmbuf_mtod(pkt, const void *));
 	do {
 		uint16_t entry = plan->chains + place.chains;
 		unsigned int first = plan->pieces + place.pieces;
@@ -132,6 +210,8 @@ plan_packet(const struct vhost_virtqueue *vq, struct plan *plan, uint64_t len,
 			return false;
 		}
 		rte_prefetch0_write(vq->pieces[first].base);
+		/* the first piece may be the header's alone */
+		rte_prefetch0_write(vq->pieces[first + got - 1].base);
 		place.chains++;
 		place.pieces += got;
 		offered += chain->len;
@@ -144,28 +224,6 @@ plan_packet(const struct vhost_virtqueue *vq, struct plan *plan, uint64_t len,
 	plan->chains += place.chains;
 	plan->pieces += place.pieces;
 	return true;
-}
-
-static __rte_always_inline void
-plan_packets(const struct vhost_virtqueue *vq, struct rte_mbuf **pkts, uint16_t n,
-		uint16_t available, struct plan *plan, unsigned int flags)
-{
-	const uint32_t hdr_len = vq->net->hdr_len;
-
-	plan->packets = 0;
-	plan->chains = 0;
-	plan->pieces = 0;
-	plan->refused = 0;
-	plan->entries = 0;
-	plan->full = false;
-	while (plan->packets < n) {
-		const struct rte_mbuf *pkt = pkts[plan->packets];
-
-		rte_prefetch0(rte_pktmbuf_mtod(pkt, const void *));
-		if (!plan_packet(vq, plan, (uint64_t)pkt->pkt_len + hdr_len, available, flags))
-			break;
-	}
-	plan->entries += plan->chains;
 }
 
 /** Memory of the guest that a packet is written to, front to back. */
@@ -242,29 +300,45 @@ put_shares(struct vhost_virtqueue *vq, uint16_t first, uint16_t n, uint32_t len)
 	}
 }
 
-static __rte_always_inline void
-copy_packets(struct vhost_virtqueue *vq, struct rte_mbuf **pkts, const struct plan *plan)
-{
-	const struct vq_piece *pieces = vq->pieces;
-	const uint32_t hdr_len = vq->net->hdr_len;
-	uint16_t chains = 0;
-
-	for (uint16_t i = 0; i < plan->packets; i++) {
-		struct place place = plan->places[i];
-
-		copy_packet(vq->net, pkts[i], hdr_len, pieces, place);
-		put_shares(vq, chains, place.chains, pkts[i]->pkt_len + hdr_len);
-		pieces += place.pieces;
-		chains += place.chains;
-	}
-}
-
 /** Give back what the plan refused; it follows the chains of the packets. */
 static void
 put_refused(struct vhost_virtqueue *vq, const struct plan *plan)
 {
 	for (uint16_t i = plan->chains; i < plan->chains + plan->refused; i++)
 		ring_put(vq, i, vq->chains[i].head, 0);
+}
+
+/** Place packets of any kind: their number. */
+static __rte_always_inline uint16_t
+place_planned(struct vhost_virtqueue *vq, struct rte_mbuf **pkts, uint16_t n,
+		uint16_t *available, unsigned int flags)
+{
+	const uint32_t hdr_len = vq->net->hdr_len;
+	const struct vq_piece *pieces = vq->pieces;
+	struct plan plan = { 0 };
+	uint16_t chains = 0;
+
+	for (uint16_t i = 0; i < n + LOOK_AHEAD; i++) {
+		struct rte_mbuf *pkt;
+		struct place place;
+
+		if (i < n && !plan_packet(vq, &plan, pkts[i], *available, flags))
+			n = i;
+		if (i < LOOK_AHEAD || i - LOOK_AHEAD >= n)
+			continue;
+		pkt = pkts[i - LOOK_AHEAD];
+		place = plan.places[i - LOOK_AHEAD];
+		copy_packet(vq->net, pkt, hdr_len, pieces, place);
+		put_shares(vq, chains, place.chains, pkt->pkt_len + hdr_len);
+		pieces += place.pieces;
+		chains += place.chains;
+	}
+	if (unlikely(plan.refused > 0))
+		put_refused(vq, &plan);
+	ring_take(vq, plan.chains + plan.entries);
+	ring_give(vq, plan.chains + plan.refused);
+	*available = plan.full ? 0 : *available - plan.chains - plan.entries;
+	return n;
 }
 
 /** One pass: as many packets as there are places for, at most VHOST_BURST. */
@@ -274,20 +348,13 @@ place_pass(struct vhost_virtqueue *vq, struct rte_mbuf **pkts, uint16_t count,
 {
 	uint16_t n = RTE_MIN(count, (uint16_t)VHOST_BURST);
 	uint16_t used = vq->state.last_used_idx;
-	uint16_t done = 0;
-	struct plan plan;
+	uint16_t done;
 
 	ring_prefetch(vq, RTE_MIN(n, *available));
-	do {
-		plan_packets(vq, pkts + done, n - done, *available, &plan, flags);
-		copy_packets(vq, pkts + done, &plan);
-		if (unlikely(plan.refused > 0))
-			put_refused(vq, &plan);
-		ring_take(vq, plan.entries);
-		ring_give(vq, plan.chains + plan.refused);
-		done += plan.packets;
-		*available = plan.full ? 0 : *available - plan.entries;
-	} while (done < n && *available > 0);
+	done = place_simple(vq, pkts, RTE_MIN(n, *available));
+	*available -= done;
+	while (done < n && *available > 0)
+		done += place_planned(vq, pkts + done, n - done, available, flags);
 	if (vq->state.last_used_idx != used)
 		ring_publish(vq);
 	return done;
