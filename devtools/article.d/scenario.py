@@ -106,7 +106,7 @@ def run(spec, folder):
             f'{report.summary(rows)}')
     with open(os.path.join(spec.logs, 'report.txt'), 'w') as file:
         file.write(text + '\n')
-    say('Report', text)
+    say('Report', f'{text}\nlogs and report: {spec.logs}')
     return 0 if all(row.passed for row in rows) else 1
 
 
