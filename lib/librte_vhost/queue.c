@@ -110,7 +110,7 @@ vhost_queue_create(uint16_t index)
 int
 vhost_queue_bring_up(struct vhost_queue *q, const struct virtio_net *net)
 {
-	const struct vq_cfg dormant = {
+	struct vq_cfg dormant = {
 		.index = q->index,
 		.node = net->node,
 		.generation = net->generation,
@@ -119,6 +119,11 @@ vhost_queue_bring_up(struct vhost_queue *q, const struct virtio_net *net)
 	struct vhost_virtqueue *block;
 
 	block = vhost_block_create(&dormant, net);
+	if (block == NULL) {
+		/* for a moment: the settle that follows finds a place for it */
+		dormant.node = VHOST_NODE_ANY;
+		block = vhost_block_create(&dormant, net);
+	}
 	if (block == NULL)
 		return -ENOMEM;
 	vhost_block_apply(block, &attr);

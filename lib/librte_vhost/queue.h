@@ -130,7 +130,10 @@ void vhost_queue_open(struct vhost_queue *q);
 /** Allocate a handle, shut down: no block, bursts stay out.  NULL without memory. */
 struct vhost_queue *vhost_queue_create(uint16_t index);
 
-/** Give the handle a fresh wish and a dormant block on net's node: 0 or -ENOMEM. */
+/**
+ * Give the handle a fresh wish and a dormant block, on net's node if that has
+ * memory: 0 or -ENOMEM.  Settle afterwards.
+ */
 int vhost_queue_bring_up(struct vhost_queue *q, const struct virtio_net *net);
 
 /** Wait for the last burst, free the block, close the descriptors. */

@@ -11,8 +11,9 @@
  * cannot fail.  So a settle has happened entirely or not at all.
  *
  * A plan is tried up to three times: with each block on the node it belongs on;
- * if a node has no memory, with each block where it is; and at last with blocks
- * anywhere, because a device on the wrong node is better than none.
+ * if a node has no memory, with each block where it is; and at last with those
+ * blocks elsewhere that have to be new and do not find room there, because a
+ * device on the wrong node is better than none.
  */
 
 #include <errno.h>
@@ -32,6 +33,8 @@ struct plan {
 	struct virtio_net *replicas[PLACEMENT_MAX_NODES];
 	int wanted[PLACEMENT_MAX_NODES];	/**< node each replica was wanted on */
 	unsigned int nreplicas;
+	bool may_dodge;		/**< a block may be where there is memory */
+	int refused;		/**< first node that gave none, or VHOST_NODE_ANY */
 };
 
 /** Nodes of one block before and after a commit. */
@@ -124,16 +127,6 @@ plan_nodes_unchanged(struct vhost_device *dev, struct plan *plan)
 		plan->cfgs[i].node = vhost_queue_block(dev->queues[i])->node;
 }
 
-static void
-plan_nodes_any(struct vhost_device *dev, struct plan *plan)
-{
-	uint32_t i;
-
-	plan->dev_node = VHOST_NODE_ANY;
-	for (i = 0; i < dev->nvrings; i++)
-		plan->cfgs[i].node = VHOST_NODE_ANY;
-}
-
 /* Staging */
 
 static bool
@@ -185,8 +178,44 @@ plan_replica(struct vhost_device *dev, struct plan *plan, int node)
 	return net;
 }
 
+/** A node that has memory now; VHOST_NODE_ANY if nodes are not told. */
 static int
-stage_queue(struct vhost_device *dev, struct plan *plan, uint32_t index)
+spare_node(const struct vhost_device *dev)
+{
+	struct virtio_net_cfg cfg;
+	struct virtio_net *net;
+	int node;
+
+	vhost_device_net_cfg(dev, &cfg);
+	net = vhost_virtio_net_create(&cfg, dev->driver.path, VHOST_NODE_ANY);
+	node = net != NULL ? net->node : VHOST_NODE_ANY;
+	vhost_virtio_net_destroy(net);
+	return node;
+}
+
+/** A node has refused: whether there is another one to try, and which. */
+static bool
+plan_dodge(const struct vhost_device *dev, struct plan *plan, int *node)
+{
+	if (plan->refused == VHOST_NODE_ANY)
+		plan->refused = *node;
+	if (!plan->may_dodge)
+		return false;
+	*node = spare_node(dev);
+	return true;
+}
+
+static int
+stage_device(struct vhost_device *dev, struct plan *plan)
+{
+	plan->net = plan_replica(dev, plan, plan->dev_node);
+	if (plan->net == NULL && plan_dodge(dev, plan, &plan->dev_node))
+		plan->net = plan_replica(dev, plan, plan->dev_node);
+	return plan->net != NULL ? 0 : -ENOMEM;
+}
+
+static int
+stage_queue_once(struct vhost_device *dev, struct plan *plan, uint32_t index)
 {
 	struct vhost_queue *q = dev->queues[index];
 	struct vq_cfg *cfg = &plan->cfgs[index];
@@ -198,6 +227,52 @@ stage_queue(struct vhost_device *dev, struct plan *plan, uint32_t index)
 	if (block->net == net && vhost_vq_cfg_equal(cfg, &block->cfg))
 		return 0;
 	return vhost_queue_stage(q, cfg, net);
+}
+
+static int
+stage_queue(struct vhost_device *dev, struct plan *plan, uint32_t index)
+{
+	int ret = stage_queue_once(dev, plan, index);
+
+	if (ret < 0 && plan_dodge(dev, plan, &plan->cfgs[index].node))
+		ret = stage_queue_once(dev, plan, index);
+	return ret;
+}
+
+/** Whether a block will look at the replica once the plan is committed. */
+static bool
+plan_uses(const struct vhost_device *dev, const struct plan *plan, const struct virtio_net *net)
+{
+	uint32_t i;
+
+	if (net == plan->net)
+		return true;
+	for (i = 0; i < dev->nvrings; i++) {
+		const struct vhost_queue *q = dev->queues[i];
+		const struct vhost_virtqueue *block = q->staged != NULL ?
+			q->staged : vhost_queue_block(q);
+
+		if (block->net == net)
+			return true;
+	}
+	return false;
+}
+
+/** Drop replicas whose queues had to go elsewhere. */
+static void
+plan_prune(struct vhost_device *dev, struct plan *plan)
+{
+	unsigned int i, kept = 0;
+
+	for (i = 0; i < plan->nreplicas; i++) {
+		struct virtio_net *net = plan->replicas[i];
+
+		if (plan_uses(dev, plan, net))
+			plan->replicas[kept++] = net;
+		else if (!is_in_use(dev, net))
+			vhost_virtio_net_destroy(net);
+	}
+	plan->nreplicas = kept;
 }
 
 static void
@@ -218,31 +293,18 @@ static int
 stage(struct vhost_device *dev, struct plan *plan)
 {
 	uint32_t i;
-	int ret = 0;
+	int ret;
 
 	plan->nreplicas = 0;
-	plan->net = plan_replica(dev, plan, plan->dev_node);
-	if (plan->net == NULL)
-		return -ENOMEM;
+	plan->refused = VHOST_NODE_ANY;
+	ret = stage_device(dev, plan);
 	for (i = 0; i < dev->nvrings && ret == 0; i++)
 		ret = stage_queue(dev, plan, i);
 	if (ret < 0)
 		unstage(dev, plan);
+	else
+		plan_prune(dev, plan);
 	return ret;
-}
-
-/** A node on which the plan wants a block that is not there yet. */
-static int
-plan_target(const struct vhost_device *dev, const struct plan *plan)
-{
-	uint32_t i;
-
-	if (plan->dev_node != dev->net->node)
-		return plan->dev_node;
-	for (i = 0; i < dev->nvrings; i++)
-		if (plan->cfgs[i].node != vhost_queue_block(dev->queues[i])->node)
-			return plan->cfgs[i].node;
-	return VHOST_NODE_ANY;
 }
 
 static void
@@ -261,21 +323,18 @@ warn_refused(struct vhost_device *dev, int node)
 static int
 stage_somehow(struct vhost_device *dev, struct plan *plan)
 {
-	int target;
-
 	plan_nodes_wished(dev, plan);
-	target = plan_target(dev, plan);
+	plan->may_dodge = false;
 	if (stage(dev, plan) == 0) {
 		dev->refused_node = VHOST_NODE_ANY;
 		return 0;
 	}
-	if (target != VHOST_NODE_ANY) {
-		warn_refused(dev, target);
-		plan_nodes_unchanged(dev, plan);
-		if (stage(dev, plan) == 0)
-			return 0;
-	}
-	plan_nodes_any(dev, plan);
+	if (plan->refused != VHOST_NODE_ANY)
+		warn_refused(dev, plan->refused);
+	plan_nodes_unchanged(dev, plan);
+	if (stage(dev, plan) == 0)
+		return 0;
+	plan->may_dodge = true;
 	return stage(dev, plan);
 }
 
