@@ -29,6 +29,9 @@
 
 #define EXIT_TEST_FAILED 255
 
+/** Arguments that the program takes, those that it adds included. */
+#define MAX_ARGS 128
+
 static bool
 names_a_driver(int argc, char **argv)
 {
@@ -38,18 +41,19 @@ names_a_driver(int argc, char **argv)
 	return false;
 }
 
-/** EAL's arguments with the driver in front; the array is never freed. */
+/** EAL's arguments with the driver in front; valid until the program ends. */
 static char **
 with_mempool_driver(int *argc, char **argv)
 {
-	char **copy = calloc(*argc + 3, sizeof(*copy));
+	static char option[] = "-d", driver[] = MEMPOOL_DRIVER;
+	static char *copy[MAX_ARGS + 1];
 	int n = 0;
 
-	if (copy == NULL)
-		rte_exit(EXIT_FAILURE, "no memory for the arguments\n");
+	if (*argc + 2 > MAX_ARGS)
+		rte_exit(EXIT_FAILURE, "more than %d arguments\n", MAX_ARGS - 2);
 	copy[n++] = argv[0];
-	copy[n++] = strdup("-d");
-	copy[n++] = strdup(MEMPOOL_DRIVER);
+	copy[n++] = option;
+	copy[n++] = driver;
 	for (int i = 1; i < *argc; i++)
 		copy[n++] = argv[i];
 	*argc = n;

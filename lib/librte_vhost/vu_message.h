@@ -81,10 +81,12 @@ enum vu_backend_request {
 #define VU_MAX_FDS		8
 #define VU_CONFIG_MAX		256
 
+/* Payloads follow a header of 12 bytes: none of them is aligned as it would like to be. */
+
 struct vu_vring_state {
 	uint32_t index;
 	uint32_t num;
-};
+} __rte_packed;
 
 struct vu_vring_addr {
 	uint32_t index;
@@ -93,33 +95,33 @@ struct vu_vring_addr {
 	uint64_t used;
 	uint64_t avail;
 	uint64_t log;		/**< guest address of the used ring, for logging */
-};
+} __rte_packed;
 
 struct vu_region {
 	uint64_t gpa;
 	uint64_t size;
 	uint64_t uva;
 	uint64_t mmap_offset;
-};
+} __rte_packed;
 
 struct vu_memory {
 	uint32_t nregions;
 	uint32_t padding;
 	struct vu_region regions[VHOST_MAX_REGIONS];
-};
+} __rte_packed;
 
 struct vu_config {
 	uint32_t offset;
 	uint32_t size;
 	uint32_t flags;
 	uint8_t region[VU_CONFIG_MAX];
-};
+} __rte_packed;
 
 struct vu_vring_area {
 	uint64_t index;		/**< and VU_VRING_NO_FD */
 	uint64_t size;
 	uint64_t offset;
-};
+} __rte_packed;
 
 /**
  * A message and its descriptors.  The layout is ABI: applications that
