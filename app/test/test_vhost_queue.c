@@ -1,0 +1,863 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * Copyright(c) 2026 The vhost-numa authors
+ */
+
+/*
+ * A queue's handle: the gate between bursts and the owner, descriptors, and what
+ * a wish amounts to.
+ */
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <pthread.h>
+#include <sched.h>
+#include <stdlib.h>
+#include <sys/eventfd.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <linux/virtio_ring.h>
+
+#include <rte_ether.h>
+
+#include "mem_map.h"
+#include "mem_node.h"
+#include "queue.h"
+#include "test.h"
+#include "vhost_fake_frontend.h"
+#include "vhost_test_topology.h"
+#include "vu_message.h"
+
+/** A queue with a dormant block, and the replica that it looks at. */
+struct bench {
+	struct virtio_net *net;
+	struct vhost_queue *q;
+};
+
+static int
+bench_open(struct bench *b, uint16_t index)
+{
+	const struct virtio_net_cfg cfg = { .vid = 0, .generation = 7, .flags = NET_BUILTIN };
+
+	topology_make_up();
+	b->net = vhost_virtio_net_create(&cfg, "bench", topology_home());
+	b->q = vhost_queue_create(index);
+	if (b->net == NULL || b->q == NULL)
+		return -1;
+	return vhost_queue_bring_up(b->q, b->net);
+}
+
+/** Handles live for ever in the library; here they end with their test. */
+static int
+bench_close(struct bench *b)
+{
+	vhost_queue_shut_down(b->q);
+	free(b->q);
+	vhost_virtio_net_destroy(b->net);
+	TEST_ASSERT_EQUAL(topology_end(), 0, "all blocks were given back");
+	return TEST_SUCCESS;
+}
+
+static void
+set_kick(struct vhost_queue *q, int fd)
+{
+	vhost_queue_set_kickfd(q, fd, DOORBELL_FILE);
+}
+
+static void
+set_call(struct vhost_queue *q, int fd)
+{
+	vhost_queue_set_callfd(q, fd, DOORBELL_FILE);
+}
+
+/* ---- the gate, alone ---- */
+
+static int
+nobody_enters_while_it_is_closed(void)
+{
+	struct vhost_virtqueue *block;
+	struct bench b;
+
+	TEST_ASSERT_SUCCESS(bench_open(&b, 0), "a queue");
+	block = vhost_queue_close(b.q);
+	TEST_ASSERT_NOT_NULL(block, "the owner has the block");
+	TEST_ASSERT_NULL(vhost_queue_enter(b.q), "a burst has not");
+	TEST_ASSERT_NULL(vhost_queue_try_enter(b.q), "nor has one that tries");
+	vhost_queue_open(b.q);
+	TEST_ASSERT(vhost_queue_enter(b.q) == block, "now it has");
+	vhost_queue_leave(b.q);
+	TEST_ASSERT(vhost_queue_try_enter(b.q) == block, "and this one too");
+	vhost_queue_leave(b.q);
+	return bench_close(&b);
+}
+
+static int
+trying_does_not_wait(void)
+{
+	struct bench b;
+
+	TEST_ASSERT_SUCCESS(bench_open(&b, 0), "a queue");
+	TEST_ASSERT_NOT_NULL(vhost_queue_enter(b.q), "inside");
+	TEST_ASSERT_NULL(vhost_queue_try_enter(b.q), "the other one goes away");
+	TEST_ASSERT_EQUAL(vhost_queue_try_notify(b.q), -EAGAIN, "likewise");
+	vhost_queue_leave(b.q);
+	TEST_ASSERT_NOT_NULL(vhost_queue_try_enter(b.q), "now there is room");
+	vhost_queue_leave(b.q);
+	return bench_close(&b);
+}
+
+static int
+late_bursts_find_nothing(void)
+{
+	struct vhost_queue *q = vhost_queue_create(5);
+	const struct virtio_net net = { .node = VHOST_NODE_ANY };
+	uint16_t avail, used;
+
+	topology_make_up();
+	TEST_ASSERT_NOT_NULL(q, "a handle");
+	for (int life = 0; life < 3; life++) {
+		TEST_ASSERT_NULL(vhost_queue_enter(q), "not up yet");
+		TEST_ASSERT_NULL(vhost_queue_try_enter(q), "not up yet");
+		TEST_ASSERT_EQUAL(vhost_queue_get_base(q, &avail, &used), -ENODEV, "none");
+		TEST_ASSERT_EQUAL(vhost_queue_notify(q), -ENODEV, "nobody to notify");
+		TEST_ASSERT_EQUAL(vhost_queue_waiting(q), 0, "nothing waits");
+		TEST_ASSERT_SUCCESS(vhost_queue_bring_up(q, &net), "life %d", life);
+		TEST_ASSERT_SUCCESS(vhost_queue_get_base(q, &avail, &used), "it lives");
+		TEST_ASSERT_EQUAL(avail, 0, "from the beginning");
+		vhost_queue_set_base(q, 77, 78);
+		TEST_ASSERT_NOT_NULL(vhost_queue_enter(q), "a burst");
+		vhost_queue_leave(q);
+		vhost_queue_shut_down(q);
+		TEST_ASSERT_EQUAL(topology_live(), 0, "its block was given back");
+	}
+	free(q);
+	topology_end();
+	return TEST_SUCCESS;
+}
+
+static int
+bring_up_without_memory_changes_nothing(void)
+{
+	struct vhost_queue *q = vhost_queue_create(5);
+	const struct virtio_net net = { .node = VHOST_NODE_ANY };
+
+	topology_make_up();
+	TEST_ASSERT_NOT_NULL(q, "a handle");
+	topology_all_full(true);
+	TEST_ASSERT_EQUAL(vhost_queue_bring_up(q, &net), -ENOMEM, "no memory");
+	TEST_ASSERT_NULL(vhost_queue_enter(q), "still down");
+	topology_all_full(false);
+	TEST_ASSERT_SUCCESS(vhost_queue_bring_up(q, &net), "now");
+	TEST_ASSERT_NOT_NULL(vhost_queue_enter(q), "up");
+	vhost_queue_leave(q);
+	vhost_queue_shut_down(q);
+	free(q);
+	topology_end();
+	return TEST_SUCCESS;
+}
+
+/* ---- the gate, in a crowd ---- */
+
+enum role { ENTERS, TRIES, CLOSES, ROLES };
+
+#define CROWD 4
+
+/** A gate and those who are at it. */
+struct crowd {
+	struct vhost_queue *q;
+	unsigned int inside;		/* who is there; guarded by the gate alone */
+	uint64_t sum;			/* likewise */
+	uint64_t entries;		/* atomic */
+	uint64_t by_role[ROLES];	/* atomic */
+	bool trespass, end;		/* atomic */
+};
+
+struct member {
+	struct crowd *crowd;
+	enum role role;
+	pthread_t thread;
+};
+
+/** What everybody does inside.  Alone there, plain variables suffice. */
+static void
+be_inside(struct crowd *c, enum role role)
+{
+	if (c->inside++ != 0)
+		__atomic_store_n(&c->trespass, true, __ATOMIC_RELAXED);
+	c->sum++;
+	__atomic_fetch_add(&c->entries, 1, __ATOMIC_RELAXED);
+	__atomic_fetch_add(&c->by_role[role], 1, __ATOMIC_RELAXED);
+	if (--c->inside != 0)
+		__atomic_store_n(&c->trespass, true, __ATOMIC_RELAXED);
+}
+
+/** One visit; a closer rests afterwards, or nobody else would get in. */
+static void
+visit(struct crowd *c, enum role role)
+{
+	if (role == CLOSES) {
+		vhost_queue_close(c->q);
+		be_inside(c, role);
+		vhost_queue_open(c->q);
+		for (unsigned int i = 0; i < 50; i++)
+			rte_pause();
+	} else if ((role == ENTERS ? vhost_queue_enter(c->q) :
+			vhost_queue_try_enter(c->q)) != NULL) {
+		be_inside(c, role);
+		vhost_queue_leave(c->q);
+	}
+}
+
+static void *
+member_main(void *arg)
+{
+	struct member *m = arg;
+
+	while (!__atomic_load_n(&m->crowd->end, __ATOMIC_RELAXED))
+		visit(m->crowd, m->role);
+	return NULL;
+}
+
+/** Wait until every role was inside so often; false when time is up. */
+static bool
+wait_for_crowd(const struct crowd *c, uint64_t visits)
+{
+	uint64_t until = fake_now_ms() + 4 * fake_patience_ms();
+
+	for (unsigned int role = 0; role < ROLES; role++)
+		while (__atomic_load_n(&c->by_role[role], __ATOMIC_RELAXED) < visits) {
+			if (fake_now_ms() > until)
+				return false;
+			sched_yield();
+		}
+	return true;
+}
+
+static int
+one_at_a_time(void)
+{
+	static const enum role roles[CROWD] = { ENTERS, TRIES, CLOSES, CLOSES };
+	struct member members[CROWD];
+	struct crowd c = { 0 };
+	struct bench b;
+	bool enough;
+
+	TEST_ASSERT_SUCCESS(bench_open(&b, 0), "a queue");
+	c.q = b.q;
+	for (unsigned int i = 0; i < CROWD; i++) {
+		members[i] = (struct member){ .crowd = &c, .role = roles[i] };
+		TEST_ASSERT_SUCCESS(pthread_create(&members[i].thread, NULL, member_main,
+			&members[i]), "a thread");
+	}
+	enough = wait_for_crowd(&c, test_param_u64("visits", 20000));
+	__atomic_store_n(&c.end, true, __ATOMIC_RELAXED);
+	for (unsigned int i = 0; i < CROWD; i++)
+		pthread_join(members[i].thread, NULL);
+	TEST_ASSERT(!c.trespass, "two were inside at once");
+	TEST_ASSERT_EQUAL(c.sum, c.entries, "and one of them was not seen");
+	TEST_ASSERT(enough, "visits: %" PRIu64 " %" PRIu64 " %" PRIu64,
+		c.by_role[ENTERS], c.by_role[TRIES], c.by_role[CLOSES]);
+	TEST_ASSERT_NOT_NULL(vhost_queue_enter(c.q), "it is open in the end");
+	vhost_queue_leave(c.q);
+	return bench_close(&b);
+}
+
+static void *
+poll_without_mercy(void *arg)
+{
+	struct crowd *c = arg;
+
+	while (!__atomic_load_n(&c->end, __ATOMIC_RELAXED)) {
+		if (vhost_queue_enter(c->q) == NULL)
+			continue;
+		__atomic_fetch_add(&c->entries, 1, __ATOMIC_RELAXED);
+		vhost_queue_leave(c->q);
+	}
+	return NULL;
+}
+
+/*
+ * A poller that leaves and enters again at once goes before everybody who waits
+ * for a free gate.  An announced closer waits for one burst at most: between the
+ * reading of the counter and the announcement there is room for a few more.
+ */
+static int
+a_hot_poller_does_not_starve_the_owner(void)
+{
+	enum { ROUNDS = 2000, FEW = 10 };
+	unsigned int waited_long = 0;
+	struct crowd c = { 0 };
+	pthread_t poller;
+	struct bench b;
+
+	TEST_ASSERT_SUCCESS(bench_open(&b, 0), "a queue");
+	c.q = b.q;
+	TEST_ASSERT_SUCCESS(pthread_create(&poller, NULL, poll_without_mercy, &c), "a thread");
+	for (unsigned int i = 0; i < ROUNDS; i++) {
+		uint64_t before = __atomic_load_n(&c.entries, __ATOMIC_RELAXED);
+
+		vhost_queue_close(c.q);
+		waited_long += __atomic_load_n(&c.entries, __ATOMIC_RELAXED) - before > FEW;
+		vhost_queue_open(c.q);
+		/* Let the poller in, so that the next close meets it. */
+		for (unsigned int n = 0; n < 1000 && __atomic_load_n(&c.entries,
+				__ATOMIC_RELAXED) == before; n++)
+			rte_pause();
+	}
+	__atomic_store_n(&c.end, true, __ATOMIC_RELAXED);
+	pthread_join(poller, NULL);
+	TEST_ASSERT(c.entries > 0, "the poller polled");
+	TEST_ASSERT(waited_long < ROUNDS / 10, "%u of %u closes waited for many bursts",
+		waited_long, ROUNDS);
+	return bench_close(&b);
+}
+
+struct lingerer {
+	struct vhost_queue *q;
+	bool inside;	/* atomic */
+};
+
+static void *
+linger(void *arg)
+{
+	const struct timespec while_ = { .tv_nsec = 50000000 };
+	struct lingerer *l = arg;
+	struct vhost_virtqueue *block = vhost_queue_enter(l->q);
+
+	__atomic_store_n(&l->inside, true, __ATOMIC_RELEASE);
+	nanosleep(&while_, NULL);
+	/* The block is this thread's until it leaves. */
+	if (block->cfg.index != 9)
+		abort();
+	__atomic_store_n(&l->inside, false, __ATOMIC_RELEASE);
+	vhost_queue_leave(l->q);
+	return NULL;
+}
+
+/** Start a burst that takes a while; it is inside when this returns. */
+static int
+start_lingering(struct lingerer *l, pthread_t *thread)
+{
+	TEST_ASSERT_SUCCESS(pthread_create(thread, NULL, linger, l), "a thread");
+	while (!__atomic_load_n(&l->inside, __ATOMIC_ACQUIRE))
+		sched_yield();
+	return 0;
+}
+
+static int
+shut_down_waits_for_the_last_burst(void)
+{
+	struct lingerer l = { 0 };
+	pthread_t thread;
+	struct bench b;
+
+	TEST_ASSERT_SUCCESS(bench_open(&b, 9), "a queue");
+	l.q = b.q;
+	TEST_ASSERT_SUCCESS(start_lingering(&l, &thread), "a burst");
+	vhost_queue_shut_down(b.q);
+	TEST_ASSERT(!__atomic_load_n(&l.inside, __ATOMIC_ACQUIRE), "it was over by then");
+	pthread_join(thread, NULL);
+	return bench_close(&b);
+}
+
+static int
+closing_waits_for_the_burst_inside(void)
+{
+	struct lingerer l = { 0 };
+	pthread_t thread;
+	struct bench b;
+
+	TEST_ASSERT_SUCCESS(bench_open(&b, 9), "a queue");
+	l.q = b.q;
+	TEST_ASSERT_SUCCESS(start_lingering(&l, &thread), "a burst");
+	vhost_queue_close(b.q);
+	TEST_ASSERT(!__atomic_load_n(&l.inside, __ATOMIC_ACQUIRE), "it was over by then");
+	vhost_queue_open(b.q);
+	pthread_join(thread, NULL);
+	return bench_close(&b);
+}
+
+static void *
+burst_at_any_time(void *arg)
+{
+	struct crowd *c = arg;
+	bool try = false;
+
+	while (!__atomic_load_n(&c->end, __ATOMIC_RELAXED)) {
+		struct vhost_virtqueue *block = try ?
+			vhost_queue_try_enter(c->q) : vhost_queue_enter(c->q);
+
+		try = !try;
+		if (block == NULL)
+			continue;
+		__atomic_fetch_add(&c->entries, 1, __ATOMIC_RELAXED);
+		/* A block that was given back is full of something else. */
+		if (block->cfg.index != 3 || block->size != 0 ||
+				block->dequeue(block, NULL, NULL, 1) != 0)
+			__atomic_store_n(&c->trespass, true, __ATOMIC_RELAXED);
+		block->state.stats.packets++;
+		vhost_queue_leave(c->q);
+	}
+	return NULL;
+}
+
+/** The next device of a vid uses the handles again, whoever still polls them. */
+static int
+handles_are_used_again_under_bursts(void)
+{
+	const unsigned int lives = test_param_u64("lives", 1000);
+	struct crowd c = { 0 };
+	pthread_t threads[2];
+	struct bench b;
+
+	TEST_ASSERT_SUCCESS(bench_open(&b, 3), "a queue");
+	c.q = b.q;
+	for (unsigned int i = 0; i < RTE_DIM(threads); i++)
+		TEST_ASSERT_SUCCESS(pthread_create(&threads[i], NULL,
+			burst_at_any_time, &c), "a thread");
+	for (unsigned int i = 0; i < lives; i++) {
+		vhost_queue_shut_down(c.q);
+		TEST_ASSERT_SUCCESS(vhost_queue_bring_up(c.q, b.net), "life %u", i);
+		/* Every tenth life is long enough for a burst. */
+		for (uint64_t n = 0, seen = c.entries; i % 10 == 0 && n < 100000 &&
+				__atomic_load_n(&c.entries, __ATOMIC_RELAXED) == seen; n++)
+			rte_pause();
+	}
+	__atomic_store_n(&c.end, true, __ATOMIC_RELAXED);
+	for (unsigned int i = 0; i < RTE_DIM(threads); i++)
+		pthread_join(threads[i], NULL);
+	TEST_ASSERT(!c.trespass, "a burst met a block that was gone");
+	TEST_ASSERT(c.entries > 0, "there were bursts");
+	return bench_close(&b);
+}
+
+/* ---- what the owner says through the gate ---- */
+
+static int
+fd_is_open(int fd)
+{
+	return fcntl(fd, F_GETFD) >= 0;
+}
+
+static int
+descriptors_belong_to_the_queue(void)
+{
+	int kick[2], call[2];
+	struct bench b;
+
+	TEST_ASSERT_SUCCESS(bench_open(&b, 0), "a queue");
+	for (int i = 0; i < 2; i++) {
+		kick[i] = eventfd(0, EFD_NONBLOCK);
+		call[i] = eventfd(0, EFD_NONBLOCK);
+	}
+	TEST_ASSERT_EQUAL(b.q->wish.kickfd, QUEUE_FD_UNSET, "nobody has said");
+	set_kick(b.q, kick[0]);
+	set_call(b.q, call[0]);
+	TEST_ASSERT_EQUAL(vhost_queue_block(b.q)->callfd, call[0], "in force at once");
+	set_kick(b.q, kick[1]);
+	set_call(b.q, call[1]);
+	TEST_ASSERT(!fd_is_open(kick[0]) && !fd_is_open(call[0]), "the old ones are closed");
+	TEST_ASSERT_EQUAL(vhost_queue_block(b.q)->callfd, call[1], "in force at once");
+	set_call(b.q, QUEUE_FD_NONE);
+	TEST_ASSERT_EQUAL(vhost_queue_block(b.q)->callfd, -1, "none");
+	TEST_ASSERT(!fd_is_open(call[1]), "closed");
+	vhost_queue_shut_down(b.q);
+	TEST_ASSERT(!fd_is_open(kick[1]), "closed with the queue");
+	TEST_ASSERT_SUCCESS(vhost_queue_bring_up(b.q, b.net), "another life");
+	TEST_ASSERT_EQUAL(b.q->wish.kickfd, QUEUE_FD_UNSET, "with nothing left");
+	TEST_ASSERT_EQUAL(b.q->wish.callfd, QUEUE_FD_UNSET, "with nothing left");
+	return bench_close(&b);
+}
+
+static int
+state_is_reached_through_the_gate(void)
+{
+	const struct rte_ether_addr mac = { { 2, 3, 4, 5, 6, 7 } };
+	const struct vhost_virtqueue *block;
+	struct vq_stats stats;
+	uint16_t avail, used;
+	struct bench b;
+
+	TEST_ASSERT_SUCCESS(bench_open(&b, 0), "a queue");
+	block = vhost_queue_block(b.q);
+	vhost_queue_set_base(b.q, 65535, 1);
+	TEST_ASSERT_SUCCESS(vhost_queue_get_base(b.q, &avail, &used), "the base");
+	TEST_ASSERT(avail == 65535 && used == 1, "as it was set: %u, %u", avail, used);
+	vhost_queue_announce(b.q, &mac);
+	TEST_ASSERT(block->state.announce, "an announcement is due");
+	TEST_ASSERT_BUFFERS_ARE_EQUAL(block->state.announce_mac, &mac, sizeof(mac), "of it");
+	vhost_queue_close(b.q)->state.stats.packets = 12;
+	vhost_queue_open(b.q);
+	TEST_ASSERT_SUCCESS(vhost_queue_stats(b.q, &stats, false), "statistics");
+	TEST_ASSERT_EQUAL(stats.packets, 12, "of packets");
+	TEST_ASSERT_SUCCESS(vhost_queue_stats(b.q, &stats, true), "statistics");
+	TEST_ASSERT_EQUAL(stats.packets, 12, "of packets");
+	TEST_ASSERT_SUCCESS(vhost_queue_stats(b.q, &stats, false), "statistics");
+	TEST_ASSERT_EQUAL(stats.packets, 0, "start over");
+	vhost_queue_set_guest_notify(b.q, false);
+	TEST_ASSERT(!block->attr.guest_notify && !b.q->wish.guest_notify, "no kicks, please");
+	TEST_ASSERT_EQUAL(vhost_queue_notify(b.q), -ENODEV, "no ring, nobody to notify");
+	vhost_queue_shut_down(b.q);
+	TEST_ASSERT_EQUAL(vhost_queue_stats(b.q, &stats, false), -ENODEV, "gone");
+	/* Late callers may still speak to it. */
+	vhost_queue_announce(b.q, &mac);
+	vhost_queue_set_guest_notify(b.q, true);
+	vhost_queue_set_base(b.q, 1, 1);
+	TEST_ASSERT_EQUAL(vhost_queue_unused(b.q), 0, "nothing");
+	return bench_close(&b);
+}
+
+static int
+stopping_forgets_what_starts_a_ring(void)
+{
+	struct bench b;
+
+	TEST_ASSERT_SUCCESS(bench_open(&b, 0), "a queue");
+	b.q->wish.size = 128;
+	b.q->wish.has_addr = true;
+	b.q->wish.enabled = true;
+	b.q->wish.guest_notify = false;
+	set_kick(b.q, QUEUE_FD_NONE);
+	set_call(b.q, QUEUE_FD_NONE);
+	vhost_queue_stop_wish(b.q);
+	TEST_ASSERT(!b.q->wish.has_addr && b.q->wish.kickfd == QUEUE_FD_UNSET &&
+		b.q->wish.callfd == QUEUE_FD_UNSET, "these have to come again");
+	TEST_ASSERT(b.q->wish.size == 128 && b.q->wish.enabled &&
+		!b.q->wish.guest_notify, "these stay");
+	vhost_queue_reset_wish(b.q);
+	TEST_ASSERT(b.q->wish.size == 0 && !b.q->wish.enabled && b.q->wish.guest_notify,
+		"now all is as in the beginning");
+	return bench_close(&b);
+}
+
+/* ---- wishes and shapes ---- */
+
+#define REGION_BYTES 0x200000ULL
+#define FIRST_UVA 0x7f0000000000ULL
+#define SECOND_UVA (FIRST_UVA + REGION_BYTES)	/* not the same memory: no ring crosses */
+#define GENERATION 7
+#define RING_SIZE 256
+
+static struct mem_map *
+two_regions(void)
+{
+	struct vu_memory table = { .nregions = 2 };
+	struct mem_map *map = NULL;
+	int fds[2];
+
+	for (int i = 0; i < 2; i++) {
+		fds[i] = memfd_create("queue-test", MFD_CLOEXEC);
+		if (fds[i] < 0 || ftruncate(fds[i], REGION_BYTES) < 0)
+			return NULL;
+		table.regions[i] = (struct vu_region){
+			.gpa = (i + 1) * 0x100000000ULL, .size = REGION_BYTES,
+			.uva = i == 0 ? FIRST_UVA : SECOND_UVA,
+		};
+	}
+	return vhost_mem_map_create("queue-test", &table, fds, &map) == 0 ? map : NULL;
+}
+
+static struct queue_wish
+good_wish(void)
+{
+	return (struct queue_wish){
+		.size = RING_SIZE, .has_addr = true,
+		.desc_uva = FIRST_UVA, .avail_uva = FIRST_UVA + 0x10000,
+		.used_uva = FIRST_UVA + 0x20000,
+		.kickfd = QUEUE_FD_NONE, .callfd = QUEUE_FD_NONE, .guest_notify = true,
+	};
+}
+
+/** Compare the shape of a wish with what it should be. */
+static int
+check_shape(struct vhost_queue *q, const struct mem_map *map, bool live, const char *what)
+{
+	struct vq_cfg cfg;
+
+	memset(&cfg, 0xee, sizeof(cfg));
+	vhost_queue_shape(q, map, GENERATION, &cfg);
+	TEST_ASSERT_EQUAL(cfg.size, live ? q->wish.size : 0, "%s", what);
+	TEST_ASSERT_EQUAL(cfg.index, q->index, "%s", what);
+	TEST_ASSERT_EQUAL(cfg.generation, GENERATION, "%s", what);
+	TEST_ASSERT_EQUAL(cfg.node, vhost_queue_block(q)->node, "%s: where it is", what);
+	if (!live) {
+		TEST_ASSERT(cfg.desc == NULL && cfg.avail == NULL && cfg.used == NULL,
+			"%s: no ring", what);
+		return 0;
+	}
+	TEST_ASSERT((void *)cfg.desc == vhost_mem_map_from_uva(map, q->wish.desc_uva, 1),
+		"%s: descriptors", what);
+	TEST_ASSERT((void *)cfg.avail == vhost_mem_map_from_uva(map, q->wish.avail_uva, 1),
+		"%s: available ring", what);
+	TEST_ASSERT((void *)cfg.used == vhost_mem_map_from_uva(map, q->wish.used_uva, 1),
+		"%s: used ring", what);
+	return 0;
+}
+
+/** Every combination of what may be missing: a ring needs it all. */
+static int
+a_ring_needs_everything_to_start(void)
+{
+	struct mem_map *map = two_regions();
+	struct bench b;
+
+	TEST_ASSERT_SUCCESS(bench_open(&b, 1), "a queue");
+	TEST_ASSERT_NOT_NULL(map, "guest memory");
+	for (unsigned int missing = 0; missing < 32; missing++) {
+		char what[32];
+
+		snprintf(what, sizeof(what), "missing 0x%x", missing);
+		b.q->wish = good_wish();
+		if (missing & 1)
+			b.q->wish.size = 0;
+		if (missing & 2)
+			b.q->wish.has_addr = false;
+		if (missing & 4)
+			b.q->wish.kickfd = QUEUE_FD_UNSET;
+		if (missing & 8)
+			b.q->wish.callfd = QUEUE_FD_UNSET;
+		TEST_ASSERT_SUCCESS(check_shape(b.q, missing & 16 ? NULL : map,
+			missing == 0, what), "%s", what);
+		/* Whether it is enabled is no matter of shape. */
+		b.q->wish.enabled = true;
+		b.q->wish.guest_notify = false;
+		TEST_ASSERT_SUCCESS(check_shape(b.q, missing & 16 ? NULL : map,
+			missing == 0, what), "%s, enabled", what);
+	}
+	vhost_mem_map_put(map);
+	return bench_close(&b);
+}
+
+/* Bytes of the parts of a ring of RING_SIZE (virtio 1.2, 2.7, with event idx). */
+#define DESC_LEN (16 * RING_SIZE)
+#define AVAIL_LEN (6 + 2 * RING_SIZE)
+#define USED_LEN (6 + 8 * RING_SIZE)
+#define END (FIRST_UVA + REGION_BYTES)
+
+static const struct place {
+	const char *name;
+	uint64_t desc, avail, used;	/* 0: a good one */
+	bool live;
+} places[] = {
+	{ "good", 0, 0, 0, true },
+	{ "second region", SECOND_UVA, SECOND_UVA + 0x10000, SECOND_UVA + 0x20000, true },
+	{ "parts in different regions", SECOND_UVA, 0, SECOND_UVA + 0x40, true },
+	{ "aligned to the byte", FIRST_UVA + 16, FIRST_UVA + 0x10002, FIRST_UVA + 0x20004,
+		true },
+	{ "desc misaligned by 8", FIRST_UVA + 8, 0, 0, false },
+	{ "desc misaligned by 1", FIRST_UVA + 1, 0, 0, false },
+	{ "avail misaligned", 0, FIRST_UVA + 0x10001, 0, false },
+	{ "used misaligned by 2", 0, 0, FIRST_UVA + 0x20002, false },
+	{ "used misaligned by 1", 0, 0, FIRST_UVA + 0x20001, false },
+	{ "desc at the end", SECOND_UVA + REGION_BYTES - DESC_LEN, 0, 0, true },
+	{ "desc beyond the end", SECOND_UVA + REGION_BYTES - DESC_LEN + 16, 0, 0, false },
+	{ "desc across a border", END - DESC_LEN + 16, 0, 0, false },
+	{ "avail at the end", 0, END - AVAIL_LEN, 0, true },
+	{ "avail across a border", 0, END - AVAIL_LEN + 2, 0, false },
+	{ "used at the end", 0, 0, (END - USED_LEN) & ~3ULL, true },
+	{ "used across a border", 0, 0, ((END - USED_LEN) & ~3ULL) + 4, false },
+	{ "desc nowhere", 0x1000, 0, 0, false },
+	{ "avail nowhere", 0, 0x1000, 0, false },
+	{ "used nowhere", 0, 0, 0x1000, false },
+	{ "desc before the start", FIRST_UVA - 16, 0, 0, false },
+	{ "desc wraps", -16ULL, 0, 0, false },
+	{ "avail wraps", 0, -2ULL, 0, false },
+	{ "used wraps", 0, 0, -4ULL, false },
+	{ "guest physical addresses", 0x100000000ULL, 0, 0, false },
+};
+
+static int
+a_ring_outside_memory_is_dormant(void)
+{
+	struct mem_map *map = two_regions();
+	struct bench b;
+
+	TEST_ASSERT_SUCCESS(bench_open(&b, 2), "a queue");
+	TEST_ASSERT_NOT_NULL(map, "guest memory");
+	for (unsigned int i = 0; i < RTE_DIM(places); i++) {
+		const struct place *p = &places[i];
+
+		b.q->wish = good_wish();
+		b.q->wish.desc_uva = p->desc != 0 ? p->desc : b.q->wish.desc_uva;
+		b.q->wish.avail_uva = p->avail != 0 ? p->avail : b.q->wish.avail_uva;
+		b.q->wish.used_uva = p->used != 0 ? p->used : b.q->wish.used_uva;
+		TEST_ASSERT_SUCCESS(check_shape(b.q, map, p->live, p->name), "%s", p->name);
+		TEST_ASSERT_EQUAL(vhost_queue_ring_fits(b.q, map), p->live, "%s", p->name);
+		TEST_ASSERT(!vhost_queue_ring_fits(b.q, NULL), "%s: no memory", p->name);
+		/* What is not described yet cannot be in the wrong place. */
+		b.q->wish.size = 0;
+		TEST_ASSERT(vhost_queue_ring_fits(b.q, map), "%s: no size", p->name);
+	}
+	vhost_mem_map_put(map);
+	return bench_close(&b);
+}
+
+static int
+a_ring_fits_by_its_size(void)
+{
+	struct mem_map *map = two_regions();
+	struct bench b;
+
+	TEST_ASSERT_SUCCESS(bench_open(&b, 2), "a queue");
+	TEST_ASSERT_NOT_NULL(map, "guest memory");
+	for (uint32_t size = 1; size <= 32768; size *= 2) {
+		b.q->wish = good_wish();
+		b.q->wish.size = size;
+		b.q->wish.desc_uva = SECOND_UVA + REGION_BYTES - 16ULL * RING_SIZE;
+		TEST_ASSERT_SUCCESS(check_shape(b.q, map, size <= RING_SIZE, "size"),
+			"%u descriptors", size);
+	}
+	vhost_mem_map_put(map);
+	return bench_close(&b);
+}
+
+/* ---- from block to block ---- */
+
+/** Publish a block of this shape. */
+static int
+settle_as(struct bench *b, const struct vq_cfg *cfg, struct queue_commit *done)
+{
+	if (vhost_queue_stage(b->q, cfg, b->net) < 0)
+		return -1;
+	*done = vhost_queue_commit(b->q, true);
+	return 0;
+}
+
+/** A live shape on the good wish's ring. */
+static struct vq_cfg
+live_shape(struct bench *b, const struct mem_map *map)
+{
+	struct vq_cfg cfg;
+
+	b->q->wish = good_wish();
+	vhost_queue_shape(b->q, map, GENERATION, &cfg);
+	return cfg;
+}
+
+static int
+state_outlives_the_block(void)
+{
+	const struct vhost_virtqueue *before, *after;
+	struct mem_map *map = two_regions();
+	struct queue_commit done;
+	struct vq_state state;
+	struct vq_cfg cfg;
+	struct bench b;
+
+	TEST_ASSERT_SUCCESS(bench_open(&b, 1), "a queue");
+	TEST_ASSERT_NOT_NULL(map, "guest memory");
+	cfg = live_shape(&b, map);
+	TEST_ASSERT_SUCCESS(settle_as(&b, &cfg, &done), "the ring starts");
+	vhost_block_destroy(done.old);
+	before = vhost_queue_block(b.q);
+	memset(&vhost_queue_close(b.q)->state, 0x5a, sizeof(state));
+	state = before->state;
+	vhost_queue_open(b.q);
+	cfg.node = 8;
+	TEST_ASSERT_SUCCESS(settle_as(&b, &cfg, &done), "it moves");
+	after = vhost_queue_block(b.q);
+	TEST_ASSERT(done.old == before && after != before, "another block");
+	TEST_ASSERT(!done.adopted, "a ring that runs is not started again");
+	TEST_ASSERT_BUFFERS_ARE_EQUAL(&after->state, &state, sizeof(state),
+		"the state has come along");
+	TEST_ASSERT_EQUAL(after->node, 8, "on the other node");
+	TEST_ASSERT(topology_holds(after, 8), "really");
+	vhost_block_destroy(done.old);
+	vhost_mem_map_put(map);
+	return bench_close(&b);
+}
+
+static int
+a_start_believes_the_used_index_in_memory(void)
+{
+	struct mem_map *map = two_regions();
+	struct queue_commit done;
+	uint16_t avail, used;
+	struct vq_cfg cfg;
+	struct bench b;
+
+	TEST_ASSERT_SUCCESS(bench_open(&b, 1), "a queue");
+	TEST_ASSERT_NOT_NULL(map, "guest memory");
+	for (uint16_t idx = 40; idx < 42; idx++) {
+		cfg = live_shape(&b, map);
+		cfg.used->idx = idx;
+		vhost_queue_set_base(b.q, 40, 40);
+		TEST_ASSERT_SUCCESS(settle_as(&b, &cfg, &done), "the ring starts");
+		vhost_block_destroy(done.old);
+		TEST_ASSERT_EQUAL(done.adopted, idx != 40, "memory says %u", idx);
+		TEST_ASSERT_SUCCESS(vhost_queue_get_base(b.q, &avail, &used), "its base");
+		TEST_ASSERT(avail == idx && used == idx, "%u and %u", avail, used);
+		/* Dormant again. */
+		cfg = (struct vq_cfg){ .index = 1, .node = 8, .generation = GENERATION };
+		TEST_ASSERT_SUCCESS(settle_as(&b, &cfg, &done), "the ring stops");
+		vhost_block_destroy(done.old);
+	}
+	vhost_mem_map_put(map);
+	return bench_close(&b);
+}
+
+static int
+what_is_staged_is_not_in_force(void)
+{
+	const struct vhost_virtqueue *before;
+	struct vq_cfg cfg;
+	struct bench b;
+
+	TEST_ASSERT_SUCCESS(bench_open(&b, 1), "a queue");
+	before = vhost_queue_block(b.q);
+	cfg = before->cfg;
+	cfg.node = 8;
+	TEST_ASSERT_SUCCESS(vhost_queue_stage(b.q, &cfg, b.net), "a block beside it");
+	TEST_ASSERT(vhost_queue_enter(b.q) == before, "bursts see the old one");
+	vhost_queue_leave(b.q);
+	TEST_ASSERT_EQUAL(topology_live_on(8), 1, "there are two");
+	vhost_queue_unstage(b.q);
+	vhost_queue_unstage(b.q);
+	TEST_ASSERT_EQUAL(topology_live_on(8), 0, "there is one");
+	topology_node_full(8, true);
+	TEST_ASSERT_EQUAL(vhost_queue_stage(b.q, &cfg, b.net), -ENOMEM, "a full node");
+	TEST_ASSERT(vhost_queue_block(b.q) == before, "and nothing changed");
+	return bench_close(&b);
+}
+
+static int
+kernel_is_back(void)
+{
+	topology_end();
+	return 0;
+}
+
+static const struct test_case cases[] = {
+	TEST_CASE(nobody_enters_while_it_is_closed),
+	TEST_CASE(trying_does_not_wait),
+	TEST_CASE(late_bursts_find_nothing),
+	TEST_CASE(bring_up_without_memory_changes_nothing),
+	TEST_CASE(one_at_a_time),
+	TEST_CASE(a_hot_poller_does_not_starve_the_owner),
+	TEST_CASE(shut_down_waits_for_the_last_burst),
+	TEST_CASE(closing_waits_for_the_burst_inside),
+	TEST_CASE(handles_are_used_again_under_bursts),
+	TEST_CASE(descriptors_belong_to_the_queue),
+	TEST_CASE(state_is_reached_through_the_gate),
+	TEST_CASE(stopping_forgets_what_starts_a_ring),
+	TEST_CASE(a_ring_needs_everything_to_start),
+	TEST_CASE(a_ring_outside_memory_is_dormant),
+	TEST_CASE(a_ring_fits_by_its_size),
+	TEST_CASE(state_outlives_the_block),
+	TEST_CASE(a_start_believes_the_used_index_in_memory),
+	TEST_CASE(what_is_staged_is_not_in_force),
+};
+
+static int
+test_vhost_queue(void)
+{
+	static const struct test_suite suite = {
+		.name = "vhost queue", .check = kernel_is_back,
+		TEST_SUITE_CASES(cases),
+	};
+
+	return test_suite_run(&suite);
+}
+
+REGISTER_TEST_COMMAND(vhost_queue_autotest, test_vhost_queue);

@@ -1,0 +1,848 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * Copyright(c) 2026 The vhost-numa authors
+ */
+
+/*
+ * Relocation: a device is born on one node, its guest's memory is on another one,
+ * and everything that bursts touch goes there, without losing a packet.
+ *
+ * The stories are told twice.  vhost_relocate_autotest tells them on a machine
+ * that is made up, with nodes 0 and 8, and runs anywhere.  The same stories run
+ * on the nodes of the machine as vhost_relocate_numa_autotest: guest memory is
+ * bound and migrated by the kernel, blocks are EAL's memory, and the kernel is
+ * asked about each of their pages.
+ *
+ * After each move there is an inventory: every block of the device is on its
+ * node, and no other block is left.
+ */
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <linux/mempolicy.h>
+
+#include <rte_malloc.h>
+#include <rte_mbuf.h>
+
+#include "device.h"
+#include "mem_node.h"
+#include "test.h"
+#include "vhost_fake_frontend.h"
+#include "vhost_test_log.h"
+#include "vhost_test_topology.h"
+#include "vhost_test_traffic.h"
+
+#define MADE_UP_THERE 8
+
+/** The machine on which the stories happen. */
+static struct {
+	bool real;
+	int here;	/**< where devices are born */
+	int there;	/**< where guests are */
+	bool barren;	/**< there are no hugepages there */
+} world;
+
+/* ---- guests ---- */
+
+/** A guest whose memory, all of it, is on a node, and its device. */
+static struct fake *
+start_on(int node, struct fake_config cfg)
+{
+	if (world.real) {
+		topology_make_real();
+		cfg.memory_on_node = FAKE_NODE(node);
+		cfg.prealloc = true;
+	} else {
+		topology_make_up();
+		topology_guest_on(node);
+	}
+	return fake_start_config(&cfg);
+}
+
+#define guest_on(node, ...) start_on(node, (struct fake_config){ __VA_ARGS__ })
+
+/** Take it down; the library shall have nothing left. */
+static int
+end(struct fake *fe)
+{
+	TEST_ASSERT_SUCCESS(fake_stop(fe), "it ends well");
+	TEST_ASSERT_EQUAL(topology_end(), 0, "every block was given back");
+	return TEST_SUCCESS;
+}
+
+/** Have the kernel move pages, and what is allocated there later. */
+static int
+migrate(void *at, size_t len, int node)
+{
+	unsigned long mask[4] = { 0 };
+
+	mask[node / 64] = 1UL << (node % 64);
+	TEST_ASSERT_SUCCESS(syscall(SYS_mbind, at, len, MPOL_BIND, mask,
+		8 * sizeof(mask), MPOL_MF_MOVE_ALL), "mbind: %s", strerror(errno));
+	return 0;
+}
+
+static int
+migrate_guest(struct fake *fe, int node)
+{
+	if (!world.real) {
+		topology_guest_on(node);
+		return 0;
+	}
+	for (unsigned int i = 0; i < fe->nregions; i++)
+		if (migrate(fe->regions[i].map, fe->regions[i].map_len, node) != 0)
+			return -1;
+	return 0;
+}
+
+static int
+migrate_ring(struct fake *fe, unsigned int vring, int node)
+{
+	const struct fake_vq *vq = &fe->vqs[vring];
+	uint64_t len = fake_vq_ring_bytes(fe) - 4096;
+
+	if (world.real)
+		return migrate(vq->desc, len, node);
+	topology_guest_part_on(vq->desc_gpa, len, node);
+	return 0;
+}
+
+static struct vhost_device *
+device_of(const struct fake *fe)
+{
+	return vhost_device_peek(fe->vid);
+}
+
+/** How often log lines tell of a move. */
+static unsigned int
+moves_told(const struct log_capture *log, const struct fake *fe, const char *what, int from, int to)
+{
+	char line[256];
+
+	snprintf(line, sizeof(line), "VHOST_CONFIG: (%s) reallocate %s from %d to %d node",
+		fe->path, what, from, to);
+	return log_count(log, line);
+}
+
+/** Whatever a frontend says next makes the library look again. */
+static int
+say_something(struct fake *fe)
+{
+	return fake_call_u64(fe, FE_NET_SET_MTU, 1500) == FAKE_ACK ? 0 : -1;
+}
+
+/** A story for which there must be memory on the other node. */
+#define NEEDS_MEMORY_THERE() do {                                                \
+		if (world.barren)                                                \
+			return TEST_SKIPPED;                                     \
+	} while (0)
+
+/* ---- the way there ---- */
+
+static int
+a_device_is_born_at_home(void)
+{
+	struct fake *fe = guest_on(world.there, .until = FAKE_CONNECTED);
+
+	TEST_ASSERT_NOT_NULL(fe, "a connection");
+	TEST_ASSERT_SUCCESS(topology_inventory_on(fe, world.here), "born here");
+	return end(fe);
+}
+
+/** What the application is told at the moment of new_device(). */
+static void
+note_node(void *arg, enum fake_event ev, int vid, unsigned int qid __rte_unused,
+		int on __rte_unused)
+{
+	if (ev == FAKE_NEW_DEVICE)
+		*(int *)arg = rte_vhost_get_numa_node(vid);
+}
+
+static int
+everything_moves_with_the_memory_table(void)
+{
+	struct log_capture log;
+	int told = -2;
+	struct fake *fe;
+
+	NEEDS_MEMORY_THERE();
+	fe = guest_on(world.there, .queues = 2, .until = FAKE_NEGOTIATED,
+		.hook = note_node, .hook_arg = &told);
+	TEST_ASSERT_NOT_NULL(fe, "a frontend");
+	/* Monitors hand over call descriptors before there is any memory. */
+	for (unsigned int i = 0; i < fe->nvrings; i++)
+		TEST_ASSERT_EQUAL(fake_call_fd(fe, FE_SET_VRING_CALL, i,
+			fe->vqs[i].callfd), FAKE_ACK, "vring %u", i);
+	TEST_ASSERT_SUCCESS(topology_inventory_on(fe, world.here), "before");
+	TEST_ASSERT_SUCCESS(log_begin(&log), "a log");
+	TEST_ASSERT_SUCCESS(fake_send_mem_table(fe), "the memory table");
+	log_end(&log);
+	TEST_ASSERT_SUCCESS(topology_inventory_on(fe, world.there), "after");
+	TEST_ASSERT_EQUAL(moves_told(&log, fe, "dev", world.here, world.there), 1,
+		"in:\n%s", log.text);
+	TEST_ASSERT_EQUAL(moves_told(&log, fe, "vq", world.here, world.there), fe->nvrings,
+		"in:\n%s", log.text);
+	TEST_ASSERT_EQUAL(log_count(&log, "reallocate"), fe->nvrings + 1, "and no more");
+	log_free(&log);
+	TEST_ASSERT_EQUAL(device_of(fe)->moves, fe->nvrings + 1, "counted");
+	TEST_ASSERT_SUCCESS(fake_run(fe), "the device starts");
+	TEST_ASSERT_EQUAL(told, world.there, "new_device() is told the final node");
+	TEST_ASSERT_SUCCESS(topology_inventory_on(fe, world.there), "running");
+	for (unsigned int pair = 0; pair < 2; pair++)
+		TEST_ASSERT_EQUAL(fake_round_trip(fe, pair, 700), 700, "pair %u", pair);
+	TEST_ASSERT_EQUAL(device_of(fe)->moves, fe->nvrings + 1, "they stay there");
+	return end(fe);
+}
+
+static int
+late_queue_pairs_are_made_there(void)
+{
+	struct log_capture log;
+	struct fake *fe;
+
+	NEEDS_MEMORY_THERE();
+	fe = guest_on(world.there, .queues = 4, .until = FAKE_MEMORY);
+	TEST_ASSERT_NOT_NULL(fe, "a frontend");
+	TEST_ASSERT_SUCCESS(topology_inventory_on(fe, world.there), "the device moved");
+	TEST_ASSERT_SUCCESS(log_begin(&log), "a log");
+	for (unsigned int i = 0; i < fe->nvrings; i++) {
+		TEST_ASSERT_SUCCESS(fake_setup_vring(fe, i), "vring %u", i);
+		TEST_ASSERT_SUCCESS(fake_enable_vring(fe, i, true), "vring %u", i);
+		TEST_ASSERT_SUCCESS(topology_inventory_on(fe, world.there), "vring %u", i);
+		if (i % 2 == 1)
+			TEST_ASSERT_EQUAL(fake_round_trip(fe, i / 2, 99), 99, "pair %u", i / 2);
+	}
+	log_end(&log);
+	TEST_ASSERT_EQUAL(log_count(&log, "reallocate"), 0, "never anywhere else:\n%s",
+		log.text);
+	log_free(&log);
+	return end(fe);
+}
+
+static int
+the_next_device_of_a_vid_is_born_at_home(void)
+{
+	struct fake *fe;
+
+	NEEDS_MEMORY_THERE();
+	fe = guest_on(world.there, .queues = 2);
+	TEST_ASSERT_NOT_NULL(fe, "a device");
+	for (int i = 0; i < 3; i++) {
+		TEST_ASSERT_SUCCESS(topology_inventory_on(fe, world.there), "moved");
+		fake_disconnect(fe);
+		TEST_ASSERT_SUCCESS(fake_connect(fe), "the monitor again");
+		TEST_ASSERT_SUCCESS(topology_inventory_on(fe, world.here), "born here");
+		TEST_ASSERT_EQUAL(device_of(fe)->moves, 0, "not moved yet");
+		for (unsigned int v = 0; v < fe->nvrings; v++)
+			fake_vq_reset(&fe->vqs[v]);
+		TEST_ASSERT_SUCCESS(fake_negotiate(fe), "features");
+		TEST_ASSERT_SUCCESS(fake_send_mem_table(fe), "memory");
+		TEST_ASSERT_SUCCESS(fake_run(fe), "rings");
+	}
+	return end(fe);
+}
+
+/* ---- running devices ---- */
+
+static int
+a_running_device_follows_its_guest(void)
+{
+	struct log_capture log;
+	struct fake *fe;
+
+	NEEDS_MEMORY_THERE();
+	fe = guest_on(world.here, .queues = 2);
+	TEST_ASSERT_NOT_NULL(fe, "a device");
+	TEST_ASSERT_SUCCESS(topology_inventory_on(fe, world.here), "at home");
+	TEST_ASSERT_EQUAL(device_of(fe)->moves, 0, "nothing to move");
+	for (int round = 0; round < 4; round++) {
+		int from = round % 2 == 0 ? world.here : world.there;
+		int to = world.here + world.there - from;
+
+		TEST_ASSERT_SUCCESS(migrate_guest(fe, to), "the guest goes");
+		TEST_ASSERT_SUCCESS(log_begin(&log), "a log");
+		TEST_ASSERT_SUCCESS(vhost_device_refresh(device_of(fe)), "look again");
+		log_end(&log);
+		TEST_ASSERT_SUCCESS(topology_inventory_on(fe, to), "the device comes");
+		TEST_ASSERT_EQUAL(moves_told(&log, fe, "dev", from, to), 1, "%s", log.text);
+		TEST_ASSERT_EQUAL(moves_told(&log, fe, "vq", from, to), 4, "%s", log.text);
+		log_free(&log);
+		TEST_ASSERT_EQUAL(device_of(fe)->moves, 5u * (round + 1), "counted");
+		TEST_ASSERT_EQUAL(fake_round_trip(fe, 1, 1000), 1000, "it works");
+		TEST_ASSERT_SUCCESS(vhost_device_refresh(device_of(fe)), "look again");
+		TEST_ASSERT_EQUAL(device_of(fe)->moves, 5u * (round + 1), "nothing to do");
+	}
+	TEST_ASSERT_EQUAL(fake_events(fe, FAKE_NEW_DEVICE), 1, "the application sees nothing");
+	TEST_ASSERT_EQUAL(fake_events(fe, FAKE_DESTROY_DEVICE), 0, "the application sees nothing");
+	return end(fe);
+}
+
+/** What waits in the rings, the statistics and the notifications come along. */
+static int
+nothing_is_forgotten_on_the_way(void)
+{
+	enum { WAITING = 10 };
+	struct vq_stats stats;
+	struct fake *fe;
+
+	NEEDS_MEMORY_THERE();
+	fe = guest_on(world.here, .flags = RTE_VHOST_USER_NET_STATS_ENABLE, .event_idx = true);
+	TEST_ASSERT_NOT_NULL(fe, "a device");
+	TEST_ASSERT_EQUAL(fake_round_trip(fe, 0, 64), 64, "one packet each way");
+	for (int i = 0; i < WAITING; i++) {
+		uint8_t pkt[60];
+
+		fake_pattern(pkt, sizeof(pkt), i);
+		TEST_ASSERT(fake_tx_send(&fe->vqs[1], NULL, pkt, sizeof(pkt), NULL), "%d", i);
+	}
+	TEST_ASSERT_EQUAL(fake_rx_fill(&fe->vqs[0], WAITING, 500, NULL), WAITING, "buffers");
+	TEST_ASSERT_SUCCESS(migrate_guest(fe, world.there), "the guest goes");
+	TEST_ASSERT_SUCCESS(vhost_device_refresh(device_of(fe)), "the device follows");
+	TEST_ASSERT_SUCCESS(topology_inventory_on(fe, world.there), "it is there");
+	TEST_ASSERT_EQUAL(rte_vhost_avail_entries(fe->vid, 0), WAITING, "buffers");
+	TEST_ASSERT_EQUAL(rte_vhost_rx_queue_count(fe->vid, 1), WAITING, "packets");
+	for (int i = 0; i < WAITING; i++) {
+		struct rte_mbuf *m = fake_backend_receive(fe, 0);
+
+		TEST_ASSERT_NOT_NULL(m, "packet %d", i);
+		TEST_ASSERT(fake_mbuf_matches(m, 60, i), "packet %d", i);
+		rte_pktmbuf_free(m);
+	}
+	fake_interrupts(&fe->vqs[0]);
+	fe->vqs[0].ops->interrupts(&fe->vqs[0], true);
+	TEST_ASSERT_EQUAL(fake_backend_send(fe, 0, 60, 5), 1, "to the guest");
+	TEST_ASSERT(fake_interrupts(&fe->vqs[0]) > 0, "who is told");
+	TEST_ASSERT_SUCCESS(vhost_queue_stats(vhost_device_queue(device_of(fe), 1),
+		&stats, false), "statistics");
+	TEST_ASSERT_EQUAL(stats.packets, 1 + WAITING, "of both nodes");
+	return end(fe);
+}
+
+/** The node of a block while nobody else settles. */
+static int
+ring_node(const struct fake *fe, unsigned int i)
+{
+	return vhost_queue_block(vhost_device_queue(device_of(fe), i))->node;
+}
+
+static int
+thousands_of_moves_under_traffic(void)
+{
+	const unsigned int moves = test_param_u64("moves", world.real ? 300 : 2000);
+	struct traffic *traffic;
+	struct fake *fe;
+
+	NEEDS_MEMORY_THERE();
+	fe = guest_on(world.here, .queues = 2, .mergeable = true, .ring_size = 128);
+	TEST_ASSERT_NOT_NULL(fe, "a device");
+	traffic = traffic_start(fe, 2);
+	TEST_ASSERT_NOT_NULL(traffic, "packets");
+	TEST_ASSERT_SUCCESS(traffic_wait(traffic, 100), "before");
+	for (unsigned int i = 0; i < moves; i++) {
+		int to = i % 2 == 0 ? world.there : world.here;
+
+		TEST_ASSERT_SUCCESS(migrate_guest(fe, to), "move %u", i);
+		TEST_ASSERT_SUCCESS(vhost_device_refresh(device_of(fe)), "move %u", i);
+		TEST_ASSERT_SUCCESS(topology_inventory_on(fe, to), "move %u", i);
+		TEST_ASSERT_SUCCESS(traffic_wait(traffic, 4), "after move %u", i);
+	}
+	TEST_ASSERT_EQUAL(device_of(fe)->moves, 5ULL * moves, "counted");
+	TEST_ASSERT_EQUAL(device_of(fe)->refusals, 0, "without trouble");
+	TEST_ASSERT_SUCCESS(traffic_wait(traffic, 100), "after");
+	printf("%u moves, %" PRIu64 " packets\n", moves, traffic_flown(traffic));
+	TEST_ASSERT_SUCCESS(traffic_stop(traffic), "no packet was lost or out of place");
+	return end(fe);
+}
+
+/* ---- several nodes ---- */
+
+static int
+each_queue_is_where_its_ring_is(void)
+{
+	int nodes[4];
+	struct fake *fe;
+
+	NEEDS_MEMORY_THERE();
+	fe = guest_on(world.there, .queues = 2);
+	TEST_ASSERT_NOT_NULL(fe, "a device");
+	TEST_ASSERT_EQUAL(device_of(fe)->nreplicas, 1, "one replica");
+	for (unsigned int i = 0; i < 4; i++) {
+		nodes[i] = i % 2 == 0 ? world.here : world.there;
+		TEST_ASSERT_SUCCESS(migrate_ring(fe, i, nodes[i]), "ring %u", i);
+	}
+	TEST_ASSERT_SUCCESS(vhost_device_refresh(device_of(fe)), "look again");
+	TEST_ASSERT_SUCCESS(topology_inventory(fe, world.there, nodes), "each on its own");
+	TEST_ASSERT_EQUAL(device_of(fe)->nreplicas, 2, "a replica for each node");
+	for (unsigned int pair = 0; pair < 2; pair++)
+		TEST_ASSERT_EQUAL(fake_round_trip(fe, pair, 300), 300, "pair %u", pair);
+	/* The device goes home; its old node is still that of two queues. */
+	TEST_ASSERT_SUCCESS(migrate_guest(fe, world.here), "the guest goes");
+	for (unsigned int i = 0; i < 4; i++)
+		TEST_ASSERT_SUCCESS(migrate_ring(fe, i, nodes[i]), "ring %u", i);
+	TEST_ASSERT_SUCCESS(vhost_device_refresh(device_of(fe)), "look again");
+	TEST_ASSERT_SUCCESS(topology_inventory(fe, world.here, nodes), "each on its own");
+	TEST_ASSERT_EQUAL(device_of(fe)->nreplicas, 2, "a replica for each node");
+	TEST_ASSERT_SUCCESS(migrate_guest(fe, world.here), "the rings follow");
+	TEST_ASSERT_SUCCESS(vhost_device_refresh(device_of(fe)), "look again");
+	TEST_ASSERT_SUCCESS(topology_inventory_on(fe, world.here), "all at home");
+	TEST_ASSERT_EQUAL(device_of(fe)->nreplicas, 1, "one replica");
+	for (unsigned int pair = 0; pair < 2; pair++)
+		TEST_ASSERT_EQUAL(fake_round_trip(fe, pair, 300), 300, "pair %u", pair);
+	return end(fe);
+}
+
+/** A queue is looked at by itself as soon as its ring is known. */
+static int
+a_queue_moves_when_its_ring_is_known(void)
+{
+	int nodes[2] = { world.there, world.there };
+	struct log_capture log;
+	struct fake *fe;
+
+	NEEDS_MEMORY_THERE();
+	fe = guest_on(world.there, .until = FAKE_MEMORY);
+	TEST_ASSERT_NOT_NULL(fe, "a frontend");
+	TEST_ASSERT_SUCCESS(migrate_ring(fe, 1, world.here), "a ring elsewhere");
+	TEST_ASSERT_SUCCESS(log_begin(&log), "a log");
+	TEST_ASSERT_SUCCESS(fake_setup_vring(fe, 0), "the first ring");
+	TEST_ASSERT_EQUAL(fake_call_state(fe, FE_SET_VRING_NUM, 1, fe->vqs[1].size),
+		FAKE_ACK, "the second begins");
+	TEST_ASSERT_SUCCESS(topology_inventory_on(fe, world.there), "with the device");
+	nodes[1] = world.here;
+	TEST_ASSERT_SUCCESS(fake_setup_vring(fe, 1), "the second ring");
+	log_end(&log);
+	TEST_ASSERT_SUCCESS(topology_inventory(fe, world.there, nodes), "each on its own");
+	TEST_ASSERT_EQUAL(moves_told(&log, fe, "vq", world.there, world.here), 1, "%s",
+		log.text);
+	TEST_ASSERT_EQUAL(log_count(&log, "reallocate"), 1, "%s", log.text);
+	TEST_ASSERT_EQUAL(log_count(&log, "node (queue 1)"), 1, "%s", log.text);
+	log_free(&log);
+	/* Stopped, it has no ring, and goes back to the device. */
+	TEST_ASSERT_EQUAL(fake_stop_vring(fe, 1), 0, "it stops");
+	TEST_ASSERT_SUCCESS(topology_inventory_on(fe, world.there), "with the device");
+	return end(fe);
+}
+
+#define NODES 4
+#define RINGS 6
+
+/** Where things are, or should be. */
+struct places {
+	int dev;
+	int rings[RINGS];
+};
+
+static bool
+on_node(const struct places *p, int node)
+{
+	if (p->dev == node)
+		return true;
+	for (unsigned int i = 0; i < RINGS; i++)
+		if (p->rings[i] == node)
+			return true;
+	return false;
+}
+
+/** Does it take memory that there is not? */
+static bool
+must_be_refused(const struct places *now, const struct places *want, const bool *full)
+{
+	if (full[want->dev] && !on_node(now, want->dev))
+		return true;
+	for (unsigned int i = 0; i < RINGS; i++)
+		if (now->rings[i] != want->rings[i] && full[want->rings[i]])
+			return true;
+	return false;
+}
+
+static unsigned int
+count_moves(const struct places *from, const struct places *to)
+{
+	unsigned int n = from->dev != to->dev;
+
+	for (unsigned int i = 0; i < RINGS; i++)
+		n += from->rings[i] != to->rings[i];
+	return n;
+}
+
+/** Change something at random. */
+static void
+stir(struct places *want, bool *full)
+{
+	unsigned int what = rand() % 8, node = rand() % NODES;
+
+	if (what == 0)
+		want->dev = node;
+	else if (what == 1)
+		full[node] = !full[node];
+	else if (what == 2)
+		memset(full, 0, NODES * sizeof(*full));
+	else
+		want->rings[rand() % RINGS] = node;
+}
+
+static int
+say_where(struct fake *fe, const struct places *want, const bool *full)
+{
+	topology_guest_on(want->dev);
+	for (unsigned int i = 0; i < RINGS; i++)
+		if (migrate_ring(fe, i, want->rings[i]) != 0)
+			return -1;
+	for (int node = 0; node < NODES; node++)
+		topology_node_full(node, full[node]);
+	return 0;
+}
+
+/** Random places on four nodes, some of them full, against a simple model. */
+static int
+random_places_under_traffic(void)
+{
+	const unsigned int steps = test_param_u64("steps", 600);
+	const unsigned int seed = test_param_u64("seed", fake_now_ms());
+	struct places now = { 0 }, want = { 0 };
+	unsigned int moves = 0, refusals = 0;
+	bool full[NODES] = { false };
+	struct traffic *traffic;
+	struct fake *fe;
+
+	printf("seed=%u\n", seed);
+	srand(seed);
+	fe = guest_on(0, .queues = RINGS / 2, .ring_size = 64);
+	TEST_ASSERT_NOT_NULL(fe, "a device");
+	traffic = traffic_start(fe, RINGS / 2);
+	TEST_ASSERT_NOT_NULL(traffic, "packets");
+	for (unsigned int i = 0; i < steps; i++) {
+		stir(&want, full);
+		TEST_ASSERT_SUCCESS(say_where(fe, &want, full), "step %u", i);
+		TEST_ASSERT_SUCCESS(vhost_device_refresh(device_of(fe)), "step %u", i);
+		if (must_be_refused(&now, &want, full)) {
+			refusals++;
+		} else {
+			moves += count_moves(&now, &want);
+			now = want;
+		}
+		TEST_ASSERT_SUCCESS(topology_inventory(fe, now.dev, now.rings), "step %u", i);
+		TEST_ASSERT_EQUAL(device_of(fe)->moves, moves, "step %u", i);
+		TEST_ASSERT_EQUAL(device_of(fe)->refusals, refusals, "step %u", i);
+		TEST_ASSERT_SUCCESS(traffic_wait(traffic, 4), "step %u", i);
+	}
+	TEST_ASSERT(moves > 0 && refusals > 0, "%u moves, %u refusals", moves, refusals);
+	TEST_ASSERT_SUCCESS(traffic_stop(traffic), "no packet was lost or out of place");
+	return end(fe);
+}
+
+/* ---- without memory, without knowledge ---- */
+
+/** One warning that names the node and what to do. */
+static int
+check_warnings(struct log_capture *log, const struct fake *fe, unsigned int n)
+{
+	char line[256];
+
+	snprintf(line, sizeof(line), "VHOST_CONFIG: (%s) no DPDK memory on node %d,",
+		fe->path, world.there);
+	TEST_ASSERT_EQUAL(log_count(log, line), n, "in:\n%s", log->text);
+	TEST_ASSERT_EQUAL(log_count(log, "--socket-mem"), n, "in:\n%s", log->text);
+	snprintf(line, sizeof(line), "stays on node %d;", world.here);
+	TEST_ASSERT_EQUAL(log_count(log, line), n, "in:\n%s", log->text);
+	TEST_ASSERT_EQUAL(log_count(log, "reallocate"), 0, "in:\n%s", log->text);
+	log_free(log);
+	return 0;
+}
+
+static int
+a_full_node_keeps_the_device_running(void)
+{
+	struct log_capture log;
+	uint64_t refusals;
+	struct fake *fe;
+
+	fe = guest_on(world.there, .queues = 2, .until = FAKE_NEGOTIATED);
+	TEST_ASSERT_NOT_NULL(fe, "a frontend");
+	topology_node_full(world.there, true);
+	TEST_ASSERT_SUCCESS(log_begin(&log), "a log");
+	TEST_ASSERT_SUCCESS(fake_send_mem_table(fe), "the memory table is fine");
+	TEST_ASSERT_SUCCESS(fake_run(fe), "the device runs");
+	for (int i = 0; i < 5; i++)
+		TEST_ASSERT_SUCCESS(vhost_device_refresh(device_of(fe)), "still full");
+	log_end(&log);
+	TEST_ASSERT_SUCCESS(check_warnings(&log, fe, 1), "one warning");
+	refusals = device_of(fe)->refusals;
+	TEST_ASSERT(refusals >= 6, "%" PRIu64 " refusals were counted", refusals);
+	TEST_ASSERT_SUCCESS(topology_inventory_on(fe, world.here), "all stays");
+	TEST_ASSERT_EQUAL(fake_round_trip(fe, 1, 256), 256, "and works");
+	return end(fe);
+}
+
+static int
+memory_that_appears_is_used(void)
+{
+	struct log_capture log;
+	struct traffic *traffic;
+	struct fake *fe;
+
+	NEEDS_MEMORY_THERE();
+	fe = guest_on(world.here, .queues = 2);
+	TEST_ASSERT_NOT_NULL(fe, "a device");
+	traffic = traffic_start(fe, 2);
+	TEST_ASSERT_NOT_NULL(traffic, "packets");
+	for (int round = 0; round < 3; round++) {
+		topology_node_full(world.there, true);
+		TEST_ASSERT_SUCCESS(migrate_guest(fe, world.there), "the guest goes");
+		TEST_ASSERT_SUCCESS(log_begin(&log), "a log");
+		for (int i = 0; i < 3; i++)
+			TEST_ASSERT_SUCCESS(vhost_device_refresh(device_of(fe)), "full");
+		log_end(&log);
+		TEST_ASSERT_SUCCESS(check_warnings(&log, fe, 1), "once per full node");
+		TEST_ASSERT_EQUAL(device_of(fe)->refusals, 3u * (round + 1), "counted");
+		TEST_ASSERT_SUCCESS(topology_inventory_on(fe, world.here), "all stays");
+		TEST_ASSERT_SUCCESS(traffic_wait(traffic, 50), "and works");
+		topology_node_full(world.there, false);
+		TEST_ASSERT_SUCCESS(say_something(fe), "any message");
+		TEST_ASSERT_SUCCESS(topology_inventory_on(fe, world.there), "makes it move");
+		TEST_ASSERT_SUCCESS(traffic_wait(traffic, 50), "and works");
+		TEST_ASSERT_SUCCESS(migrate_guest(fe, world.here), "the guest returns");
+		TEST_ASSERT_SUCCESS(vhost_device_refresh(device_of(fe)), "look again");
+		TEST_ASSERT_SUCCESS(topology_inventory_on(fe, world.here), "home");
+	}
+	TEST_ASSERT_SUCCESS(traffic_stop(traffic), "no packet was lost or out of place");
+	return end(fe);
+}
+
+/** The one that refused, not another one that has to do with it. */
+static int
+the_warning_names_the_full_node(void)
+{
+	struct log_capture log;
+	struct fake *fe = guest_on(world.here, .queues = 1);
+
+	TEST_ASSERT_NOT_NULL(fe, "a device");
+	topology_guest_on(world.there);
+	TEST_ASSERT_SUCCESS(migrate_ring(fe, 1, 3), "one ring elsewhere");
+	topology_node_full(3, true);
+	TEST_ASSERT_SUCCESS(log_begin(&log), "a log");
+	TEST_ASSERT_SUCCESS(vhost_device_refresh(device_of(fe)), "look again");
+	log_end(&log);
+	TEST_ASSERT_EQUAL(log_count(&log, "no DPDK memory on node 3,"), 1, "%s", log.text);
+	TEST_ASSERT_EQUAL(log_count(&log, "no DPDK memory"), 1, "%s", log.text);
+	log_free(&log);
+	TEST_ASSERT_SUCCESS(topology_inventory_on(fe, world.here), "all stays");
+	return end(fe);
+}
+
+static int
+nothing_known_means_to_stay(void)
+{
+	struct fake *fe = guest_on(-ENOENT, .queues = 2);
+
+	TEST_ASSERT_NOT_NULL(fe, "a device");
+	TEST_ASSERT_SUCCESS(topology_inventory_on(fe, world.here), "it stays");
+	TEST_ASSERT_EQUAL(fake_round_trip(fe, 0, 100), 100, "and works");
+	TEST_ASSERT_SUCCESS(vhost_device_refresh(device_of(fe)), "look again");
+	TEST_ASSERT_SUCCESS(topology_inventory_on(fe, world.here), "it stays");
+	TEST_ASSERT_EQUAL(device_of(fe)->refusals, 0, "this is no refusal");
+	/* The guest has touched its memory now. */
+	topology_guest_on(world.there);
+	TEST_ASSERT_SUCCESS(say_something(fe), "any message");
+	TEST_ASSERT_SUCCESS(topology_inventory_on(fe, world.there), "makes it move");
+	TEST_ASSERT_EQUAL(fake_round_trip(fe, 0, 100), 100, "and it works");
+	return end(fe);
+}
+
+/** Memory that nobody has touched is where its policy will put it. */
+static int
+a_policy_tells_where_memory_will_be(void)
+{
+	struct fake *fe = guest_on(-ENOENT, .queues = 2, .until = FAKE_NEGOTIATED);
+
+	TEST_ASSERT_NOT_NULL(fe, "a frontend");
+	topology_guest_bound_to(world.there);
+	TEST_ASSERT_SUCCESS(fake_send_mem_table(fe), "memory");
+	TEST_ASSERT_SUCCESS(topology_inventory_on(fe, world.there), "it moves");
+	TEST_ASSERT_SUCCESS(fake_run(fe), "the device runs");
+	TEST_ASSERT_SUCCESS(topology_inventory_on(fe, world.there), "there");
+	return end(fe);
+}
+
+/** A container that may not ask, a kernel without NUMA. */
+static int
+check_denied(int err)
+{
+	struct fake *fe = guest_on(world.there, .queues = 2, .until = FAKE_REGISTERED);
+
+	TEST_ASSERT_NOT_NULL(fe, "a socket");
+	topology_deny(err);
+	TEST_ASSERT_SUCCESS(fake_connect(fe), "a frontend");
+	TEST_ASSERT_SUCCESS(fake_negotiate(fe), "features");
+	TEST_ASSERT_SUCCESS(fake_send_mem_table(fe), "memory");
+	TEST_ASSERT_SUCCESS(fake_run(fe), "the device runs");
+	TEST_ASSERT_EQUAL(rte_vhost_get_numa_node(fe->vid), -1, "nobody knows where");
+	TEST_ASSERT_EQUAL(ring_node(fe, 0), VHOST_NODE_ANY, "nobody knows where");
+	TEST_ASSERT_EQUAL(fake_round_trip(fe, 1, 100), 100, "and it works");
+	TEST_ASSERT_SUCCESS(vhost_device_refresh(device_of(fe)), "look again");
+	TEST_ASSERT_EQUAL(fake_round_trip(fe, 1, 100), 100, "and it works");
+	TEST_ASSERT_EQUAL(device_of(fe)->moves, 0, "nothing moved");
+	TEST_ASSERT_EQUAL(topology_live(), 1 + fe->nvrings, "nothing is left over");
+	return end(fe);
+}
+
+static int
+a_container_that_may_not_ask_stays(void)
+{
+	return check_denied(-EPERM);
+}
+
+static int
+a_kernel_without_numa_stays(void)
+{
+	return check_denied(-ENOSYS);
+}
+
+/** The line tells what was found afterwards, not what was wanted. */
+static int
+the_log_tells_the_node_that_was_found(void)
+{
+	struct log_capture log;
+	struct fake *fe = guest_on(world.here, .queues = 1);
+
+	TEST_ASSERT_NOT_NULL(fe, "a device");
+	topology_guest_on(world.there);
+	topology_misplace(3);
+	TEST_ASSERT_SUCCESS(log_begin(&log), "a log");
+	TEST_ASSERT_SUCCESS(vhost_device_refresh(device_of(fe)), "look again");
+	log_end(&log);
+	TEST_ASSERT_EQUAL(moves_told(&log, fe, "vq", world.here, 3), 2, "%s", log.text);
+	TEST_ASSERT_EQUAL(moves_told(&log, fe, "dev", world.here, 3), 1, "%s", log.text);
+	TEST_ASSERT_EQUAL(log_count(&log, "reallocate"), 3, "%s", log.text);
+	log_free(&log);
+	return end(fe);
+}
+
+/* ---- machines ---- */
+
+static int
+check(void)
+{
+	int left;
+
+	traffic_abandon();
+	left = fake_check();
+	topology_end();
+	return left;
+}
+
+#define STORIES                                                                  \
+	TEST_CASE(a_device_is_born_at_home),                                     \
+	TEST_CASE(everything_moves_with_the_memory_table),                       \
+	TEST_CASE(late_queue_pairs_are_made_there),                              \
+	TEST_CASE(the_next_device_of_a_vid_is_born_at_home),                     \
+	TEST_CASE(a_running_device_follows_its_guest),                           \
+	TEST_CASE(nothing_is_forgotten_on_the_way),                              \
+	TEST_CASE(each_queue_is_where_its_ring_is),                              \
+	TEST_CASE(a_queue_moves_when_its_ring_is_known),                         \
+	TEST_CASE(a_full_node_keeps_the_device_running),                         \
+	TEST_CASE(memory_that_appears_is_used),                                  \
+	TEST_CASE(thousands_of_moves_under_traffic)
+
+static const struct test_case made_up_cases[] = {
+	STORIES,
+	TEST_CASE(random_places_under_traffic),
+	TEST_CASE(the_warning_names_the_full_node),
+	TEST_CASE(nothing_known_means_to_stay),
+	TEST_CASE(a_policy_tells_where_memory_will_be),
+	TEST_CASE(a_container_that_may_not_ask_stays),
+	TEST_CASE(a_kernel_without_numa_stays),
+	TEST_CASE(the_log_tells_the_node_that_was_found),
+};
+
+static int
+make_world_up(void)
+{
+	world.real = false;
+	world.barren = false;
+	world.here = topology_home();
+	world.there = MADE_UP_THERE;
+	return fake_setup();
+}
+
+static int
+test_vhost_relocate(void)
+{
+	static const struct test_suite suite = {
+		.name = "vhost relocate", .setup = make_world_up, .check = check,
+		.teardown = fake_teardown, .case_seconds = 180,
+		TEST_SUITE_CASES(made_up_cases),
+	};
+
+	return test_suite_run(&suite);
+}
+
+REGISTER_TEST_COMMAND(vhost_relocate_autotest, test_vhost_relocate);
+
+/* ---- the real machine ---- */
+
+static const struct test_case real_cases[] = { STORIES };
+
+static bool
+node_exists(int node)
+{
+	char path[64];
+
+	snprintf(path, sizeof(path), "/sys/devices/system/node/node%d/meminfo", node);
+	return access(path, F_OK) == 0;
+}
+
+static bool
+node_gives_memory(int node)
+{
+	void *block = vhost_node_alloc(4096, node);
+
+	vhost_node_free(block);
+	return block != NULL;
+}
+
+/** Another node than home, one with hugepages if there is any. */
+static int
+find_there(void)
+{
+	int found = -1;
+
+	for (int node = RTE_MAX_NUMA_NODES - 1; node >= 0; node--)
+		if (node != world.here && node_exists(node) &&
+				(found < 0 || node_gives_memory(node)))
+			found = node;
+	return found;
+}
+
+static int
+find_world(void)
+{
+	world.real = true;
+	world.here = vhost_node_home();
+	if (world.here < 0 || !node_gives_memory(world.here))
+		return TEST_SKIPPED;
+	world.there = find_there();
+	if (world.there < 0)
+		return TEST_SKIPPED;
+	world.barren = !node_gives_memory(world.there);
+	printf("from node %d to node %d%s\n", world.here, world.there,
+		world.barren ? ", which has no DPDK memory" : "");
+	return fake_setup();
+}
+
+static int
+test_vhost_relocate_numa(void)
+{
+	static const struct test_suite suite = {
+		.name = "vhost relocate, real nodes", .setup = find_world, .check = check,
+		.teardown = fake_teardown, .case_seconds = 300,
+		TEST_SUITE_CASES(real_cases),
+	};
+
+	return test_suite_run(&suite);
+}
+
+REGISTER_TEST_COMMAND(vhost_relocate_numa_autotest, test_vhost_relocate_numa);

@@ -1,0 +1,538 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * Copyright(c) 2026 The vhost-numa authors
+ */
+
+/* A NUMA machine of the test's own; see vhost_test_topology.h. */
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "device.h"
+#include "mem_node.h"
+#include "test.h"
+#include "vhost_fake_frontend.h"
+#include "vhost_test_topology.h"
+#include "vhost_virtqueue.h"
+
+#define MAX_BLOCKS 2048
+#define MAX_RULES 256
+#define MAX_FULL 64
+#define PAGE 4096u
+
+/* What a block looks like after it was given back. */
+#define DEAD_BYTE 0xdb
+
+struct block {
+	uint8_t *at;
+	size_t size;
+	int node;
+};
+
+/** Where a part of guest memory is. */
+struct rule {
+	uint64_t gpa, len;
+	int node;
+};
+
+/* Under the lock: the library asks on its event thread, tests on theirs. */
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static struct {
+	bool real;
+	struct block blocks[MAX_BLOCKS];
+	unsigned int nblocks;
+	struct rule rules[MAX_RULES];
+	unsigned int nrules;
+	int bound, denied, misplaced;
+	bool full[MAX_FULL], all_full;
+	unsigned int asked, refuse_first, refuse_count;
+} machine;
+
+int
+topology_home(void)
+{
+	int home = vhost_node_home();
+
+	return home >= 0 ? home : 0;
+}
+
+/* ---- asking ---- */
+
+/** A guest address, from one of the library's mappings of guest memory. */
+static bool
+guest_address(const uint8_t *at, uint64_t *gpa)
+{
+	for (int vid = 0; vid < 4; vid++) {
+		const struct vhost_device *dev = vhost_device_peek(vid);
+		/* Whoever asks about guest memory holds the device's lock. */
+		const struct mem_map *map = dev != NULL ? dev->wish_map : NULL;
+
+		for (uint32_t i = 0; map != NULL && i < map->nregions; i++) {
+			const struct mem_region *r = &map->regions[i];
+
+			if (at < r->mmap_addr || at >= r->mmap_addr + r->mmap_size)
+				continue;
+			*gpa = r->gpa + (uint64_t)(at - r->host);
+			return true;
+		}
+	}
+	return false;
+}
+
+static struct block *
+find_block(const uint8_t *at)
+{
+	for (unsigned int i = 0; i < machine.nblocks; i++) {
+		struct block *b = &machine.blocks[i];
+
+		if (at >= b->at && at < b->at + b->size)
+			return b;
+	}
+	return NULL;
+}
+
+static int
+made_up_node_of(const uint8_t *at)
+{
+	const struct block *b = find_block(at);
+	uint64_t gpa;
+
+	if (b != NULL)
+		return b->node;
+	if (!guest_address(at, &gpa))
+		return -ENOENT;
+	for (unsigned int i = machine.nrules; i-- > 0;)
+		if (gpa - machine.rules[i].gpa < machine.rules[i].len)
+			return machine.rules[i].node;
+	return -ENOENT;
+}
+
+static int
+made_up_query(void *const *pages, unsigned int n, int *nodes)
+{
+	int denied;
+
+	pthread_mutex_lock(&lock);
+	denied = machine.denied;
+	for (unsigned int i = 0; i < n && denied == 0; i++)
+		nodes[i] = made_up_node_of(pages[i]);
+	pthread_mutex_unlock(&lock);
+	return denied;
+}
+
+static int
+made_up_bound(const void *addr)
+{
+	uint64_t gpa;
+	int node;
+
+	pthread_mutex_lock(&lock);
+	node = machine.denied != 0 ? machine.denied :
+		guest_address(addr, &gpa) ? machine.bound : -ENOENT;
+	pthread_mutex_unlock(&lock);
+	return node;
+}
+
+/* ---- taking and giving back ---- */
+
+static bool
+node_is_full(int node)
+{
+	if (node == VHOST_NODE_ANY)
+		node = topology_home();
+	return machine.all_full || node < 0 || node >= MAX_FULL || machine.full[node];
+}
+
+/** Count a wish for memory, and decide on it. */
+static bool
+is_refused(int node)
+{
+	unsigned int nth = ++machine.asked;
+
+	if (machine.nblocks == MAX_BLOCKS || node_is_full(node))
+		return true;
+	return nth >= machine.refuse_first &&
+		nth - machine.refuse_first < machine.refuse_count;
+}
+
+static void *
+made_up_memory(size_t size)
+{
+	void *at = aligned_alloc(RTE_CACHE_LINE_SIZE,
+		RTE_ALIGN_CEIL(size, (size_t)RTE_CACHE_LINE_SIZE));
+
+	if (at != NULL)
+		memset(at, 0, size);
+	return at;
+}
+
+static int
+node_given(int wanted)
+{
+	if (machine.misplaced >= 0)
+		return machine.misplaced;
+	return wanted == VHOST_NODE_ANY ? topology_home() : wanted;
+}
+
+static void *
+counted_alloc(size_t size, int node)
+{
+	void *at = NULL;
+
+	pthread_mutex_lock(&lock);
+	if (!is_refused(node))
+		at = machine.real ? vhost_node_kernel_ops()->alloc(size, node) :
+			made_up_memory(size);
+	if (at != NULL)
+		machine.blocks[machine.nblocks++] = (struct block){
+			.at = at, .size = size, .node = node_given(node),
+		};
+	pthread_mutex_unlock(&lock);
+	return at;
+}
+
+static void
+counted_free(void *at)
+{
+	struct block *b;
+
+	if (at == NULL)
+		return;
+	pthread_mutex_lock(&lock);
+	b = find_block(at);
+	if (b == NULL || b->at != at) {
+		printf("topology: %p was given back and is no block\n", at);
+		abort();
+	}
+	/* Who still looks shall see that it is dead. */
+	memset(at, DEAD_BYTE, b->size);
+	if (machine.real)
+		vhost_node_kernel_ops()->free(at);
+	else
+		free(at);
+	*b = machine.blocks[--machine.nblocks];
+	pthread_mutex_unlock(&lock);
+}
+
+/* ---- in place and out of place ---- */
+
+static void
+machine_begin(bool real)
+{
+	static struct vhost_node_ops ops;
+
+	pthread_mutex_lock(&lock);
+	memset(&machine, 0, sizeof(machine));
+	machine.real = real;
+	machine.bound = -ENOENT;
+	machine.misplaced = -1;
+	pthread_mutex_unlock(&lock);
+	ops = *vhost_node_kernel_ops();
+	ops.alloc = counted_alloc;
+	ops.free = counted_free;
+	if (!real) {
+		ops.query = made_up_query;
+		ops.bound = made_up_bound;
+	}
+	vhost_node_set_ops(&ops);
+}
+
+void
+topology_make_up(void)
+{
+	machine_begin(false);
+	topology_guest_on(topology_home());
+}
+
+void
+topology_make_real(void)
+{
+	machine_begin(true);
+}
+
+unsigned int
+topology_end(void)
+{
+	vhost_node_set_ops(NULL);
+	return topology_live();
+}
+
+/* ---- what tests say ---- */
+
+static void
+add_rule(bool alone, uint64_t gpa, uint64_t len, int node)
+{
+	pthread_mutex_lock(&lock);
+	if (alone)
+		machine.nrules = 0;
+	if (machine.nrules == MAX_RULES) {
+		printf("topology: no room for another rule\n");
+		abort();
+	}
+	machine.rules[machine.nrules++] = (struct rule){ gpa, len, node };
+	pthread_mutex_unlock(&lock);
+}
+
+void
+topology_guest_on(int node)
+{
+	add_rule(true, 0, UINT64_MAX, node);
+}
+
+void
+topology_guest_part_on(uint64_t gpa, uint64_t len, int node)
+{
+	add_rule(false, gpa, len, node);
+}
+
+void
+topology_guest_bound_to(int node)
+{
+	pthread_mutex_lock(&lock);
+	machine.bound = node;
+	pthread_mutex_unlock(&lock);
+}
+
+void
+topology_deny(int err)
+{
+	pthread_mutex_lock(&lock);
+	machine.denied = err;
+	pthread_mutex_unlock(&lock);
+}
+
+void
+topology_node_full(int node, bool full)
+{
+	pthread_mutex_lock(&lock);
+	machine.full[node] = full;
+	pthread_mutex_unlock(&lock);
+}
+
+void
+topology_all_full(bool full)
+{
+	pthread_mutex_lock(&lock);
+	machine.all_full = full;
+	pthread_mutex_unlock(&lock);
+}
+
+void
+topology_refuse(unsigned int nth, unsigned int count)
+{
+	pthread_mutex_lock(&lock);
+	machine.asked = 0;
+	machine.refuse_first = nth;
+	machine.refuse_count = count;
+	pthread_mutex_unlock(&lock);
+}
+
+unsigned int
+topology_asked(void)
+{
+	unsigned int n;
+
+	pthread_mutex_lock(&lock);
+	n = machine.asked;
+	pthread_mutex_unlock(&lock);
+	return n;
+}
+
+void
+topology_misplace(int node)
+{
+	pthread_mutex_lock(&lock);
+	machine.misplaced = node;
+	pthread_mutex_unlock(&lock);
+}
+
+/* ---- the book ---- */
+
+unsigned int
+topology_live(void)
+{
+	unsigned int n;
+
+	pthread_mutex_lock(&lock);
+	n = machine.nblocks;
+	pthread_mutex_unlock(&lock);
+	return n;
+}
+
+unsigned int
+topology_live_on(int node)
+{
+	unsigned int n = 0;
+
+	pthread_mutex_lock(&lock);
+	for (unsigned int i = 0; i < machine.nblocks; i++)
+		n += machine.blocks[i].node == node;
+	pthread_mutex_unlock(&lock);
+	return n;
+}
+
+size_t
+topology_block_size(const void *block)
+{
+	const struct block *b;
+	size_t size = 0;
+
+	pthread_mutex_lock(&lock);
+	b = find_block(block);
+	if (b != NULL && b->at == block)
+		size = b->size;
+	pthread_mutex_unlock(&lock);
+	return size;
+}
+
+/** The kernel's word on one page; not the library's. */
+static int
+kernel_node_of(const uint8_t *at)
+{
+	void *page = (void *)((uintptr_t)at & ~(uintptr_t)(PAGE - 1));
+	int node = -1;
+
+	if (syscall(SYS_move_pages, 0, 1UL, &page, NULL, &node, 0) != 0)
+		return -errno;
+	return node;
+}
+
+static bool
+is_all_on(const struct block *b, int node)
+{
+	if (!machine.real)
+		return b->node == node;
+	for (size_t at = 0; at < b->size; at += PAGE)
+		if (kernel_node_of(b->at + at) != node)
+			return false;
+	return kernel_node_of(b->at + b->size - 1) == node;
+}
+
+bool
+topology_holds(const void *block, int node)
+{
+	const struct block *b;
+	bool holds;
+
+	pthread_mutex_lock(&lock);
+	b = find_block(block);
+	holds = b != NULL && b->at == block && is_all_on(b, node);
+	pthread_mutex_unlock(&lock);
+	return holds;
+}
+
+/* ---- devices ---- */
+
+/** Say what is wrong, and be -1. */
+#define wrong(...) (printf("inventory: " __VA_ARGS__), printf("\n"), -1)
+
+static bool
+has_replica(const struct vhost_device *dev, const struct virtio_net *net)
+{
+	for (unsigned int i = 0; i < dev->nreplicas; i++)
+		if (dev->replicas[i] == net)
+			return true;
+	return false;
+}
+
+static bool
+is_used(const struct vhost_device *dev, const struct virtio_net *net)
+{
+	if (net == dev->net)
+		return true;
+	for (uint32_t i = 0; i < dev->nvrings; i++)
+		if (vhost_queue_block(dev->queues[i])->net == net)
+			return true;
+	return false;
+}
+
+static int
+check_replicas(const struct vhost_device *dev)
+{
+	if (!has_replica(dev, dev->net))
+		return wrong("the device's replica is in no list");
+	for (unsigned int i = 0; i < dev->nreplicas; i++) {
+		const struct virtio_net *net = dev->replicas[i];
+
+		if (!topology_holds(net, net->node))
+			return wrong("replica %u is not on node %d", i, net->node);
+		if (!is_used(dev, net))
+			return wrong("nobody uses the replica on node %d", net->node);
+		for (unsigned int j = 0; j < i; j++)
+			if (dev->replicas[j]->node == net->node)
+				return wrong("two replicas on node %d", net->node);
+	}
+	return 0;
+}
+
+static int
+check_queues(const struct vhost_device *dev, const int *nodes)
+{
+	for (uint32_t i = 0; i < dev->nvrings; i++) {
+		const struct vhost_virtqueue *block = vhost_queue_block(dev->queues[i]);
+
+		if (nodes != NULL && block->node != nodes[i])
+			return wrong("queue %u is on node %d, not %d", i, block->node,
+				nodes[i]);
+		if (!topology_holds(block, block->node))
+			return wrong("queue %u is not on node %d", i, block->node);
+		if (!has_replica(dev, block->net))
+			return wrong("queue %u has a replica of its own", i);
+		if (block->net->node != block->node)
+			return wrong("queue %u on node %d looks at node %d", i,
+				block->node, block->net->node);
+		if (block->net->generation != block->cfg.generation)
+			return wrong("queue %u is of another generation", i);
+		if (dev->queues[i]->staged != NULL)
+			return wrong("queue %u has a block too many", i);
+	}
+	return 0;
+}
+
+static int
+check_device(const struct vhost_device *dev, int node, const int *queue_nodes)
+{
+	if (node != VHOST_NODE_ANY && dev->net->node != node)
+		return wrong("the device is on node %d, not %d", dev->net->node, node);
+	if (check_replicas(dev) < 0 || check_queues(dev, queue_nodes) < 0)
+		return -1;
+	if (topology_live() != dev->nreplicas + dev->nvrings)
+		return wrong("%u blocks for %u replicas and %u queues",
+			topology_live(), dev->nreplicas, dev->nvrings);
+	return 0;
+}
+
+int
+topology_inventory(const struct fake *fe, int dev_node, const int *queue_nodes)
+{
+	struct vhost_device *dev = vhost_device_peek(fe->vid);
+	int ret;
+
+	if (dev == NULL)
+		return wrong("no device");
+	if (dev_node != VHOST_NODE_ANY && rte_vhost_get_numa_node(fe->vid) != dev_node)
+		return wrong("applications are told node %d, not %d",
+			rte_vhost_get_numa_node(fe->vid), dev_node);
+	vhost_device_lock(dev);
+	ret = check_device(dev, dev_node, queue_nodes);
+	vhost_device_unlock(dev);
+	return ret;
+}
+
+int
+topology_inventory_on(const struct fake *fe, int node)
+{
+	int nodes[FE_MAX_VRINGS];
+
+	for (unsigned int i = 0; i < RTE_DIM(nodes); i++)
+		nodes[i] = node;
+	return topology_inventory(fe, node, nodes);
+}
+
+int
+topology_inventory_anywhere(const struct fake *fe)
+{
+	return topology_inventory(fe, VHOST_NODE_ANY, NULL);
+}

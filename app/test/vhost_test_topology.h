@@ -1,0 +1,92 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * Copyright(c) 2026 The vhost-numa authors
+ */
+#ifndef VHOST_TEST_TOPOLOGY_H
+#define VHOST_TEST_TOPOLOGY_H
+
+/*
+ * A NUMA machine of the test's own, in place of the kernel's.
+ *
+ * Every block that the library takes is written into a book, with its node, and
+ * leaves the book when it is given back.  So a test can say at any moment how
+ * many blocks there are, where each one is, and whether each belongs to somebody.
+ *
+ * There are two kinds.  The made-up machine has as many nodes as a test wants
+ * (numbered as it wants) on any host: blocks are ordinary memory, and the book
+ * says which node they are on; guest memory is where the test says.  The real
+ * machine is the kernel's: memory comes from EAL's heaps, and nodes are asked for
+ * page by page, with system calls that the library has no part in.
+ *
+ * Either can be told to refuse memory.
+ */
+
+#include <limits.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct fake;
+
+/** Put a made-up machine in place; everything is on the home node at first. */
+void topology_make_up(void);
+/** Put the real machine in place. */
+void topology_make_real(void);
+/** The kernel again; the number of blocks that were not given back. */
+unsigned int topology_end(void);
+
+/** The node on which devices are born, also where there is no NUMA. */
+int topology_home(void);
+
+/* ---- guest memory of the made-up machine ---- */
+
+/** All guest memory is on a node; a negative errno when nobody knows. */
+void topology_guest_on(int node);
+/** A part of it is elsewhere.  Later calls go before earlier ones. */
+void topology_guest_part_on(uint64_t gpa, uint64_t len, int node);
+/** A memory policy names this node for all guest memory; -ENOENT: none. */
+void topology_guest_bound_to(int node);
+/** Every question is answered with this negative errno; 0: with the truth. */
+void topology_deny(int err);
+
+/* ---- memory for the library ---- */
+
+/** This node has no memory left, or has again.  ANY goes to the home node. */
+void topology_node_full(int node, bool full);
+/** Every node is full. */
+void topology_all_full(bool full);
+/**
+ * Refuse some allocations: the first of them is the nth from now (1: the next
+ * one).  count 0 refuses none.
+ */
+void topology_refuse(unsigned int nth, unsigned int count);
+#define TOPOLOGY_FROM_THEN_ON UINT_MAX
+/** How many blocks were asked for since topology_refuse(). */
+unsigned int topology_asked(void);
+/** The made-up machine gives memory of this node, whatever is asked; -1: no. */
+void topology_misplace(int node);
+
+/** Blocks in the book: all, and those on a node. */
+unsigned int topology_live(void);
+unsigned int topology_live_on(int node);
+/** Bytes of the block that begins there; 0 if none does. */
+size_t topology_block_size(const void *block);
+/** Is that a block, and is all of it on the node? */
+bool topology_holds(const void *block, int node);
+
+/* ---- devices ---- */
+
+/**
+ * Compare everything that a device has with where it should be: its replicas,
+ * its queue blocks, and that no block is without an owner.  Only for tests with
+ * one device.
+ *
+ * @param queue_nodes  one per vring
+ * @return 0, or -1 and a line of output
+ */
+int topology_inventory(const struct fake *fe, int dev_node, const int *queue_nodes);
+/** The same with everything on one node. */
+int topology_inventory_on(const struct fake *fe, int node);
+/** The same without an opinion about nodes. */
+int topology_inventory_anywhere(const struct fake *fe);
+
+#endif /* VHOST_TEST_TOPOLOGY_H */
