@@ -187,10 +187,10 @@ header_matters(const struct virtio_net_hdr *hdr)
 	return (hdr->flags | hdr->gso_type) != 0;
 }
 
-/** Look at the i-th chain and have it at hand; false unless it is simple. */
+/** Look at the i-th chain and have it and its mbuf at hand; false unless it is simple. */
 static __rte_always_inline bool
-find_slot(const struct vhost_virtqueue *vq, uint16_t i, uint32_t hdr_len, uint32_t room,
-		struct slot *slot)
+find_slot(const struct vhost_virtqueue *vq, struct rte_mbuf *pkt, uint16_t i,
+		uint32_t hdr_len, uint32_t room, struct slot *slot)
 {
 	uint16_t head = ring_next(vq, i);
 	struct vq_piece piece;
@@ -200,6 +200,7 @@ find_slot(const struct vhost_virtqueue *vq, uint16_t i, uint32_t hdr_len, uint32
 			unlikely(piece.len <= hdr_len || piece.len - hdr_len > room))
 		return false;
 	rte_prefetch0(piece.base);
+	rte_prefetch0_write(pkt);
 	*slot = (struct slot){ piece.base, piece.len - hdr_len, head };
 	return true;
 }
@@ -209,6 +210,7 @@ static __rte_always_inline void
 empty_slot(struct vhost_virtqueue *vq, struct rte_mbuf *pkt, uint16_t i, uint32_t hdr_len,
 		const struct slot *slot)
 {
+	rte_pktmbuf_reset(pkt);
 	net_copy(rte_pktmbuf_mtod(pkt, uint8_t *), slot->src + hdr_len, slot->len);
 	pkt->pkt_len = slot->len;
 	pkt->data_len = slot->len;
@@ -227,9 +229,13 @@ take_simple(struct vhost_virtqueue *vq, struct rte_mbuf **pkts, uint16_t n)
 {
 	const uint32_t hdr_len = vq->net->hdr_len;
 	struct slot slots[VHOST_BURST];
+	uint32_t room;
 
+	/* the same for all mbufs of a pool */
+	rte_pktmbuf_reset_headroom(pkts[0]);
+	room = pkts[0]->buf_len - pkts[0]->data_off;
 	for (uint16_t i = 0; i < n + LOOK_AHEAD; i++) {
-		if (i < n && !find_slot(vq, i, hdr_len, rte_pktmbuf_tailroom(pkts[i]), &slots[i]))
+		if (i < n && !find_slot(vq, pkts[i], i, hdr_len, room, &slots[i]))
 			n = i;
 		if (i >= LOOK_AHEAD && i - LOOK_AHEAD < n)
 			empty_slot(vq, pkts[i - LOOK_AHEAD], i - LOOK_AHEAD, hdr_len,
@@ -343,7 +349,7 @@ copy_packet(const struct virtio_net *net, struct rte_mbuf *pkt, const struct vq_
 /**
  * Take the packet of a chain.
  *
- * @param pkt  an empty mbuf
+ * @param pkt  an mbuf as it came from its pool
  * @return 1 it holds the packet; 0 there is none for the application; -ENOMEM
  */
 static __rte_always_inline int
@@ -354,6 +360,7 @@ take_packet(struct vhost_virtqueue *vq, struct rte_mempool *pool, struct rte_mbu
 
 	if (unlikely(item->len == 0))
 		return 0;
+	rte_pktmbuf_reset(pkt);
 	if (unlikely(item->len > rte_pktmbuf_tailroom(pkt)))
 		ret = make_room(vq, pool, pkt, item->len);
 	if (likely(ret == 0)) {
@@ -405,15 +412,18 @@ take_planned(struct vhost_virtqueue *vq, struct rte_mempool *pool, struct rte_mb
 	return done;
 }
 
-/** Allocate up to n mbufs: their number. */
+/**
+ * Allocate up to n mbufs: their number.  They are reset one by one when a packet
+ * comes, so that the core has something else to do meanwhile.
+ */
 static __rte_always_inline uint16_t
 allocate(struct rte_mempool *pool, struct rte_mbuf **pkts, uint16_t n)
 {
 	uint16_t i = 0;
 
-	if (likely(rte_pktmbuf_alloc_bulk(pool, pkts, n) == 0))
+	if (likely(rte_mempool_get_bulk(pool, (void **)pkts, n) == 0))
 		return n;
-	while (i < n && (pkts[i] = rte_pktmbuf_alloc(pool)) != NULL)
+	while (i < n && (pkts[i] = rte_mbuf_raw_alloc(pool)) != NULL)
 		i++;
 	return i;
 }
@@ -434,7 +444,7 @@ take_pass(struct vhost_virtqueue *vq, struct rte_mempool *pool, struct rte_mbuf 
 	while (done < n && *available > 0)
 		done += take_planned(vq, pool, pkts + done, RTE_MIN(n - done, *available), available);
 	if (unlikely(done < n))
-		rte_pktmbuf_free_bulk(pkts + done, n - done);
+		rte_mempool_put_bulk(pool, (void **)(pkts + done), n - done);
 	if (unlikely(n < wanted))
 		*available = 0;
 	if (vq->state.last_used_idx != used)
