@@ -402,6 +402,17 @@ burst_at_any_time(void *arg)
 	return NULL;
 }
 
+/** Wait a little for somebody to enter. */
+static void
+wait_for_entry(const struct crowd *c)
+{
+	uint64_t before = __atomic_load_n(&c->entries, __ATOMIC_RELAXED);
+
+	for (unsigned int n = 0; n < 100000 &&
+			__atomic_load_n(&c->entries, __ATOMIC_RELAXED) == before; n++)
+		rte_pause();
+}
+
 /** The next device of a vid uses the handles again, whoever still polls them. */
 static int
 handles_are_used_again_under_bursts(void)
@@ -420,9 +431,8 @@ handles_are_used_again_under_bursts(void)
 		vhost_queue_shut_down(c.q);
 		TEST_ASSERT_SUCCESS(vhost_queue_bring_up(c.q, b.net), "life %u", i);
 		/* Every tenth life is long enough for a burst. */
-		for (uint64_t n = 0, seen = c.entries; i % 10 == 0 && n < 100000 &&
-				__atomic_load_n(&c.entries, __ATOMIC_RELAXED) == seen; n++)
-			rte_pause();
+		if (i % 10 == 0)
+			wait_for_entry(&c);
 	}
 	__atomic_store_n(&c.end, true, __ATOMIC_RELAXED);
 	for (unsigned int i = 0; i < RTE_DIM(threads); i++)
