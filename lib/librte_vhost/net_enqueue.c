@@ -57,18 +57,26 @@ struct slot {
 	uint16_t head;
 };
 
-/** Write the header of a packet that is alone in its buffer. */
+/**
+ * Write the header of a packet to memory that has room for all of it.
+ *
+ * @param chains  that the packet fills
+ */
 static __rte_always_inline void
-write_header(const struct virtio_net *net, struct rte_mbuf *pkt, uint8_t *dst, uint32_t len)
+write_header(const struct virtio_net *net, struct rte_mbuf *pkt, uint16_t chains,
+		uint8_t *dst, uint32_t hdr_len)
 {
-	struct virtio_net_hdr_mrg_rxbuf hdr = { .num_buffers = 1 };
+	static const struct virtio_net_hdr nothing;
+	struct virtio_net_hdr hdr;
 
-	if (unlikely(pkt->ol_flags & NET_HEADER_OL_FLAGS))
-		vhost_net_header_to_guest(net, pkt, &hdr.hdr);
-	if (likely(len == sizeof(hdr)))
+	if (unlikely(pkt->ol_flags & NET_HEADER_OL_FLAGS)) {
+		vhost_net_header_to_guest(net, pkt, &hdr);
 		memcpy(dst, &hdr, sizeof(hdr));
-	else
-		memcpy(dst, &hdr.hdr, sizeof(hdr.hdr));
+	} else {
+		memcpy(dst, &nothing, sizeof(nothing));
+	}
+	if (likely(hdr_len > sizeof(hdr)))
+		memcpy(dst + sizeof(hdr), &chains, sizeof(chains));
 }
 
 /** Find the place of the i-th packet and have it at hand; false unless it is simple. */
@@ -95,7 +103,7 @@ fill_slot(struct vhost_virtqueue *vq, struct rte_mbuf *pkt, uint16_t i, uint32_t
 {
 	uint32_t len = pkt->data_len;
 
-	write_header(vq->net, pkt, slot->dst, hdr_len);
+	write_header(vq->net, pkt, 1, slot->dst, hdr_len);
 	net_copy(slot->dst + hdr_len, rte_pktmbuf_mtod(pkt, const uint8_t *), len);
 	ring_put(vq, i, slot->head, len + hdr_len);
 }
@@ -270,16 +278,15 @@ static __rte_always_inline void
 copy_packet(const struct virtio_net *net, struct rte_mbuf *pkt, uint32_t hdr_len,
 		const struct vq_piece *pieces, struct place place)
 {
-	struct virtio_net_hdr_mrg_rxbuf hdr = { .num_buffers = place.chains };
+	uint8_t hdr[sizeof(struct virtio_net_hdr_mrg_rxbuf)];
 	struct target to = { pieces, 0 };
 
-	if (unlikely(pkt->ol_flags & NET_HEADER_OL_FLAGS))
-		vhost_net_header_to_guest(net, pkt, &hdr.hdr);
-	if (likely(pieces->len >= sizeof(hdr) && hdr_len == sizeof(hdr))) {
-		memcpy(pieces->base, &hdr, sizeof(hdr));
-		advance(&to, sizeof(hdr));
+	if (likely(pieces->len >= hdr_len)) {
+		write_header(net, pkt, place.chains, pieces->base, hdr_len);
+		advance(&to, hdr_len);
 	} else {
-		scatter(&to, (const uint8_t *)&hdr, hdr_len);
+		write_header(net, pkt, place.chains, hdr, hdr_len);
+		scatter(&to, hdr, hdr_len);
 	}
 	if (likely(pkt->nb_segs == 1 && pkt->pkt_len <= to.piece->len - to.offset))
 		net_copy(to.piece->base + to.offset, rte_pktmbuf_mtod(pkt, const uint8_t *),
