@@ -139,6 +139,8 @@ vhost_net_header_to_guest(const struct virtio_net *net, struct rte_mbuf *pkt,
 	uint64_t cksum_flag = pkt->ol_flags & RTE_MBUF_F_TX_L4_MASK;
 
 	*hdr = (struct virtio_net_hdr){ 0 };
+	/* the guest adds to the sum of the pseudo header, 5.1.6.4.1; headers in pieces stay */
+	(void)rte_net_intel_cksum_prepare(pkt);
 	if (pkt->ol_flags & RTE_MBUF_F_TX_IP_CKSUM)
 		complete_ipv4_cksum(pkt);
 	if (!virtio_net_has(net, VIRTIO_NET_F_GUEST_CSUM))

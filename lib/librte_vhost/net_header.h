@@ -25,8 +25,9 @@
 
 /**
  * Write the header of a packet with NET_HEADER_OL_FLAGS that goes to the guest,
- * as far as the guest negotiated what they ask for.  May complete the IPv4
- * checksum in the packet.
+ * as far as the guest negotiated what they ask for.  Writes into the packet what
+ * the header has no place for: the IPv4 checksum, and the sum of the pseudo header
+ * where the guest's checksum will be.
  */
 void vhost_net_header_to_guest(const struct virtio_net *net, struct rte_mbuf *pkt,
 		struct virtio_net_hdr *hdr);
