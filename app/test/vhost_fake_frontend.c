@@ -436,12 +436,27 @@ destroy_vqs(struct fake *fe)
 }
 
 int
+fake_unregister(struct fake *fe)
+{
+	int rc = rte_vhost_driver_unregister(fe->path);
+
+	fe->owns_path = false;
+	for (struct fake *f = fake_first(); f != NULL; f = f->next) {
+		if (strcmp(f->path, fe->path) != 0)
+			continue;
+		fake_record_release(f->record);
+		f->record = NULL;
+	}
+	return rc;
+}
+
+int
 fake_stop(struct fake *fe)
 {
 	bool fine = fake_guards_intact(fe);
 
 	fake_disconnect(fe);
-	if (fe->owns_path && rte_vhost_driver_unregister(fe->path) < 0)
+	if (fe->owns_path && fake_unregister(fe) < 0)
 		fine = false;
 	if (fe->listener >= 0)
 		close(fe->listener);

@@ -176,7 +176,7 @@ struct fake {
 	struct fake *next;		/**< all fakes, see fake_check() */
 	struct fake_config cfg;
 	char path[108];
-	bool owns_path;			/**< registered it, not joined */
+	bool owns_path;			/**< must unregister it */
 	int listener;			/**< client mode: we listen; else -1 */
 	int sock;			/**< -1 when not connected */
 	int vid;			/**< -1 until known */
@@ -201,6 +201,13 @@ struct fake *fake_start_config(const struct fake_config *cfg);
 
 /** Take it all down; non-zero when it was broken or a guard byte changed. */
 int fake_stop(struct fake *fe);
+
+/**
+ * Take the library's socket away, under whatever is connected to it.  The
+ * application hears of the devices but not of the connections, so their records
+ * end here.
+ */
+int fake_unregister(struct fake *fe);
 
 /** Are all guard bytes of all regions intact?  Says which is not. */
 bool fake_guards_intact(struct fake *fe);

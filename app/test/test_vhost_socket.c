@@ -1,0 +1,405 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * Copyright(c) 2026 The vhost-numa authors
+ */
+
+/*
+ * Connections: who listens, who comes, who comes back, and what is left when
+ * everybody has gone.  Descriptors are counted after every case.
+ */
+
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "test.h"
+#include "vhost_fake_frontend.h"
+
+/* Bring a connected fake to life and prove it. */
+static int
+live(struct fake *fe)
+{
+	for (unsigned int q = 0; q < fe->nvrings; q++)
+		fake_vq_reset(&fe->vqs[q]);
+	if (fake_negotiate(fe) || fake_send_mem_table(fe) || fake_run(fe))
+		return -1;
+	return fake_round_trip(fe, 0, 100) == 100 ? 0 : -1;
+}
+
+static int
+several_frontends_share_a_socket(void)
+{
+	struct fake *fe[8];
+
+	for (unsigned int i = 0; i < RTE_DIM(fe); i++) {
+		fe[i] = fake_start(.mergeable = true, .ring_size = 64,
+			.join = i > 0 ? fe[0] : NULL);
+		TEST_ASSERT_NOT_NULL(fe[i], "frontend %u", i);
+	}
+	for (unsigned int i = 0; i < RTE_DIM(fe); i++)
+		for (unsigned int k = 0; k < i; k++)
+			TEST_ASSERT_NOT_EQUAL(fe[i]->vid, fe[k]->vid,
+				"a device each");
+	for (unsigned int i = 0; i < RTE_DIM(fe); i++)
+		TEST_ASSERT_EQUAL(fake_round_trip(fe[i], 0, 64 + i), 64 + i,
+			"frontend %u", i);
+	/* The owner of the path last. */
+	for (unsigned int i = RTE_DIM(fe); i-- > 0;)
+		TEST_ASSERT_SUCCESS(fake_stop(fe[i]), "frontend %u", i);
+	return TEST_SUCCESS;
+}
+
+static int
+connects_and_disconnects(const void *arg)
+{
+	bool client = *(const bool *)arg;
+	unsigned int rounds = client ? 3 : 200, fds;
+	struct fake *fe = fake_start(.mergeable = true, .client = client,
+		.ring_size = 64);
+	uint64_t resident = 0;
+
+	TEST_ASSERT_NOT_NULL(fe, "the device must start");
+	fds = fake_count_fds();
+	for (unsigned int i = 0; i < rounds; i++) {
+		TEST_ASSERT_SUCCESS(fake_connect(fe), "round %u", i);
+		TEST_ASSERT_SUCCESS(live(fe), "round %u", i);
+		if (i == rounds / 10)
+			resident = fake_resident_kib();
+	}
+	TEST_ASSERT_EQUAL(fake_wait_fds(fds), fds, "descriptors");
+	TEST_ASSERT(fake_resident_kib() < resident + 4096,
+		"memory: %" PRIu64 " KiB, then %" PRIu64, resident,
+		fake_resident_kib());
+	return fake_stop(fe);
+}
+
+static const bool as_client = true, as_server = false;
+
+/* Peers that come and go without a word, or with only the first one. */
+static int
+two_hundred_peers_that_say_little(void)
+{
+	struct fake *fe = fake_start(.until = FAKE_CONNECTED);
+
+	TEST_ASSERT_NOT_NULL(fe, "a connection");
+	for (int i = 0; i < 200; i++) {
+		uint64_t features;
+
+		TEST_ASSERT_SUCCESS(fake_connect(fe), "peer %d", i);
+		if (i % 2 == 0)
+			TEST_ASSERT_SUCCESS(fake_ask_u64(fe, FE_GET_FEATURES,
+				&features), "peer %d", i);
+	}
+	return fake_stop(fe);
+}
+
+static int
+many_peers_at_once(void)
+{
+	struct fake *fe[50];
+
+	for (unsigned int i = 0; i < RTE_DIM(fe); i++) {
+		fe[i] = fake_start(.ring_size = 4, .until = FAKE_CONNECTED,
+			.join = i > 0 ? fe[0] : NULL);
+		TEST_ASSERT_NOT_NULL(fe[i], "peer %u", i);
+	}
+	for (unsigned int i = 0; i < RTE_DIM(fe); i++)
+		TEST_ASSERT(fake_is_served(fe[i]), "peer %u", i);
+	/* All of them at once: the owner takes the socket away first. */
+	for (unsigned int i = 0; i < RTE_DIM(fe); i++)
+		TEST_ASSERT_SUCCESS(fake_stop(fe[i]), "peer %u", i);
+	return TEST_SUCCESS;
+}
+
+/* ---- the library listens ---- */
+
+static int
+stale_path_is_not_taken_over(void)
+{
+	char path[108];
+	int fd;
+
+	fake_new_path(path, sizeof(path));
+	fd = open(path, O_CREAT | O_CLOEXEC | O_RDWR, 0600);
+	TEST_ASSERT(fd >= 0, "a file");
+	close(fd);
+	TEST_ASSERT_SUCCESS(rte_vhost_driver_register(path, 0), "register");
+	TEST_ASSERT_SUCCESS(rte_vhost_driver_callback_register(path,
+		&fake_recorder_ops), "callbacks");
+	TEST_ASSERT_EQUAL(rte_vhost_driver_start(path), -1, "somebody's file");
+	TEST_ASSERT_SUCCESS(access(path, F_OK), "is still there");
+	unlink(path);
+	rte_vhost_driver_unregister(path);
+	TEST_ASSERT_SUCCESS(rte_vhost_driver_register(path, 0), "register");
+	TEST_ASSERT_SUCCESS(rte_vhost_driver_callback_register(path,
+		&fake_recorder_ops), "callbacks");
+	TEST_ASSERT_SUCCESS(rte_vhost_driver_start(path), "free now");
+	TEST_ASSERT_SUCCESS(rte_vhost_driver_unregister(path), "unregister");
+	TEST_ASSERT_FAIL(access(path, F_OK), "removed");
+	return TEST_SUCCESS;
+}
+
+static int
+directory_that_does_not_exist(void)
+{
+	const char *path = "/tmp/vhost-test-no-such-directory/a.sock";
+
+	TEST_ASSERT_SUCCESS(rte_vhost_driver_register(path, 0), "register");
+	TEST_ASSERT_SUCCESS(rte_vhost_driver_callback_register(path,
+		&fake_recorder_ops), "callbacks");
+	TEST_ASSERT_EQUAL(rte_vhost_driver_start(path), -1, "start");
+	TEST_ASSERT_SUCCESS(rte_vhost_driver_unregister(path), "unregister");
+	return TEST_SUCCESS;
+}
+
+/* ---- the library connects ---- */
+
+static int
+client_waits_for_its_server(void)
+{
+	struct fake *fe = fake_start(.mergeable = true, .client = true,
+		.until = FAKE_REGISTERED);
+	struct sockaddr_un addr = { .sun_family = AF_UNIX };
+
+	TEST_ASSERT_NOT_NULL(fe, "a socket");
+	/* The server goes before it has accepted, and returns. */
+	close(fe->listener);
+	unlink(fe->path);
+	fe->listener = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	memcpy(addr.sun_path, fe->path, sizeof(addr.sun_path));
+	TEST_ASSERT_SUCCESS(bind(fe->listener, (struct sockaddr *)&addr,
+		sizeof(addr)), "bind");
+	TEST_ASSERT_SUCCESS(listen(fe->listener, 4), "listen");
+	TEST_ASSERT_SUCCESS(fake_connect(fe), "it tries again");
+	TEST_ASSERT_SUCCESS(live(fe), "and runs");
+	return fake_stop(fe);
+}
+
+static int
+client_without_server_starts_nevertheless(void)
+{
+	char path[108];
+
+	fake_new_path(path, sizeof(path));
+	TEST_ASSERT_SUCCESS(rte_vhost_driver_register(path,
+		RTE_VHOST_USER_CLIENT), "register");
+	TEST_ASSERT_SUCCESS(rte_vhost_driver_callback_register(path,
+		&fake_recorder_ops), "callbacks");
+	TEST_ASSERT_SUCCESS(rte_vhost_driver_start(path), "start");
+	TEST_ASSERT_SUCCESS(rte_vhost_driver_unregister(path), "unregister");
+	return TEST_SUCCESS;
+}
+
+static int
+client_that_may_not_try_again(void)
+{
+	struct fake *fe = fake_start(.mergeable = true, .client = true,
+		.flags = RTE_VHOST_USER_NO_RECONNECT);
+	char path[108];
+
+	fake_new_path(path, sizeof(path));
+	TEST_ASSERT_SUCCESS(rte_vhost_driver_register(path,
+		RTE_VHOST_USER_CLIENT | RTE_VHOST_USER_NO_RECONNECT), "register");
+	TEST_ASSERT_SUCCESS(rte_vhost_driver_callback_register(path,
+		&fake_recorder_ops), "callbacks");
+	TEST_ASSERT_EQUAL(rte_vhost_driver_start(path), -1, "nobody listens");
+	rte_vhost_driver_unregister(path);
+
+	TEST_ASSERT_NOT_NULL(fe, "where somebody listens it runs");
+	TEST_ASSERT_EQUAL(fake_round_trip(fe, 0, 64), 64, "it runs");
+	return fake_stop(fe);
+}
+
+/* ---- unregister in every state ---- */
+
+static int
+unregister_at(enum fake_stage stage, bool client)
+{
+	struct fake *fe = fake_start(.mergeable = true, .until = stage,
+		.client = client, .ring_size = 64);
+
+	TEST_ASSERT_NOT_NULL(fe, "stage %d", stage);
+	TEST_ASSERT_SUCCESS(fake_unregister(fe), "stage %d", stage);
+	if (fe->sock >= 0)
+		TEST_ASSERT(fake_is_closed(fe), "stage %d", stage);
+	return fake_stop(fe);
+}
+
+static int
+unregister_in_every_state(const void *arg)
+{
+	for (int stage = FAKE_RUNNING; stage <= FAKE_RINGS; stage++)
+		for (int i = 0; i < 5; i++)
+			if (unregister_at(stage, *(const bool *)arg) != 0)
+				return TEST_FAILED;
+	return TEST_SUCCESS;
+}
+
+static void
+count_destroys(void *arg, enum fake_event ev, int vid __rte_unused,
+		unsigned int qid __rte_unused, int on __rte_unused)
+{
+	if (ev == FAKE_DESTROY_DEVICE)
+		__atomic_fetch_add((unsigned int *)arg, 1, __ATOMIC_RELAXED);
+}
+
+static int
+unregister_ends_the_device_first(void)
+{
+	unsigned int destroys = 0;
+	struct fake *fe = fake_start(.mergeable = true, .hook = count_destroys,
+		.hook_arg = &destroys);
+
+	TEST_ASSERT_NOT_NULL(fe, "the device must start");
+	TEST_ASSERT_SUCCESS(rte_vhost_driver_unregister(fe->path), "unregister");
+	TEST_ASSERT_EQUAL(__atomic_load_n(&destroys, __ATOMIC_RELAXED), 1,
+		"told before it returns");
+	fe->owns_path = false;
+	fake_record_release(fe->record);
+	fe->record = NULL;
+	return fake_stop(fe);
+}
+
+static int
+unregister_with_half_a_message(void)
+{
+	struct fake *fe = fake_start(.mergeable = true);
+	uint32_t half[3] = { FE_SET_VRING_NUM, FE_VERSION, 8 };
+
+	TEST_ASSERT_NOT_NULL(fe, "the device must start");
+	TEST_ASSERT_SUCCESS(fake_send_bytes(fe, half, sizeof(half), NULL, 0),
+		"half");
+	TEST_ASSERT_SUCCESS(fake_unregister(fe), "unregister");
+	TEST_ASSERT(fake_is_closed(fe), "closed");
+	return fake_stop(fe);
+}
+
+/* ---- a peer that connects again and again ---- */
+
+struct pest {
+	char path[108];
+	bool stop;
+	unsigned int connects;
+};
+
+static void *
+connect_again_and_again(void *arg)
+{
+	struct pest *p = arg;
+	struct sockaddr_un addr = { .sun_family = AF_UNIX };
+
+	memcpy(addr.sun_path, p->path, sizeof(addr.sun_path));
+	while (!__atomic_load_n(&p->stop, __ATOMIC_RELAXED)) {
+		uint32_t msg[3] = { FE_GET_FEATURES, FE_VERSION, 0 };
+		int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+		if (connect(fd, (struct sockaddr *)&addr, sizeof(addr)) == 0) {
+			__atomic_fetch_add(&p->connects, 1, __ATOMIC_RELAXED);
+			send(fd, msg, sizeof(msg), MSG_NOSIGNAL | MSG_DONTWAIT);
+		}
+		close(fd);
+	}
+	return NULL;
+}
+
+static int
+register_and_unregister_under_connects(void)
+{
+	struct pest p = { .stop = false };
+	pthread_t thread;
+	int rounds = 0;
+
+	fake_new_path(p.path, sizeof(p.path));
+	TEST_ASSERT_SUCCESS(pthread_create(&thread, NULL, connect_again_and_again,
+		&p), "thread");
+	for (; rounds < 200; rounds++) {
+		if (rte_vhost_driver_register(p.path, 0) < 0 ||
+				rte_vhost_driver_callback_register(p.path,
+					&fake_recorder_ops) < 0 ||
+				rte_vhost_driver_start(p.path) < 0)
+			break;
+		for (int i = 0; i < rounds % 4; i++)
+			sched_yield();
+		if (rte_vhost_driver_unregister(p.path) < 0)
+			break;
+	}
+	__atomic_store_n(&p.stop, true, __ATOMIC_RELAXED);
+	pthread_join(thread, NULL);
+	TEST_ASSERT_EQUAL(rounds, 200, "all rounds");
+	return TEST_SUCCESS;
+}
+
+/* A server that accepts and hangs up, while the client is registered anew. */
+static int
+client_registered_anew_under_a_fickle_server(void)
+{
+	for (int round = 0; round < 20; round++) {
+		struct fake *fe = fake_start(.client = true,
+			.until = round % 2 ? FAKE_CONNECTED : FAKE_REGISTERED);
+
+		TEST_ASSERT_NOT_NULL(fe, "round %d", round);
+		if (fe->sock >= 0) {
+			close(fe->sock);
+			fe->sock = -1;
+		}
+		TEST_ASSERT_SUCCESS(fake_unregister(fe), "round %d", round);
+		TEST_ASSERT_SUCCESS(fake_stop(fe), "round %d", round);
+	}
+	return TEST_SUCCESS;
+}
+
+static int
+device_numbers_are_used_again(void)
+{
+	struct fake *fe = fake_start(.until = FAKE_CONNECTED);
+
+	TEST_ASSERT_NOT_NULL(fe, "a connection");
+	for (int i = 0; i < 50; i++) {
+		TEST_ASSERT_SUCCESS(fake_connect(fe), "round %d", i);
+		TEST_ASSERT(fe->vid >= 0 && fe->vid < 4, "vid %d", fe->vid);
+	}
+	return fake_stop(fe);
+}
+
+static const struct test_case cases[] = {
+	TEST_CASE(several_frontends_share_a_socket),
+	TEST_CASE_WITH(connects_and_disconnects,
+		"two_hundred_connects_to_a_server", &as_server),
+	TEST_CASE_WITH(connects_and_disconnects, "client_comes_back", &as_client),
+	TEST_CASE(two_hundred_peers_that_say_little),
+	TEST_CASE(many_peers_at_once),
+	TEST_CASE(stale_path_is_not_taken_over),
+	TEST_CASE(directory_that_does_not_exist),
+	TEST_CASE(client_waits_for_its_server),
+	TEST_CASE(client_without_server_starts_nevertheless),
+	TEST_CASE(client_that_may_not_try_again),
+	TEST_CASE_WITH(unregister_in_every_state,
+		"server_is_unregistered_in_every_state", &as_server),
+	TEST_CASE_WITH(unregister_in_every_state,
+		"client_is_unregistered_in_every_state", &as_client),
+	TEST_CASE(unregister_ends_the_device_first),
+	TEST_CASE(unregister_with_half_a_message),
+	TEST_CASE(register_and_unregister_under_connects),
+	TEST_CASE(client_registered_anew_under_a_fickle_server),
+	TEST_CASE(device_numbers_are_used_again),
+};
+
+static int
+test_vhost_socket(void)
+{
+	static const struct test_suite suite = {
+		.name = "vhost socket",
+		.setup = fake_setup,
+		.check = fake_check,
+		.teardown = fake_teardown,
+		TEST_SUITE_CASES(cases),
+	};
+
+	return test_suite_run(&suite);
+}
+
+REGISTER_TEST_COMMAND(vhost_socket_autotest, test_vhost_socket);
