@@ -574,6 +574,47 @@ extern_handlers_answer_their_own_requests(void)
 	return fake_stop(fe);
 }
 
+/* Serves two requests that the library knows as well, in its place. */
+static enum rte_vhost_msg_result
+pre_in_place_of_the_library(int vid __rte_unused, void *msg)
+{
+	uint32_t words[3];
+	uint64_t value = 0xabc;
+
+	memcpy(words, msg, sizeof(words));
+	if (words[0] == FE_NET_SET_MTU)
+		return RTE_VHOST_MSG_RESULT_OK;
+	if (words[0] != FE_GET_QUEUE_NUM)
+		return RTE_VHOST_MSG_RESULT_NOT_HANDLED;
+	words[2] = sizeof(value);
+	memcpy(msg, words, sizeof(words));
+	memcpy((char *)msg + sizeof(words), &value, sizeof(value));
+	return RTE_VHOST_MSG_RESULT_REPLY;
+}
+
+/* What the application has done the library does not do again, or refuse. */
+static int
+extern_handlers_replace_the_library(void)
+{
+	static const struct rte_vhost_user_extern_ops ops = {
+		pre_in_place_of_the_library, own_post
+	};
+	struct fake *fe = fake_start(.until = FAKE_NEGOTIATED);
+	uint64_t answer;
+
+	TEST_ASSERT_NOT_NULL(fe, "a connection");
+	TEST_ASSERT_SUCCESS(rte_vhost_extern_callback_register(fe->vid, &ops,
+		NULL), "register");
+	post_calls = 0;
+	TEST_ASSERT_EQUAL(fake_call_u64(fe, FE_NET_SET_MTU, 1), FAKE_ACK,
+		"an MTU that the library refuses");
+	TEST_ASSERT_SUCCESS(fake_ask_u64(fe, FE_GET_QUEUE_NUM, &answer), "ask");
+	TEST_ASSERT_EQUAL(answer, 0xabc, "the application's answer");
+	TEST_ASSERT_EQUAL(__atomic_load_n(&post_calls, __ATOMIC_RELAXED), 2,
+		"and it is asked afterwards, too");
+	return fake_stop(fe);
+}
+
 static const struct test_case cases[] = {
 	TEST_CASE(device_that_does_not_exist),
 	TEST_CASE(device_that_is_gone),
@@ -593,6 +634,7 @@ static const struct test_case cases[] = {
 	TEST_CASE(flags_that_exclude_each_other_are_refused),
 	TEST_CASE(callbacks_may_be_missing),
 	TEST_CASE(extern_handlers_answer_their_own_requests),
+	TEST_CASE(extern_handlers_replace_the_library),
 };
 
 static int

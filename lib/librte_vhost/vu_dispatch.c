@@ -220,9 +220,16 @@ run_extern(struct vu_call *call, rte_vhost_msg_handle handler)
 	return handler(call->dev->vid, call->msg);
 }
 
+/** Whether the result of a handler of the application ends the matter for us. */
+static bool
+is_handled(enum rte_vhost_msg_result result)
+{
+	return result == RTE_VHOST_MSG_RESULT_OK || result == RTE_VHOST_MSG_RESULT_REPLY;
+}
+
 /**
- * Run whoever serves the request: the application before us, we, the application
- * after us.
+ * Run whoever serves the request: the application before us, else we, and the
+ * application after either.
  *
  * @param[out] reply  whether the message now holds an answer to send
  */
@@ -231,29 +238,24 @@ serve(struct vu_call *call, bool *reply)
 {
 	const struct rte_vhost_user_extern_ops *extern_ops = &call->dev->extern_ops;
 	const struct rule *rule = find_rule(call->msg->request);
-	enum rte_vhost_msg_result result;
-	bool handled;
+	enum rte_vhost_msg_result before, after;
 	int ret;
 
-	result = run_extern(call, extern_ops->pre_msg_handle);
-	*reply = result == RTE_VHOST_MSG_RESULT_REPLY;
-	if (result == RTE_VHOST_MSG_RESULT_ERR)
+	before = run_extern(call, extern_ops->pre_msg_handle);
+	*reply = before == RTE_VHOST_MSG_RESULT_REPLY;
+	if (before == RTE_VHOST_MSG_RESULT_ERR)
 		return -EINVAL;
-	handled = result != RTE_VHOST_MSG_RESULT_NOT_HANDLED;
-	if (*reply)
-		return 0;
-	if (rule != NULL) {
+	if (!is_handled(before) && rule != NULL) {
 		ret = serve_builtin(call, rule);
 		if (ret < 0)
 			return ret;
-		handled = true;
 		*reply = rule->reply != REPLY_ACK;
 	}
-	result = run_extern(call, extern_ops->post_msg_handle);
-	if (result == RTE_VHOST_MSG_RESULT_ERR)
+	after = run_extern(call, extern_ops->post_msg_handle);
+	if (after == RTE_VHOST_MSG_RESULT_ERR)
 		return -EINVAL;
-	*reply = *reply || result == RTE_VHOST_MSG_RESULT_REPLY;
-	if (handled || result != RTE_VHOST_MSG_RESULT_NOT_HANDLED)
+	*reply = *reply || after == RTE_VHOST_MSG_RESULT_REPLY;
+	if (rule != NULL || is_handled(before) || is_handled(after))
 		return 0;
 	VHOST_LOG_CONFIG(ERR, "(%s) vhost message (req: %u) was not handled.\n",
 		call->dev->driver.path, call->msg->request);
