@@ -30,7 +30,7 @@
  * where the guest's checksum will be.
  */
 void vhost_net_header_to_guest(const struct virtio_net *net, struct rte_mbuf *pkt,
-		struct virtio_net_hdr *hdr);
+		struct virtio_net_hdr *to);
 
 /**
  * Put into flags what the guest's header says about a packet that came from it.
