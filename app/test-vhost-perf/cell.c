@@ -75,7 +75,7 @@ static const struct family families[] = {
 	{ ENQ | DEQ, MRG, { 64 }, .flags_off = RTE_VHOST_USER_NET_STATS_ENABLE },
 };
 
-static const struct driver_ops *const drivers[] = { &driver_split };
+static const struct driver_ops *const drivers[] = { &driver_split, &driver_packed };
 
 static struct cell *cells;
 static unsigned int n_cells;

@@ -20,8 +20,6 @@
 /** Most descriptors of one chain: a header and the pieces of a large frame. */
 #define CHAIN_MAX_SEGS 8
 
-struct vring_desc;
-
 /** A piece of a buffer, as the device sees it. */
 struct chain_seg {
 	uint64_t gpa;
@@ -34,7 +32,7 @@ struct chain {
 	struct chain_seg segs[CHAIN_MAX_SEGS];
 	unsigned int n_segs;
 	bool device_writes;
-	struct vring_desc *table;	/**< indirect table in guest memory, or NULL */
+	void *table;			/**< indirect table in guest memory, or NULL */
 	uint64_t table_gpa;
 	uint16_t slot;			/**< its place in the guest's array of chains */
 	bool posted;			/**< the device has it */
@@ -77,5 +75,6 @@ struct driver_ops {
 };
 
 extern const struct driver_ops driver_split;
+extern const struct driver_ops driver_packed;
 
 #endif /* PERF_DRIVER_H */

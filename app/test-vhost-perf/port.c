@@ -27,6 +27,7 @@
 
 /** Enough for the alignment of all that is allocated once per port. */
 #define ALIGNMENTS (8 * RTE_CACHE_LINE_SIZE)
+/** The same for either format. */
 #define TABLE_BYTES (CHAIN_MAX_SEGS * sizeof(struct vring_desc))
 
 #define FEATURE_CSUM RTE_BIT64(0)
@@ -178,7 +179,7 @@ make_chain(struct port *port, const struct cell *cell, uint16_t slot)
 	struct guest_memory *memory = &port->guest.memory;
 	struct chain *chain = &port->chains[slot];
 	uint8_t *buffer = guest_alloc(memory, buffer_bytes(cell), RTE_CACHE_LINE_SIZE);
-	struct vring_desc *table = guest_alloc(memory, TABLE_BYTES, VRING_DESC_ALIGN_SIZE);
+	void *table = guest_alloc(memory, TABLE_BYTES, VRING_DESC_ALIGN_SIZE);
 
 	if (buffer == NULL || table == NULL)
 		return false;
