@@ -44,6 +44,7 @@ struct family {
 	unsigned int segment;
 	unsigned int regions;
 	bool event_idx;
+	bool in_order;
 	uint64_t flags_off;		/**< usual flags that are left out */
 };
 
@@ -71,6 +72,7 @@ static const struct family families[] = {
 	{ ENQ | DEQ, MRG, { 64, 1518 }, .devices = { 8, 64 } },
 	{ ENQ | DEQ, MRG, { 64, 1518 }, .ring = 1024 },
 	{ ENQ | DEQ, MRG, { 64 }, .event_idx = true },
+	{ ENQ | DEQ, MRG | NOMRG, { 64, 1518 }, .in_order = true },
 	{ ENQ | DEQ, MRG, { 64 }, .regions = 2 },
 	{ ENQ | DEQ, MRG, { 64 }, .flags_off = RTE_VHOST_USER_NET_STATS_ENABLE },
 };
@@ -111,6 +113,8 @@ name_cell(struct cell *cell)
 		name_add(cell, "-ring%u", cell->ring);
 	if (cell->event_idx)
 		name_add(cell, "-eventidx");
+	if (cell->in_order)
+		name_add(cell, "-inorder");
 	if (cell->regions != 1)
 		name_add(cell, "-regions%u", cell->regions);
 	if (!(cell->flags & RTE_VHOST_USER_NET_COMPLIANT_OL_FLAGS))
@@ -135,6 +139,7 @@ add_cell(const struct family *family, const struct cell *variable)
 	cell->segment = family->segment;
 	cell->regions = family->regions != 0 ? family->regions : 1;
 	cell->event_idx = family->event_idx;
+	cell->in_order = family->in_order;
 	cell->flags = USUAL_FLAGS & ~family->flags_off;
 	name_cell(cell);
 }

@@ -46,6 +46,7 @@ struct cell {
 	unsigned int segment;		/**< bytes per mbuf segment, 0: as it fits */
 	unsigned int regions;		/**< guest memory regions */
 	bool event_idx;
+	bool in_order;
 	uint64_t flags;			/**< of rte_vhost_driver_register() */
 };
 

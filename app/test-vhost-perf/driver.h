@@ -72,6 +72,8 @@ struct driver_ops {
 	void (*publish)(struct driver_ring *ring);
 	/** Take the next chain that the device has finished, false if none. */
 	bool (*reap)(struct driver_ring *ring, struct used *used);
+	/** Pass over chains that a device keeping the order left unmentioned. */
+	void (*skip)(struct driver_ring *ring, unsigned int chains);
 };
 
 extern const struct driver_ops driver_split;

@@ -138,6 +138,12 @@ packed_reap(struct driver_ring *ring, struct used *used)
 	return true;
 }
 
+static void
+packed_skip(struct driver_ring *ring, unsigned int chains)
+{
+	advance(ring, &ring->used, &ring->used_wrap, chains * ring->chain_descs);
+}
+
 const struct driver_ops driver_packed = {
 	.name = "packed",
 	.features = 1ull << VIRTIO_F_RING_PACKED,
@@ -148,4 +154,5 @@ const struct driver_ops driver_packed = {
 	.post = packed_post,
 	.publish = packed_publish,
 	.reap = packed_reap,
+	.skip = packed_skip,
 };

@@ -107,6 +107,12 @@ split_reap(struct driver_ring *ring, struct used *used)
 	return true;
 }
 
+static void
+split_skip(struct driver_ring *ring, unsigned int chains)
+{
+	ring->used += chains;
+}
+
 const struct driver_ops driver_split = {
 	.name = "split",
 	.features = 0,
@@ -117,4 +123,5 @@ const struct driver_ops driver_split = {
 	.post = split_post,
 	.publish = split_publish,
 	.reap = split_reap,
+	.skip = split_skip,
 };

@@ -40,6 +40,7 @@
 #define FEATURE_INDIRECT_DESC RTE_BIT64(28)
 #define FEATURE_EVENT_IDX RTE_BIT64(29)
 #define FEATURE_VERSION_1 RTE_BIT64(32)
+#define FEATURE_IN_ORDER RTE_BIT64(35)
 
 /** Bytes of a data descriptor. */
 static unsigned int
@@ -256,6 +257,8 @@ wanted_features(const struct cell *cell)
 		features |= FEATURE_MRG_RXBUF;
 	if (cell->event_idx)
 		features |= FEATURE_EVENT_IDX;
+	if (cell->in_order)
+		features |= FEATURE_IN_ORDER;
 	if (cell->offload != OFFLOAD_ABSENT)
 		features |= FEATURE_CSUM | FEATURE_GUEST_CSUM | FEATURE_HOST_TSO4 |
 			FEATURE_HOST_TSO6 | FEATURE_GUEST_TSO4 | FEATURE_GUEST_TSO6;
@@ -272,6 +275,7 @@ port_open(struct port *port, const struct cell *cell, const char *socket)
 		.vid = -1,
 		.ring = &port->guest.rings[cell->direction],
 		.n_chains = port_ring_chains(cell),
+		.in_order = cell->in_order,
 	};
 	port->chains = calloc(port->n_chains, sizeof(*port->chains));
 	err = port->chains == NULL ? -ENOMEM : fill_memory(port, cell);
@@ -321,18 +325,38 @@ port_publish(struct port *port)
 	port->ring->ops->publish(port->ring);
 }
 
+/**
+ * Learn about one chain more, or about all up to one: a device that keeps the
+ * order may mention the last of a batch only, virtio 1.2, 2.7.9.
+ */
+static bool
+learn_used(struct port *port)
+{
+	unsigned int oldest = port->reaped % port->n_chains;
+
+	if (!port->ring->ops->reap(port->ring, &port->used) || port->used.slot >= port->n_chains)
+		return false;
+	port->n_used = 1;
+	if (port->in_order) {
+		port->n_used += (port->used.slot + port->n_chains - oldest) % port->n_chains;
+		port->ring->ops->skip(port->ring, port->n_used - 1);
+	}
+	return true;
+}
+
 const struct chain *
 port_reap(struct port *port, uint32_t *len)
 {
 	struct chain *chain;
-	struct used used;
 
-	if (!port->ring->ops->reap(port->ring, &used) || used.slot >= port->n_chains)
+	if (port->n_used == 0 && !learn_used(port))
 		return NULL;
-	chain = &port->chains[used.slot];
+	chain = &port->chains[port->in_order ? port->reaped % port->n_chains : port->used.slot];
 	if (!chain->posted)
 		return NULL;
 	chain->posted = false;
-	*len = used.len;
+	port->n_used--;
+	port->reaped++;
+	*len = port->used.len;
 	return chain;
 }

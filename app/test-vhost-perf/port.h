@@ -20,6 +20,10 @@ struct port {
 	struct chain *chains;		/**< all that the ring has room for */
 	unsigned int n_chains;
 	unsigned int posted;		/**< chains posted so far; the next slot, modulo n_chains */
+	unsigned int reaped;		/**< chains taken back so far */
+	bool in_order;			/**< the device gives back in the order of posts */
+	struct used used;		/**< what it said last */
+	unsigned int n_used;		/**< chains it said that about, not yet taken back */
 };
 
 /** Chains that the ring of a cell has room for. */
