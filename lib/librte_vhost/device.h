@@ -160,7 +160,7 @@ int vhost_device_need_queue(struct vhost_device *dev, uint32_t index);
 /** Wish for another memory map; takes over the reference.  Control lock held. */
 void vhost_device_wish_map(struct vhost_device *dev, struct mem_map *map);
 
-/** Back to the state of a fresh connection, descriptors closed.  Settle afterwards. */
+/** Back to the state of a fresh connection, without descriptors.  Settle afterwards. */
 void vhost_device_reset_wish(struct vhost_device *dev);
 
 /**

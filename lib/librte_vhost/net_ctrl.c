@@ -179,12 +179,6 @@ on_kick(struct event_source *source, uint32_t events)
 }
 
 void
-vhost_net_ctrl_unwatch(struct vhost_device *dev)
-{
-	vhost_event_source_remove(&dev->ctrl_kick);
-}
-
-void
 vhost_net_ctrl_watch(struct vhost_device *dev)
 {
 	struct vhost_queue *q = vhost_device_ctrl_queue(dev);

@@ -19,7 +19,4 @@
  */
 void vhost_net_ctrl_watch(struct vhost_device *dev);
 
-/** Stop watching, before the kick descriptor may be closed.  A settle watches again. */
-void vhost_net_ctrl_unwatch(struct vhost_device *dev);
-
 #endif /* VHOST_NET_CTRL_H */

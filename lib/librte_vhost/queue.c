@@ -103,6 +103,8 @@ vhost_queue_create(uint16_t index)
 	memset(q, 0, sizeof(*q));
 	q->index = index;
 	q->wish = fresh_wish;
+	q->retired_kickfd = QUEUE_FD_UNSET;
+	q->retired_callfd = QUEUE_FD_UNSET;
 	q->gate.closing = 1;
 	return q;
 }
@@ -141,10 +143,13 @@ vhost_queue_bring_up(struct vhost_queue *q, const struct virtio_net *net)
 	return 0;
 }
 
+/** Between two settles nobody hears of any but the first that was replaced. */
 static void
-replace_fd(int *field, int fd)
+replace_fd(int *field, int *retired, int fd)
 {
-	if (*field >= 0)
+	if (*retired < 0)
+		*retired = *field;
+	else
 		vhost_vu_discard_fd(*field);
 	*field = fd;
 }
@@ -153,7 +158,7 @@ void
 vhost_queue_set_kickfd(struct vhost_queue *q, int fd, enum doorbell_kind kind)
 {
 	q->wish.kick_kind = kind;
-	replace_fd(&q->wish.kickfd, fd);
+	replace_fd(&q->wish.kickfd, &q->retired_kickfd, fd);
 }
 
 void
@@ -162,7 +167,7 @@ vhost_queue_set_callfd(struct vhost_queue *q, int fd, enum doorbell_kind kind)
 	struct vhost_virtqueue *block = vhost_queue_close(q);
 	struct vq_attr attr;
 
-	/* no burst may use the old one once it is closed */
+	/* bursts are not told of a change, so they make it now */
 	if (block != NULL) {
 		attr = block->attr;
 		attr.callfd = RTE_MAX(fd, -1);
@@ -171,7 +176,16 @@ vhost_queue_set_callfd(struct vhost_queue *q, int fd, enum doorbell_kind kind)
 	}
 	vhost_queue_open(q);
 	q->wish.call_kind = kind;
-	replace_fd(&q->wish.callfd, fd);
+	replace_fd(&q->wish.callfd, &q->retired_callfd, fd);
+}
+
+void
+vhost_queue_close_retired(struct vhost_queue *q)
+{
+	vhost_vu_discard_fd(q->retired_kickfd);
+	vhost_vu_discard_fd(q->retired_callfd);
+	q->retired_kickfd = QUEUE_FD_UNSET;
+	q->retired_callfd = QUEUE_FD_UNSET;
 }
 
 void
@@ -356,8 +370,9 @@ void
 vhost_queue_stop_wish(struct vhost_queue *q)
 {
 	q->wish.has_addr = false;
-	vhost_queue_set_kickfd(q, QUEUE_FD_UNSET, DOORBELL_FILE);
-	vhost_queue_set_callfd(q, QUEUE_FD_UNSET, DOORBELL_FILE);
+	replace_fd(&q->wish.kickfd, &q->retired_kickfd, QUEUE_FD_UNSET);
+	/* in force until the settle: who is told to stop may notify a last time */
+	replace_fd(&q->wish.callfd, &q->retired_callfd, QUEUE_FD_UNSET);
 }
 
 void
@@ -376,28 +391,31 @@ vhost_queue_shut_down(struct vhost_queue *q)
 	/* leave, but keep it closing */
 	vhost_queue_leave(q);
 	vhost_block_destroy(block);
-	replace_fd(&q->wish.kickfd, QUEUE_FD_UNSET);
-	replace_fd(&q->wish.callfd, QUEUE_FD_UNSET);
+	vhost_queue_close_retired(q);
+	vhost_vu_discard_fd(q->wish.kickfd);
+	vhost_vu_discard_fd(q->wish.callfd);
+	q->wish = fresh_wish;
 }
 
 static bool
-is_aligned(uint64_t addr, uint64_t align)
+is_aligned(const void *addr, uintptr_t align)
 {
-	return (addr & (align - 1)) == 0;
+	return ((uintptr_t)addr & (align - 1)) == 0;
 }
 
-/** Our addresses of the ring's parts; false unless each lies within one region. */
+/**
+ * Our addresses of the ring's parts; false unless each lies within one region and is
+ * aligned (2.7), here: a region may begin anywhere in its file.
+ */
 static bool
 translate_ring(const struct queue_wish *wish, const struct mem_map *map, struct vq_cfg *cfg)
 {
-	if (!is_aligned(wish->desc_uva, VRING_DESC_ALIGN_SIZE) ||
-			!is_aligned(wish->avail_uva, VRING_AVAIL_ALIGN_SIZE) ||
-			!is_aligned(wish->used_uva, VRING_USED_ALIGN_SIZE))
-		return false;
 	cfg->desc = vhost_mem_map_from_uva(map, wish->desc_uva, desc_bytes(wish->size));
 	cfg->avail = vhost_mem_map_from_uva(map, wish->avail_uva, avail_bytes(wish->size));
 	cfg->used = vhost_mem_map_from_uva(map, wish->used_uva, used_bytes(wish->size));
-	return cfg->desc != NULL && cfg->avail != NULL && cfg->used != NULL;
+	return cfg->desc != NULL && is_aligned(cfg->desc, VRING_DESC_ALIGN_SIZE) &&
+		cfg->avail != NULL && is_aligned(cfg->avail, VRING_AVAIL_ALIGN_SIZE) &&
+		cfg->used != NULL && is_aligned(cfg->used, VRING_USED_ALIGN_SIZE);
 }
 
 bool

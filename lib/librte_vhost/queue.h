@@ -70,6 +70,8 @@ struct vhost_queue {
 	bool enabled;		/**< packets may flow, as last committed */
 	bool ready;		/**< last told to the application */
 	bool retell;		/**< tell it again, although nothing else changed */
+	int retired_kickfd;	/**< replaced, but what the application knows of; or negative */
+	int retired_callfd;	/**< likewise */
 	struct vhost_virtqueue *staged;	/**< built, not yet published */
 };
 
@@ -141,10 +143,17 @@ void vhost_queue_shut_down(struct vhost_queue *q);
 
 /**
  * Replace a descriptor of the wish by another, ours from now on, or by one of
- * QUEUE_FD_*; the old one is closed.  A new callfd is in force at once.
+ * QUEUE_FD_*.  The old one stays open until vhost_queue_close_retired().  A new
+ * callfd is in force at once.
  */
 void vhost_queue_set_kickfd(struct vhost_queue *q, int fd, enum doorbell_kind kind);
 void vhost_queue_set_callfd(struct vhost_queue *q, int fd, enum doorbell_kind kind);
+
+/**
+ * Close the descriptors that were replaced.  A vDPA driver or a backend of the
+ * application's own may use them until it was told that the ring stopped.
+ */
+void vhost_queue_close_retired(struct vhost_queue *q);
 
 /** Indices at which the ring goes on; nobody's business while it runs. */
 void vhost_queue_set_base(struct vhost_queue *q, uint16_t last_avail, uint16_t last_used);
@@ -187,7 +196,7 @@ int vhost_queue_relay_used(struct vhost_queue *q, struct vring *from);
 /** Forget what starts the ring: its addresses and descriptors.  Settle afterwards. */
 void vhost_queue_stop_wish(struct vhost_queue *q);
 
-/** Back to the wish of a fresh queue, descriptors closed.  Settle afterwards. */
+/** Back to the wish of a fresh queue, without descriptors.  Settle afterwards. */
 void vhost_queue_reset_wish(struct vhost_queue *q);
 
 /** Whether the ring, as far as the wish describes one, lies within the map. */

@@ -522,6 +522,15 @@ tell_device(struct vhost_device *dev)
 			dev->driver.path);
 }
 
+static void
+close_retired(struct vhost_device *dev)
+{
+	uint32_t i;
+
+	for (i = 0; i < dev->nvrings; i++)
+		vhost_queue_close_retired(dev->queues[i]);
+}
+
 int
 vhost_device_settle(struct vhost_device *dev)
 {
@@ -540,5 +549,6 @@ vhost_device_settle(struct vhost_device *dev)
 	vhost_net_ctrl_watch(dev);
 	tell_vrings(dev);
 	tell_device(dev);
+	close_retired(dev);
 	return 0;
 }

@@ -12,7 +12,6 @@
 #include "rte_vdpa.h"
 #include "vdpa_driver.h"
 
-#include "net_ctrl.h"
 #include "vhost_log.h"
 #include "vu_backchannel.h"
 #include "vu_on.h"
@@ -89,7 +88,6 @@ vhost_vu_on_set_owner(struct vu_call *call)
 int
 vhost_vu_on_reset_owner(struct vu_call *call)
 {
-	vhost_net_ctrl_unwatch(call->dev);
 	vhost_device_reset_wish(call->dev);
 	return 0;
 }

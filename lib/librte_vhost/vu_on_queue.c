@@ -8,7 +8,6 @@
 #include <rte_common.h>
 
 #include "doorbell.h"
-#include "net_ctrl.h"
 #include "vhost_log.h"
 #include "vu_on.h"
 
@@ -98,7 +97,6 @@ vhost_vu_on_get_vring_base(struct vu_call *call)
 	int ret;
 
 	call->dev->stop_wanted = true;
-	vhost_net_ctrl_unwatch(call->dev);
 	vhost_queue_stop_wish(q);
 	/* the index is final once no burst can be inside any more */
 	ret = vhost_device_settle(call->dev);
@@ -142,7 +140,6 @@ vhost_vu_on_set_vring_kick(struct vu_call *call)
 	ret = take_doorbell(call, DOORBELL_FILE, &fd, &kind);
 	if (ret < 0)
 		return ret;
-	vhost_net_ctrl_unwatch(call->dev);
 	vhost_queue_set_kickfd(q, fd, kind);
 	q->retell = true;
 	VHOST_LOG_CONFIG(INFO, "(%s) vring kick idx:%u file:%d\n", call->dev->driver.path,
@@ -161,8 +158,8 @@ vhost_vu_on_set_vring_call(struct vu_call *call)
 	if (ret < 0)
 		return ret;
 	vhost_queue_set_callfd(q, fd, kind);
-	/* only hardware notifies by itself; bursts use the new descriptor already */
-	q->retell = call->dev->driver.vdpa != NULL;
+	/* bursts use the new descriptor already, who notifies by itself does not */
+	q->retell = call->dev->driver.vdpa != NULL || !call->dev->driver.builtin;
 	VHOST_LOG_CONFIG(INFO, "(%s) vring call idx:%u file:%d\n", call->dev->driver.path,
 		q->index, fd);
 	return 0;
