@@ -49,15 +49,21 @@ has_vdpa(const struct vhost_device *dev)
 	return dev->driver.vdpa != NULL;
 }
 
+static void
+close_vdpa(struct vhost_device *dev)
+{
+	if (!dev->vdpa_configured)
+		return;
+	dev->vdpa_configured = false;
+	dev->driver.vdpa->ops->dev_close(dev->vid);
+}
+
 void
 vhost_device_stop(struct vhost_device *dev)
 {
 	const struct rte_vhost_device_ops *ops = dev->driver.ops;
 
-	if (dev->vdpa_configured) {
-		dev->vdpa_configured = false;
-		dev->driver.vdpa->ops->dev_close(dev->vid);
-	}
+	close_vdpa(dev);
 	__atomic_store_n(&dev->ready, false, __ATOMIC_RELAXED);
 	if (!dev->running)
 		return;
@@ -449,6 +455,13 @@ commit(struct vhost_device *dev, struct plan *plan)
 /* Telling */
 
 static void
+tell_features(struct vhost_device *dev, uint64_t before)
+{
+	if (has_vdpa(dev) && dev->net->features != before)
+		dev->driver.vdpa->ops->set_features(dev->vid);
+}
+
+static void
 tell_vring_state(struct vhost_device *dev, struct vhost_queue *q, bool ready)
 {
 	const struct rte_vhost_device_ops *ops = dev->driver.ops;
@@ -501,25 +514,35 @@ device_is_ready(const struct vhost_device *dev)
 		(dev->status & VIRTIO_CONFIG_S_DRIVER_OK);
 }
 
+/** Call new_device; refused, it is asked again by the next settle. */
 static void
-tell_device(struct vhost_device *dev)
+start_device(struct vhost_device *dev)
 {
 	const struct rte_vhost_device_ops *ops = dev->driver.ops;
 
-	if (dev->running || !device_is_ready(dev))
-		return;
 	__atomic_store_n(&dev->ready, true, __ATOMIC_RELAXED);
 	VHOST_LOG_CONFIG(INFO, "(%s) virtio is now ready for processing.\n", dev->driver.path);
-	if (ops != NULL && ops->new_device != NULL && ops->new_device(dev->vid) != 0)
-		return;
-	dev->running = true;
-	if (!has_vdpa(dev) || dev->vdpa_configured)
-		return;
+	dev->running = ops == NULL || ops->new_device == NULL || ops->new_device(dev->vid) == 0;
+}
+
+/** Call dev_conf, likewise. */
+static void
+configure_vdpa(struct vhost_device *dev)
+{
 	if (dev->driver.vdpa->ops->dev_conf(dev->vid) == 0)
 		dev->vdpa_configured = true;
 	else
 		VHOST_LOG_CONFIG(ERR, "(%s) the vDPA driver refuses the device\n",
 			dev->driver.path);
+}
+
+static void
+tell_device(struct vhost_device *dev)
+{
+	if (!dev->running && device_is_ready(dev))
+		start_device(dev);
+	if (dev->running && has_vdpa(dev) && !dev->vdpa_configured)
+		configure_vdpa(dev);
 }
 
 static void
@@ -534,12 +557,16 @@ close_retired(struct vhost_device *dev)
 int
 vhost_device_settle(struct vhost_device *dev)
 {
+	uint64_t features = dev->net->features;
 	struct plan plan;
 
 	if (dev->stop_wanted) {
 		dev->stop_wanted = false;
 		vhost_device_stop(dev);
 	}
+	/* hardware uses the old memory until its driver is configured again */
+	if (dev->wish_map != dev->map)
+		close_vdpa(dev);
 	plan_shapes(dev, &plan);
 	if (stage_somehow(dev, &plan) < 0) {
 		VHOST_LOG_CONFIG(ERR, "(%s) no memory to settle the device\n", dev->driver.path);
@@ -547,6 +574,7 @@ vhost_device_settle(struct vhost_device *dev)
 	}
 	commit(dev, &plan);
 	vhost_net_ctrl_watch(dev);
+	tell_features(dev, features);
 	tell_vrings(dev);
 	tell_device(dev);
 	close_retired(dev);

@@ -49,8 +49,6 @@ vhost_vu_on_set_features(struct vu_call *call)
 	dev->generation++;
 	VHOST_LOG_CONFIG(INFO, "(%s) negotiated Virtio features: 0x%" PRIx64 "\n",
 		dev->driver.path, features);
-	if (dev->driver.vdpa != NULL)
-		dev->driver.vdpa->ops->set_features(dev->vid);
 	return 0;
 }
 

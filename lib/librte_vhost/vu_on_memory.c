@@ -19,9 +19,6 @@ vhost_vu_on_set_mem_table(struct vu_call *call)
 	ret = vhost_mem_map_create(dev->driver.path, table, call->msg->fds, &map);
 	if (ret < 0)
 		return ret;
-	/* hardware holds the old addresses until its driver is configured again */
-	if (dev->vdpa_configured)
-		dev->stop_wanted = true;
 	vhost_device_wish_map(dev, map);
 	return 0;
 }

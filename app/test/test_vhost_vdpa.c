@@ -1,0 +1,315 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * Copyright(c) 2026 The vhost-numa authors
+ */
+
+/*
+ * Devices served by hardware: when its driver hears of what, and what it may
+ * still use at that moment.  The driver is made up; it records its calls next to
+ * those of the application.
+ */
+
+#include <errno.h>
+#include <fcntl.h>
+#include <unistd.h>
+
+#include "test.h"
+#include "vdpa_driver.h"
+#include "vhost_fake_frontend.h"
+
+/** What rte_dev_name() looks at; the true structure is in no packaged header. */
+struct fake_rte_device {
+	void *list[2];
+	const char *name;
+	uint64_t rest[16];
+};
+
+static struct {
+	struct rte_vdpa_device *dev;
+	char story[512];	/**< one word per call */
+	size_t told;
+	unsigned int refuse;	/**< so many dev_conf() still fail */
+	uint64_t features;	/**< negotiated, as of the last set_features() */
+	struct rte_vhost_vring vring;	/**< ring 0, as of the last dev_conf() */
+	bool closed_early;	/**< a descriptor of it was gone too early */
+} hw;
+
+static void
+tell(const char *word)
+{
+	hw.told += snprintf(hw.story + hw.told, sizeof(hw.story) - hw.told, "%s%s",
+		hw.told > 0 ? " " : "", word);
+}
+
+/** Ring 0 can still be notified, and its kicks waited for. */
+static void
+use_descriptors(int vid)
+{
+	uint64_t one = 1;
+
+	if (write(hw.vring.callfd, &one, sizeof(one)) != sizeof(one) ||
+			fcntl(hw.vring.kickfd, F_GETFD) < 0 ||
+			rte_vhost_vring_call(vid, 0) < 0)
+		hw.closed_early = true;
+}
+
+static int
+on_queue_num(struct rte_vdpa_device *dev __rte_unused, uint32_t *n)
+{
+	*n = 4;
+	return 0;
+}
+
+static int
+on_features(struct rte_vdpa_device *dev __rte_unused, uint64_t *features)
+{
+	*features = UINT64_MAX & ~FE_BIT(VIRTIO_NET_F_MRG_RXBUF);
+	return 0;
+}
+
+static int
+on_protocol_features(struct rte_vdpa_device *dev __rte_unused, uint64_t *features)
+{
+	*features = UINT64_MAX;
+	return 0;
+}
+
+static int
+on_conf(int vid)
+{
+	tell("conf");
+	if (hw.refuse > 0) {
+		hw.refuse--;
+		return -1;
+	}
+	return rte_vhost_get_vhost_vring(vid, 0, &hw.vring);
+}
+
+static int
+on_close(int vid)
+{
+	tell("close");
+	use_descriptors(vid);
+	return 0;
+}
+
+static int
+on_cleanup(int vid __rte_unused)
+{
+	tell("cleanup");
+	return 0;
+}
+
+static int
+on_vring_state(int vid, int vring, int state)
+{
+	char word[16];
+
+	snprintf(word, sizeof(word), "ring%d%c", vring, state ? '+' : '-');
+	tell(word);
+	if (vring == 0 && state == 0)
+		use_descriptors(vid);
+	if (vring == 0 && state == 1)
+		rte_vhost_get_vhost_vring(vid, 0, &hw.vring);
+	return 0;
+}
+
+static int
+on_set_features(int vid)
+{
+	tell("features");
+	return rte_vhost_get_negotiated_features(vid, &hw.features);
+}
+
+static int
+on_migration_done(int vid __rte_unused)
+{
+	tell("migrated");
+	return 0;
+}
+
+static void
+on_event(void *arg __rte_unused, enum fake_event ev, int vid __rte_unused,
+		unsigned int qid __rte_unused, int on __rte_unused)
+{
+	if (ev == FAKE_NEW_DEVICE)
+		tell("(new)");
+	if (ev == FAKE_DESTROY_DEVICE)
+		tell("(destroy)");
+}
+
+static struct rte_vdpa_dev_ops ops = {
+	.get_queue_num = on_queue_num,
+	.get_features = on_features,
+	.get_protocol_features = on_protocol_features,
+	.dev_conf = on_conf,
+	.dev_close = on_close,
+	.dev_cleanup = on_cleanup,
+	.set_vring_state = on_vring_state,
+	.set_features = on_set_features,
+	.migration_done = on_migration_done,
+};
+
+/** What was told since the last time this was asked. */
+static const char *
+story(void)
+{
+	static char copy[sizeof(hw.story)];
+
+	memcpy(copy, hw.story, sizeof(copy));
+	hw.story[0] = '\0';
+	hw.told = 0;
+	return copy;
+}
+
+#define TEST_ASSERT_STORY(expected, what) do {                               \
+	const char *told_ = story();                                         \
+	TEST_ASSERT(strcmp(told_, expected) == 0, "%s: \"%s\", not \"%s\"",  \
+		what, told_, expected);                                      \
+} while (0)
+
+/** A frontend before its hardware, negotiated. */
+static struct fake *
+start(unsigned int queues)
+{
+	static struct fake_rte_device rte_dev = { .name = "made up" };
+	struct fake *fe;
+
+	memset(&hw, 0, sizeof(hw));
+	hw.dev = rte_vdpa_register_device((struct rte_device *)&rte_dev, &ops);
+	if (hw.dev == NULL)
+		return NULL;
+	fe = fake_start(.queues = queues, .until = FAKE_REGISTERED,
+		.hook = on_event);
+	if (fe == NULL || rte_vhost_driver_attach_vdpa_device(fe->path, hw.dev) < 0 ||
+			fake_connect(fe) < 0 || fake_negotiate(fe) < 0)
+		return NULL;
+	return fe;
+}
+
+static int
+end(struct fake *fe)
+{
+	int ret = fake_stop(fe);
+
+	TEST_ASSERT_SUCCESS(rte_vdpa_unregister_device(hw.dev), "unregister");
+	TEST_ASSERT(!hw.closed_early, "descriptors serve until the driver was told");
+	return ret;
+}
+
+static int
+life_of_a_device_with_hardware(void)
+{
+	struct fake *fe = start(1);
+	uint64_t features;
+
+	TEST_ASSERT_NOT_NULL(fe, "a device");
+	TEST_ASSERT_STORY("features", "negotiated");
+	TEST_ASSERT_EQUAL(hw.features, fe->features, "and in force by then");
+	TEST_ASSERT_SUCCESS(fake_ask_u64(fe, FE_GET_FEATURES, &features), "ask");
+	TEST_ASSERT_EQUAL(features & FE_BIT(VIRTIO_NET_F_MRG_RXBUF), 0,
+		"only what the hardware has");
+	TEST_ASSERT_SUCCESS(fake_send_mem_table(fe), "memory");
+	TEST_ASSERT_SUCCESS(fake_run(fe), "run");
+	TEST_ASSERT(fake_is_served(fe), "after dev_conf");
+	TEST_ASSERT_STORY("(new) conf", "started");
+	TEST_ASSERT_SUCCESS(fake_enable_vring(fe, 0, false), "off");
+	TEST_ASSERT_SUCCESS(fake_enable_vring(fe, 0, true), "on");
+	TEST_ASSERT_STORY("ring0- ring0+", "a ring");
+	TEST_ASSERT_EQUAL(fake_call_u64(fe, FE_SEND_RARP, 0), FAKE_ACK, "arrived");
+	TEST_ASSERT_STORY("migrated", "arrived");
+	TEST_ASSERT(fake_stop_vring(fe, 0) >= 0, "stop");
+	TEST_ASSERT_STORY("close (destroy)", "stopped");
+	fake_disconnect(fe);
+	TEST_ASSERT_STORY("cleanup", "gone");
+	return end(fe);
+}
+
+static int
+driver_is_asked_again(void)
+{
+	struct fake *fe = start(1);
+
+	TEST_ASSERT_NOT_NULL(fe, "a device");
+	hw.refuse = 2;
+	TEST_ASSERT_SUCCESS(fake_send_mem_table(fe), "memory");
+	TEST_ASSERT_SUCCESS(fake_run(fe), "run");
+	TEST_ASSERT(fake_is_served(fe), "a message");
+	TEST_ASSERT(fake_is_served(fe), "another one");
+	TEST_ASSERT(fake_is_served(fe), "and another one");
+	TEST_ASSERT_STORY("features (new) conf conf conf", "until it agrees");
+	return end(fe);
+}
+
+/* Hardware writes to its guest's memory: it has to stop before that is unmapped. */
+static int
+other_memory_means_other_hardware_settings(void)
+{
+	struct fake *fe = start(1);
+
+	TEST_ASSERT_NOT_NULL(fe, "a device");
+	TEST_ASSERT_SUCCESS(fake_send_mem_table(fe), "memory");
+	TEST_ASSERT_SUCCESS(fake_run(fe), "run");
+	TEST_ASSERT(fake_is_served(fe), "after dev_conf");
+	story();
+	TEST_ASSERT_SUCCESS(fake_send_mem_table(fe), "the same");
+	TEST_ASSERT_STORY("", "changes nothing");
+	TEST_ASSERT_SUCCESS(fake_region_create(fe, 1ULL << 40, 1 << 20, 0), "more");
+	TEST_ASSERT_SUCCESS(fake_send_mem_table(fe), "more");
+	TEST_ASSERT_STORY("close conf", "another table");
+	return end(fe);
+}
+
+/* What a driver got at dev_conf serves until dev_close or set_vring_state(0). */
+static int
+descriptors_stay_until_the_driver_was_told(void)
+{
+	struct fake *fe = start(1);
+	struct fake_vq *vq;
+
+	TEST_ASSERT_NOT_NULL(fe, "a device");
+	TEST_ASSERT_SUCCESS(fake_send_mem_table(fe), "memory");
+	TEST_ASSERT_SUCCESS(fake_run(fe), "run");
+	TEST_ASSERT(fake_is_served(fe), "after dev_conf");
+	vq = &fe->vqs[0];
+	story();
+	fake_interrupts(vq);
+	TEST_ASSERT_EQUAL(fake_call_fd(fe, FE_SET_VRING_CALL, 0, vq->callfd), FAKE_ACK, "call");
+	TEST_ASSERT_STORY("ring0- ring0+", "another call");
+	TEST_ASSERT(fake_interrupts(vq) > 0, "the old one worked");
+	TEST_ASSERT_EQUAL(fake_call_fd(fe, FE_SET_VRING_KICK, 0, vq->kickfd), FAKE_ACK, "kick");
+	TEST_ASSERT_STORY("ring0- ring0+", "another kick");
+	TEST_ASSERT(fake_interrupts(vq) > 0, "the old one worked");
+	TEST_ASSERT(fake_stop_vring(fe, 0) >= 0, "stop");
+	TEST_ASSERT(fake_interrupts(vq) > 1, "both ways to notify worked");
+	TEST_ASSERT(fake_stop_vring(fe, 1) >= 0, "stop");
+	TEST_ASSERT_SUCCESS(fake_run(fe), "run");
+	TEST_ASSERT(fake_is_served(fe), "after dev_conf");
+	story();
+	fake_interrupts(vq);
+	TEST_ASSERT_EQUAL(fake_call(fe, FE_RESET_OWNER, NULL, 0, NULL, 0), FAKE_ACK, "reset");
+	TEST_ASSERT(fake_interrupts(vq) > 1, "both ways to notify worked");
+	return end(fe);
+}
+
+static const struct test_case cases[] = {
+	TEST_CASE(life_of_a_device_with_hardware),
+	TEST_CASE(driver_is_asked_again),
+	TEST_CASE(other_memory_means_other_hardware_settings),
+	TEST_CASE(descriptors_stay_until_the_driver_was_told),
+};
+
+static int
+test_vhost_vdpa(void)
+{
+	static const struct test_suite suite = {
+		.name = "vhost vdpa",
+		.setup = fake_setup,
+		.check = fake_check,
+		.teardown = fake_teardown,
+		TEST_SUITE_CASES(cases),
+	};
+
+	return test_suite_run(&suite);
+}
+
+REGISTER_TEST_COMMAND(vhost_vdpa_autotest, test_vhost_vdpa);
