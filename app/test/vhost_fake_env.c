@@ -56,7 +56,8 @@ fake_pool(void)
 void
 fake_new_path(char *path, size_t size)
 {
-	snprintf(path, size, "%s/%u.sock", directory, nb_paths++);
+	snprintf(path, size, "%s/%u.sock", directory,
+		__atomic_fetch_add(&nb_paths, 1, __ATOMIC_RELAXED));
 }
 
 unsigned int

@@ -4,6 +4,8 @@
 
 /* The driver's side of a split ring (virtio 1.2, 2.7). */
 
+#include <rte_atomic.h>
+
 #include "test.h"
 #include "vhost_fake_frontend.h"
 
@@ -105,7 +107,7 @@ split_publish(struct fake_vq *vq)
 	__atomic_store_n(&vq->avail->idx, vq->avail_idx, __ATOMIC_RELEASE);
 	vq->shown_idx = vq->avail_idx;
 	/* The index must be visible before we look whether it is watched. */
-	__atomic_thread_fence(__ATOMIC_SEQ_CST);
+	rte_smp_mb();
 	if (old == vq->avail_idx)
 		return false;
 	if (vq->fe->features & FE_BIT(VIRTIO_RING_F_EVENT_IDX))
@@ -162,7 +164,7 @@ split_interrupts(struct fake_vq *vq, bool on)
 		__ATOMIC_RELAXED);
 	__atomic_store_n(&vq->avail->flags, on ? 0 : VRING_AVAIL_F_NO_INTERRUPT,
 		__ATOMIC_RELAXED);
-	__atomic_thread_fence(__ATOMIC_SEQ_CST);
+	rte_smp_mb();
 }
 
 const struct fake_ring_ops fake_split_ring = {
