@@ -107,18 +107,6 @@ vhost_vu_take_fd(struct vu_message *msg, unsigned int i)
 }
 
 void
-vhost_vu_discard_fd(int fd)
-{
-	static const struct linger no_linger;
-
-	if (fd < 0)
-		return;
-	/* Fails on what is no socket, and need not succeed there. */
-	setsockopt(fd, SOL_SOCKET, SO_LINGER, &no_linger, sizeof(no_linger));
-	close(fd);
-}
-
-void
 vhost_vu_close_fds(struct vu_message *msg)
 {
 	unsigned int i;

@@ -187,8 +187,8 @@ int vhost_vu_take_fd(struct vu_message *msg, unsigned int i);
 
 /**
  * Close a descriptor that a peer handed over, whatever it may be; negative ones
- * are ignored.  Closing the last descriptor of a socket whose SO_LINGER the peer
- * has set would wait; this does not.
+ * are ignored.  Waits for nobody: neither for a socket that lingers nor for the
+ * server of a file (vu_discard.c).
  */
 void vhost_vu_discard_fd(int fd);
 
