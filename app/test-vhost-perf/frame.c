@@ -80,6 +80,20 @@ frame_fill(uint8_t *frame, const struct cell *cell, unsigned int index)
 		fill_tcp(frame, cell);
 }
 
+bool
+frame_arrived(const uint8_t *frame, const struct cell *cell, unsigned int index)
+{
+	const size_t tcp = L2_LEN + sizeof(struct rte_ipv4_hdr);
+	const size_t cksum = tcp + offsetof(struct rte_tcp_hdr, cksum);
+	uint8_t expected[FRAME_MAX];
+
+	frame_fill(expected, cell, index);
+	/* the sum of the pseudo header is with the length for virtio, without for NICs */
+	if (cell->offload == OFFLOAD_TSO)
+		memcpy(expected + cksum, frame + cksum, sizeof(rte_be16_t));
+	return memcmp(frame, expected, cell->size) == 0;
+}
+
 /** The header that stands for the cell's offload, in either direction. */
 static struct virtio_net_hdr_mrg_rxbuf
 net_header(const struct cell *cell)

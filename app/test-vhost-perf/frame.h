@@ -21,6 +21,9 @@
 /** Write frame number "index" of a cell: headers where it is about them, else random bytes. */
 void frame_fill(uint8_t *frame, const struct cell *cell, unsigned int index);
 
+/** Is this what a guest should find of frame number "index"? */
+bool frame_arrived(const uint8_t *frame, const struct cell *cell, unsigned int index);
+
 /** The header that a guest puts in front of a frame it sends. */
 void frame_guest_header(uint8_t *header, const struct cell *cell);
 

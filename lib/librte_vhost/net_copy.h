@@ -20,6 +20,11 @@
 #include <rte_common.h>
 #include <rte_memcpy.h>
 
+#include "vhost_virtqueue.h"
+
+/** A packet is copied when so many after it are on their way into the cache. */
+#define NET_LOOK_AHEAD 4
+
 /** Copy len bytes, from move to twice that, with two moves of that size. */
 #define NET_COPY_TWICE(mov, move) \
 	do { \
@@ -58,6 +63,28 @@ net_copy(uint8_t *dst, const uint8_t *src, uint32_t len)
 		NET_COPY_TWICE(rte_mov16, 16);
 	else
 		rte_mov15_or_less(dst, src, len);
+}
+
+/** A place in the pieces of guest memory that a packet is scattered over. */
+struct net_cursor {
+	const struct vq_piece *piece;
+	uint32_t offset;	/**< into the piece */
+};
+
+/** Bytes that can be copied at once. */
+static __rte_always_inline uint32_t
+net_cursor_room(const struct net_cursor *at)
+{
+	return at->piece->len - at->offset;
+}
+
+/** Go on by len bytes, at most net_cursor_room(). */
+static __rte_always_inline void
+net_cursor_advance(struct net_cursor *at, uint32_t len)
+{
+	at->offset += len;
+	if (at->offset == at->piece->len)
+		*at = (struct net_cursor){ at->piece + 1, 0 };
 }
 
 #endif /* VHOST_NET_COPY_H */

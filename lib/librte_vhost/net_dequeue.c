@@ -30,9 +30,6 @@
 #include "ring_split.h"
 #include "vhost_virtqueue.h"
 
-/** A packet is copied when so many after it are on their way into the cache. */
-#define LOOK_AHEAD 4
-
 /** Bytes of the largest packet: 64 KiB of IP in Ethernet with room for tags. */
 #define LARGEST_PACKET (UINT16_MAX + 64)
 
@@ -61,6 +58,8 @@ attach_external(const struct vhost_virtqueue *vq, struct rte_mbuf *pkt, uint32_t
 	if (size > UINT16_MAX || RTE_MBUF_HAS_EXTBUF(pkt))
 		return -EMSGSIZE;
 	buffer = rte_malloc_socket("vhost_extbuf", size, RTE_CACHE_LINE_SIZE, vq->node);
+	if (buffer == NULL)
+		buffer = rte_malloc("vhost_extbuf", size, RTE_CACHE_LINE_SIZE);
 	if (buffer == NULL)
 		return -ENOMEM;
 	shared = rte_pktmbuf_ext_shinfo_init_helper(buffer, &usable, free_external, buffer);
@@ -114,36 +113,22 @@ make_room(const struct vhost_virtqueue *vq, struct rte_mempool *pool, struct rte
 
 /* ---- gathering ---- */
 
-/** Memory of the guest that a packet is read from, front to back. */
-struct source {
-	const struct vq_piece *piece;
-	uint32_t offset;	/**< into the piece */
-};
-
-static __rte_always_inline void
-advance(struct source *from, uint32_t len)
-{
-	from->offset += len;
-	if (from->offset == from->piece->len)
-		*from = (struct source){ from->piece + 1, 0 };
-}
-
 static inline void
-gather(struct source *from, uint8_t *dst, uint32_t len)
+gather(struct net_cursor *from, uint8_t *dst, uint32_t len)
 {
 	while (len > 0) {
-		uint32_t n = RTE_MIN(len, from->piece->len - from->offset);
+		uint32_t n = RTE_MIN(len, net_cursor_room(from));
 
 		net_copy(dst, from->piece->base + from->offset, n);
 		dst += n;
 		len -= n;
-		advance(from, n);
+		net_cursor_advance(from, n);
 	}
 }
 
 /** Fill the segments of an mbuf, which have room for len bytes. */
 static inline void
-gather_segments(struct source *from, struct rte_mbuf *pkt, uint32_t len)
+gather_segments(struct net_cursor *from, struct rte_mbuf *pkt, uint32_t len)
 {
 	pkt->pkt_len = len;
 	for (; len > 0; pkt = pkt->next) {
@@ -234,12 +219,12 @@ take_simple(struct vhost_virtqueue *vq, struct rte_mbuf **pkts, uint16_t n)
 	/* the same for all mbufs of a pool */
 	rte_pktmbuf_reset_headroom(pkts[0]);
 	room = pkts[0]->buf_len - pkts[0]->data_off;
-	for (uint16_t i = 0; i < n + LOOK_AHEAD; i++) {
+	for (uint16_t i = 0; i < n + NET_LOOK_AHEAD; i++) {
 		if (i < n && !find_slot(vq, pkts[i], i, hdr_len, room, &slots[i]))
 			n = i;
-		if (i >= LOOK_AHEAD && i - LOOK_AHEAD < n)
-			empty_slot(vq, pkts[i - LOOK_AHEAD], i - LOOK_AHEAD, hdr_len,
-					&slots[i - LOOK_AHEAD]);
+		if (i >= NET_LOOK_AHEAD && i - NET_LOOK_AHEAD < n)
+			empty_slot(vq, pkts[i - NET_LOOK_AHEAD], i - NET_LOOK_AHEAD, hdr_len,
+					&slots[i - NET_LOOK_AHEAD]);
 	}
 	ring_take(vq, n);
 	ring_give(vq, n);
@@ -326,16 +311,16 @@ copy_packet(const struct virtio_net *net, struct rte_mbuf *pkt, const struct vq_
 		uint32_t len)
 {
 	struct virtio_net_hdr_mrg_rxbuf hdr = { 0 };
-	struct source from = { pieces, 0 };
+	struct net_cursor from = { pieces, 0 };
 
 	if (likely(pieces->len >= net->hdr_len)) {
 		if (net->guest_offloads)
 			hdr.hdr = read_header(pieces->base);
-		advance(&from, net->hdr_len);
+		net_cursor_advance(&from, net->hdr_len);
 	} else {
 		gather(&from, (uint8_t *)&hdr, net->hdr_len);
 	}
-	if (likely(len <= from.piece->len - from.offset && len <= rte_pktmbuf_tailroom(pkt))) {
+	if (likely(len <= net_cursor_room(&from) && len <= rte_pktmbuf_tailroom(pkt))) {
 		net_copy(rte_pktmbuf_mtod(pkt, uint8_t *), from.piece->base + from.offset, len);
 		pkt->pkt_len = len;
 		pkt->data_len = len;
@@ -385,22 +370,22 @@ take_planned(struct vhost_virtqueue *vq, struct rte_mempool *pool, struct rte_mb
 	uint16_t done = 0;
 	bool starved = false;
 
-	for (uint16_t i = 0; i < n + LOOK_AHEAD; i++) {
+	for (uint16_t i = 0; i < n + NET_LOOK_AHEAD; i++) {
 		const struct item *item;
 		int got;
 
 		if (i < n && !plan_chain(vq, i, hdr_len, &plan))
 			n = i;
-		if (i < LOOK_AHEAD || i - LOOK_AHEAD >= n)
+		if (i < NET_LOOK_AHEAD || i - NET_LOOK_AHEAD >= n)
 			continue;
-		item = &plan.items[i - LOOK_AHEAD];
+		item = &plan.items[i - NET_LOOK_AHEAD];
 		got = take_packet(vq, pool, pkts[done], item, pieces);
 		if (unlikely(got < 0)) {
 			starved = true;
-			n = i - LOOK_AHEAD;
+			n = i - NET_LOOK_AHEAD;
 			break;
 		}
-		ring_put(vq, i - LOOK_AHEAD, item->head, 0);
+		ring_put(vq, i - NET_LOOK_AHEAD, item->head, 0);
 		done += got;
 		pieces += item->pieces;
 	}
@@ -442,7 +427,8 @@ take_pass(struct vhost_virtqueue *vq, struct rte_mempool *pool, struct rte_mbuf 
 	done = likely(n > 0) ? take_simple(vq, pkts, n) : 0;
 	*available -= done;
 	while (done < n && *available > 0)
-		done += take_planned(vq, pool, pkts + done, RTE_MIN(n - done, *available), available);
+		done += take_planned(vq, pool, pkts + done, RTE_MIN(n - done, *available),
+				available);
 	if (unlikely(done < n))
 		rte_mempool_put_bulk(pool, (void **)(pkts + done), n - done);
 	if (unlikely(n < wanted))

@@ -42,14 +42,10 @@
 /* What a variant is made for. */
 #define VQ_MERGEABLE	(1u << 0)	/**< a packet may span several chains */
 
-/** A packet is copied when the places of so many after it are on their way into the cache. */
-#define LOOK_AHEAD 4
-
 /** All variants, the cheapest first: name, what it covers. */
 #define ENQUEUE_VARIANTS(X) \
 	X(split, 0) \
 	X(split_mrg, VQ_MERGEABLE)
-
 
 /** A simple packet's place. */
 struct slot {
@@ -115,12 +111,12 @@ place_simple(struct vhost_virtqueue *vq, struct rte_mbuf **pkts, uint16_t n)
 	const uint32_t hdr_len = vq->net->hdr_len;
 	struct slot slots[VHOST_BURST];
 
-	for (uint16_t i = 0; i < n + LOOK_AHEAD; i++) {
+	for (uint16_t i = 0; i < n + NET_LOOK_AHEAD; i++) {
 		if (i < n && !find_slot(vq, pkts[i], i, hdr_len, &slots[i]))
 			n = i;
-		if (i >= LOOK_AHEAD && i - LOOK_AHEAD < n)
-			fill_slot(vq, pkts[i - LOOK_AHEAD], i - LOOK_AHEAD, hdr_len,
-					&slots[i - LOOK_AHEAD]);
+		if (i >= NET_LOOK_AHEAD && i - NET_LOOK_AHEAD < n)
+			fill_slot(vq, pkts[i - NET_LOOK_AHEAD], i - NET_LOOK_AHEAD, hdr_len,
+					&slots[i - NET_LOOK_AHEAD]);
 	}
 	ring_take(vq, n);
 	ring_give(vq, n);
@@ -234,35 +230,21 @@ plan_packet(const struct vhost_virtqueue *vq, struct plan *plan, const struct rt
 	return true;
 }
 
-/** Memory of the guest that a packet is written to, front to back. */
-struct target {
-	const struct vq_piece *piece;
-	uint32_t offset;	/**< into the piece */
-};
-
-static __rte_always_inline void
-advance(struct target *to, uint32_t len)
-{
-	to->offset += len;
-	if (to->offset == to->piece->len)
-		*to = (struct target){ to->piece + 1, 0 };
-}
-
 static inline void
-scatter(struct target *to, const uint8_t *src, uint32_t len)
+scatter(struct net_cursor *to, const uint8_t *src, uint32_t len)
 {
 	while (len > 0) {
-		uint32_t n = RTE_MIN(len, to->piece->len - to->offset);
+		uint32_t n = RTE_MIN(len, net_cursor_room(to));
 
 		net_copy(to->piece->base + to->offset, src, n);
 		src += n;
 		len -= n;
-		advance(to, n);
+		net_cursor_advance(to, n);
 	}
 }
 
 static inline void
-scatter_segments(struct target *to, const struct rte_mbuf *pkt)
+scatter_segments(struct net_cursor *to, const struct rte_mbuf *pkt)
 {
 	/* there is room for pkt_len, whatever the segments add up to */
 	for (uint32_t left = pkt->pkt_len; pkt != NULL && left > 0; pkt = pkt->next) {
@@ -279,16 +261,16 @@ copy_packet(const struct virtio_net *net, struct rte_mbuf *pkt, uint32_t hdr_len
 		const struct vq_piece *pieces, struct place place)
 {
 	uint8_t hdr[sizeof(struct virtio_net_hdr_mrg_rxbuf)];
-	struct target to = { pieces, 0 };
+	struct net_cursor to = { pieces, 0 };
 
 	if (likely(pieces->len >= hdr_len)) {
 		write_header(net, pkt, place.chains, pieces->base, hdr_len);
-		advance(&to, hdr_len);
+		net_cursor_advance(&to, hdr_len);
 	} else {
 		write_header(net, pkt, place.chains, hdr, hdr_len);
 		scatter(&to, hdr, hdr_len);
 	}
-	if (likely(pkt->nb_segs == 1 && pkt->pkt_len <= to.piece->len - to.offset))
+	if (likely(pkt->nb_segs == 1 && pkt->pkt_len <= net_cursor_room(&to)))
 		net_copy(to.piece->base + to.offset, rte_pktmbuf_mtod(pkt, const uint8_t *),
 				pkt->pkt_len);
 	else
@@ -325,16 +307,16 @@ place_planned(struct vhost_virtqueue *vq, struct rte_mbuf **pkts, uint16_t n,
 	struct plan plan = { 0 };
 	uint16_t chains = 0;
 
-	for (uint16_t i = 0; i < n + LOOK_AHEAD; i++) {
+	for (uint16_t i = 0; i < n + NET_LOOK_AHEAD; i++) {
 		struct rte_mbuf *pkt;
 		struct place place;
 
 		if (i < n && !plan_packet(vq, &plan, pkts[i], *available, flags))
 			n = i;
-		if (i < LOOK_AHEAD || i - LOOK_AHEAD >= n)
+		if (i < NET_LOOK_AHEAD || i - NET_LOOK_AHEAD >= n)
 			continue;
-		pkt = pkts[i - LOOK_AHEAD];
-		place = plan.places[i - LOOK_AHEAD];
+		pkt = pkts[i - NET_LOOK_AHEAD];
+		place = plan.places[i - NET_LOOK_AHEAD];
 		copy_packet(vq->net, pkt, hdr_len, pieces, place);
 		put_shares(vq, chains, place.chains, pkt->pkt_len + hdr_len);
 		pieces += place.pieces;

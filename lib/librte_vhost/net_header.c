@@ -104,15 +104,48 @@ complete_ipv4_cksum(struct rte_mbuf *pkt)
 		ip->hdr_checksum = cksum;
 }
 
+/**
+ * Put the sum of the pseudo header where the guest will add the rest to it
+ * (5.1.6.4.1), as applications need not have.  Its length is the packet's even if
+ * that is to be segmented, unlike what NICs want there.  Headers in pieces stay.
+ */
 static void
-ask_for_cksum(const struct rte_mbuf *pkt, uint64_t cksum_flag, struct virtio_net_hdr *hdr)
+write_pseudo_sum(struct rte_mbuf *pkt, uint32_t field_offset)
 {
+	const void *ip = rte_pktmbuf_mtod_offset(pkt, const void *, l3_offset(pkt));
+	unaligned_uint16_t *field = rte_pktmbuf_mtod_offset(pkt, unaligned_uint16_t *,
+			field_offset);
+	uint16_t sum;
+
+	if (field_offset + sizeof(*field) > pkt->data_len)
+		return;
+	if ((pkt->ol_flags & RTE_MBUF_F_TX_IPV4) && pkt->l3_len >= sizeof(struct rte_ipv4_hdr))
+		sum = rte_ipv4_phdr_cksum(ip, 0);
+	else if ((pkt->ol_flags & RTE_MBUF_F_TX_IPV6) &&
+			pkt->l3_len >= sizeof(struct rte_ipv6_hdr))
+		sum = rte_ipv6_phdr_cksum(ip, 0);
+	else
+		return;
+	if (*field != sum)
+		*field = sum;
+}
+
+static void
+ask_for_cksum(struct rte_mbuf *pkt, uint64_t cksum_flag, struct virtio_net_hdr *hdr)
+{
+	uint32_t l4_offset = l3_offset(pkt) + pkt->l3_len;
+
 	for (unsigned int i = 0; i < RTE_DIM(l4_protos); i++) {
-		if (l4_protos[i].cksum_flag != cksum_flag)
+		const struct l4_proto *l4 = &l4_protos[i];
+
+		if (l4->cksum_flag != cksum_flag)
 			continue;
 		hdr->flags = VIRTIO_NET_HDR_F_NEEDS_CSUM;
-		hdr->csum_start = l3_offset(pkt) + pkt->l3_len;
-		hdr->csum_offset = l4_protos[i].cksum_offset;
+		hdr->csum_start = l4_offset;
+		hdr->csum_offset = l4->cksum_offset;
+		/* SCTP's checksum knows no pseudo header */
+		if (cksum_flag != RTE_MBUF_F_TX_SCTP_CKSUM)
+			write_pseudo_sum(pkt, l4_offset + l4->cksum_offset);
 	}
 }
 

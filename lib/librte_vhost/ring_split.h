@@ -111,7 +111,7 @@ ring_next(const struct vhost_virtqueue *vq, uint16_t i)
 	return *(const volatile uint16_t *)&vq->avail->ring[entry];
 }
 
-/** Have the descriptors of the next n chains, and room to give them back, at hand. */
+/** Have the first descriptors of the next n chains at hand. */
 static __rte_always_inline void
 ring_prefetch(const struct vhost_virtqueue *vq, uint16_t n)
 {
