@@ -151,6 +151,34 @@ notifications_are_attributes(void)
 	return end(fe);
 }
 
+/** One of each kind and ring, and none of those that were replaced. */
+static int
+descriptors_are_those_of_the_wishes(void)
+{
+	struct fake *fe = start_guest(.queues = 1);
+	unsigned int fds;
+
+	TEST_ASSERT_NOT_NULL(fe, "a device");
+	fds = fake_count_fds();
+	for (unsigned int i = 0; i < 10; i++) {
+		TEST_ASSERT_EQUAL(fake_call_fd(fe, FE_SET_VRING_CALL, i % 2,
+			fe->vqs[i % 2].callfd), FAKE_ACK, "another call descriptor");
+		TEST_ASSERT_EQUAL(fake_call_fd(fe, FE_SET_VRING_KICK, i % 2,
+			fe->vqs[i % 2].kickfd), FAKE_ACK, "another kick descriptor");
+	}
+	TEST_ASSERT_EQUAL(fake_wait_fds(fds), fds, "the old ones are closed");
+	TEST_ASSERT_EQUAL(fake_call_fd(fe, FE_SET_VRING_CALL, 0, -1), FAKE_ACK, "none");
+	TEST_ASSERT_EQUAL(fake_wait_fds(fds - 1), fds - 1, "one less");
+	TEST_ASSERT_EQUAL(fake_stop_vring(fe, 1), 0, "a ring stops");
+	TEST_ASSERT_EQUAL(fake_wait_fds(fds - 3), fds - 3, "two less");
+	TEST_ASSERT_SUCCESS(fake_setup_vring(fe, 1), "and starts");
+	TEST_ASSERT_EQUAL(fake_count_fds(), fds - 1, "two more");
+	TEST_ASSERT_EQUAL(fake_call(fe, FE_RESET_OWNER, NULL, 0, NULL, 0), FAKE_ACK, "reset");
+	/* Those of the rings, and the file of guest memory. */
+	TEST_ASSERT_EQUAL(fake_wait_fds(fds - 5), fds - 5, "all are closed");
+	return end(fe);
+}
+
 static int
 what_is_said_again_changes_nothing(void)
 {
@@ -652,6 +680,56 @@ late_queues_come_although_the_node_is_full(void)
 	return end(fe);
 }
 
+/** What has to be new and finds no room on its node goes where there is room. */
+static int
+a_new_map_comes_although_the_node_is_full(void)
+{
+	struct fake *fe = start_guest(.queues = 2);
+	struct traffic *traffic;
+	struct log_capture log;
+
+	TEST_ASSERT_NOT_NULL(fe, "a device");
+	traffic = traffic_start(fe, 2);
+	TEST_ASSERT_NOT_NULL(traffic, "packets");
+	TEST_ASSERT_SUCCESS(traffic_wait(traffic, 50), "before");
+	topology_node_full(THERE, true);
+	TEST_ASSERT_SUCCESS(plug_memory(fe), "more memory");
+	TEST_ASSERT_SUCCESS(log_begin(&log), "a log");
+	TEST_ASSERT_SUCCESS(fake_send_mem_table(fe), "its table");
+	log_end(&log);
+	TEST_ASSERT_EQUAL(log_count(&log, "no DPDK memory on node 8"), 1, "%s", log.text);
+	TEST_ASSERT_EQUAL(log_count(&log, "reallocate"), 5, "it went away:\n%s", log.text);
+	log_free(&log);
+	TEST_ASSERT_SUCCESS(topology_inventory_on(fe, topology_home()), "all of it");
+	TEST_ASSERT_SUCCESS(traffic_wait(traffic, 50), "it works");
+	topology_node_full(THERE, false);
+	TEST_ASSERT_SUCCESS(vhost_device_refresh(device_of(fe)), "memory appears");
+	TEST_ASSERT_SUCCESS(topology_inventory_on(fe, THERE), "it is back");
+	TEST_ASSERT_SUCCESS(traffic_stop(traffic), "no packet was lost or out of place");
+	return end(fe);
+}
+
+/** Room for a replica is not room for the queue that it is for. */
+static int
+a_replica_whose_queue_went_elsewhere_is_dropped(void)
+{
+	struct fake *fe = start_guest(.queues = 1);
+	int nodes[2] = { THERE, 3 };
+
+	TEST_ASSERT_NOT_NULL(fe, "a device");
+	topology_guest_part_on(fe->vqs[1].desc_gpa, fake_vq_ring_bytes(fe) - 4096, 3);
+	TEST_ASSERT_SUCCESS(vhost_device_refresh(device_of(fe)), "a queue elsewhere");
+	TEST_ASSERT_SUCCESS(topology_inventory(fe, THERE, nodes), "a queue elsewhere");
+	TEST_ASSERT_EQUAL(topology_live_on(3), 2, "a replica and a queue");
+	topology_node_room(3, 3);
+	TEST_ASSERT_SUCCESS(plug_memory(fe), "more memory");
+	TEST_ASSERT_SUCCESS(fake_send_mem_table(fe), "its table");
+	nodes[1] = topology_home();
+	TEST_ASSERT_SUCCESS(topology_inventory(fe, THERE, nodes), "where there is room");
+	TEST_ASSERT_EQUAL(fake_round_trip(fe, 0, 444), 444, "it works");
+	return end(fe);
+}
+
 /** A ring that cannot be stopped for want of memory takes its connection along. */
 static int
 a_stop_without_memory_leaves_nothing(void)
@@ -816,6 +894,7 @@ check(void)
 static const struct test_case fixed_cases[] = {
 	TEST_CASE(enabling_is_an_attribute),
 	TEST_CASE(notifications_are_attributes),
+	TEST_CASE(descriptors_are_those_of_the_wishes),
 	TEST_CASE(what_is_said_again_changes_nothing),
 	TEST_CASE(one_ring_disturbs_no_other),
 	TEST_CASE(a_memory_table_rebuilds_each_block_once),
@@ -827,6 +906,8 @@ static const struct test_case fixed_cases[] = {
 	TEST_CASE(attributes_change_under_traffic),
 	TEST_CASE(a_connection_without_memory_is_closed),
 	TEST_CASE(late_queues_come_although_the_node_is_full),
+	TEST_CASE(a_new_map_comes_although_the_node_is_full),
+	TEST_CASE(a_replica_whose_queue_went_elsewhere_is_dropped),
 	TEST_CASE(a_stop_without_memory_leaves_nothing),
 	TEST_CASE(random_wishes_agree_with_a_model),
 };

@@ -47,6 +47,7 @@ static struct {
 	unsigned int nrules;
 	int bound, denied, misplaced;
 	bool full[MAX_FULL], all_full;
+	unsigned int room[MAX_FULL];
 	unsigned int asked, refuse_first, refuse_count;
 } machine;
 
@@ -137,12 +138,23 @@ made_up_bound(const void *addr)
 
 /* ---- taking and giving back ---- */
 
+static unsigned int
+live_on(int node)
+{
+	unsigned int n = 0;
+
+	for (unsigned int i = 0; i < machine.nblocks; i++)
+		n += machine.blocks[i].node == node;
+	return n;
+}
+
 static bool
 node_is_full(int node)
 {
 	if (node == VHOST_NODE_ANY)
 		node = topology_home();
-	return machine.all_full || node < 0 || node >= MAX_FULL || machine.full[node];
+	return machine.all_full || node < 0 || node >= MAX_FULL || machine.full[node] ||
+		(machine.room[node] != 0 && live_on(node) >= machine.room[node]);
 }
 
 /** Count a wish for memory, and decide on it. */
@@ -312,6 +324,14 @@ topology_node_full(int node, bool full)
 }
 
 void
+topology_node_room(int node, unsigned int blocks)
+{
+	pthread_mutex_lock(&lock);
+	machine.room[node] = blocks;
+	pthread_mutex_unlock(&lock);
+}
+
+void
 topology_all_full(bool full)
 {
 	pthread_mutex_lock(&lock);
@@ -364,11 +384,10 @@ topology_live(void)
 unsigned int
 topology_live_on(int node)
 {
-	unsigned int n = 0;
+	unsigned int n;
 
 	pthread_mutex_lock(&lock);
-	for (unsigned int i = 0; i < machine.nblocks; i++)
-		n += machine.blocks[i].node == node;
+	n = live_on(node);
 	pthread_mutex_unlock(&lock);
 	return n;
 }

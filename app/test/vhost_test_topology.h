@@ -52,6 +52,8 @@ void topology_deny(int err);
 
 /** This node has no memory left, or has again.  ANY goes to the home node. */
 void topology_node_full(int node, bool full);
+/** The node has room for so many blocks in all; 0: for any number. */
+void topology_node_room(int node, unsigned int blocks);
 /** Every node is full. */
 void topology_all_full(bool full);
 /**
