@@ -276,6 +276,51 @@ control_queue_of_a_simple_frontend(void)
 	return fake_stop(fe);
 }
 
+/* Frontends that name a ring only when they start it, and keep the commands. */
+static int
+ring_before_the_next_one_is_no_control_queue(void)
+{
+	struct fake *fe = fake_start(.queues = 2, .mergeable = true, .ring_size = 64,
+		.features = FE_BIT(VIRTIO_NET_F_CTRL_VQ), .until = FAKE_MEMORY);
+
+	TEST_ASSERT_NOT_NULL(fe, "memory");
+	for (unsigned int q = 0; q < fe->nvrings; q++) {
+		struct fake_vq *vq = &fe->vqs[q];
+
+		TEST_ASSERT(q % 2 == 1 || fake_rx_fill(vq, 10, 1500, NULL) == 10, "room");
+		kick_always(vq);
+		TEST_ASSERT_SUCCESS(fake_setup_vring(fe, q), "ring %u", q);
+		for (int i = 0; i < 10; i++)
+			TEST_ASSERT(fake_is_served(fe), "turns of the event loop");
+		TEST_ASSERT_EQUAL(vq->used->idx, 0, "ring %u", q);
+	}
+	for (unsigned int q = 0; q < fe->nvrings; q++)
+		TEST_ASSERT_SUCCESS(fake_enable_vring(fe, q, true), "ring %u", q);
+	TEST_ASSERT(fake_wait_events(fe, FAKE_NEW_DEVICE, 1), "run");
+	TEST_ASSERT_EQUAL(fe->vqs[0].used->idx + fe->vqs[2].used->idx, 0, "untouched");
+	TEST_ASSERT_EQUAL(fake_backend_send(fe, 1, 64, 1), 1, "and there to be used");
+	return fake_stop(fe);
+}
+
+/* virtio 1.2, 5.1.2: without MQ it is ring 2, whatever else the frontend names. */
+static int
+control_queue_without_multiqueue(void)
+{
+	struct fake *fe = fake_start(.ctrl_queue = true, .ring_size = 64,
+		.features = FE_BIT(VIRTIO_NET_F_CTRL_RX), .until = FAKE_MEMORY);
+	uint8_t on = 1;
+
+	TEST_ASSERT_NOT_NULL(fe, "memory");
+	for (unsigned int q = 0; q < 8; q++)
+		TEST_ASSERT_EQUAL(fake_call_fd(fe, FE_SET_VRING_CALL, q, fe->vqs[0].callfd),
+			FAKE_ACK, "ring %u", q);
+	TEST_ASSERT_SUCCESS(fake_run(fe), "run");
+	TEST_ASSERT_EQUAL(rte_vhost_get_vring_num(fe->vid), 2, "of the guest");
+	TEST_ASSERT_EQUAL(command(fe, VIRTIO_NET_CTRL_RX, 0, &on, 1),
+		VIRTIO_NET_OK, "promiscuous");
+	return fake_stop(fe);
+}
+
 static int
 bursts_leave_the_control_queue_alone(void)
 {
@@ -370,6 +415,8 @@ static const struct test_case fixed_cases[] = {
 	TEST_CASE(command_put_in_before_the_start_is_answered),
 	TEST_CASE(control_queue_survives_a_restart),
 	TEST_CASE(control_queue_of_a_simple_frontend),
+	TEST_CASE(ring_before_the_next_one_is_no_control_queue),
+	TEST_CASE(control_queue_without_multiqueue),
 	TEST_CASE(bursts_leave_the_control_queue_alone),
 	TEST_CASE(looping_command_stalls_nobody),
 };

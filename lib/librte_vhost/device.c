@@ -336,19 +336,26 @@ vhost_device_reset_wish(struct vhost_device *dev)
 uint32_t
 vhost_device_data_vrings(const struct vhost_device *dev)
 {
-	if (!dev->driver.builtin || !vhost_device_has(dev, VIRTIO_NET_F_CTRL_VQ))
+	if (!dev->driver.builtin)
 		return dev->nvrings;
-	return RTE_ALIGN_FLOOR(dev->nvrings, 2);
+	if (!vhost_device_has(dev, VIRTIO_NET_F_MQ))
+		return RTE_MIN(dev->nvrings, 2u);
+	return vhost_device_has(dev, VIRTIO_NET_F_CTRL_VQ) ?
+		RTE_ALIGN_FLOOR(dev->nvrings, 2) : dev->nvrings;
 }
 
 struct vhost_queue *
 vhost_device_ctrl_queue(const struct vhost_device *dev)
 {
 	uint32_t index = vhost_device_data_vrings(dev);
+	struct vhost_queue *q;
 
-	if (index == dev->nvrings || !dev->queues[index]->live)
+	/* frontends may describe ring 0, or 2, entirely before they name the next */
+	if (!dev->driver.builtin || !vhost_device_has(dev, VIRTIO_NET_F_CTRL_VQ) ||
+			index < 2 || index == dev->nvrings)
 		return NULL;
-	return dev->queues[index];
+	q = dev->queues[index];
+	return q->live && q->enabled ? q : NULL;
 }
 
 int

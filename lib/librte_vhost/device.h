@@ -164,12 +164,13 @@ void vhost_device_wish_map(struct vhost_device *dev, struct mem_map *map);
 void vhost_device_reset_wish(struct vhost_device *dev);
 
 /**
- * Vrings that carry packets, or requests of whatever backend it is: all but the
- * last of an odd number if there is a control queue (virtio 1.2, 5.1.2).
+ * Vrings that carry packets, or requests of whatever backend it is (virtio 1.2,
+ * 5.1.2): two of a guest that knows no more, whatever else the frontend has
+ * named; all but the last of an odd number if there is a control queue.
  */
 uint32_t vhost_device_data_vrings(const struct vhost_device *dev);
 
-/** The control queue that the frontend leaves to us, once its ring runs, or NULL. */
+/** The control queue that the frontend leaves to us, once its ring runs and is enabled, or NULL. */
 struct vhost_queue *vhost_device_ctrl_queue(const struct vhost_device *dev);
 
 /** What a replica of the device amounts to by its wishes.  Control lock held. */

@@ -353,7 +353,8 @@ queue_enabled(const struct vhost_device *dev, const struct vhost_queue *q)
 	bool enabled = q->wish.enabled ||
 		!vhost_device_has(dev, VHOST_USER_F_PROTOCOL_FEATURES);
 
-	return enabled && (dev->ctrl_pairs == 0 || q->index / 2 < dev->ctrl_pairs);
+	return enabled && (dev->ctrl_pairs == 0 || q->index / 2 < dev->ctrl_pairs ||
+		q->index >= vhost_device_data_vrings(dev));
 }
 
 static void
