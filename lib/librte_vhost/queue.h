@@ -75,6 +75,26 @@ struct vhost_queue {
 	struct vhost_virtqueue *staged;	/**< built, not yet published */
 };
 
+/** Leave the gate; the block is not the caller's any more. */
+static inline void
+vhost_queue_leave(struct vhost_queue *q)
+{
+	/* G2 pairs with G1 and G3: what was done inside is seen by who enters next */
+	__atomic_store_n(&q->gate.taken, 0, __ATOMIC_RELEASE);
+}
+
+/** The block of who has just entered; without one, nobody stays inside. */
+static inline struct vhost_virtqueue *
+vhost_queue_entered(struct vhost_queue *q)
+{
+	struct vhost_virtqueue *block = q->gate.block;
+
+	/* shut down after the look at gate.closing and before the entry */
+	if (unlikely(block == NULL))
+		vhost_queue_leave(q);
+	return block;
+}
+
 /**
  * Enter the gate, waiting for whoever is inside; the block may be used until
  * vhost_queue_leave().  NULL when the owner is about to swap the block: come
@@ -91,7 +111,7 @@ vhost_queue_enter(struct vhost_queue *q)
 		/* G1 pairs with G2 */
 		if (likely(__atomic_compare_exchange_n(&q->gate.taken, &expected, 1,
 				false, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED)))
-			return q->gate.block;
+			return vhost_queue_entered(q);
 		expected = 0;
 		rte_pause();
 	}
@@ -109,15 +129,7 @@ vhost_queue_try_enter(struct vhost_queue *q)
 	if (unlikely(!__atomic_compare_exchange_n(&q->gate.taken, &expected, 1,
 			false, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED)))
 		return NULL;
-	return q->gate.block;
-}
-
-/** Leave the gate; the block is not the caller's any more. */
-static inline void
-vhost_queue_leave(struct vhost_queue *q)
-{
-	/* G2 pairs with G1 and G3: what was done inside is seen by who enters next */
-	__atomic_store_n(&q->gate.taken, 0, __ATOMIC_RELEASE);
+	return vhost_queue_entered(q);
 }
 
 /**
