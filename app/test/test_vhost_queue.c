@@ -135,6 +135,29 @@ late_bursts_find_nothing(void)
 	return TEST_SUCCESS;
 }
 
+/**
+ * A burst may look at gate.closing just before a shut down, and enter just after
+ * it.  It finds no block, and nobody may have to wait for it.
+ */
+static int
+a_burst_that_looked_too_early_leaves_again(void)
+{
+	struct bench b;
+
+	TEST_ASSERT_SUCCESS(bench_open(&b, 0), "a queue");
+	vhost_queue_shut_down(b.q);
+	b.q->gate.closing = 0;	/* what such a burst has seen */
+	TEST_ASSERT_NULL(vhost_queue_enter(b.q), "nothing there");
+	TEST_ASSERT_EQUAL(b.q->gate.taken, 0, "and nobody inside");
+	TEST_ASSERT_NULL(vhost_queue_try_enter(b.q), "nothing there");
+	TEST_ASSERT_EQUAL(b.q->gate.taken, 0, "and nobody inside");
+	b.q->gate.closing = 1;
+	TEST_ASSERT_SUCCESS(vhost_queue_bring_up(b.q, b.net), "another life");
+	TEST_ASSERT_NOT_NULL(vhost_queue_enter(b.q), "a burst");
+	vhost_queue_leave(b.q);
+	return bench_close(&b);
+}
+
 static int
 bring_up_without_memory_changes_nothing(void)
 {
@@ -271,6 +294,9 @@ poll_without_mercy(void *arg)
 		if (vhost_queue_enter(c->q) == NULL)
 			continue;
 		__atomic_fetch_add(&c->entries, 1, __ATOMIC_RELAXED);
+		/* A burst is long, and the way to the next one short. */
+		for (unsigned int i = 0; i < 20; i++)
+			rte_pause();
 		vhost_queue_leave(c->q);
 	}
 	return NULL;
@@ -835,6 +861,7 @@ static const struct test_case cases[] = {
 	TEST_CASE(nobody_enters_while_it_is_closed),
 	TEST_CASE(trying_does_not_wait),
 	TEST_CASE(late_bursts_find_nothing),
+	TEST_CASE(a_burst_that_looked_too_early_leaves_again),
 	TEST_CASE(bring_up_without_memory_changes_nothing),
 	TEST_CASE(one_at_a_time),
 	TEST_CASE(a_hot_poller_does_not_starve_the_owner),

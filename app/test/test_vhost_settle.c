@@ -689,11 +689,11 @@ a_new_map_comes_although_the_node_is_full(void)
 	struct log_capture log;
 
 	TEST_ASSERT_NOT_NULL(fe, "a device");
+	TEST_ASSERT_SUCCESS(plug_memory(fe), "more memory");
 	traffic = traffic_start(fe, 2);
 	TEST_ASSERT_NOT_NULL(traffic, "packets");
 	TEST_ASSERT_SUCCESS(traffic_wait(traffic, 50), "before");
 	topology_node_full(THERE, true);
-	TEST_ASSERT_SUCCESS(plug_memory(fe), "more memory");
 	TEST_ASSERT_SUCCESS(log_begin(&log), "a log");
 	TEST_ASSERT_SUCCESS(fake_send_mem_table(fe), "its table");
 	log_end(&log);
