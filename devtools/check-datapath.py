@@ -15,10 +15,10 @@ OBJECTS = ('net_enqueue', 'net_dequeue', 'net_header')
 
 ALLOWED = set('''
     _GLOBAL_OFFSET_TABLE_ __errno_location __tls_get_addr memcpy memmove memset
-    send write
+    poll send write
     rte_log vhost_data_log_level __rte_panic
     per_lcore__lcore_id rte_mempool_ops_table rte_pktmbuf_free_bulk
-    rte_malloc_socket rte_malloc_virt2iova rte_free
+    rte_malloc rte_malloc_socket rte_malloc_virt2iova rte_free
     rte_net_get_ptype rte_net_make_rarp_packet
     vhost_net_header_from_guest vhost_net_header_to_guest
     vhost_virtio_net_host_elsewhere vhost_virtio_net_piece

@@ -165,6 +165,7 @@ struct fd_kind {
 	const char *name;
 	int (*make)(int *peer);
 	enum { REFUSED, MAY_BE_REFUSED, ACCEPTED } as_doorbell;
+	bool blocking_later;	/* its flags are ours to change when it has been accepted */
 };
 
 static int
@@ -269,6 +270,7 @@ make_empty_memfd(int *peer)
 
 static const struct fd_kind fd_kinds[] = {
 	{ "full_eventfd", make_full_eventfd, ACCEPTED },
+	{ "eventfd_full_and_blocking_again", make_full_eventfd, ACCEPTED, true },
 	{ "semaphore_eventfd", make_semaphore, ACCEPTED },
 	{ "full_pipe", make_full_pipe, MAY_BE_REFUSED },
 	{ "broken_pipe", make_broken_pipe, MAY_BE_REFUSED },
@@ -314,6 +316,8 @@ give_ring_descriptor(const struct fd_kind *kind, uint32_t request)
 	TEST_ASSERT(fd >= 0, "a %s", kind->name);
 	for (unsigned int q = 0; q < 2 && v != FAKE_CLOSED; q++)
 		v = fake_call_fd(t.bad, request, q, fd);
+	if (kind->blocking_later)
+		TEST_ASSERT_SUCCESS(fcntl(fd, F_SETFL, 0), "blocking again");
 	close(fd);
 	if (v != FAKE_CLOSED && bursts_do_not_block(t.bad) != 0)
 		return TEST_FAILED;

@@ -61,13 +61,13 @@ bench_close(struct bench *b)
 static void
 set_kick(struct vhost_queue *q, int fd)
 {
-	vhost_queue_set_kickfd(q, fd, DOORBELL_FILE);
+	vhost_queue_set_kickfd(q, fd, DOORBELL_EVENTFD);
 }
 
 static void
 set_call(struct vhost_queue *q, int fd)
 {
-	vhost_queue_set_callfd(q, fd, DOORBELL_FILE);
+	vhost_queue_set_callfd(q, fd, DOORBELL_EVENTFD);
 }
 
 /* ---- the gate, alone ---- */

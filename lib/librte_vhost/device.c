@@ -16,6 +16,7 @@
 
 #include "device.h"
 #include "mem_node.h"
+#include "net_ctrl.h"
 #include "vdpa_driver.h"
 #include "vhost_log.h"
 #include "vu_backchannel.h"
@@ -230,7 +231,7 @@ vhost_device_destroy(struct vhost_device *dev, bool tell_connection)
 	if (tell_connection && ops != NULL && ops->destroy_connection != NULL)
 		ops->destroy_connection(dev->vid);
 	__atomic_store_n(&dev->in_use, 0, __ATOMIC_RELEASE);
-	vhost_event_source_remove(&dev->ctrl_kick);
+	vhost_net_ctrl_unwatch(dev);
 	nvrings = dev->nvrings;
 	__atomic_store_n(&dev->nvrings, 0, __ATOMIC_RELEASE);
 	for (i = 0; i < nvrings; i++)

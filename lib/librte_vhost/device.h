@@ -103,6 +103,7 @@ struct vhost_device {
 	struct virtio_net *replicas[PLACEMENT_MAX_NODES];	/**< all in use */
 	unsigned int nreplicas;
 	struct event_source ctrl_kick;	/**< of a control queue that is ours to serve */
+	struct event_timer ctrl_retry;	/**< serve it when the lock is free */
 
 	/* placement */
 	struct placement_census census;

@@ -24,6 +24,16 @@ is_eventfd(int fd)
 	return len == sizeof(target) - 1 && memcmp(link, target, len) == 0;
 }
 
+/** Without a question to the server of a file. */
+static bool
+is_pipe(int fd)
+{
+	struct statx stx;
+
+	return statx(fd, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, STATX_TYPE, &stx) == 0 &&
+		S_ISFIFO(stx.stx_mode);
+}
+
 static int
 adopt_eventfd(int fd)
 {
@@ -73,16 +83,30 @@ vhost_is_side_socket(int fd)
 int
 vhost_doorbell_adopt(int fd, enum doorbell_kind allowed, enum doorbell_kind *kind)
 {
-	struct stat st;
-
-	*kind = DOORBELL_FILE;
+	*kind = DOORBELL_EVENTFD;
 	if (is_eventfd(fd))
 		return adopt_eventfd(fd);
-	if (fstat(fd, &st) == 0 && S_ISFIFO(st.st_mode))
+	*kind = DOORBELL_PIPE;
+	if (is_pipe(fd))
 		return adopt_pipe(fd);
 	*kind = DOORBELL_SOCKET;
 	if (allowed == DOORBELL_SOCKET && vhost_is_side_socket(fd))
 		return fd;
 	vhost_vu_discard_fd(fd);
 	return -EINVAL;
+}
+
+void
+vhost_doorbell_unstick(int fd)
+{
+	uint64_t count;
+	ssize_t got;
+	int flags = fcntl(fd, F_GETFL);
+
+	if (flags < 0 || !is_eventfd(fd) || fcntl(fd, F_SETFL, flags | O_NONBLOCK) < 0)
+		return;
+	got = read(fd, &count, sizeof(count));
+	/* what was pending for the guest is so again */
+	if (got > 0)
+		vhost_doorbell_ring(fd, DOORBELL_EVENTFD);
 }

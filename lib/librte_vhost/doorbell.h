@@ -13,6 +13,7 @@
  */
 
 #include <errno.h>
+#include <poll.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/socket.h>
@@ -20,7 +21,8 @@
 
 /** What a doorbell is, as far as ringing it goes. */
 enum doorbell_kind {
-	DOORBELL_FILE,		/**< an eventfd or a pipe, non-blocking */
+	DOORBELL_EVENTFD,	/**< its flags are the peer's as well as ours */
+	DOORBELL_PIPE,		/**< opened by us, non-blocking */
 	DOORBELL_SOCKET,	/**< a stream socket: how user-mode Linux is notified */
 };
 
@@ -46,26 +48,33 @@ int vhost_doorbell_adopt(int fd, enum doorbell_kind allowed, enum doorbell_kind 
  */
 bool vhost_is_side_socket(int fd);
 
+/** Free a thread that a peer, quicker than doorbell_has_room(), has caught in a write. */
+void vhost_doorbell_unstick(int fd);
+
+/**
+ * Whether an eventfd takes another notification.  A peer can make it blocking again
+ * and fill it, so that O_NONBLOCK alone is no promise.
+ */
+static inline bool
+doorbell_has_room(int fd)
+{
+	struct pollfd pfd = { .fd = fd, .events = POLLOUT };
+
+	return poll(&pfd, 1, 0) == 1 && (pfd.revents & POLLOUT) != 0;
+}
+
 /** Notify; whether the other side will notice.  What is full has a notification pending. */
 static inline bool
 vhost_doorbell_ring(int fd, enum doorbell_kind kind)
 {
 	const uint64_t one = 1;
-	ssize_t sent = kind == DOORBELL_FILE ? write(fd, &one, sizeof(one)) :
-		send(fd, &one, sizeof(one), MSG_DONTWAIT | MSG_NOSIGNAL);
+	ssize_t sent;
 
+	if (kind == DOORBELL_EVENTFD && !doorbell_has_room(fd))
+		return true;
+	sent = kind == DOORBELL_SOCKET ? send(fd, &one, sizeof(one), MSG_DONTWAIT | MSG_NOSIGNAL) :
+		write(fd, &one, sizeof(one));
 	return sent >= 0 || errno == EAGAIN;
-}
-
-/** Take pending notifications back. */
-static inline void
-vhost_doorbell_clear(int fd, enum doorbell_kind kind)
-{
-	uint64_t counts[64];
-	ssize_t got = kind == DOORBELL_FILE ? read(fd, counts, sizeof(counts)) :
-		recv(fd, counts, sizeof(counts), MSG_DONTWAIT);
-
-	(void)got;
 }
 
 #endif /* VHOST_DOORBELL_H */

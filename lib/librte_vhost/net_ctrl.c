@@ -27,6 +27,9 @@
 #include "ring_split.h"
 #include "vhost_log.h"
 
+/** When to try again if the device was busy. */
+#define RETRY_MS 1
+
 /** Bytes of a command that are looked at: header and the longest data that counts. */
 #define CTRL_BYTES 16
 
@@ -150,7 +153,6 @@ serve_queue(struct vhost_device *dev, struct vhost_queue *q)
 	uint16_t wanted = dev->ctrl_pairs;
 	struct vhost_virtqueue *vq;
 
-	vhost_doorbell_clear(dev->ctrl_kick.fd, q->wish.kick_kind);
 	vq = vhost_queue_close(q);
 	if (serve_ring(vq, dev->data_vrings / 2, &wanted) && vq->callfd >= 0)
 		net_kick_guest(vq);
@@ -162,20 +164,41 @@ serve_queue(struct vhost_device *dev, struct vhost_queue *q)
 	return true;
 }
 
+static void on_retry(struct event_timer *timer);
+
+/** Serve what waits, now or, if the lock's holder may be waiting for us, soon. */
 static void
-on_kick(struct event_source *source, uint32_t events)
+serve_device(struct vhost_device *dev)
 {
-	struct vhost_device *dev = container_of(source, struct vhost_device, ctrl_kick);
 	struct vhost_queue *q;
 
-	(void)events;
-	/* whoever holds the lock may be waiting for us to end; the event stays */
-	if (!vhost_device_try_lock(dev))
+	if (!vhost_device_try_lock(dev)) {
+		vhost_event_timer_arm(&dev->ctrl_retry, RETRY_MS, on_retry);
 		return;
+	}
 	q = vhost_device_ctrl_queue(dev);
-	if (q != NULL && source->fd >= 0 && serve_queue(dev, q))
+	if (q != NULL && dev->ctrl_kick.fd >= 0 && serve_queue(dev, q))
 		vhost_device_settle(dev);
 	vhost_device_unlock(dev);
+}
+
+static void
+on_retry(struct event_timer *timer)
+{
+	serve_device(container_of(timer, struct vhost_device, ctrl_retry));
+}
+
+static void
+on_kick(struct event_source *source, uint32_t events __rte_unused)
+{
+	serve_device(container_of(source, struct vhost_device, ctrl_kick));
+}
+
+void
+vhost_net_ctrl_unwatch(struct vhost_device *dev)
+{
+	vhost_event_source_remove(&dev->ctrl_kick);
+	vhost_event_timer_cancel(&dev->ctrl_retry);
 }
 
 void
@@ -186,10 +209,11 @@ vhost_net_ctrl_watch(struct vhost_device *dev)
 
 	if (dev->ctrl_kick.fd == kickfd)
 		return;
-	vhost_event_source_remove(&dev->ctrl_kick);
+	vhost_net_ctrl_unwatch(dev);
 	if (kickfd < 0)
 		return;
 	vhost_queue_set_guest_notify(q, true);
-	if (vhost_event_source_add(&dev->ctrl_kick, kickfd, EPOLLIN, on_kick) < 0)
+	/* edges: reading it could wait, if the guest reads it as well */
+	if (vhost_event_source_add(&dev->ctrl_kick, kickfd, EPOLLIN | EPOLLET, on_kick) < 0)
 		VHOST_LOG_CONFIG(ERR, "(%s) cannot watch the control queue\n", dev->driver.path);
 }

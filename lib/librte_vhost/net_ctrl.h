@@ -19,4 +19,7 @@
  */
 void vhost_net_ctrl_watch(struct vhost_device *dev);
 
+/** Stop watching; returns when nothing is being served any more. */
+void vhost_net_ctrl_unwatch(struct vhost_device *dev);
+
 #endif /* VHOST_NET_CTRL_H */

@@ -70,10 +70,13 @@ used_bytes(uint32_t size)
 		sizeof(uint16_t);
 }
 
+/** Turns of waiting, some tenths of a second, that no honest burst takes. */
+#define STUCK_TURNS (1u << 24)
+
 struct vhost_virtqueue *
 vhost_queue_close(struct vhost_queue *q)
 {
-	uint32_t expected = 0;
+	uint32_t expected = 0, turns = 0;
 
 	__atomic_fetch_add(&q->gate.closing, 1, __ATOMIC_RELAXED);
 	/* G3 pairs with G2 */
@@ -81,6 +84,9 @@ vhost_queue_close(struct vhost_queue *q)
 			__ATOMIC_ACQUIRE, __ATOMIC_RELAXED)) {
 		expected = 0;
 		rte_pause();
+		/* who is inside may not swap the block, and the callfd is patched inside */
+		if (++turns % STUCK_TURNS == 0 && q->gate.block != NULL)
+			vhost_doorbell_unstick(q->gate.block->callfd);
 	}
 	return q->gate.block;
 }

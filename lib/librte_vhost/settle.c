@@ -159,6 +159,17 @@ find_in_use(const struct vhost_device *dev, int node)
 	return NULL;
 }
 
+static bool
+plan_has(const struct plan *plan, const struct virtio_net *net)
+{
+	unsigned int i;
+
+	for (i = 0; i < plan->nreplicas; i++)
+		if (plan->replicas[i] == net)
+			return true;
+	return false;
+}
+
 /** The plan's replica for a node, built if need be; NULL if that node refuses. */
 static struct virtio_net *
 plan_replica(struct vhost_device *dev, struct plan *plan, int node)
@@ -173,6 +184,9 @@ plan_replica(struct vhost_device *dev, struct plan *plan, int node)
 	if (plan->nreplicas == RTE_DIM(plan->replicas))
 		return NULL;
 	net = find_in_use(dev, node);
+	/* a block whose node the kernel did not tell is served by any of them */
+	if (net != NULL && plan_has(plan, net))
+		return net;
 	if (net == NULL) {
 		vhost_device_net_cfg(dev, &cfg);
 		net = vhost_virtio_net_create(&cfg, dev->driver.path, node);

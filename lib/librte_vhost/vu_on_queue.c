@@ -113,7 +113,7 @@ vhost_vu_on_get_vring_base(struct vu_call *call)
 static int
 take_doorbell(struct vu_call *call, enum doorbell_kind allowed, int *fd, enum doorbell_kind *kind)
 {
-	*kind = DOORBELL_FILE;
+	*kind = DOORBELL_EVENTFD;
 	if (call->msg->payload.u64 & VU_VRING_NO_FD) {
 		*fd = QUEUE_FD_NONE;
 		return 0;
@@ -137,7 +137,7 @@ vhost_vu_on_set_vring_kick(struct vu_call *call)
 	ret = check_ring(call);
 	if (ret < 0)
 		return ret;
-	ret = take_doorbell(call, DOORBELL_FILE, &fd, &kind);
+	ret = take_doorbell(call, DOORBELL_EVENTFD, &fd, &kind);
 	if (ret < 0)
 		return ret;
 	vhost_queue_set_kickfd(q, fd, kind);
