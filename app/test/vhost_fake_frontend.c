@@ -180,11 +180,8 @@ register_socket(struct fake *fe)
 	uint64_t flags = fe->cfg.flags |
 		(fe->cfg.client ? RTE_VHOST_USER_CLIENT : 0);
 
-	if (fe->cfg.join != NULL) {
-		snprintf(fe->path, sizeof(fe->path), "%s", fe->cfg.join->path);
+	if (fe->cfg.join != NULL)
 		return 0;
-	}
-	fake_new_path(fe->path, sizeof(fe->path));
 	if (fe->cfg.client) {
 		fe->listener = listen_on(fe->path);
 		if (fe->listener < 0)
@@ -419,6 +416,11 @@ fake_start_config(const struct fake_config *cfg)
 	defaults(&fe->cfg);
 	fe->listener = fe->sock = fe->vid = -1;
 	fe->nvrings = 2 * fe->cfg.queues + fe->cfg.ctrl_queue;
+	/* The recorder looks for paths as soon as the fake is in its list. */
+	if (cfg->join != NULL)
+		snprintf(fe->path, sizeof(fe->path), "%s", cfg->join->path);
+	else
+		fake_new_path(fe->path, sizeof(fe->path));
 	fake_list_add(fe);
 	if (create_memory(fe) < 0 || create_vqs(fe) < 0 || take_steps(fe) < 0) {
 		fake_stop(fe);
