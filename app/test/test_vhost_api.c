@@ -518,6 +518,57 @@ callbacks_may_be_missing(void)
 	return TEST_SUCCESS;
 }
 
+/* ---- looking on while packets flow ---- */
+
+struct onlooker {
+	int vid;
+	bool end;	/* atomic */
+};
+
+static void *
+look_on(void *arg)
+{
+	struct rte_vhost_stat stats[32];
+	struct onlooker *o = arg;
+
+	while (!__atomic_load_n(&o->end, __ATOMIC_RELAXED)) {
+		rte_vhost_vring_stats_get(o->vid, 0, stats, RTE_DIM(stats));
+		rte_vhost_avail_entries(o->vid, 0);
+	}
+	return NULL;
+}
+
+/* Open vSwitch drops what one call does not take, and reads statistics meanwhile. */
+static int
+looking_on_costs_no_packet(void)
+{
+	struct fake *fe = fake_start(.mergeable = true,
+		.flags = RTE_VHOST_USER_NET_STATS_ENABLE);
+	struct rte_mbuf *m = fake_mbuf(64, 1, 0);
+	uint64_t until = fake_now_ms() + 300;
+	struct onlooker o = { 0 };
+	unsigned int lost = 0;
+	pthread_t thread;
+
+	TEST_ASSERT_NOT_NULL(fe, "the device must start");
+	o.vid = fe->vid;
+	TEST_ASSERT_SUCCESS(pthread_create(&thread, NULL, look_on, &o), "a thread");
+	while (fake_now_ms() < until) {
+		unsigned int room = fake_rx_fill(&fe->vqs[0], 64, 1500, NULL);
+		char pkt[64];
+
+		for (unsigned int i = 0; i < room; i++)
+			lost += rte_vhost_enqueue_burst(fe->vid, 0, &m, 1) == 0;
+		while (fake_rx_take(&fe->vqs[0], NULL, pkt, sizeof(pkt)) >= 0)
+			;
+	}
+	__atomic_store_n(&o.end, true, __ATOMIC_RELAXED);
+	pthread_join(thread, NULL);
+	rte_pktmbuf_free(m);
+	TEST_ASSERT_EQUAL(lost, 0, "packets");
+	return fake_stop(fe);
+}
+
 /* ---- extern handlers ---- */
 
 #define OWN_REQUEST 200
@@ -633,6 +684,7 @@ static const struct test_case cases[] = {
 	TEST_CASE(path_too_long_is_refused_not_cut),
 	TEST_CASE(flags_that_exclude_each_other_are_refused),
 	TEST_CASE(callbacks_may_be_missing),
+	TEST_CASE(looking_on_costs_no_packet),
 	TEST_CASE(extern_handlers_answer_their_own_requests),
 	TEST_CASE(extern_handlers_replace_the_library),
 };

@@ -81,8 +81,7 @@ nobody_enters_while_it_is_closed(void)
 	TEST_ASSERT_SUCCESS(bench_open(&b, 0), "a queue");
 	block = vhost_queue_close(b.q);
 	TEST_ASSERT_NOT_NULL(block, "the owner has the block");
-	TEST_ASSERT_NULL(vhost_queue_enter(b.q), "a burst has not");
-	TEST_ASSERT_NULL(vhost_queue_try_enter(b.q), "nor has one that tries");
+	TEST_ASSERT_NULL(vhost_queue_try_enter(b.q), "a burst has not");
 	vhost_queue_open(b.q);
 	TEST_ASSERT(vhost_queue_enter(b.q) == block, "now it has");
 	vhost_queue_leave(b.q);
@@ -400,6 +399,46 @@ closing_waits_for_the_burst_inside(void)
 	TEST_ASSERT(!__atomic_load_n(&l.inside, __ATOMIC_ACQUIRE), "it was over by then");
 	vhost_queue_open(b.q);
 	pthread_join(thread, NULL);
+	return bench_close(&b);
+}
+
+static void *
+enter_once(void *arg)
+{
+	struct lingerer *l = arg;
+
+	if (vhost_queue_enter(l->q) == NULL)
+		return NULL;
+	__atomic_store_n(&l->inside, true, __ATOMIC_RELEASE);
+	vhost_queue_leave(l->q);
+	return NULL;
+}
+
+/* It would return 0 otherwise, and the application drop its packets. */
+static int
+entering_waits_while_it_is_closed(void)
+{
+	const struct timespec while_ = { .tv_nsec = 20000000 };
+	struct lingerer l = { 0 };
+	pthread_t thread;
+	struct bench b;
+
+	TEST_ASSERT_SUCCESS(bench_open(&b, 9), "a queue");
+	l.q = b.q;
+	vhost_queue_close(b.q);
+	TEST_ASSERT_SUCCESS(pthread_create(&thread, NULL, enter_once, &l), "a thread");
+	nanosleep(&while_, NULL);
+	TEST_ASSERT(!__atomic_load_n(&l.inside, __ATOMIC_ACQUIRE), "not while it is closed");
+	vhost_queue_open(b.q);
+	pthread_join(thread, NULL);
+	TEST_ASSERT(l.inside, "and then it does");
+	vhost_queue_close(b.q);
+	TEST_ASSERT_SUCCESS(pthread_create(&thread, NULL, enter_once, &l), "a thread");
+	vhost_queue_open(b.q);
+	vhost_queue_shut_down(b.q);
+	/* whether it came in before or not, it does not wait for ever */
+	pthread_join(thread, NULL);
+	TEST_ASSERT_SUCCESS(vhost_queue_bring_up(b.q, b.net), "another life");
 	return bench_close(&b);
 }
 
@@ -867,6 +906,7 @@ static const struct test_case cases[] = {
 	TEST_CASE(a_hot_poller_does_not_starve_the_owner),
 	TEST_CASE(shut_down_waits_for_the_last_burst),
 	TEST_CASE(closing_waits_for_the_burst_inside),
+	TEST_CASE(entering_waits_while_it_is_closed),
 	TEST_CASE(handles_are_used_again_under_bursts),
 	TEST_CASE(descriptors_belong_to_the_queue),
 	TEST_CASE(state_is_reached_through_the_gate),

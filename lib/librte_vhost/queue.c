@@ -16,8 +16,8 @@
  * the block until it leaves.  The owner of the queue closes the gate to swap or
  * patch the block.  A polling lcore re-takes a free gate faster than anyone, so
  * the owner announces itself in gate.closing first and bursts stay out while
- * that is not zero.  They return 0 packets once; nothing is lost, the packets
- * are still in the ring or with the caller.
+ * that is not zero: those from the guest return 0 packets once, those to the
+ * guest wait, as applications drop what does not go out at once.
  *
  * Nothing is allocated, freed, logged or called back while a gate is closed.
  *
@@ -112,6 +112,7 @@ vhost_queue_create(uint16_t index)
 	q->retired_kickfd = QUEUE_FD_UNSET;
 	q->retired_callfd = QUEUE_FD_UNSET;
 	q->gate.closing = 1;
+	q->gate.shut = 1;
 	return q;
 }
 
@@ -144,6 +145,7 @@ vhost_queue_bring_up(struct vhost_queue *q, const struct virtio_net *net)
 	/* late bursts of an earlier device may still try the gate */
 	vhost_queue_close(q);
 	q->gate.block = block;
+	__atomic_store_n(&q->gate.shut, 0, __ATOMIC_RELAXED);
 	vhost_queue_open(q);
 	__atomic_fetch_sub(&q->gate.closing, 1, __ATOMIC_RELEASE);
 	return 0;
@@ -394,6 +396,7 @@ vhost_queue_shut_down(struct vhost_queue *q)
 	struct vhost_virtqueue *block = vhost_queue_close(q);
 
 	q->gate.block = NULL;
+	__atomic_store_n(&q->gate.shut, 1, __ATOMIC_RELAXED);
 	/* leave, but keep it closing */
 	vhost_queue_leave(q);
 	vhost_block_destroy(block);

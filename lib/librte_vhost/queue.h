@@ -58,6 +58,7 @@ struct vhost_queue {
 	struct {
 		uint32_t taken;		/**< 1 while somebody is inside */
 		uint32_t closing;	/**< closers waiting or inside; bursts stay out */
+		uint32_t shut;		/**< 1 while closed for good: there is no block */
 		struct vhost_virtqueue *block;	/**< for who is inside; NULL when shut */
 	} gate __rte_cache_aligned;
 
@@ -96,9 +97,10 @@ vhost_queue_entered(struct vhost_queue *q)
 }
 
 /**
- * Enter the gate, waiting for whoever is inside; the block may be used until
- * vhost_queue_leave().  NULL when the owner is about to swap the block: come
- * back with the next burst.
+ * Enter the gate, waiting for whoever is inside or about to be; the block may be
+ * used until vhost_queue_leave().  NULL when the queue is shut down.
+ *
+ * A burst to the guest has to wait: applications drop what is not taken.
  */
 static inline struct vhost_virtqueue *
 vhost_queue_enter(struct vhost_queue *q)
@@ -106,18 +108,20 @@ vhost_queue_enter(struct vhost_queue *q)
 	uint32_t expected = 0;
 
 	for (;;) {
-		if (unlikely(__atomic_load_n(&q->gate.closing, __ATOMIC_RELAXED)))
-			return NULL;
+		bool closing = __atomic_load_n(&q->gate.closing, __ATOMIC_RELAXED) != 0;
+
 		/* G1 pairs with G2 */
-		if (likely(__atomic_compare_exchange_n(&q->gate.taken, &expected, 1,
+		if (likely(!closing && __atomic_compare_exchange_n(&q->gate.taken, &expected, 1,
 				false, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED)))
 			return vhost_queue_entered(q);
+		if (closing && __atomic_load_n(&q->gate.shut, __ATOMIC_RELAXED))
+			return NULL;
 		expected = 0;
 		rte_pause();
 	}
 }
 
-/** Enter the gate if nobody is inside; NULL otherwise. */
+/** Enter the gate if nobody is inside or about to be; NULL otherwise. */
 static inline struct vhost_virtqueue *
 vhost_queue_try_enter(struct vhost_queue *q)
 {
