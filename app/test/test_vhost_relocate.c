@@ -718,6 +718,25 @@ a_kernel_without_numa_stays(void)
 	return check_denied(-ENOSYS);
 }
 
+/** The kernel may know nothing of a page for a moment: on its way, or swapped out. */
+static int
+a_block_of_unknown_node_shares_a_replica(void)
+{
+	struct fake *fe = guest_on(world.here, .queues = 1);
+
+	TEST_ASSERT_NOT_NULL(fe, "a device");
+	topology_deny(-EPERM);
+	TEST_ASSERT(fake_stop_vring(fe, 0) >= 0, "a ring stops");
+	TEST_ASSERT_SUCCESS(fake_setup_vring(fe, 0), "and starts, nobody knows where");
+	topology_deny(0);
+	topology_guest_on(world.there);
+	topology_node_full(world.there, true);
+	TEST_ASSERT_SUCCESS(vhost_device_refresh(device_of(fe)), "each stays where it is");
+	TEST_ASSERT_SUCCESS(topology_inventory_anywhere(fe), "on one replica");
+	TEST_ASSERT_EQUAL(fake_round_trip(fe, 0, 256), 256, "and works");
+	return end(fe);
+}
+
 /** The line tells what was found afterwards, not what was wanted. */
 static int
 the_log_tells_the_node_that_was_found(void)
@@ -772,6 +791,7 @@ static const struct test_case made_up_cases[] = {
 	TEST_CASE(a_policy_tells_where_memory_will_be),
 	TEST_CASE(a_container_that_may_not_ask_stays),
 	TEST_CASE(a_kernel_without_numa_stays),
+	TEST_CASE(a_block_of_unknown_node_shares_a_replica),
 	TEST_CASE(the_log_tells_the_node_that_was_found),
 };
 
