@@ -44,12 +44,12 @@ wait_used(struct fake_vq *vq)
 	uint64_t until = fake_now_ms() + fake_patience_ms();
 	int id;
 
-	while ((id = vq->ops->collect(vq, NULL)) < 0) {
+	while ((id = fake_collect(vq, NULL)) < 0) {
 		struct pollfd pfd = { .fd = vq->callfd, .events = POLLIN };
 		uint64_t now = fake_now_ms();
 
 		if (now >= until || poll(&pfd, 1, until - now) <= 0)
-			return vq->ops->collect(vq, NULL);
+			return fake_collect(vq, NULL);
 		fake_interrupts(vq);
 	}
 	return id;

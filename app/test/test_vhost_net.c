@@ -26,20 +26,32 @@ static const unsigned int packet_sizes[] = {
 
 /* ---- the negotiated variants, each with every size and shape ---- */
 
+static const bool no = false, yes = true;
+
+#define SPLIT 1
+#define PACKED 2
+#define BOTH (SPLIT | PACKED)
+
 static const struct {
 	const char *name;
+	unsigned int formats;
 	struct fake_config cfg;
 } variants[] = {
-	{ "plain", { .mergeable = false } },
-	{ "mergeable", { .mergeable = true } },
-	{ "legacy_header", { .legacy = true } },
-	{ "legacy_mergeable", { .legacy = true, .mergeable = true } },
-	{ "event_idx", { .event_idx = true } },
-	{ "mergeable_event_idx", { .mergeable = true, .event_idx = true } },
-	{ "no_protocol_features", { .no_protocol_features = true } },
-	{ "client", { .client = true, .mergeable = true } },
-	{ "two_pairs", { .queues = 2, .mergeable = true } },
-	{ "three_regions", { .regions = 3, .mergeable = true } },
+	{ "plain", BOTH, { .mergeable = false } },
+	{ "mergeable", BOTH, { .mergeable = true } },
+	{ "legacy_header", SPLIT, { .legacy = true } },
+	{ "legacy_mergeable", SPLIT, { .legacy = true, .mergeable = true } },
+	{ "event_idx", BOTH, { .event_idx = true } },
+	{ "mergeable_event_idx", BOTH, { .mergeable = true, .event_idx = true } },
+	{ "in_order", PACKED, { .in_order = true } },
+	{ "mergeable_in_order", PACKED, { .mergeable = true, .in_order = true } },
+	{ "in_order_event_idx", PACKED, { .in_order = true, .event_idx = true } },
+	{ "no_protocol_features", BOTH, { .no_protocol_features = true } },
+	{ "client", BOTH, { .client = true, .mergeable = true } },
+	{ "two_pairs", BOTH, { .queues = 2, .mergeable = true } },
+	{ "three_regions", BOTH, { .regions = 3, .mergeable = true } },
+	{ "odd_ring", PACKED, { .ring_size = 509 } },
+	{ "mergeable_odd_ring", PACKED, { .ring_size = 509, .mergeable = true } },
 };
 
 static const struct fake_shape shapes[] = {
@@ -57,7 +69,8 @@ static const struct fake_shape shapes[] = {
 static struct fake_config
 sized(struct fake_config cfg)
 {
-	cfg.ring_size = 512;	/* a packet in very small pieces */
+	if (cfg.ring_size == 0)
+		cfg.ring_size = 512;	/* a packet in very small pieces */
 	return cfg;
 }
 
@@ -181,6 +194,7 @@ ring_turns_over(const void *arg)
 }
 
 static const unsigned int ring_sizes[] = { 1, 2, 4, 256, 1024, 32768 };
+static const unsigned int odd_ring_sizes[] = { 3, 5, 250, 1023, 32767 };
 
 /** Send n packets towards the guest in bursts; how many the library took. */
 static unsigned int
@@ -220,6 +234,44 @@ full_ring_takes_what_fits(void)
 			TEST_ASSERT(fake_pattern_matches(pkt, 64, i),
 				"in the order of sending");
 		}
+	}
+	return fake_stop(fe);
+}
+
+/** Eight packets at once into buffers of this shape. */
+static int
+burst_into_shape(struct fake *fe, const struct fake_shape *shape, size_t len)
+{
+	uint8_t pkt[2048];
+
+	TEST_ASSERT_EQUAL(fake_rx_fill(&fe->vqs[0], 8, len + 12, shape), 8,
+		"room");
+	TEST_ASSERT_EQUAL(burst_to_guest(fe, 8, len), 8, "%zu bytes", len);
+	for (unsigned int i = 0; i < 8; i++) {
+		TEST_ASSERT_EQUAL(fake_rx_take(&fe->vqs[0], NULL, pkt,
+			sizeof(pkt)), len, "packet %u", i);
+		TEST_ASSERT(fake_pattern_matches(pkt, len, i), "packet %u", i);
+	}
+	return 0;
+}
+
+static int
+bursts_fill_buffers_of_every_shape(const void *arg)
+{
+	struct fake_config cfg = { .mergeable = *(const bool *)arg,
+		.ring_size = 1024 };
+	struct fake *fe = fake_start_config(&cfg);
+
+	TEST_ASSERT_NOT_NULL(fe, "the device must start");
+	for (unsigned int i = 0; i < 2 * RTE_DIM(shapes); i++) {
+		struct fake_shape shape = shapes[i / 2];
+
+		shape.indirect = i & 1;
+		for (unsigned int len = 2; len < 700; len += 49)
+			if (burst_into_shape(fe, &shape, len) != 0) {
+				printf("shape %u, indirect %u\n", i / 2, i & 1);
+				return TEST_FAILED;
+			}
 	}
 	return fake_stop(fe);
 }
@@ -324,8 +376,38 @@ restart_goes_on_where_it_stopped(void)
 		for (int i = 0; i < 300; i++)
 			TEST_ASSERT_EQUAL(fake_round_trip(fe, 0, 64), 64, "go");
 		for (unsigned int q = 0; q < 2; q++)
-			TEST_ASSERT_EQUAL(fake_stop_vring(fe, q),
-				fe->vqs[q].used_idx, "the base of ring %u", q);
+			TEST_ASSERT(fake_is_base(&fe->vqs[q],
+				fake_stop_vring(fe, q)), "the base of ring %u", q);
+		TEST_ASSERT_SUCCESS(fake_run(fe), "start again");
+	}
+	return fake_stop(fe);
+}
+
+/* A ring may be handed over anywhere, in an even or an odd turn. */
+static int
+wrap_counters_are_told_and_taken(void)
+{
+	struct fake *fe = fake_start(.mergeable = true, .ring_size = 7);
+
+	TEST_ASSERT_NOT_NULL(fe, "the device must start");
+	for (unsigned int i = 1; i < 40; i++) {
+		uint16_t avail, used, expected;
+
+		TEST_ASSERT_EQUAL(fake_round_trip(fe, 0, 64), 64, "go");
+		for (unsigned int q = 0; q < 2; q++) {
+			expected = fe->vqs[q].ops->base(&fe->vqs[q]);
+			TEST_ASSERT_SUCCESS(rte_vhost_get_vring_base(fe->vid, q,
+				&avail, &used), "ring %u", q);
+			TEST_ASSERT_EQUAL(avail, expected, "ring %u, %u", q, i);
+			TEST_ASSERT_EQUAL(used, expected, "ring %u, %u", q, i);
+			TEST_ASSERT_SUCCESS(rte_vhost_set_vring_base(fe->vid, q,
+				avail, used), "ring %u", q);
+		}
+		if (i % 3 != 0)
+			continue;
+		for (unsigned int q = 0; q < 2; q++)
+			TEST_ASSERT(fake_is_base(&fe->vqs[q],
+				fake_stop_vring(fe, q)), "ring %u, %u", q, i);
 		TEST_ASSERT_SUCCESS(fake_run(fe), "start again");
 	}
 	return fake_stop(fe);
@@ -411,7 +493,7 @@ used_event_is_respected(void)
 	TEST_ASSERT_EQUAL(fake_interrupts(rx), 1, "the first was asked for");
 	TEST_ASSERT_EQUAL(burst_to_guest(fe, 4, 64), 4, "four");
 	TEST_ASSERT_EQUAL(fake_interrupts(rx), 0, "the second was not");
-	rx->avail->ring[rx->size] = 8 + 5;	/* used_event */
+	rx->ops->interrupt_after(rx, 8 + 6);
 	TEST_ASSERT_EQUAL(burst_to_guest(fe, 3, 64), 3, "three");
 	TEST_ASSERT_EQUAL(fake_interrupts(rx), 0, "not yet");
 	TEST_ASSERT_EQUAL(burst_to_guest(fe, 3, 64), 3, "three");
@@ -470,8 +552,6 @@ kicks_follow_guest_notification(const void *arg)
 	TEST_ASSERT_EQUAL(tx->kicks, kicks, "off: no kicks");
 	return fake_stop(fe);
 }
-
-static const bool no = false, yes = true;
 
 static int
 notification_choice_survives_a_restart(void)
@@ -648,9 +728,9 @@ indirect_table_across_two_regions(void)
 {
 	struct fake *fe = fake_start(.regions = 2, .adjacent = true,
 		.mergeable = true);
-	struct vring_desc table[4];
+	struct fake_seg segs[4];
 	struct fake_vq *tx;
-	uint64_t data, gpa;
+	uint64_t data;
 	struct rte_mbuf *m;
 	uint8_t pkt[64];
 
@@ -660,13 +740,10 @@ indirect_table_across_two_regions(void)
 	fake_pattern(pkt, 36, 1);
 	fake_write_guest(fe, data + 12, pkt, 36);
 	for (unsigned int i = 0; i < 4; i++)
-		table[i] = (struct vring_desc){ .addr = data + 12 * i, .len = 12,
-			.flags = i < 3 ? VRING_DESC_F_NEXT : 0, .next = i + 1 };
+		segs[i] = (struct fake_seg){ data + 12 * i, 12, false };
 	/* Two and a half descriptors on this side of the border. */
-	gpa = fe->regions[1].wire.gpa - 40;
-	fake_write_guest(fe, gpa, table, sizeof(table));
-	TEST_ASSERT(fake_offer_at(tx, gpa, sizeof(table), false) >= 0, "room");
-	tx->desc[0].flags = VRING_DESC_F_INDIRECT;
+	TEST_ASSERT(tx->ops->add(tx, segs, 4, fe->regions[1].wire.gpa - 40) >= 0,
+		"room");
 	fake_kick(tx);
 	m = fake_backend_receive(fe, 0);
 	TEST_ASSERT_NOT_NULL(m, "the table is readable");
@@ -1081,10 +1158,19 @@ static const struct fake_config random_plain = { .mergeable = false };
 static const struct fake_config random_mergeable = {
 	.mergeable = true, .event_idx = true, .ring_size = 128,
 };
+static const struct fake_config random_odd = {
+	.mergeable = true, .event_idx = true, .ring_size = 149,
+};
+static const struct fake_config random_in_order = {
+	.mergeable = false, .in_order = true,
+};
+static const struct fake_config random_in_order_mergeable = {
+	.mergeable = true, .in_order = true, .ring_size = 131,
+};
 
-/* ---- the suite ---- */
+/* ---- the suites: the same stories told to both formats ---- */
 
-static const struct test_case fixed_cases[] = {
+static const struct test_case common_cases[] = {
 	TEST_CASE(one_byte_descriptors_make_a_packet),
 	TEST_CASE(small_buffers_are_merged),
 	TEST_CASE(num_buffers_is_one_without_merging),
@@ -1098,6 +1184,10 @@ static const struct test_case fixed_cases[] = {
 	TEST_CASE_WITH(ring_turns_over, "ring_of_32768_turns_over",
 		&ring_sizes[5]),
 	TEST_CASE(full_ring_takes_what_fits),
+	TEST_CASE_WITH(bursts_fill_buffers_of_every_shape,
+		"bursts_fill_buffers_of_every_shape_plain", &no),
+	TEST_CASE_WITH(bursts_fill_buffers_of_every_shape,
+		"bursts_fill_buffers_of_every_shape_mergeable", &yes),
 	TEST_CASE(bursts_of_many_arrive_in_order),
 	TEST_CASE(count_of_nothing_does_nothing),
 	TEST_CASE(wrong_direction_carries_nothing),
@@ -1123,7 +1213,6 @@ static const struct test_case fixed_cases[] = {
 	TEST_CASE(buffer_across_two_regions),
 	TEST_CASE(indirect_table_across_two_regions),
 	TEST_CASE(memory_table_may_change_while_running),
-	TEST_CASE(queue_counts_follow_the_rings),
 	TEST_CASE(rarp_is_injected_once),
 	TEST_CASE(statistics_have_the_known_names),
 	TEST_CASE(statistics_count_what_was_carried),
@@ -1135,31 +1224,97 @@ static const struct test_case fixed_cases[] = {
 		"random_operations_mergeable", &random_mergeable),
 };
 
-#define NB_CASES (2 * RTE_DIM(variants) + RTE_DIM(fixed_cases))
+static const struct test_case split_cases[] = {
+	TEST_CASE(queue_counts_follow_the_rings),
+};
+
+static const struct test_case packed_cases[] = {
+	TEST_CASE_WITH(ring_turns_over, "ring_of_3_turns_over",
+		&odd_ring_sizes[0]),
+	TEST_CASE_WITH(ring_turns_over, "ring_of_5_turns_over",
+		&odd_ring_sizes[1]),
+	TEST_CASE_WITH(ring_turns_over, "ring_of_250_turns_over",
+		&odd_ring_sizes[2]),
+	TEST_CASE_WITH(ring_turns_over, "ring_of_1023_turns_over",
+		&odd_ring_sizes[3]),
+	TEST_CASE_WITH(ring_turns_over, "ring_of_32767_turns_over",
+		&odd_ring_sizes[4]),
+	TEST_CASE(wrap_counters_are_told_and_taken),
+	TEST_CASE_WITH(random_operations_agree_with_a_list,
+		"random_operations_odd_ring", &random_odd),
+	TEST_CASE_WITH(random_operations_agree_with_a_list,
+		"random_operations_in_order", &random_in_order),
+	TEST_CASE_WITH(random_operations_agree_with_a_list,
+		"random_operations_in_order_mergeable",
+		&random_in_order_mergeable),
+};
+
+#define NB_VARIANT_CASES (2 * RTE_DIM(variants))
+#define NB_CASES (NB_VARIANT_CASES + RTE_DIM(common_cases) + \
+	RTE_DIM(split_cases) + RTE_DIM(packed_cases))
+
+static struct test_case cases[NB_CASES];
+static char names[NB_VARIANT_CASES][64];
+static unsigned int nb_cases;
+
+static void
+add_variants(unsigned int format)
+{
+	for (unsigned int i = 0; i < NB_VARIANT_CASES; i++) {
+		if (!(variants[i / 2].formats & format))
+			continue;
+		snprintf(names[i], sizeof(names[i]), "every_%s_%s",
+			i & 1 ? "shape" : "size", variants[i / 2].name);
+		cases[nb_cases++] = (struct test_case)TEST_CASE_WITH(
+			i & 1 ? check_all_shapes : check_all_sizes, names[i],
+			&variants[i / 2].cfg);
+	}
+}
+
+static void
+add_cases(const struct test_case *list, unsigned int n)
+{
+	memcpy(&cases[nb_cases], list, n * sizeof(*list));
+	nb_cases += n;
+}
 
 static int
 test_vhost_net(void)
 {
-	static struct test_case cases[NB_CASES];
-	static char names[2 * RTE_DIM(variants)][64];
 	struct test_suite suite = {
 		.name = "vhost net",
 		.setup = fake_setup,
 		.check = fake_check,
 		.teardown = fake_teardown,
-		TEST_SUITE_CASES(cases),
+		.cases = cases,
 	};
-	unsigned int n = 0;
 
-	for (unsigned int i = 0; i < 2 * RTE_DIM(variants); i++) {
-		snprintf(names[i], sizeof(names[i]), "every_%s_%s",
-			i & 1 ? "shape" : "size", variants[i / 2].name);
-		cases[n++] = (struct test_case)TEST_CASE_WITH(
-			i & 1 ? check_all_shapes : check_all_sizes, names[i],
-			&variants[i / 2].cfg);
-	}
-	memcpy(&cases[n], fixed_cases, sizeof(fixed_cases));
+	nb_cases = 0;
+	add_variants(SPLIT);
+	add_cases(common_cases, RTE_DIM(common_cases));
+	add_cases(split_cases, RTE_DIM(split_cases));
+	suite.nb_cases = nb_cases;
+	return test_suite_run(&suite);
+}
+
+static int
+test_vhost_net_packed(void)
+{
+	struct test_suite suite = {
+		.name = "vhost net, packed rings",
+		.setup = fake_setup_packed,
+		.check = fake_check,
+		.teardown = fake_teardown,
+		.cases = cases,
+	};
+
+	nb_cases = 0;
+	add_variants(PACKED);
+	add_cases(common_cases, RTE_DIM(common_cases));
+	add_cases(packed_cases, RTE_DIM(packed_cases));
+	suite.nb_cases = nb_cases;
 	return test_suite_run(&suite);
 }
 
 REGISTER_TEST_COMMAND(vhost_net_autotest, test_vhost_net);
+REGISTER_TEST_COMMAND(vhost_net_packed_autotest, test_vhost_net_packed);

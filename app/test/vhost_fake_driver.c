@@ -9,6 +9,8 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+#include <linux/virtio_config.h>
+
 #include <rte_mbuf.h>
 
 #include "test.h"
@@ -51,7 +53,8 @@ fake_vq_buffer_bytes(const struct fake *fe)
 unsigned int
 fake_header_len(const struct fake *fe)
 {
-	return fe->features & (FE_BIT(VIRTIO_NET_F_MRG_RXBUF) | FE_BIT(32)) ?
+	return fe->features & (FE_BIT(VIRTIO_NET_F_MRG_RXBUF) |
+		FE_BIT(VIRTIO_F_VERSION_1) | FE_BIT(VIRTIO_F_RING_PACKED)) ?
 		12 : 10;
 }
 
@@ -75,7 +78,8 @@ fake_vq_init(struct fake *fe, unsigned int index)
 
 	vq->fe = fe;
 	vq->index = index;
-	vq->ops = &fake_split_ring;
+	vq->ops = fe->cfg.format == FAKE_PACKED ? &fake_packed_ring :
+		&fake_split_ring;
 	vq->size = fe->cfg.ring_size;
 	vq->slot_size = fe->cfg.buf_size;
 	vq->slot_stride = fe->cfg.buf_size + SLOT_GUARDS;
@@ -111,12 +115,60 @@ fake_vq_reset(struct fake_vq *vq)
 	if (ring != NULL)
 		memset(ring, 0, bytes);
 	vq->avail_idx = vq->shown_idx = vq->used_idx = 0;
-	vq->free_head = 0;
+	vq->avail_wrap = vq->shown_wrap = vq->used_wrap = true;
+	vq->nb_hidden = 0;
+	vq->knows_used = false;
+	vq->free_head = vq->oldest = 0;
 	vq->nb_free = vq->size;
 	for (uint32_t i = 0; i < vq->size; i++) {
 		vq->next_free[i] = (i + 1) % vq->size;
 		vq->slots[i] = (struct fake_slot){ 0 };
 	}
+}
+
+bool
+fake_in_order(const struct fake *fe)
+{
+	return fe->features & FE_BIT(VIRTIO_F_IN_ORDER);
+}
+
+/*
+ * A device that keeps the order may write one used entry for many chains, that
+ * of the last (virtio 1.2, 2.7.9): those before it are then used as well.
+ */
+int
+fake_collect(struct fake_vq *vq, uint32_t *len)
+{
+	uint32_t id;
+
+	if (!vq->knows_used)
+		vq->knows_used = vq->ops->used(vq, &vq->used_id, &vq->used_len);
+	if (!vq->knows_used)
+		return -1;
+	id = fake_in_order(vq->fe) ? vq->oldest : vq->used_id;
+	vq->knows_used = id != vq->used_id;
+	if (id >= vq->size || vq->slots[id].nb_desc == 0) {
+		printf("fake: ring %u: used id %u at %u: not ours\n", vq->index,
+			vq->used_id, vq->used_idx);
+		vq->fe->broken = true;
+		vq->knows_used = false;
+		return -1;
+	}
+	if (len != NULL)
+		*len = vq->knows_used ? vq->slots[id].len : vq->used_len;
+	vq->oldest = (id + vq->slots[id].nb_desc) % vq->size;
+	vq->ops->take(vq, id);
+	return id;
+}
+
+bool
+fake_is_base(const struct fake_vq *vq, int base)
+{
+	uint32_t expected = vq->ops->base(vq);
+
+	/* Old backends tell the lower half of the packed ring's only. */
+	return (uint32_t)base == expected ||
+		(uint32_t)base == (expected & UINT16_MAX);
 }
 
 /* ---- buffers ---- */
@@ -347,7 +399,7 @@ fake_rx_take(struct fake_vq *vq, fake_net_hdr *hdr, void *buf, size_t size)
 	unsigned int hlen = fake_header_len(vq->fe), buffers = 1;
 	fake_net_hdr h = { .num_buffers = 1 };
 	uint32_t used_len;
-	int id = vq->ops->collect(vq, &used_len), total;
+	int id = fake_collect(vq, &used_len), total;
 
 	if (id < 0)
 		return -1;
@@ -362,7 +414,7 @@ fake_rx_take(struct fake_vq *vq, fake_net_hdr *hdr, void *buf, size_t size)
 	while (total >= 0 && --buffers > 0) {
 		int n = -2;
 
-		id = vq->ops->collect(vq, &used_len);
+		id = fake_collect(vq, &used_len);
 		if (id >= 0)
 			n = read_used(vq, id, used_len, 0, (char *)buf + total,
 				size - total);
@@ -394,7 +446,7 @@ fake_tx_reap(struct fake_vq *vq)
 {
 	unsigned int n = 0;
 
-	while (vq->ops->collect(vq, NULL) >= 0)
+	while (fake_collect(vq, NULL) >= 0)
 		n++;
 	return n;
 }

@@ -7,11 +7,12 @@
 /*
  * The driver's side of a ring.
  *
- * Three floors.  A ring format (struct fake_ring_ops; split today) offers chains
- * of segments to the device and collects what the device used.  On it stand
- * buffers: each chain has a slot of guest memory of its own, cut into segments
- * as a shape says, with a guard between any two.  On those stand packets with recognisable contents.  Tests
- * that want to misbehave reach below all of it and write the ring themselves.
+ * Three floors.  A ring format (struct fake_ring_ops; split and packed) offers
+ * chains of segments to the device and collects what the device used.  On it
+ * stand buffers: each chain has a slot of guest memory of its own, cut into
+ * segments as a shape says, with a guard between any two.  On those stand
+ * packets with recognisable contents.  Tests that want to misbehave reach below
+ * all of it and write the ring themselves.
  */
 
 #include <stdbool.h>
@@ -46,13 +47,20 @@ struct fake_ring_ops {
 			unsigned int n, uint64_t indirect_gpa);
 	/** Show the device what was added; true when it wants a kick. */
 	bool (*publish)(struct fake_vq *vq);
-	/** Take back a used chain: its id, or -1 when there is none. */
-	int (*collect)(struct fake_vq *vq, uint32_t *len);
+	/** The next used entry, if there is one. */
+	bool (*used)(struct fake_vq *vq, uint32_t *id, uint32_t *len);
+	/** Pass over the entry of this chain; its descriptors are free again. */
+	void (*take)(struct fake_vq *vq, uint32_t id);
 	/** Ask for an interrupt, or for none. */
 	void (*interrupts)(struct fake_vq *vq, bool on);
+	/** With event idx: ask for one when so many more descriptors are used. */
+	void (*interrupt_after)(struct fake_vq *vq, uint16_t n);
+	/** Where a device that starts has to go on, as SET_VRING_BASE says it. */
+	uint32_t (*base)(const struct fake_vq *vq);
 };
 
 extern const struct fake_ring_ops fake_split_ring;
+extern const struct fake_ring_ops fake_packed_ring;
 
 /** One vring as its driver sees it. */
 struct fake_vq {
@@ -61,14 +69,32 @@ struct fake_vq {
 	const struct fake_ring_ops *ops;
 	uint32_t size;
 	uint64_t desc_gpa, avail_gpa, used_gpa;
-	struct vring_desc *desc;
-	struct vring_avail *avail;
-	struct vring_used *used;
+	union {
+		struct vring_desc *desc;
+		struct vring_packed_desc *packed;
+	};
+	union {
+		struct vring_avail *avail;
+		struct vring_packed_desc_event *driver_event;
+	};
+	union {
+		struct vring_used *used;
+		struct vring_packed_desc_event *device_event;
+	};
+	/* Split: free-running indices.  Packed: places in the ring. */
 	uint16_t avail_idx;	/**< of the next chain to add */
 	uint16_t shown_idx;	/**< what the device was shown */
 	uint16_t used_idx;	/**< of the next chain to collect */
-	uint32_t free_head;	/**< list of free descriptors, by next */
-	uint32_t nb_free;
+	/* Wrap counters of the packed ring, for the three places. */
+	bool avail_wrap, shown_wrap, used_wrap;
+	uint16_t nb_hidden;	/**< packed: descriptors added since shown */
+	uint16_t hidden_flags;	/**< packed: for the first of those, to be stored last */
+	bool knows_used;	/**< what was read of a used entry, not yet all taken */
+	uint32_t used_id, used_len;
+	uint32_t oldest;	/**< in order: the chain that is used next */
+	/* Split: list of free descriptors, by next.  Packed: of free ids. */
+	uint32_t free_head;
+	uint32_t nb_free;	/**< descriptors */
 	uint32_t *next_free;	/**< driver's own, the device cannot spoil it */
 	struct fake_slot *slots;	/**< per head descriptor */
 	uint64_t slots_gpa;	/**< memory of the slots */
@@ -106,6 +132,12 @@ uint64_t fake_vq_buffer_bytes(const struct fake *fe);
 void fake_vq_fini(struct fake_vq *vq);
 /** Forget all chains and start from index 0, as a driver that was reset. */
 void fake_vq_reset(struct fake_vq *vq);
+/** Take back a used chain: its id, or -1 when there is none. */
+int fake_collect(struct fake_vq *vq, uint32_t *len);
+/** Is that the base at which a ring stopped that has used all it was shown? */
+bool fake_is_base(const struct fake_vq *vq, int base);
+/** Does the device use chains in the order in which they were offered? */
+bool fake_in_order(const struct fake *fe);
 /** The header length that was negotiated: 10 or 12. */
 unsigned int fake_header_len(const struct fake *fe);
 

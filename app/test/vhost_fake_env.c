@@ -27,6 +27,7 @@ static struct rte_mempool *pool;
 static char directory[64];
 static unsigned int nb_paths;
 static unsigned int fds_at_start, mbufs_at_start;
+static enum fake_format default_format;
 
 uint64_t
 fake_now_ms(void)
@@ -118,9 +119,16 @@ warm_up(void)
 	return fake_stop(fe);
 }
 
-int
-fake_setup(void)
+enum fake_format
+fake_default_format(void)
 {
+	return default_format;
+}
+
+static int
+setup(enum fake_format format)
+{
+	default_format = format;
 	/* Shared by all suites of a run; the directory goes with the last. */
 	snprintf(directory, sizeof(directory), "/tmp/vhost-test-XXXXXX");
 	if (mkdtemp(directory) == NULL)
@@ -137,6 +145,18 @@ fake_setup(void)
 	fds_at_start = fake_count_fds();
 	mbufs_at_start = rte_mempool_avail_count(pool);
 	return TEST_SUCCESS;
+}
+
+int
+fake_setup(void)
+{
+	return setup(FAKE_SPLIT);
+}
+
+int
+fake_setup_packed(void)
+{
+	return setup(FAKE_PACKED);
 }
 
 int

@@ -17,6 +17,8 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include <linux/virtio_config.h>
+
 #include "test.h"
 #include "vhost_fake_private.h"
 
@@ -30,6 +32,8 @@ defaults(struct fake_config *cfg)
 {
 	if (cfg->queues == 0)
 		cfg->queues = 1;
+	if (cfg->format == FAKE_DEFAULT_FORMAT)
+		cfg->format = fake_default_format();
 	if (cfg->ring_size == 0)
 		cfg->ring_size = 256;
 	if (cfg->buf_size == 0)
@@ -210,6 +214,10 @@ wanted_features(const struct fake_config *cfg)
 		f |= FE_BIT(VIRTIO_NET_F_MRG_RXBUF);
 	if (cfg->event_idx)
 		f |= FE_BIT(VIRTIO_RING_F_EVENT_IDX);
+	if (cfg->in_order)
+		f |= FE_BIT(VIRTIO_F_IN_ORDER);
+	if (cfg->format == FAKE_PACKED)
+		f |= FE_BIT(VIRTIO_F_RING_PACKED);
 	if (cfg->queues > 1)
 		f |= FE_BIT(VIRTIO_NET_F_MQ);
 	if (cfg->ctrl_queue)
@@ -308,7 +316,8 @@ fake_setup_vring(struct fake *fe, unsigned int i)
 	struct fake_addr addr = fake_addr_of(fe, i);
 
 	if (fake_call_state(fe, FE_SET_VRING_NUM, i, vq->size) != FAKE_ACK ||
-	    fake_call_state(fe, FE_SET_VRING_BASE, i, vq->used_idx) != FAKE_ACK ||
+	    fake_call_state(fe, FE_SET_VRING_BASE, i, vq->ops->base(vq)) !=
+			FAKE_ACK ||
 	    fake_call(fe, FE_SET_VRING_ADDR, &addr, sizeof(addr), NULL, 0) !=
 			FAKE_ACK ||
 	    fake_call_fd(fe, FE_SET_VRING_KICK, i, vq->kickfd) != FAKE_ACK ||

@@ -112,6 +112,13 @@ enum fake_stage {
 	FAKE_RINGS,		/**< rings described, not yet enabled */
 };
 
+/** What rings look like. */
+enum fake_format {
+	FAKE_DEFAULT_FORMAT,	/**< the suite's, see fake_setup_packed() */
+	FAKE_SPLIT,
+	FAKE_PACKED,
+};
+
 /** Node numbers in a configuration, where 0 means "wherever it happens". */
 #define FAKE_NODE(n) ((n) + 1)
 
@@ -134,10 +141,12 @@ typedef void (*fake_hook)(void *arg, enum fake_event ev, int vid,
 struct fake_config {
 	unsigned int queues;		/**< queue pairs [1] */
 	bool ctrl_queue;		/**< one vring more, offered CTRL_VQ [no] */
+	enum fake_format format;	/**< of all rings [the suite's] */
 	unsigned int ring_size;		/**< descriptors per ring [256] */
 	unsigned int buf_size;		/**< guest buffer per descriptor [2048] */
 	bool mergeable;			/**< MRG_RXBUF [no] */
 	bool event_idx;			/**< EVENT_IDX [no] */
+	bool in_order;			/**< IN_ORDER [no] */
 	bool legacy;			/**< without VERSION_1 [no] */
 	bool no_protocol_features;	/**< rings then start enabled [no] */
 	bool no_reply_ack;		/**< errors then close [no] */
@@ -314,6 +323,10 @@ void fake_record_release(struct fake_record *rec);
 
 /** Suite setup: pool, temporary directory, the library's threads started. */
 int fake_setup(void);
+/** The same for suites whose rings are packed unless a case says otherwise. */
+int fake_setup_packed(void);
+/** The format of rings that do not name one, until the next setup. */
+enum fake_format fake_default_format(void);
 /** Suite check: no fake, mbuf or descriptor is left. */
 int fake_check(void);
 void fake_teardown(void);

@@ -49,15 +49,19 @@ add_indirect(struct fake_vq *vq, const struct fake_seg *segs, unsigned int n,
 		uint64_t table_gpa)
 {
 	uint32_t head = vq->free_head;
-	uint32_t bytes = n * sizeof(struct vring_desc);
-	struct vring_desc *table = fake_va(vq->fe, table_gpa, bytes);
+	struct vring_desc desc;
 
-	if (table == NULL || vq->nb_free < 1)
+	if (vq->nb_free < 1)
 		return -1;
-	for (unsigned int i = 0; i < n; i++)
-		write_desc(&table[i], &segs[i], i + 1 < n, i + 1);
+	for (unsigned int i = 0; i < n; i++) {
+		write_desc(&desc, &segs[i], i + 1 < n, i + 1);
+		if (!fake_write_guest(vq->fe, table_gpa + i * sizeof(desc),
+				&desc, sizeof(desc)))
+			return -1;
+	}
 	vq->desc[head] = (struct vring_desc){
-		.addr = table_gpa, .len = bytes, .flags = VRING_DESC_F_INDIRECT,
+		.addr = table_gpa, .len = n * sizeof(desc),
+		.flags = VRING_DESC_F_INDIRECT,
 	};
 	vq->free_head = vq->next_free[head];
 	vq->nb_free--;
@@ -117,41 +121,42 @@ split_publish(struct fake_vq *vq)
 		VRING_USED_F_NO_NOTIFY) == 0;
 }
 
+static bool
+split_used(struct fake_vq *vq, uint32_t *id, uint32_t *len)
+{
+	uint16_t idx = __atomic_load_n(&vq->used->idx, __ATOMIC_ACQUIRE);
+	const struct vring_used_elem *elem;
+
+	if (idx == vq->used_idx)
+		return false;
+	if ((uint16_t)(idx - vq->used_idx) > vq->size) {
+		printf("fake: ring %u: used index %u (we: %u)\n", vq->index, idx,
+			vq->used_idx);
+		vq->fe->broken = true;
+		return false;
+	}
+	elem = &vq->used->ring[vq->used_idx % vq->size];
+	*id = elem->id;
+	*len = elem->len;
+	return true;
+}
+
 /** Put the descriptors of a chain back, in the order in which they were taken. */
 static void
-free_chain(struct fake_vq *vq, uint32_t head)
+split_take(struct fake_vq *vq, uint32_t head)
 {
 	uint32_t last = head;
 
 	for (uint32_t i = 1; i < vq->slots[head].nb_desc; i++)
 		last = vq->next_free[last];
+	vq->used_idx++;
 	vq->nb_free += vq->slots[head].nb_desc;
 	vq->slots[head].nb_desc = 0;
+	/* Given back as they were taken, descriptors stay a circle (2.7.9). */
+	if (fake_in_order(vq->fe))
+		return;
 	vq->next_free[last] = vq->free_head;
 	vq->free_head = head;
-}
-
-static int
-split_collect(struct fake_vq *vq, uint32_t *len)
-{
-	uint16_t idx = __atomic_load_n(&vq->used->idx, __ATOMIC_ACQUIRE);
-	struct vring_used_elem elem;
-
-	if (idx == vq->used_idx)
-		return -1;
-	elem = vq->used->ring[vq->used_idx % vq->size];
-	if ((uint16_t)(idx - vq->used_idx) > vq->size || elem.id >= vq->size ||
-			vq->slots[elem.id].nb_desc == 0) {
-		printf("fake: ring %u: used index %u (we: %u), id %u: not ours\n",
-			vq->index, idx, vq->used_idx, elem.id);
-		vq->fe->broken = true;
-		return -1;
-	}
-	vq->used_idx++;
-	free_chain(vq, elem.id);
-	if (len != NULL)
-		*len = elem.len;
-	return elem.id;
 }
 
 static void
@@ -167,10 +172,27 @@ split_interrupts(struct fake_vq *vq, bool on)
 	rte_smp_mb();
 }
 
+static void
+split_interrupt_after(struct fake_vq *vq, uint16_t n)
+{
+	__atomic_store_n(&vq->avail->ring[vq->size], vq->used_idx + n - 1,
+		__ATOMIC_RELAXED);
+	rte_smp_mb();
+}
+
+static uint32_t
+split_base(const struct fake_vq *vq)
+{
+	return vq->used_idx;
+}
+
 const struct fake_ring_ops fake_split_ring = {
 	.layout = split_layout,
 	.add = split_add,
 	.publish = split_publish,
-	.collect = split_collect,
+	.used = split_used,
+	.take = split_take,
 	.interrupts = split_interrupts,
+	.interrupt_after = split_interrupt_after,
+	.base = split_base,
 };
