@@ -17,7 +17,8 @@ LAYERS = (
     ('public', 'rte_vhost rte_vhost_async rte_vhost_crypto rte_vdpa vdpa_driver'),
     ('ground', 'doorbell event_loop mem_guard mem_map mem_node mem_probe '
                'vhost_log vu_discard vu_message'),
-    ('running halves', 'net_copy net_header net_notify net_stats ring_split vhost_virtqueue virtio_net'),
+    ('running halves', 'net_copy net_header net_notify net_stats '
+                       'ring ring_packed ring_piece ring_split vhost_virtqueue virtio_net'),
     ('queues and packets', 'net_dequeue net_enqueue placement queue'),
     ('device', 'device net_ctrl settle vu_backchannel'),
     ('protocol', 'vu_dispatch vu_on vu_on_device vu_on_memory vu_on_queue'),

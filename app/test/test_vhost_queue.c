@@ -644,7 +644,7 @@ check_shape(struct vhost_queue *q, const struct mem_map *map, bool live, const c
 	struct vq_cfg cfg;
 
 	memset(&cfg, 0xee, sizeof(cfg));
-	vhost_queue_shape(q, map, GENERATION, &cfg);
+	vhost_queue_shape(q, 0, map, GENERATION, &cfg);
 	TEST_ASSERT_EQUAL(cfg.size, live ? q->wish.size : 0, "%s", what);
 	TEST_ASSERT_EQUAL(cfg.index, q->index, "%s", what);
 	TEST_ASSERT_EQUAL(cfg.generation, GENERATION, "%s", what);
@@ -751,11 +751,11 @@ a_ring_outside_memory_is_dormant(void)
 		b.q->wish.avail_uva = p->avail != 0 ? p->avail : b.q->wish.avail_uva;
 		b.q->wish.used_uva = p->used != 0 ? p->used : b.q->wish.used_uva;
 		TEST_ASSERT_SUCCESS(check_shape(b.q, map, p->live, p->name), "%s", p->name);
-		TEST_ASSERT_EQUAL(vhost_queue_ring_fits(b.q, map), p->live, "%s", p->name);
-		TEST_ASSERT(!vhost_queue_ring_fits(b.q, NULL), "%s: no memory", p->name);
+		TEST_ASSERT_EQUAL(vhost_queue_ring_fits(b.q, 0, map), p->live, "%s", p->name);
+		TEST_ASSERT(!vhost_queue_ring_fits(b.q, 0, NULL), "%s: no memory", p->name);
 		/* What is not described yet cannot be in the wrong place. */
 		b.q->wish.size = 0;
-		TEST_ASSERT(vhost_queue_ring_fits(b.q, map), "%s: no size", p->name);
+		TEST_ASSERT(vhost_queue_ring_fits(b.q, 0, map), "%s: no size", p->name);
 	}
 	vhost_mem_map_put(map);
 	return bench_close(&b);
@@ -799,7 +799,7 @@ live_shape(struct bench *b, const struct mem_map *map)
 	struct vq_cfg cfg;
 
 	b->q->wish = good_wish();
-	vhost_queue_shape(b->q, map, GENERATION, &cfg);
+	vhost_queue_shape(b->q, 0, map, GENERATION, &cfg);
 	return cfg;
 }
 

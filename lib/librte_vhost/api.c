@@ -194,10 +194,7 @@ rte_vhost_set_vring_base(int vid, uint16_t queue_id, uint16_t last_avail_idx,
 {
 	struct vhost_queue *q = find_queue(vid, queue_id);
 
-	if (q == NULL)
-		return -1;
-	vhost_queue_set_base(q, last_avail_idx, last_used_idx);
-	return 0;
+	return q != NULL && vhost_queue_set_base(q, last_avail_idx, last_used_idx) == 0 ? 0 : -1;
 }
 
 struct rte_vdpa_device *
@@ -285,15 +282,8 @@ int
 rte_vhost_get_monitor_addr(int vid, uint16_t queue_id, struct rte_vhost_power_monitor_cond *pmc)
 {
 	struct vhost_queue *q = find_queue(vid, queue_id);
-	uint16_t seen;
 
-	if (q == NULL || pmc == NULL || vhost_queue_avail_index(q, &pmc->addr, &seen) < 0)
-		return -1;
-	pmc->val = seen;
-	pmc->mask = UINT16_MAX;
-	pmc->size = sizeof(seen);
-	pmc->match = 0;
-	return 0;
+	return q != NULL && pmc != NULL && vhost_queue_monitor(q, pmc) == 0 ? 0 : -1;
 }
 
 int

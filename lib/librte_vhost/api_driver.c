@@ -29,11 +29,11 @@
 
 /*
  * What an application may ask for, expecting the library to do its part, and
- * this release does not have: dirty log, vIOMMU, packed rings; in the protocol
- * dirty log, postcopy, inflight tracking.
+ * this release does not have: dirty log, vIOMMU; in the protocol dirty log,
+ * postcopy, inflight tracking.
  */
 #define MISSING_FEATURES	((1ULL << VHOST_F_LOG_ALL) | \
-		(1ULL << VIRTIO_F_ACCESS_PLATFORM) | (1ULL << VIRTIO_F_RING_PACKED))
+		(1ULL << VIRTIO_F_ACCESS_PLATFORM))
 #define MISSING_PROTOCOL_FEATURES ((1ULL << VHOST_USER_PROTOCOL_F_LOG_SHMFD) | \
 		(1ULL << VHOST_USER_PROTOCOL_F_PAGEFAULT) | \
 		(1ULL << VHOST_USER_PROTOCOL_F_INFLIGHT_SHMFD))

@@ -40,7 +40,8 @@ struct rte_vdpa_device;
 /** What this release offers to frontends by default. */
 #define VHOST_NET_FEATURES	((1ULL << 0) | (1ULL << 1) | (1ULL << 3) | \
 		(0x1ffULL << 6) | (1ULL << 15) | (3ULL << 17) | \
-		(3ULL << 21) | (7ULL << 27) | (1ULL << 30) | (1ULL << 32))
+		(3ULL << 21) | (7ULL << 27) | (1ULL << 30) | (1ULL << 32) | \
+		(3ULL << 34))
 #define VHOST_PROTOCOL_FEATURES	((1ULL << VHOST_USER_PROTOCOL_F_MQ) | \
 		(1ULL << VHOST_USER_PROTOCOL_F_RARP) | \
 		(1ULL << VHOST_USER_PROTOCOL_F_REPLY_ACK) | \

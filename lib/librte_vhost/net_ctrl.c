@@ -24,7 +24,7 @@
 #include "net_ctrl.h"
 #include "net_notify.h"
 #include "queue.h"
-#include "ring_split.h"
+#include "ring.h"
 #include "vhost_log.h"
 
 /** When to try again if the device was busy. */
@@ -104,46 +104,56 @@ copy_command(const struct vq_piece *pieces, unsigned int n, struct ctrl_command 
 	}
 }
 
-/** Serve one chain; the number of bytes written to it. */
-static uint32_t
-serve_chain(struct vhost_virtqueue *vq, uint16_t head, uint32_t pairs, uint16_t *wanted)
+/**
+ * Serve the next chain: the number of places it took, -1 if there is none.
+ *
+ * @param left  places that may be taken
+ */
+static int
+serve_chain(struct vhost_virtqueue *vq, uint16_t left, uint32_t pairs, uint16_t *wanted)
 {
+	const unsigned int format = vq->cfg.format;
 	struct ctrl_command command;
+	struct vq_chain chain;
+	uint32_t written = 0;
 	unsigned int nread;
-	uint32_t len;
 	uint8_t *ack;
 	int n;
 
-	n = ring_gather_both(vq, ring_first(vq, head), vq->pieces, VHOST_MAX_PIECES, &nread, &len);
-	if (n <= 0 || (unsigned int)n == nread)
-		return 0;
-	copy_command(vq->pieces, nread, &command);
-	ack = vq->pieces[nread].base;
-	*ack = judge(vq->net, &command, pairs, wanted);
-	return sizeof(*ack);
+	if (!ring_offers(vq, 0, left, format))
+		return -1;
+	n = ring_gather_both(vq, 0, vq->pieces, VHOST_MAX_PIECES, &chain, &nread, format);
+	ring_take(vq, chain.places, format);
+	if (n == -ENOENT)
+		return chain.places;
+	if (n > 0 && (unsigned int)n != nread) {
+		copy_command(vq->pieces, nread, &command);
+		ack = vq->pieces[nread].base;
+		*ack = judge(vq->net, &command, pairs, wanted);
+		written = sizeof(*ack);
+	}
+	ring_put(vq, 0, chain.id, written, format);
+	ring_give(vq, chain.places, format);
+	return chain.places;
 }
 
 /** Serve all that waits; whether the guest is to be notified. */
 static bool
 serve_ring(struct vhost_virtqueue *vq, uint32_t pairs, uint16_t *wanted)
 {
-	uint16_t i, done = 0, ready = ring_available(vq);
+	const unsigned int format = vq->cfg.format;
+	uint16_t used = vq->state.last_used_idx;
+	uint16_t left = vq->size;
+	int places;
 
-	if (ready == 0)
-		return false;
-	for (i = 0; i < ready; i++) {
-		uint16_t head = ring_next(vq, i);
-
-		if (head >= vq->size)
-			continue;
-		ring_put(vq, done, head, serve_chain(vq, head, pairs, wanted));
-		done++;
-	}
-	ring_take(vq, ready);
-	ring_give(vq, done);
-	ring_publish(vq);
-	ring_renew_wish(vq);
-	return ring_should_notify(vq);
+	/* first the wish for a kick, then the look at the ring */
+	do {
+		ring_renew_wish(vq, format);
+		places = serve_chain(vq, RTE_MIN(left, ring_available(vq, format)), pairs,
+				wanted);
+		left -= RTE_MIN(left, RTE_MAX(places, 0));
+	} while (places > 0);
+	return vq->state.last_used_idx != used && ring_should_notify(vq, format);
 }
 
 /** Serve the queue; true if the guest changed the number of queue pairs. */

@@ -27,8 +27,14 @@
 #include "net_header.h"
 #include "net_notify.h"
 #include "net_stats.h"
-#include "ring_split.h"
+#include "ring.h"
 #include "vhost_virtqueue.h"
+
+/** All variants, the cheapest first: name, what it covers. */
+#define DEQUEUE_VARIANTS(X) \
+	X(split, VQ_IN_ORDER) \
+	X(packed, VQ_PACKED) \
+	X(packed_in_order, VQ_PACKED | VQ_IN_ORDER)
 
 /** Bytes of the largest packet: 64 KiB of IP in Ethernet with room for tags. */
 #define LARGEST_PACKET (UINT16_MAX + 64)
@@ -146,7 +152,7 @@ gather_segments(struct net_cursor *from, struct rte_mbuf *pkt, uint32_t len)
 struct slot {
 	const uint8_t *src;
 	uint32_t len;		/**< header not included */
-	uint16_t head;
+	uint16_t id;
 };
 
 static __rte_always_inline struct virtio_net_hdr
@@ -175,31 +181,32 @@ header_matters(const struct virtio_net_hdr *hdr)
 /** Look at the i-th chain and have it and its mbuf at hand; false unless it is simple. */
 static __rte_always_inline bool
 find_slot(const struct vhost_virtqueue *vq, struct rte_mbuf *pkt, uint16_t i,
-		uint32_t hdr_len, uint32_t room, struct slot *slot)
+		uint32_t hdr_len, uint32_t room, struct slot *slot, unsigned int flags)
 {
-	uint16_t head = ring_next(vq, i);
+	struct vring_desc desc;
 	struct vq_piece piece;
+	uint16_t id;
 
-	if (unlikely(head >= vq->size) ||
-			!ring_simple(vq, ring_first(vq, head), false, &piece) ||
+	if (unlikely(!ring_run_first(vq, i, &id, &desc, flags)) ||
+			!ring_simple(vq->net, desc, false, &piece) ||
 			unlikely(piece.len <= hdr_len || piece.len - hdr_len > room))
 		return false;
 	rte_prefetch0(piece.base);
 	rte_prefetch0_write(pkt);
-	*slot = (struct slot){ piece.base, piece.len - hdr_len, head };
+	*slot = (struct slot){ piece.base, piece.len - hdr_len, id };
 	return true;
 }
 
 /** Copy a simple packet to an mbuf. */
 static __rte_always_inline void
 empty_slot(struct vhost_virtqueue *vq, struct rte_mbuf *pkt, uint16_t i, uint32_t hdr_len,
-		const struct slot *slot)
+		const struct slot *slot, unsigned int flags)
 {
 	rte_pktmbuf_reset(pkt);
 	net_copy(rte_pktmbuf_mtod(pkt, uint8_t *), slot->src + hdr_len, slot->len);
 	pkt->pkt_len = slot->len;
 	pkt->data_len = slot->len;
-	ring_put(vq, i, slot->head, 0);
+	ring_run_put(vq, i, slot->id, 0, flags);
 	if (vq->net->guest_offloads) {
 		struct virtio_net_hdr hdr = read_header(slot->src);
 
@@ -210,7 +217,7 @@ empty_slot(struct vhost_virtqueue *vq, struct rte_mbuf *pkt, uint16_t i, uint32_
 
 /** Take the packets of the chains in front that are simple: their number. */
 static __rte_always_inline uint16_t
-take_simple(struct vhost_virtqueue *vq, struct rte_mbuf **pkts, uint16_t n)
+take_simple(struct vhost_virtqueue *vq, struct rte_mbuf **pkts, uint16_t n, unsigned int flags)
 {
 	const uint32_t hdr_len = vq->net->hdr_len;
 	struct slot slots[VHOST_BURST];
@@ -220,20 +227,22 @@ take_simple(struct vhost_virtqueue *vq, struct rte_mbuf **pkts, uint16_t n)
 	rte_pktmbuf_reset_headroom(pkts[0]);
 	room = pkts[0]->buf_len - pkts[0]->data_off;
 	for (uint16_t i = 0; i < n + NET_LOOK_AHEAD; i++) {
-		if (i < n && !find_slot(vq, pkts[i], i, hdr_len, room, &slots[i]))
+		if (i < n && !find_slot(vq, pkts[i], i, hdr_len, room, &slots[i], flags))
 			n = i;
 		if (i >= NET_LOOK_AHEAD && i - NET_LOOK_AHEAD < n)
 			empty_slot(vq, pkts[i - NET_LOOK_AHEAD], i - NET_LOOK_AHEAD, hdr_len,
-					&slots[i - NET_LOOK_AHEAD]);
+					&slots[i - NET_LOOK_AHEAD], flags);
 	}
-	ring_take(vq, n);
-	ring_give(vq, n);
+	if (n > 0) {
+		ring_take(vq, n, flags);
+		ring_give(vq, n, flags);
+	}
 	return n;
 }
 
 /** A chain and its packet. */
 struct item {
-	uint16_t head;
+	struct vq_chain chain;
 	uint16_t pieces;
 	uint32_t len;		/**< of the packet, header not included; 0 for none */
 };
@@ -241,54 +250,45 @@ struct item {
 /** Chains that were looked at, in their order; their pieces are in the block. */
 struct plan {
 	uint16_t pieces;	/**< of all of them */
-	bool skip;		/**< after them there is an entry that is no chain */
+	uint16_t ring_places;	/**< likewise */
+	uint16_t skipped;	/**< places of the ring after them, to be taken and not given back */
+	bool empty;		/**< nothing is on offer after them */
 	struct item items[VHOST_BURST];
 };
 
-/**
- * Gather the pieces of a chain.
- *
- * @param at  where in vq->pieces
- * @return the number of pieces, or what is wrong as from ring_gather()
- */
-static __rte_always_inline int
-gather_chain(const struct vhost_virtqueue *vq, uint16_t head, unsigned int at, uint32_t *len)
-{
-	struct vring_desc desc = ring_first(vq, head);
-	struct vq_piece *pieces = &vq->pieces[at];
-
-	if (likely(at < VHOST_MAX_PIECES && ring_simple(vq, desc, false, pieces))) {
-		*len = pieces->len;
-		return 1;
-	}
-	return ring_gather(vq, desc, false, pieces, VHOST_MAX_PIECES - at, len);
-}
-
 /** Look at the i-th chain and have it at hand; false if the plan ends before it. */
 static __rte_always_inline bool
-plan_chain(const struct vhost_virtqueue *vq, uint16_t i, uint32_t hdr_len, struct plan *plan)
+plan_chain(const struct vhost_virtqueue *vq, uint16_t i, uint16_t available, uint32_t hdr_len,
+		struct plan *plan, unsigned int flags)
 {
-	const struct vq_piece *pieces = &vq->pieces[plan->pieces];
+	struct vq_piece *pieces = &vq->pieces[plan->pieces];
 	struct item *item = &plan->items[i];
-	uint32_t len = 0;
 	int got;
 
-	*item = (struct item){ .head = ring_next(vq, i) };
-	if (unlikely(item->head >= vq->size)) {
-		plan->skip = true;
+	if (unlikely(!ring_offers(vq, plan->ring_places, available, flags))) {
+		plan->empty = true;
 		return false;
 	}
-	got = gather_chain(vq, item->head, plan->pieces, &len);
+	got = ring_gather(vq, plan->ring_places, false, pieces, VHOST_MAX_PIECES - plan->pieces,
+			&item->chain, flags);
+	if (unlikely(got == -ENOENT)) {
+		plan->skipped = item->chain.places;
+		return false;
+	}
 	/* the next plan has more room, unless this one had it all */
 	if (unlikely(got == -E2BIG && plan->pieces > 0))
 		return false;
-	if (unlikely(got <= 0 || len <= hdr_len || len - hdr_len > LARGEST_PACKET))
+	plan->ring_places += ring_places(&item->chain, flags);
+	item->pieces = 0;
+	item->len = 0;
+	if (unlikely(got <= 0 || item->chain.len <= hdr_len ||
+			item->chain.len - hdr_len > LARGEST_PACKET))
 		return true;
 	rte_prefetch0(pieces[0].base);
 	/* the first piece may be the header's alone */
 	rte_prefetch0(pieces[got - 1].base);
 	item->pieces = got;
-	item->len = len - hdr_len;
+	item->len = item->chain.len - hdr_len;
 	plan->pieces += got;
 	return true;
 }
@@ -362,19 +362,19 @@ take_packet(struct vhost_virtqueue *vq, struct rte_mempool *pool, struct rte_mbu
 /** Take the packets of up to n chains of any kind: their number. */
 static __rte_always_inline uint16_t
 take_planned(struct vhost_virtqueue *vq, struct rte_mempool *pool, struct rte_mbuf **pkts,
-		uint16_t n, uint16_t *available)
+		uint16_t n, uint16_t *available, unsigned int flags)
 {
 	const uint32_t hdr_len = vq->net->hdr_len;
 	const struct vq_piece *pieces = vq->pieces;
 	struct plan plan = { 0 };
-	uint16_t done = 0;
+	uint16_t given = 0, taken, done = 0;
 	bool starved = false;
 
 	for (uint16_t i = 0; i < n + NET_LOOK_AHEAD; i++) {
 		const struct item *item;
 		int got;
 
-		if (i < n && !plan_chain(vq, i, hdr_len, &plan))
+		if (i < n && !plan_chain(vq, i, *available, hdr_len, &plan, flags))
 			n = i;
 		if (i < NET_LOOK_AHEAD || i - NET_LOOK_AHEAD >= n)
 			continue;
@@ -382,18 +382,18 @@ take_planned(struct vhost_virtqueue *vq, struct rte_mempool *pool, struct rte_mb
 		got = take_packet(vq, pool, pkts[done], item, pieces);
 		if (unlikely(got < 0)) {
 			starved = true;
-			n = i - NET_LOOK_AHEAD;
 			break;
 		}
-		ring_put(vq, i - NET_LOOK_AHEAD, item->head, 0);
+		ring_put(vq, given, item->chain.id, 0, flags);
+		given += ring_places(&item->chain, flags);
 		done += got;
 		pieces += item->pieces;
 	}
-	ring_give(vq, n);
-	if (plan.skip && !starved)
-		n++;
-	ring_take(vq, n);
-	*available = starved ? 0 : *available - n;
+	taken = starved ? given : given + plan.skipped;
+	ring_take(vq, taken, flags);
+	if (likely(given > 0))
+		ring_give(vq, given, flags);
+	*available = starved || plan.empty ? 0 : *available - RTE_MIN(taken, *available);
 	return done;
 }
 
@@ -416,25 +416,20 @@ allocate(struct rte_mempool *pool, struct rte_mbuf **pkts, uint16_t n)
 /** One pass: as many packets as there are, at most VHOST_BURST. */
 static __rte_always_inline uint16_t
 take_pass(struct vhost_virtqueue *vq, struct rte_mempool *pool, struct rte_mbuf **pkts,
-		uint16_t count, uint16_t *available)
+		uint16_t count, uint16_t *available, unsigned int flags)
 {
-	uint16_t wanted = RTE_MIN(RTE_MIN(count, *available), (uint16_t)VHOST_BURST);
-	uint16_t used = vq->state.last_used_idx;
-	uint16_t n, done;
+	uint16_t run = ring_run(vq, RTE_MIN(RTE_MIN(count, *available), (uint16_t)VHOST_BURST),
+			flags);
+	uint16_t n = allocate(pool, pkts, run);
+	uint16_t done = likely(n > 0) ? take_simple(vq, pkts, n, flags) : 0;
 
-	ring_prefetch(vq, wanted);
-	n = allocate(pool, pkts, wanted);
-	done = likely(n > 0) ? take_simple(vq, pkts, n) : 0;
 	*available -= done;
 	while (done < n && *available > 0)
-		done += take_planned(vq, pool, pkts + done, RTE_MIN(n - done, *available),
-				available);
+		done += take_planned(vq, pool, pkts + done, n - done, available, flags);
 	if (unlikely(done < n))
 		rte_mempool_put_bulk(pool, (void **)(pkts + done), n - done);
-	if (unlikely(n < wanted))
+	if (unlikely(n < run || run == 0))
 		*available = 0;
-	if (vq->state.last_used_idx != used)
-		ring_publish(vq);
 	return done;
 }
 
@@ -452,24 +447,33 @@ announce(struct vhost_virtqueue *vq, struct rte_mempool *pool, struct rte_mbuf *
 	return 1;
 }
 
-static uint16_t
+static __rte_always_inline uint16_t
 dequeue(struct vhost_virtqueue *vq, struct rte_mempool *pool, struct rte_mbuf **pkts,
-		uint16_t count)
+		uint16_t count, unsigned int flags)
 {
 	uint16_t used = vq->state.last_used_idx;
 	uint16_t left, done = 0;
 
-	ring_renew_wish(vq);
-	left = ring_available(vq);
+	ring_renew_wish(vq, flags);
+	left = ring_available(vq, flags);
 	if (unlikely(vq->state.announce) && count > 0)
 		done = announce(vq, pool, pkts);
 	while (done < count && left > 0)
-		done += take_pass(vq, pool, pkts + done, count - done, &left);
+		done += take_pass(vq, pool, pkts + done, count - done, &left, flags);
 	if (vq->net->flags & NET_STATS)
 		net_stats_count(&vq->state.stats, pkts, done);
-	net_notify(vq, used);
+	net_notify(vq, used, flags);
 	return done;
 }
+
+#define DEFINE_VARIANT(name, flags) \
+	static uint16_t \
+	dequeue_ ## name(struct vhost_virtqueue *vq, struct rte_mempool *pool, \
+			struct rte_mbuf **pkts, uint16_t count) \
+	{ \
+		return dequeue(vq, pool, pkts, count, flags); \
+	}
+DEQUEUE_VARIANTS(DEFINE_VARIANT)
 
 /** For a queue that is not to run. */
 static uint16_t
@@ -480,12 +484,27 @@ dequeue_nothing(struct vhost_virtqueue *vq __rte_unused,
 	return 0;
 }
 
+static const struct {
+	unsigned int covers;
+	vq_dequeue_t dequeue;
+} variants[] = {
+#define VARIANT_ROW(name, flags) { flags, dequeue_ ## name },
+	DEQUEUE_VARIANTS(VARIANT_ROW)
+};
+
 vq_dequeue_t
 vhost_net_dequeue_select(const struct vhost_virtqueue *block)
 {
+	unsigned int need = block->cfg.format;
+
 	/* rings that the guest sends through have odd numbers */
 	if (block->size == 0 || !block->attr.enabled ||
 			!(block->net->flags & NET_BUILTIN) || block->cfg.index % 2 == 0)
 		return dequeue_nothing;
-	return dequeue;
+	if (virtio_net_has(block->net, VIRTIO_F_IN_ORDER))
+		need |= VQ_IN_ORDER;
+	for (size_t i = 0; i < RTE_DIM(variants); i++)
+		if ((variants[i].covers & need) == need)
+			return variants[i].dequeue;
+	return dequeue_nothing;
 }

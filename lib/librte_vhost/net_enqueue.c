@@ -36,21 +36,20 @@
 #include "net_header.h"
 #include "net_notify.h"
 #include "net_stats.h"
-#include "ring_split.h"
+#include "ring.h"
 #include "vhost_virtqueue.h"
-
-/* What a variant is made for. */
-#define VQ_MERGEABLE	(1u << 0)	/**< a packet may span several chains */
 
 /** All variants, the cheapest first: name, what it covers. */
 #define ENQUEUE_VARIANTS(X) \
 	X(split, 0) \
-	X(split_mrg, VQ_MERGEABLE)
+	X(split_mrg, VQ_MERGEABLE) \
+	X(packed, VQ_PACKED) \
+	X(packed_mrg, VQ_PACKED | VQ_MERGEABLE)
 
 /** A simple packet's place. */
 struct slot {
 	uint8_t *dst;
-	uint16_t head;
+	uint16_t id;
 };
 
 /**
@@ -78,48 +77,51 @@ write_header(const struct virtio_net *net, struct rte_mbuf *pkt, uint16_t chains
 /** Find the place of the i-th packet and have it at hand; false unless it is simple. */
 static __rte_always_inline bool
 find_slot(const struct vhost_virtqueue *vq, const struct rte_mbuf *pkt, uint16_t i,
-		uint32_t hdr_len, struct slot *slot)
+		uint32_t hdr_len, struct slot *slot, unsigned int flags)
 {
-	uint16_t head = ring_next(vq, i);
+	struct vring_desc desc;
 	struct vq_piece piece;
+	uint16_t id;
 
-	if (unlikely(head >= vq->size || pkt->nb_segs != 1) ||
-			!ring_simple(vq, ring_first(vq, head), true, &piece) ||
+	if (unlikely(pkt->nb_segs != 1 || !ring_run_first(vq, i, &id, &desc, flags)) ||
+			!ring_simple(vq->net, desc, true, &piece) ||
 			unlikely(piece.len < pkt->data_len + hdr_len))
 		return false;
 	rte_prefetch0_write(piece.base);
 	rte_prefetch0(rte_pktmbuf_mtod(pkt, const void *));
-	*slot = (struct slot){ piece.base, head };
+	*slot = (struct slot){ piece.base, id };
 	return true;
 }
 
 static __rte_always_inline void
 fill_slot(struct vhost_virtqueue *vq, struct rte_mbuf *pkt, uint16_t i, uint32_t hdr_len,
-		const struct slot *slot)
+		const struct slot *slot, unsigned int flags)
 {
 	uint32_t len = pkt->data_len;
 
 	write_header(vq->net, pkt, 1, slot->dst, hdr_len);
 	net_copy(slot->dst + hdr_len, rte_pktmbuf_mtod(pkt, const uint8_t *), len);
-	ring_put(vq, i, slot->head, len + hdr_len);
+	ring_run_put(vq, i, slot->id, len + hdr_len, flags);
 }
 
 /** Place the packets in front that are simple: their number. */
 static __rte_always_inline uint16_t
-place_simple(struct vhost_virtqueue *vq, struct rte_mbuf **pkts, uint16_t n)
+place_simple(struct vhost_virtqueue *vq, struct rte_mbuf **pkts, uint16_t n, unsigned int flags)
 {
 	const uint32_t hdr_len = vq->net->hdr_len;
 	struct slot slots[VHOST_BURST];
 
 	for (uint16_t i = 0; i < n + NET_LOOK_AHEAD; i++) {
-		if (i < n && !find_slot(vq, pkts[i], i, hdr_len, &slots[i]))
+		if (i < n && !find_slot(vq, pkts[i], i, hdr_len, &slots[i], flags))
 			n = i;
 		if (i >= NET_LOOK_AHEAD && i - NET_LOOK_AHEAD < n)
 			fill_slot(vq, pkts[i - NET_LOOK_AHEAD], i - NET_LOOK_AHEAD, hdr_len,
-					&slots[i - NET_LOOK_AHEAD]);
+					&slots[i - NET_LOOK_AHEAD], flags);
 	}
-	ring_take(vq, n);
-	ring_give(vq, n);
+	if (n > 0) {
+		ring_take(vq, n, flags);
+		ring_give(vq, n, flags);
+	}
 	return n;
 }
 
@@ -134,37 +136,12 @@ struct plan {
 	uint16_t packets;
 	uint16_t chains;	/**< of all those packets */
 	uint16_t pieces;	/**< likewise */
+	uint16_t ring_places;	/**< likewise */
 	uint16_t refused;	/**< further chains, to be given back unused */
-	uint16_t entries;	/**< of the available ring that were refused, chains or not */
+	uint16_t skipped;	/**< further places of the ring, to be taken and not given back */
 	bool full;		/**< no more packets fit into what is on offer */
 	struct place places[VHOST_BURST];
 };
-
-/**
- * Gather the pieces of the chain on offer at an entry.
- *
- * @param at  where in vq->pieces
- * @return the number of pieces, or what is wrong as from ring_gather()
- */
-static __rte_always_inline int
-gather_chain(const struct vhost_virtqueue *vq, uint16_t entry, unsigned int at)
-{
-	struct vq_chain *chain = &vq->chains[entry];
-	struct vq_piece *pieces = &vq->pieces[at];
-	struct vring_desc desc;
-
-	if (unlikely(at == VHOST_MAX_PIECES))
-		return -E2BIG;
-	chain->head = ring_next(vq, entry);
-	if (unlikely(chain->head >= vq->size))
-		return -EINVAL;
-	desc = ring_first(vq, chain->head);
-	if (likely(ring_simple(vq, desc, true, pieces))) {
-		chain->len = pieces->len;
-		return 1;
-	}
-	return ring_gather(vq, desc, true, pieces, VHOST_MAX_PIECES - at, &chain->len);
-}
 
 /** Whether a chain may serve a packet of len bytes, header included, as its n-th. */
 static __rte_always_inline bool
@@ -179,7 +156,7 @@ is_usable(uint32_t hdr_len, const struct vq_chain *chain, uint16_t n, uint64_t l
 /**
  * Find a place for one packet and have it at hand.
  *
- * @param available  entries of the available ring
+ * @param available  places of the ring that may be taken
  * @return whether it is part of the plan now; if not the plan ends before it
  */
 static __rte_always_inline bool
@@ -188,34 +165,37 @@ plan_packet(const struct vhost_virtqueue *vq, struct plan *plan, const struct rt
 {
 	const uint32_t hdr_len = vq->net->hdr_len;
 	uint64_t len = (uint64_t)pkt->pkt_len + hdr_len;
+	uint16_t at = plan->ring_places;
 	struct place place = { 0 };
 	uint64_t offered = 0;
 
 	rte_prefetch0(rte_pktmbuf_mtod(pkt, const void *));
 	do {
-		uint16_t entry = plan->chains + place.chains;
+		struct vq_chain *chain = &vq->chains[plan->chains + place.chains];
 		unsigned int first = plan->pieces + place.pieces;
-		const struct vq_chain *chain = &vq->chains[entry];
-		int got;
+		int got = -E2BIG;
 
-		if (unlikely(entry == available)) {
+		if (unlikely(!ring_offers(vq, at, available, flags))) {
 			plan->full = true;
 			return false;
 		}
-		got = gather_chain(vq, entry, first);
+		if (likely(first < VHOST_MAX_PIECES))
+			got = ring_gather(vq, at, true, &vq->pieces[first],
+					VHOST_MAX_PIECES - first, chain, flags);
 		if (unlikely(got == -E2BIG && first > 0)) {
 			/* the next plan has more room, unless this one had it all */
 			plan->full = plan->packets == 0;
 			return false;
 		}
 		if (unlikely(got <= 0 || !is_usable(hdr_len, chain, place.chains, len, flags))) {
-			plan->entries = place.chains + 1;
-			plan->refused = place.chains + (chain->head < vq->size);
+			plan->refused = place.chains + (got != -ENOENT);
+			plan->skipped = got == -ENOENT ? chain->places : 0;
 			return false;
 		}
 		rte_prefetch0_write(vq->pieces[first].base);
 		/* the first piece may be the header's alone */
 		rte_prefetch0_write(vq->pieces[first + got - 1].base);
+		at += ring_places(chain, flags);
 		place.chains++;
 		place.pieces += got;
 		offered += chain->len;
@@ -227,6 +207,7 @@ plan_packet(const struct vhost_virtqueue *vq, struct plan *plan, const struct rt
 	plan->places[plan->packets++] = place;
 	plan->chains += place.chains;
 	plan->pieces += place.pieces;
+	plan->ring_places = at;
 	return true;
 }
 
@@ -277,24 +258,24 @@ copy_packet(const struct virtio_net *net, struct rte_mbuf *pkt, uint32_t hdr_len
 		scatter_segments(&to, pkt);
 }
 
-/** Put down the chains of a packet of len bytes, each with its share. */
-static __rte_always_inline void
-put_shares(struct vhost_virtqueue *vq, uint16_t first, uint16_t n, uint32_t len)
+/**
+ * Put down the n chains of a packet of len bytes, each with its share.
+ *
+ * @param at  the place in the ring of the first
+ * @return the place behind the last
+ */
+static __rte_always_inline uint16_t
+put_shares(struct vhost_virtqueue *vq, uint16_t at, const struct vq_chain *chains, uint16_t n,
+		uint32_t len, unsigned int flags)
 {
-	for (uint16_t i = first; i < first + n; i++) {
-		uint32_t share = RTE_MIN(len, vq->chains[i].len);
+	for (uint16_t i = 0; i < n; i++) {
+		uint32_t share = RTE_MIN(len, chains[i].len);
 
-		ring_put(vq, i, vq->chains[i].head, share);
+		ring_put(vq, at, chains[i].id, share, flags);
+		at += ring_places(&chains[i], flags);
 		len -= share;
 	}
-}
-
-/** Give back what the plan refused; it follows the chains of the packets. */
-static void
-put_refused(struct vhost_virtqueue *vq, const struct plan *plan)
-{
-	for (uint16_t i = plan->chains; i < plan->chains + plan->refused; i++)
-		ring_put(vq, i, vq->chains[i].head, 0);
+	return at;
 }
 
 /** Place packets of any kind: their number. */
@@ -304,8 +285,9 @@ place_planned(struct vhost_virtqueue *vq, struct rte_mbuf **pkts, uint16_t n,
 {
 	const uint32_t hdr_len = vq->net->hdr_len;
 	const struct vq_piece *pieces = vq->pieces;
+	const struct vq_chain *chains = vq->chains;
 	struct plan plan = { 0 };
-	uint16_t chains = 0;
+	uint16_t given = 0, taken;
 
 	for (uint16_t i = 0; i < n + NET_LOOK_AHEAD; i++) {
 		struct rte_mbuf *pkt;
@@ -318,15 +300,18 @@ place_planned(struct vhost_virtqueue *vq, struct rte_mbuf **pkts, uint16_t n,
 		pkt = pkts[i - NET_LOOK_AHEAD];
 		place = plan.places[i - NET_LOOK_AHEAD];
 		copy_packet(vq->net, pkt, hdr_len, pieces, place);
-		put_shares(vq, chains, place.chains, pkt->pkt_len + hdr_len);
+		given = put_shares(vq, given, chains, place.chains, pkt->pkt_len + hdr_len,
+				flags);
 		pieces += place.pieces;
 		chains += place.chains;
 	}
 	if (unlikely(plan.refused > 0))
-		put_refused(vq, &plan);
-	ring_take(vq, plan.chains + plan.entries);
-	ring_give(vq, plan.chains + plan.refused);
-	*available = plan.full ? 0 : *available - plan.chains - plan.entries;
+		given = put_shares(vq, given, chains, plan.refused, 0, flags);
+	taken = given + plan.skipped;
+	ring_take(vq, taken, flags);
+	if (likely(given > 0))
+		ring_give(vq, given, flags);
+	*available = plan.full ? 0 : *available - RTE_MIN(taken, *available);
 	return n;
 }
 
@@ -336,16 +321,14 @@ place_pass(struct vhost_virtqueue *vq, struct rte_mbuf **pkts, uint16_t count,
 		uint16_t *available, unsigned int flags)
 {
 	uint16_t n = RTE_MIN(count, (uint16_t)VHOST_BURST);
-	uint16_t used = vq->state.last_used_idx;
-	uint16_t done;
+	uint16_t run = ring_run(vq, RTE_MIN(n, *available), flags);
+	uint16_t done = place_simple(vq, pkts, run, flags);
 
-	ring_prefetch(vq, RTE_MIN(n, *available));
-	done = place_simple(vq, pkts, RTE_MIN(n, *available));
-	*available -= done;
+	*available = run > 0 ? *available - done : 0;
+	if (likely(done == run))
+		return done;
 	while (done < n && *available > 0)
 		done += place_planned(vq, pkts + done, n - done, available, flags);
-	if (vq->state.last_used_idx != used)
-		ring_publish(vq);
 	return done;
 }
 
@@ -356,13 +339,13 @@ enqueue(struct vhost_virtqueue *vq, struct rte_mbuf **pkts, uint16_t count,
 	uint16_t used = vq->state.last_used_idx;
 	uint16_t left, done = 0;
 
-	ring_renew_wish(vq);
-	left = ring_available(vq);
+	ring_renew_wish(vq, flags);
+	left = ring_available(vq, flags);
 	while (done < count && left > 0)
 		done += place_pass(vq, pkts + done, count - done, &left, flags);
 	if (vq->net->flags & NET_STATS)
 		net_stats_count(&vq->state.stats, pkts, done);
-	net_notify(vq, used);
+	net_notify(vq, used, flags);
 	return done;
 }
 
@@ -393,7 +376,7 @@ static const struct {
 vq_enqueue_t
 vhost_net_enqueue_select(const struct vhost_virtqueue *block)
 {
-	unsigned int need = 0;
+	unsigned int need = block->cfg.format;
 
 	/* rings that the guest receives from have even numbers */
 	if (block->size == 0 || !block->attr.enabled ||

@@ -8,7 +8,7 @@
 /* Telling the guest, at the end of a burst, that there are used chains. */
 
 #include "doorbell.h"
-#include "ring_split.h"
+#include "ring.h"
 #include "vhost_virtqueue.h"
 
 #include "rte_vhost.h"
@@ -28,12 +28,12 @@ net_kick_guest(struct vhost_virtqueue *vq)
 /**
  * Notify the guest if it wants that.
  *
- * @param used  the used index when the burst began
+ * @param used  where the burst began to give chains back
  */
 static __rte_always_inline void
-net_notify(struct vhost_virtqueue *vq, uint16_t used)
+net_notify(struct vhost_virtqueue *vq, uint16_t used, unsigned int flags)
 {
-	if (vq->state.last_used_idx != used && vq->callfd >= 0 && ring_should_notify(vq))
+	if (vq->state.last_used_idx != used && vq->callfd >= 0 && ring_should_notify(vq, flags))
 		net_kick_guest(vq);
 }
 

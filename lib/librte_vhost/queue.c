@@ -41,7 +41,7 @@
 #include "net_notify.h"
 #include "placement.h"
 #include "queue.h"
-#include "ring_split.h"
+#include "ring.h"
 #include "vu_message.h"
 
 static const struct queue_wish fresh_wish = {
@@ -49,26 +49,6 @@ static const struct queue_wish fresh_wish = {
 	.callfd = QUEUE_FD_UNSET,
 	.guest_notify = true,
 };
-
-/* Bytes of a split ring's parts, the event index fields included (virtio 1.2, 2.7). */
-static size_t
-desc_bytes(uint32_t size)
-{
-	return size * sizeof(struct vring_desc);
-}
-
-static size_t
-avail_bytes(uint32_t size)
-{
-	return sizeof(struct vring_avail) + (size + 1) * sizeof(uint16_t);
-}
-
-static size_t
-used_bytes(uint32_t size)
-{
-	return sizeof(struct vring_used) + size * sizeof(struct vring_used_elem) +
-		sizeof(uint16_t);
-}
 
 /** Turns of waiting, some tenths of a second, that no honest burst takes. */
 #define STUCK_TURNS (1u << 24)
@@ -212,16 +192,16 @@ vhost_queue_set_guest_notify(struct vhost_queue *q, bool enable)
 	vhost_queue_open(q);
 }
 
-void
+int
 vhost_queue_set_base(struct vhost_queue *q, uint16_t last_avail, uint16_t last_used)
 {
 	struct vhost_virtqueue *block = vhost_queue_close(q);
+	int ret = -ENODEV;
 
-	if (block != NULL) {
-		block->state.last_avail_idx = last_avail;
-		block->state.last_used_idx = last_used;
-	}
+	if (block != NULL)
+		ret = vhost_block_set_base(block, last_avail, last_used);
 	vhost_queue_open(q);
+	return ret;
 }
 
 int
@@ -258,7 +238,7 @@ vhost_queue_unused(struct vhost_queue *q)
 	uint16_t n = 0;
 
 	if (block != NULL && block->size != 0 && block->attr.enabled)
-		n = ring_offered(block) - block->state.last_used_idx;
+		n = ring_unused(block, block->cfg.format);
 	vhost_queue_open(q);
 	return n;
 }
@@ -270,7 +250,7 @@ vhost_queue_waiting(struct vhost_queue *q)
 	uint16_t n = 0;
 
 	if (block != NULL && block->size != 0 && block->attr.enabled)
-		n = ring_available(block);
+		n = ring_waiting(block, block->cfg.format);
 	vhost_queue_open(q);
 	return n;
 }
@@ -280,7 +260,7 @@ notify_inside(struct vhost_virtqueue *block)
 {
 	if (block == NULL || block->size == 0)
 		return -ENODEV;
-	if (ring_should_notify(block) && block->callfd >= 0)
+	if (ring_should_notify(block, block->cfg.format) && block->callfd >= 0)
 		net_kick_guest(block);
 	return 0;
 }
@@ -324,51 +304,25 @@ vhost_queue_stats(struct vhost_queue *q, struct vq_stats *stats, bool reset)
 }
 
 int
-vhost_queue_avail_index(struct vhost_queue *q, volatile void **addr, uint16_t *seen)
+vhost_queue_monitor(struct vhost_queue *q, struct rte_vhost_power_monitor_cond *cond)
 {
 	struct vhost_virtqueue *block = vhost_queue_close(q);
 	int ret = -ENODEV;
 
 	if (block != NULL && block->size != 0) {
-		*addr = &block->avail->idx;
-		*seen = block->state.last_avail_idx;
+		ring_monitor(block, cond, block->cfg.format);
 		ret = 0;
 	}
 	vhost_queue_open(q);
 	return ret;
 }
 
-/** Copy what the hardware has used since; inside the gate. */
-static int
-relay_inside(struct vhost_virtqueue *block, struct vring *from)
-{
-	uint16_t published = ring_published(block);
-	uint16_t i, n;
-
-	/* R1 pairs with the hardware's store of used->idx after its entries, 2.7.14 */
-	n = __atomic_load_n(&from->used->idx, __ATOMIC_ACQUIRE) - published;
-	if (n > block->size || from->num != block->size)
-		return -1;
-	block->state.last_used_idx = published;
-	for (i = 0; i < n; i++) {
-		struct vring_used_elem elem = from->used->ring[(published + i) & block->mask];
-
-		if (elem.id >= block->size)
-			return -1;
-		ring_put(block, i, elem.id, elem.len);
-	}
-	ring_give(block, n);
-	ring_publish(block);
-	if (block->event_idx)
-		vring_used_event(from) = block->state.last_used_idx;
-	return n;
-}
-
 int
 vhost_queue_relay_used(struct vhost_queue *q, struct vring *from)
 {
 	struct vhost_virtqueue *block = vhost_queue_close(q);
-	int ret = block != NULL && block->size != 0 ? relay_inside(block, from) : -1;
+	int ret = block != NULL && block->size != 0 ?
+		ring_relay(block, from, block->cfg.format) : -1;
 
 	vhost_queue_open(q);
 	return ret;
@@ -406,31 +360,35 @@ vhost_queue_shut_down(struct vhost_queue *q)
 	q->wish = fresh_wish;
 }
 
-static bool
-is_aligned(const void *addr, uintptr_t align)
+/**
+ * Our address of a part of a ring; NULL unless it lies within one region and is
+ * aligned (2.7, 2.8), here: a region may begin anywhere in its file.
+ */
+static void *
+translate_area(const struct mem_map *map, uint64_t uva, struct ring_area area)
 {
-	return ((uintptr_t)addr & (align - 1)) == 0;
+	void *host = vhost_mem_map_from_uva(map, uva, area.bytes);
+
+	return ((uintptr_t)host & (area.align - 1)) == 0 ? host : NULL;
 }
 
-/**
- * Our addresses of the ring's parts; false unless each lies within one region and is
- * aligned (2.7), here: a region may begin anywhere in its file.
- */
+/** Our addresses of the ring's parts; false unless there can be such a ring. */
 static bool
 translate_ring(const struct queue_wish *wish, const struct mem_map *map, struct vq_cfg *cfg)
 {
-	cfg->desc = vhost_mem_map_from_uva(map, wish->desc_uva, desc_bytes(wish->size));
-	cfg->avail = vhost_mem_map_from_uva(map, wish->avail_uva, avail_bytes(wish->size));
-	cfg->used = vhost_mem_map_from_uva(map, wish->used_uva, used_bytes(wish->size));
-	return cfg->desc != NULL && is_aligned(cfg->desc, VRING_DESC_ALIGN_SIZE) &&
-		cfg->avail != NULL && is_aligned(cfg->avail, VRING_AVAIL_ALIGN_SIZE) &&
-		cfg->used != NULL && is_aligned(cfg->used, VRING_USED_ALIGN_SIZE);
+	struct ring_areas areas = ring_areas(wish->size, cfg->format);
+
+	cfg->desc = translate_area(map, wish->desc_uva, areas.desc);
+	cfg->avail = translate_area(map, wish->avail_uva, areas.avail);
+	cfg->used = translate_area(map, wish->used_uva, areas.used);
+	return cfg->desc != NULL && cfg->avail != NULL && cfg->used != NULL &&
+		ring_size_is_valid(wish->size, cfg->format);
 }
 
 bool
-vhost_queue_ring_fits(const struct vhost_queue *q, const struct mem_map *map)
+vhost_queue_ring_fits(const struct vhost_queue *q, uint64_t features, const struct mem_map *map)
 {
-	struct vq_cfg cfg;
+	struct vq_cfg cfg = { .format = ring_format(features) };
 
 	if (!q->wish.has_addr || q->wish.size == 0)
 		return true;
@@ -445,13 +403,14 @@ ring_is_started(const struct queue_wish *wish)
 }
 
 void
-vhost_queue_shape(const struct vhost_queue *q, const struct mem_map *map,
+vhost_queue_shape(const struct vhost_queue *q, uint64_t features, const struct mem_map *map,
 		uint64_t generation, struct vq_cfg *cfg)
 {
 	*cfg = (struct vq_cfg){
 		.index = q->index,
 		.node = vhost_queue_block(q)->node,
 		.generation = generation,
+		.format = ring_format(features),
 	};
 	if (map == NULL || !ring_is_started(&q->wish))
 		return;
@@ -470,13 +429,15 @@ vhost_queue_ring_node(struct vhost_queue *q, const struct mem_map *map,
 {
 	if (q->placed.node == VHOST_NODE_ANY || q->placed.generation != map->generation ||
 			q->placed.desc != cfg->desc) {
+		const struct ring_areas areas = ring_areas(cfg->size, cfg->format);
+
 		q->placed = (struct queue_placement){
 			.generation = map->generation,
 			.desc = cfg->desc,
 			.node = vhost_placement_ring_node(map,
-				cfg->desc, desc_bytes(cfg->size),
-				cfg->avail, avail_bytes(cfg->size),
-				cfg->used, used_bytes(cfg->size)),
+				cfg->desc, areas.desc.bytes,
+				cfg->avail, areas.avail.bytes,
+				cfg->used, areas.used.bytes),
 		};
 	}
 	return q->placed.node;
@@ -508,6 +469,7 @@ vhost_queue_commit(struct vhost_queue *q, bool enabled)
 {
 	struct vhost_virtqueue *block = vhost_queue_close(q);
 	struct queue_commit done = { 0 };
+	bool starts = !q->live;
 	struct vq_attr attr = {
 		.callfd = RTE_MAX(q->wish.callfd, -1),
 		.call_kind = q->wish.call_kind,
@@ -519,11 +481,12 @@ vhost_queue_commit(struct vhost_queue *q, bool enabled)
 	if (q->staged != NULL) {
 		done.old = block;
 		block = q->staged;
-		block->state = done.old->state;
+		vhost_block_inherit(block, done.old);
 		q->gate.block = block;
 		q->staged = NULL;
+		starts |= block->cfg.format != done.old->cfg.format;
 	}
-	if (block->size != 0 && !q->live)
+	if (block->size != 0 && starts)
 		done.adopted = !vhost_block_start(block);
 	vhost_block_apply(block, &attr);
 	vhost_queue_open(q);

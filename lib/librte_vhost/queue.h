@@ -172,7 +172,7 @@ void vhost_queue_set_callfd(struct vhost_queue *q, int fd, enum doorbell_kind ki
 void vhost_queue_close_retired(struct vhost_queue *q);
 
 /** Indices at which the ring goes on; nobody's business while it runs. */
-void vhost_queue_set_base(struct vhost_queue *q, uint16_t last_avail, uint16_t last_used);
+int vhost_queue_set_base(struct vhost_queue *q, uint16_t last_avail, uint16_t last_used);
 int vhost_queue_get_base(struct vhost_queue *q, uint16_t *last_avail, uint16_t *last_used);
 
 /** Have the next burst from the guest hand out a RARP packet of this address. */
@@ -199,8 +199,8 @@ int vhost_queue_try_notify(struct vhost_queue *q);
 /** Copy the statistics and, if told so, start over: 0 or -ENODEV.  Any thread. */
 int vhost_queue_stats(struct vhost_queue *q, struct vq_stats *stats, bool reset);
 
-/** Where the driver writes its available index, and what was seen of it: 0 or -ENODEV. */
-int vhost_queue_avail_index(struct vhost_queue *q, volatile void **addr, uint16_t *seen);
+/** What the driver will write when there is more to take: 0 or -ENODEV. */
+int vhost_queue_monitor(struct vhost_queue *q, struct rte_vhost_power_monitor_cond *cond);
 
 /**
  * Copy used entries from a ring that hardware fills to the guest's used ring.
@@ -216,14 +216,15 @@ void vhost_queue_stop_wish(struct vhost_queue *q);
 void vhost_queue_reset_wish(struct vhost_queue *q);
 
 /** Whether the ring, as far as the wish describes one, lies within the map. */
-bool vhost_queue_ring_fits(const struct vhost_queue *q, const struct mem_map *map);
+bool vhost_queue_ring_fits(const struct vhost_queue *q, uint64_t features,
+		const struct mem_map *map);
 
 /**
  * The shape that the wish amounts to on this map: a live one if the ring is
  * started and fits, else a dormant one.  The node is that of the block in place.
  */
-void vhost_queue_shape(const struct vhost_queue *q, const struct mem_map *map,
-		uint64_t generation, struct vq_cfg *cfg);
+void vhost_queue_shape(const struct vhost_queue *q, uint64_t features,
+		const struct mem_map *map, uint64_t generation, struct vq_cfg *cfg);
 
 /** The node where the ring of a live shape is; VHOST_NODE_ANY when unknown. */
 int vhost_queue_ring_node(struct vhost_queue *q, const struct mem_map *map,

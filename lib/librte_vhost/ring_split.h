@@ -6,25 +6,10 @@
 #define VHOST_RING_SPLIT_H
 
 /*
- * The split ring (virtio 1.2, 2.7) as verbs on a block.
+ * The split ring (virtio 1.2, 2.7): the verbs of ring.h for it.
  *
- *	ring_available	how many chains the driver offers
- *	ring_next	head of one of them
- *	ring_first	its first descriptor
- *	ring_simple	the only piece of memory of what most chains are
- *	ring_gather	all pieces of memory of any chain
- *	ring_take	those chains are ours now
- *	ring_put	write down that a chain goes back, and the bytes written to it
- *	ring_give	those chains are the driver's again
- *	ring_publish	the driver may look at what was given
- *	ring_should_notify	and wants to be told
- *
- * Whatever the driver owns may change at any moment and may be nonsense.  It is
- * read here only, once, into a local copy, and only the copy is used.  What a
- * verb hands out is safe to use: heads aside, which the caller compares with the
- * size of the ring before anything else, as a wrong head cannot be given back.
- *
- * Chains go back in the order of putting, which need not be the order of taking.
+ * A chain is known by its head, the number of its first descriptor, and takes one
+ * entry of the available and one of the used ring, whatever its length.
  */
 
 #include <errno.h>
@@ -38,40 +23,44 @@
 #include <rte_common.h>
 #include <rte_prefetch.h>
 
+#include "ring_piece.h"
 #include "vhost_log.h"
 #include "vhost_virtqueue.h"
 
-/** A descriptor at any address: an indirect table need not be aligned. */
-struct ring_desc_anywhere {
-	uint64_t addr;
-	uint32_t len;
-	uint16_t flags;
-	uint16_t next;
-} __rte_packed;
+#include "rte_vhost.h"
 
-/** A table of descriptors: the ring's own or an indirect one. */
-struct ring_table {
-	const uint8_t *host;	/**< NULL if it is not in one piece */
-	uint64_t gpa;		/**< of an indirect one */
-	uint32_t entries;
-};
-
-/** Copy a descriptor out of guest memory, once; only the copy is to be trusted. */
-static __rte_always_inline struct vring_desc
-ring_read_desc(const void *guest)
+static inline struct ring_areas
+ring_split_areas(uint32_t size)
 {
-	const volatile struct ring_desc_anywhere *desc = guest;
+	/* with the event index fields */
+	return (struct ring_areas){
+		.desc = { size * sizeof(struct vring_desc), VRING_DESC_ALIGN_SIZE },
+		.avail = { sizeof(struct vring_avail) + (size + 1) * sizeof(uint16_t),
+			VRING_AVAIL_ALIGN_SIZE },
+		.used = { sizeof(struct vring_used) + size * sizeof(struct vring_used_elem) +
+			sizeof(uint16_t), VRING_USED_ALIGN_SIZE },
+	};
+}
 
+static inline bool
+ring_split_size_is_valid(uint32_t size)
+{
+	return rte_is_power_of_2(size);
+}
+
+static __rte_always_inline struct vring_desc
+ring_split_desc(struct ring_words words)
+{
 	return (struct vring_desc){
-		.addr = desc->addr,
-		.len = desc->len,
-		.flags = desc->flags,
-		.next = desc->next,
+		.addr = words.addr,
+		.len = words.rest,
+		.flags = words.rest >> 32,
+		.next = words.rest >> 48,
 	};
 }
 
 static inline void
-ring_report_broken(struct vhost_virtqueue *vq, uint16_t ready)
+ring_split_report_broken(struct vhost_virtqueue *vq, uint16_t ready)
 {
 	if (vq->broken)
 		return;
@@ -81,266 +70,152 @@ ring_report_broken(struct vhost_virtqueue *vq, uint16_t ready)
 }
 
 /** The driver's available index, as it is now. */
-static inline uint16_t
-ring_offered(const struct vhost_virtqueue *vq)
+static __rte_always_inline uint16_t
+ring_split_offered(const struct vhost_virtqueue *vq)
 {
+	/* A1 pairs with the driver's store of avail->idx after its entries, 2.7.13 */
 	return __atomic_load_n(&vq->avail->idx, __ATOMIC_ACQUIRE);
 }
 
-/** Chains that the driver offers and that were not taken yet. */
-static inline uint16_t
-ring_available(struct vhost_virtqueue *vq)
+static __rte_always_inline uint16_t
+ring_split_available(struct vhost_virtqueue *vq)
 {
-	/* A1 pairs with the driver's store of avail->idx after its entries, 2.7.13 */
-	uint16_t ready = __atomic_load_n(&vq->avail->idx, __ATOMIC_ACQUIRE) -
-		vq->state.last_avail_idx;
+	uint16_t ready = ring_split_offered(vq) - vq->state.last_avail_idx;
 
 	if (unlikely(ready > vq->size)) {
-		ring_report_broken(vq, ready);
+		ring_split_report_broken(vq, ready);
 		return 0;
 	}
 	return ready;
 }
 
+static inline uint16_t
+ring_split_waiting(struct vhost_virtqueue *vq)
+{
+	return ring_split_available(vq);
+}
+
+static inline uint16_t
+ring_split_unused(struct vhost_virtqueue *vq)
+{
+	return ring_split_offered(vq) - vq->state.last_used_idx;
+}
+
 /** Head of the i-th chain on offer; to be compared with the size of the ring. */
 static __rte_always_inline uint16_t
-ring_next(const struct vhost_virtqueue *vq, uint16_t i)
+ring_split_head(const struct vhost_virtqueue *vq, uint16_t i)
 {
 	uint16_t entry = (vq->state.last_avail_idx + i) & vq->mask;
 
 	return *(const volatile uint16_t *)&vq->avail->ring[entry];
 }
 
-/** Have the first descriptors of the next n chains at hand. */
-static __rte_always_inline void
-ring_prefetch(const struct vhost_virtqueue *vq, uint16_t n)
+static __rte_always_inline uint16_t
+ring_split_run(const struct vhost_virtqueue *vq, uint16_t n)
 {
 	for (uint16_t i = 0; i < n; i++)
-		rte_prefetch0(&vq->desc[ring_next(vq, i) & vq->mask]);
-}
-
-/** The first descriptor of a chain; head is below the size of the ring. */
-static __rte_always_inline struct vring_desc
-ring_first(const struct vhost_virtqueue *vq, uint16_t head)
-{
-	return ring_read_desc(&vq->desc[head]);
-}
-
-/**
- * The only piece of memory of a chain.
- *
- * @param first  its first descriptor
- * @param write  the direction that it must have: ours to write, or to read
- * @return false if the chain is not that simple, or wrong
- */
-static __rte_always_inline bool
-ring_simple(const struct vhost_virtqueue *vq, struct vring_desc first, bool write,
-		struct vq_piece *piece)
-{
-	if ((first.flags & (VRING_DESC_F_NEXT | VRING_DESC_F_INDIRECT | VRING_DESC_F_WRITE)) !=
-			(write ? VRING_DESC_F_WRITE : 0))
-		return false;
-	piece->len = first.len;
-	piece->base = virtio_net_host(vq->net, first.addr, first.len);
-	return piece->base != NULL;
-}
-
-/** Add the pieces of a buffer across regions: their new number, -EFAULT or -E2BIG. */
-static inline int
-ring_add_pieces(const struct virtio_net *net, struct vring_desc desc,
-		struct vq_piece *pieces, unsigned int n, unsigned int room)
-{
-	while (desc.len != 0) {
-		uint64_t len = desc.len;
-		uint8_t *base;
-
-		if (n == room)
-			return -E2BIG;
-		base = vhost_virtio_net_piece(net, desc.addr, &len);
-		if (base == NULL)
-			return -EFAULT;
-		pieces[n++] = (struct vq_piece){ base, len };
-		desc.addr += len;
-		desc.len -= len;
-	}
+		rte_prefetch0(&vq->desc[ring_split_head(vq, i) & vq->mask]);
 	return n;
 }
 
-/** Add the memory of one buffer: the new number of pieces, -EFAULT or -E2BIG. */
-static __rte_always_inline int
-ring_add_buffer(const struct virtio_net *net, struct vring_desc desc,
-		struct vq_piece *pieces, unsigned int n, unsigned int room)
-{
-	uint8_t *base = virtio_net_host(net, desc.addr, desc.len);
-
-	if (unlikely(base == NULL || desc.len == 0 || n == room))
-		return ring_add_pieces(net, desc, pieces, n, room);
-	pieces[n] = (struct vq_piece){ base, desc.len };
-	return n + 1;
-}
-
-/** Read a descriptor that lies across the border of two regions: 0 or -EFAULT. */
-static inline int
-ring_read_split_desc(const struct virtio_net *net, uint64_t gpa, struct vring_desc *desc)
-{
-	uint8_t bytes[sizeof(*desc)];
-
-	for (size_t have = 0; have < sizeof(bytes); ) {
-		uint64_t len = sizeof(bytes) - have;
-		const volatile uint8_t *host = vhost_virtio_net_piece(net, gpa + have, &len);
-
-		if (host == NULL)
-			return -EFAULT;
-		while (len-- > 0)
-			bytes[have++] = *host++;
-	}
-	*desc = ring_read_desc(bytes);
-	return 0;
-}
-
-/** Read entry i of a table: 0, -EINVAL (no such entry) or -EFAULT. */
-static inline int
-ring_read_entry(const struct virtio_net *net, const struct ring_table *table, uint16_t i,
+static __rte_always_inline bool
+ring_split_run_first(const struct vhost_virtqueue *vq, uint16_t i, uint16_t *id,
 		struct vring_desc *desc)
 {
-	if (i >= table->entries)
-		return -EINVAL;
-	if (unlikely(table->host == NULL))
-		return ring_read_split_desc(net, table->gpa + i * sizeof(*desc), desc);
-	*desc = ring_read_desc(table->host + i * sizeof(*desc));
-	return 0;
+	*id = ring_split_head(vq, i);
+	if (unlikely(*id >= vq->size))
+		return false;
+	*desc = ring_split_desc(ring_read_words(&vq->desc[*id]));
+	return true;
 }
 
-/** Go on in the table that a descriptor refers to. */
-static inline void
-ring_enter_table(const struct virtio_net *net, struct vring_desc desc, struct ring_table *table)
+static __rte_always_inline void
+ring_split_put(struct vhost_virtqueue *vq, uint16_t i, uint16_t id, uint32_t len)
 {
-	table->gpa = desc.addr;
-	table->host = virtio_net_host(net, desc.addr, desc.len);
-	table->entries = desc.len / sizeof(desc);
+	uint16_t entry = (vq->state.last_used_idx + i) & vq->mask;
+
+	vq->used->ring[entry] = (struct vring_used_elem){ .id = id, .len = len };
+}
+
+static __rte_always_inline void
+ring_split_run_put(struct vhost_virtqueue *vq, uint16_t i, uint16_t id, uint32_t len)
+{
+	ring_split_put(vq, i, id, len);
+}
+
+static __rte_always_inline bool
+ring_split_offers(const struct vhost_virtqueue *vq __rte_unused, uint16_t place, uint16_t left)
+{
+	return place < left;
 }
 
 /**
- * Gather the memory of a chain: what may be read first, then what is to be written
- * (2.7.4.2), if it may have either.  See ring_gather().
- *
- * @param[out] nread  how many pieces are to be read; NULL if one direction is barred
+ * Gather a chain from its first descriptor on: descriptors of the ring, possibly
+ * ended by one that refers to an indirect table (2.7.5.3).
  */
 static __rte_always_inline int
-ring_gather_any(const struct vhost_virtqueue *vq, struct vring_desc desc,
-		bool may_read, bool may_write, struct vq_piece *pieces, unsigned int room,
-		unsigned int *nread, uint32_t *len)
+ring_split_gather(const struct vhost_virtqueue *vq, struct vring_desc desc,
+		struct ring_sink *sink)
 {
 	struct ring_table table = { .host = (const uint8_t *)vq->desc, .entries = vq->size };
 	bool in_ring = true;
-	uint64_t sum = 0;
-	int ret, n = 0;
+	int ret;
 
 	for (unsigned int i = 0; i < VHOST_MAX_PIECES; i++) {
 		uint16_t next = desc.next;
+		struct ring_words words;
 
 		if (desc.flags & VRING_DESC_F_INDIRECT) {
 			if (unlikely(!in_ring || (desc.flags & VRING_DESC_F_NEXT)))
 				return -EINVAL;
-			ring_enter_table(vq->net, desc, &table);
+			table = ring_indirect_table(vq->net, desc);
 			in_ring = false;
 			next = 0;
 		} else {
-			if (desc.flags & VRING_DESC_F_WRITE)
-				may_read = false;
-			if (unlikely(!(desc.flags & VRING_DESC_F_WRITE ? may_write : may_read)))
-				return -EINVAL;
-			n = ring_add_buffer(vq->net, desc, pieces, n, room);
-			if (unlikely(n < 0))
-				return n;
-			if (nread != NULL && !(desc.flags & VRING_DESC_F_WRITE))
-				*nread = n;
-			sum += desc.len;
-			if (!(desc.flags & VRING_DESC_F_NEXT)) {
-				*len = RTE_MIN(sum, (uint64_t)UINT32_MAX);
-				return n;
-			}
+			ret = ring_add_buffer(sink, desc);
+			if (unlikely(ret != 0) || !(desc.flags & VRING_DESC_F_NEXT))
+				return ret;
 		}
-		ret = ring_read_entry(vq->net, &table, next, &desc);
+		ret = ring_read_entry(vq->net, &table, next, &words);
 		if (unlikely(ret != 0))
 			return ret;
+		desc = ring_split_desc(words);
 	}
 	return -ELOOP;
 }
 
-/**
- * Gather the memory of a chain: descriptors of the ring, possibly ended by one
- * that refers to an indirect table (2.7.5.3).
- *
- * @param desc   its first descriptor
- * @param write  the direction that all of it must have
- * @param pieces  filled
- * @param room   pieces that fit, at most VHOST_MAX_PIECES
- * @param[out] len  bytes in all pieces, no more than UINT32_MAX
- * @return the number of pieces; or what is wrong with the chain: -EINVAL (an
- *         index, a flag), -EFAULT (no guest memory), -ELOOP (more than
- *         VHOST_MAX_PIECES descriptors), -E2BIG (more pieces than fit)
- */
-static inline int
-ring_gather(const struct vhost_virtqueue *vq, struct vring_desc desc, bool write,
-		struct vq_piece *pieces, unsigned int room, uint32_t *len)
+static __rte_always_inline int
+ring_split_chain(const struct vhost_virtqueue *vq, uint16_t place, struct vq_chain *chain,
+		struct vring_desc *first)
 {
-	return ring_gather_any(vq, desc, !write, write, pieces, room, NULL, len);
+	chain->places = 1;
+	return ring_split_run_first(vq, place, &chain->id, first) ? 0 : -ENOENT;
 }
 
-/** Likewise, both directions of a chain that has both; the first *nread pieces are to be read. */
-static inline int
-ring_gather_both(const struct vhost_virtqueue *vq, struct vring_desc desc,
-		struct vq_piece *pieces, unsigned int room, unsigned int *nread, uint32_t *len)
+static __rte_always_inline int
+ring_split_rest_of_chain(const struct vhost_virtqueue *vq, uint16_t place __rte_unused,
+		struct vring_desc first, struct vq_chain *chain __rte_unused,
+		struct ring_sink *sink)
 {
-	*nread = 0;
-	return ring_gather_any(vq, desc, true, true, pieces, room, nread, len);
+	return ring_split_gather(vq, first, sink);
 }
 
-/** The next n chains on offer are taken. */
 static __rte_always_inline void
-ring_take(struct vhost_virtqueue *vq, uint16_t n)
+ring_split_take(struct vhost_virtqueue *vq, uint16_t n)
 {
 	vq->state.last_avail_idx += n;
 }
 
-/** Write the i-th entry that goes back next: a chain, and the bytes written to it. */
 static __rte_always_inline void
-ring_put(struct vhost_virtqueue *vq, uint16_t i, uint16_t head, uint32_t len)
-{
-	uint16_t entry = (vq->state.last_used_idx + i) & vq->mask;
-
-	vq->used->ring[entry] = (struct vring_used_elem){ .id = head, .len = len };
-}
-
-/** Give back the n chains that were put; the driver sees them when published. */
-static __rte_always_inline void
-ring_give(struct vhost_virtqueue *vq, uint16_t n)
+ring_split_give(struct vhost_virtqueue *vq, uint16_t n)
 {
 	vq->state.last_used_idx += n;
-}
-
-/** Show the driver all that was given. */
-static __rte_always_inline void
-ring_publish(struct vhost_virtqueue *vq)
-{
 	/* U1 pairs with the driver's load of used->idx before used entries, 2.7.14 */
 	__atomic_store_n(&vq->used->idx, vq->state.last_used_idx, __ATOMIC_RELEASE);
 }
 
-/** The index that was published last, by whoever served the ring. */
-static inline uint16_t
-ring_published(const struct vhost_virtqueue *vq)
-{
-	return __atomic_load_n(&vq->used->idx, __ATOMIC_RELAXED);
-}
-
-/**
- * Whether the driver wants a notification for what was published since the last
- * time this was asked (2.7.7).  To be asked once per burst that published.
- */
 static inline bool
-ring_should_notify(struct vhost_virtqueue *vq)
+ring_split_should_notify(struct vhost_virtqueue *vq)
 {
 	uint16_t published = vq->state.last_used_idx;
 	uint16_t before = vq->state.signalled_used;
@@ -364,42 +239,98 @@ ring_should_notify(struct vhost_virtqueue *vq)
 	return !valid || (uint16_t)(published - event - 1) < (uint16_t)(published - before);
 }
 
-/** Say for which available entry the driver shall kick (with event_idx), 2.7.10. */
-static inline void
-ring_set_avail_event(struct vhost_virtqueue *vq, uint16_t entry)
+/** Where to say for which available entry the driver shall kick, with event_idx. */
+static __rte_always_inline uint16_t *
+ring_split_avail_event(const struct vhost_virtqueue *vq)
 {
-	uint16_t *event = (uint16_t *)&vq->used->ring[vq->size];
-
-	__atomic_store_n(event, entry, __ATOMIC_RELAXED);
+	return (uint16_t *)&vq->used->ring[vq->size];
 }
 
-/**
- * Ask the driver for a kick with its next chain, or for none (2.7.10).  With
- * event_idx a wish holds for one kick; see ring_renew_wish().
- */
 static inline void
-ring_want_kicks(struct vhost_virtqueue *vq, bool wanted)
+ring_split_want_kicks(struct vhost_virtqueue *vq, bool wanted)
 {
 	if (!vq->event_idx)
 		__atomic_store_n(&vq->used->flags, wanted ? 0 : VRING_USED_F_NO_NOTIFY,
 				__ATOMIC_RELAXED);
 	else if (wanted)
-		ring_set_avail_event(vq, vq->state.last_avail_idx);
+		__atomic_store_n(ring_split_avail_event(vq), vq->state.last_avail_idx,
+				__ATOMIC_RELAXED);
 	/* K1 our wish, then any look at avail->idx; pairs with 2.7.13.4.1 */
 	rte_atomic_thread_fence(__ATOMIC_SEQ_CST);
 }
 
-/**
- * With event_idx, ask again before the ring is looked at, so that whoever finds
- * it empty may sleep until the kick.
- */
 static __rte_always_inline void
-ring_renew_wish(struct vhost_virtqueue *vq)
+ring_split_renew_wish(struct vhost_virtqueue *vq)
 {
-	const uint16_t *event = (const uint16_t *)&vq->used->ring[vq->size];
+	if (unlikely(vq->wants_kicks) &&
+			*ring_split_avail_event(vq) != vq->state.last_avail_idx)
+		ring_split_want_kicks(vq, true);
+}
 
-	if (unlikely(vq->wants_kicks) && *event != vq->state.last_avail_idx)
-		ring_want_kicks(vq, true);
+static inline void
+ring_split_monitor(const struct vhost_virtqueue *vq, struct rte_vhost_power_monitor_cond *cond)
+{
+	*cond = (struct rte_vhost_power_monitor_cond){
+		.addr = &vq->avail->idx,
+		.val = vq->state.last_avail_idx,
+		.mask = UINT16_MAX,
+		.size = sizeof(vq->avail->idx),
+	};
+}
+
+static inline uint16_t
+ring_split_start(void)
+{
+	return 0;
+}
+
+static inline bool
+ring_split_is_place(const struct vhost_virtqueue *vq __rte_unused, uint16_t at __rte_unused)
+{
+	return true;
+}
+
+/** The index that was published last, by whoever served the ring. */
+static inline uint16_t
+ring_split_published(const struct vhost_virtqueue *vq)
+{
+	return __atomic_load_n(&vq->used->idx, __ATOMIC_RELAXED);
+}
+
+static inline bool
+ring_split_resume(struct vhost_virtqueue *vq)
+{
+	uint16_t used = ring_split_published(vq);
+
+	if (used == vq->state.last_used_idx)
+		return true;
+	vq->state.last_used_idx = used;
+	vq->state.last_avail_idx = used;
+	return false;
+}
+
+static inline int
+ring_split_relay(struct vhost_virtqueue *vq, struct vring *from)
+{
+	uint16_t published = ring_split_published(vq);
+	uint16_t n;
+
+	/* R1 pairs with the hardware's store of used->idx after its entries, 2.7.14 */
+	n = __atomic_load_n(&from->used->idx, __ATOMIC_ACQUIRE) - published;
+	if (n > vq->size || from->num != vq->size)
+		return -1;
+	vq->state.last_used_idx = published;
+	for (uint16_t i = 0; i < n; i++) {
+		struct vring_used_elem elem = from->used->ring[(published + i) & vq->mask];
+
+		if (elem.id >= vq->size)
+			return -1;
+		ring_split_put(vq, i, elem.id, elem.len);
+	}
+	ring_split_give(vq, n);
+	if (vq->event_idx)
+		vring_used_event(from) = vq->state.last_used_idx;
+	return n;
 }
 
 #endif /* VHOST_RING_SPLIT_H */

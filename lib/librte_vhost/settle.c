@@ -80,7 +80,8 @@ plan_shapes(struct vhost_device *dev, struct plan *plan)
 	uint32_t i;
 
 	for (i = 0; i < dev->nvrings; i++)
-		vhost_queue_shape(dev->queues[i], dev->wish_map, dev->generation, &plan->cfgs[i]);
+		vhost_queue_shape(dev->queues[i], dev->features, dev->wish_map,
+				dev->generation, &plan->cfgs[i]);
 }
 
 static bool

@@ -2,12 +2,13 @@
  * Copyright(c) 2026 The vhost-numa authors
  */
 
+#include <errno.h>
 #include <stddef.h>
 
 #include <linux/virtio_ring.h>
 
 #include "mem_node.h"
-#include "ring_split.h"
+#include "ring.h"
 #include "vhost_virtqueue.h"
 
 /**
@@ -45,6 +46,20 @@ lay_out(const struct vq_cfg *cfg, struct vhost_virtqueue *block)
 	return at;
 }
 
+static void
+set_base(struct vhost_virtqueue *block, uint16_t last_avail, uint16_t last_used)
+{
+	block->state.last_avail_idx = last_avail;
+	block->state.last_used_idx = last_used;
+	block->state.signalled_used_valid = false;
+}
+
+static void
+set_base_to_start(struct vhost_virtqueue *block)
+{
+	set_base(block, ring_start(block->cfg.format), ring_start(block->cfg.format));
+}
+
 struct vhost_virtqueue *
 vhost_block_create(const struct vq_cfg *cfg, const struct virtio_net *net)
 {
@@ -66,6 +81,7 @@ vhost_block_create(const struct vq_cfg *cfg, const struct virtio_net *net)
 	block->attr.callfd = -1;
 	block->cfg = *cfg;
 	block->bytes = bytes;
+	set_base_to_start(block);
 	block->enqueue = vhost_net_enqueue_select(block);
 	block->dequeue = vhost_net_dequeue_select(block);
 	node = vhost_node_of(block);
@@ -79,18 +95,36 @@ vhost_block_destroy(struct vhost_virtqueue *block)
 	vhost_node_free(block);
 }
 
+void
+vhost_block_inherit(struct vhost_virtqueue *block, const struct vhost_virtqueue *from)
+{
+	block->state = from->state;
+	if (from->cfg.format != block->cfg.format)
+		set_base_to_start(block);
+}
+
+int
+vhost_block_set_base(struct vhost_virtqueue *block, uint16_t last_avail, uint16_t last_used)
+{
+	if (block->size != 0 && !(ring_is_place(block, last_avail, block->cfg.format) &&
+			ring_is_place(block, last_used, block->cfg.format)))
+		return -EINVAL;
+	set_base(block, last_avail, last_used);
+	return 0;
+}
+
 bool
 vhost_block_start(struct vhost_virtqueue *block)
 {
-	uint16_t used = ring_published(block);
-	bool agree = used == block->state.last_used_idx;
+	bool agree = true;
 
-	block->state.signalled_used_valid = false;
-	if (!agree) {
-		block->state.last_used_idx = used;
-		block->state.last_avail_idx = used;
+	/* the size may have come after the indices */
+	if (vhost_block_set_base(block, block->state.last_avail_idx,
+			block->state.last_used_idx) < 0) {
+		set_base_to_start(block);
+		agree = false;
 	}
-	return agree;
+	return ring_resume(block, block->cfg.format) && agree;
 }
 
 void
@@ -106,13 +140,13 @@ vhost_block_apply(struct vhost_virtqueue *block, const struct vq_attr *attr)
 	block->enqueue = vhost_net_enqueue_select(block);
 	block->dequeue = vhost_net_dequeue_select(block);
 	if (block->size != 0)
-		ring_want_kicks(block, attr->guest_notify);
+		ring_want_kicks(block, attr->guest_notify, block->cfg.format);
 }
 
 bool
 vhost_vq_cfg_equal(const struct vq_cfg *a, const struct vq_cfg *b)
 {
 	return a->size == b->size && a->index == b->index && a->node == b->node &&
-		a->generation == b->generation && a->desc == b->desc &&
+		a->generation == b->generation && a->format == b->format && a->desc == b->desc &&
 		a->avail == b->avail && a->used == b->used;
 }

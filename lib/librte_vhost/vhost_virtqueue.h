@@ -39,6 +39,11 @@ struct vring_used;
 /** Pieces of guest memory, and descriptors, that one packet may be scattered over. */
 #define VHOST_MAX_PIECES 256
 
+/* What a ring, and a burst on it, is made for; constants in the bursts. */
+#define VQ_PACKED	(1u << 0)	/**< a packed ring, not a split one */
+#define VQ_IN_ORDER	(1u << 1)	/**< several chains may go back as one */
+#define VQ_MERGEABLE	(1u << 2)	/**< a packet may span several chains */
+
 /** A piece of guest memory, translated and checked: [base, base + len) is mapped. */
 struct vq_piece {
 	uint8_t *base;
@@ -47,7 +52,8 @@ struct vq_piece {
 
 /** A chain that was taken from the ring and has to be given back. */
 struct vq_chain {
-	uint16_t head;
+	uint16_t id;		/**< by which the driver knows it */
+	uint16_t places;	/**< that it takes in the ring, see ring.h */
 	uint32_t len;		/**< bytes of guest memory it offers */
 };
 
@@ -57,9 +63,10 @@ struct vq_cfg {
 	uint16_t index;		/**< of the virtqueue in the device */
 	int node;		/**< where the block shall be; VHOST_NODE_ANY: wherever */
 	uint64_t generation;	/**< of the virtio_net replica to run on */
+	unsigned int format;	/**< VQ_PACKED or 0 */
 	struct vring_desc *desc;	/**< our addresses of the rings, checked for size */
-	struct vring_avail *avail;
-	struct vring_used *used;
+	struct vring_avail *avail;	/**< the driver's area, whatever the format has there */
+	struct vring_used *used;	/**< the device's area, likewise */
 };
 
 struct vq_stats {
@@ -74,9 +81,9 @@ struct vq_stats {
 
 /** What outlives a block. */
 struct vq_state {
-	uint16_t last_avail_idx;	/**< next entry of the available ring to take */
-	uint16_t last_used_idx;		/**< next entry of the used ring to fill */
-	uint16_t signalled_used;	/**< used index at the last notification */
+	uint16_t last_avail_idx;	/**< next to take; meaning and bits are the format's */
+	uint16_t last_used_idx;		/**< next to give back, likewise */
+	uint16_t signalled_used;	/**< last_used_idx at the last notification */
 	bool signalled_used_valid;	/**< false until the first decision after a start */
 	bool announce;			/**< hand out a RARP packet (VHOST_USER_SEND_RARP) */
 	uint8_t announce_mac[6];
@@ -114,7 +121,8 @@ struct vhost_virtqueue {
 	bool broken;		/**< the available index was nonsense: logged once */
 
 	/* written by every burst */
-	struct vq_state state __rte_cache_aligned;
+	uint64_t withheld __rte_cache_aligned;	/**< what a burst writes to the ring last */
+	struct vq_state state;
 
 	/* scratch rows, see vq_arrays[] */
 	struct vq_piece *pieces;	/**< VHOST_MAX_PIECES, and one that may be looked at */
@@ -140,11 +148,25 @@ struct vhost_virtqueue *vhost_block_create(const struct vq_cfg *cfg,
 void vhost_block_destroy(struct vhost_virtqueue *block);
 
 /**
+ * Go on with the state of the block before.  Indices of another format mean
+ * nothing: the ring begins at its start.  Gate closed.
+ */
+void vhost_block_inherit(struct vhost_virtqueue *block, const struct vhost_virtqueue *from);
+
+/**
+ * Where the ring goes on: 0, or -EINVAL if a live block has no such places.  Gate
+ * closed.
+ */
+int vhost_block_set_base(struct vhost_virtqueue *block, uint16_t last_avail,
+		uint16_t last_used);
+
+/**
  * The ring of this live block starts, with the state it has by now.  Gate closed.
  *
- * @return false if the used index in the ring was not the one of the state: the
- *         frontend resumes a ring whose backend died, and its index was adopted
- *         for both directions (packets may be sent twice, or lost)
+ * @return false if the ring or its size did not agree with the indices of the
+ *         state: the frontend resumes a ring whose backend died, and the used index
+ *         in the ring was adopted for both directions (packets may be sent twice,
+ *         or lost)
  */
 bool vhost_block_start(struct vhost_virtqueue *block);
 

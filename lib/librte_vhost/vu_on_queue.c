@@ -5,14 +5,24 @@
 #include <errno.h>
 #include <inttypes.h>
 
-#include <rte_common.h>
-
 #include "doorbell.h"
+#include "ring.h"
 #include "vhost_log.h"
 #include "vu_on.h"
 
-/** Largest split ring (virtio 1.2, 2.7). */
+/** Descriptors of the largest ring (virtio 1.2, 2.7 and 2.8). */
 #define RING_SIZE_MAX 32768
+
+static bool
+size_is_valid(const struct vu_call *call, uint32_t num)
+{
+	uint64_t features = call->dev->features;
+
+	/* which can be asked again when the ring is looked at */
+	if (features == 0)
+		features = call->dev->driver.features;
+	return num != 0 && num <= RING_SIZE_MAX && ring_size_is_valid(num, ring_format(features));
+}
 
 int
 vhost_vu_on_set_vring_num(struct vu_call *call)
@@ -20,7 +30,7 @@ vhost_vu_on_set_vring_num(struct vu_call *call)
 	uint32_t num = call->msg->payload.state.num;
 	struct vhost_queue *q = call->queue;
 
-	if (num == 0 || num > RING_SIZE_MAX || !rte_is_power_of_2(num)) {
+	if (!size_is_valid(call, num)) {
 		VHOST_LOG_CONFIG(ERR, "(%s) vring %u: invalid size %u\n",
 			call->dev->driver.path, q->index, num);
 		return -EINVAL;
@@ -39,7 +49,7 @@ check_ring(const struct vu_call *call)
 {
 	const struct vhost_queue *q = call->queue;
 
-	if (vhost_queue_ring_fits(q, call->dev->wish_map))
+	if (vhost_queue_ring_fits(q, call->dev->features, call->dev->wish_map))
 		return 0;
 	VHOST_LOG_CONFIG(ERR, "(%s) vring %u: ring of %u descriptors at 0x%" PRIx64 ", 0x%" PRIx64
 		", 0x%" PRIx64 " is not within guest memory\n", call->dev->driver.path, q->index,
@@ -71,21 +81,33 @@ vhost_vu_on_set_vring_addr(struct vu_call *call)
 	return ret;
 }
 
+/*
+ * A base is the next entry to take.  Of a packed ring it has its wrap counter in bit
+ * 15 (22.11 knows no more), and the next to give back in the upper half.  A frontend
+ * that leaves that 0 has not said it: all that was taken was given back.
+ */
+
+static bool
+base_is_valid(const struct vu_call *call, uint32_t base)
+{
+	return base <= UINT16_MAX || ring_has_two_bases(ring_format(call->dev->features));
+}
+
 int
 vhost_vu_on_set_vring_base(struct vu_call *call)
 {
 	uint32_t base = call->msg->payload.state.num;
+	uint16_t last_avail = base, last_used = base > UINT16_MAX ? base >> 16 : base;
 	struct vhost_queue *q = call->queue;
 
-	if (base > UINT16_MAX || q->live) {
+	if (!base_is_valid(call, base) || q->live) {
 		VHOST_LOG_CONFIG(ERR, "(%s) vring %u: base 0x%x refused%s\n",
 			call->dev->driver.path, q->index, base, q->live ? ", it runs" : "");
 		return -EINVAL;
 	}
 	VHOST_LOG_CONFIG(INFO, "(%s) vring base idx:%u last_used_idx:%u last_avail_idx:%u.\n",
-		call->dev->driver.path, q->index, base, base);
-	vhost_queue_set_base(q, base, base);
-	return 0;
+		call->dev->driver.path, q->index, last_used, last_avail);
+	return vhost_queue_set_base(q, last_avail, last_used);
 }
 
 /* vhost-user, "Starting and stopping rings": stops the ring, and with it the device. */
@@ -94,6 +116,7 @@ vhost_vu_on_get_vring_base(struct vu_call *call)
 {
 	struct vhost_queue *q = call->queue;
 	uint16_t last_avail, last_used;
+	uint32_t base;
 	int ret;
 
 	call->dev->stop_wanted = true;
@@ -103,9 +126,12 @@ vhost_vu_on_get_vring_base(struct vu_call *call)
 	if (ret < 0)
 		return ret;
 	vhost_queue_get_base(q, &last_avail, &last_used);
+	base = last_avail;
+	if (ring_has_two_bases(ring_format(call->dev->features)))
+		base |= (uint32_t)last_used << 16;
 	VHOST_LOG_CONFIG(INFO, "(%s) vring base idx:%u file:%u\n", call->dev->driver.path,
-		q->index, last_avail);
-	call->msg->payload.state.num = last_avail;
+		q->index, base);
+	call->msg->payload.state.num = base;
 	return 0;
 }
 

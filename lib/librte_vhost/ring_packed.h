@@ -1,0 +1,462 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * Copyright(c) 2026 The vhost-numa authors
+ */
+
+#ifndef VHOST_RING_PACKED_H
+#define VHOST_RING_PACKED_H
+
+/*
+ * The packed ring (virtio 1.2, 2.8): the verbs of ring.h for it.
+ *
+ * One ring of descriptors carries both what the driver offers and what goes back.
+ * A chain is consecutive descriptors, takes as many places, and is known by the id
+ * in its last one.  What goes back is one descriptor for each chain, written over
+ * the places of chains that were taken.
+ *
+ * Where we are is a place with the wrap counter in bit 15, in the state, in the
+ * event structures and in vhost-user messages alike.
+ *
+ * The driver looks at used descriptors in the order of the ring, so a batch stays
+ * invisible until its first one is written: ring_packed_put() withholds that, and
+ * ring_packed_give() writes it.  A descriptor but for its address is one store.
+ */
+
+#include <errno.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <linux/virtio_ring.h>
+
+#include <rte_atomic.h>
+#include <rte_branch_prediction.h>
+#include <rte_common.h>
+
+#include "ring_piece.h"
+#include "vhost_virtqueue.h"
+
+#include "rte_vhost.h"
+
+#define RING_PACKED_WRAP	(1u << VRING_PACKED_EVENT_F_WRAP_CTR)
+#define RING_PACKED_AVAIL	(1u << VRING_PACKED_DESC_F_AVAIL)
+#define RING_PACKED_USED	(1u << VRING_PACKED_DESC_F_USED)
+
+/** What is behind the address of a descriptor, as one word. */
+#define RING_PACKED_WORD(len, id, flags) \
+	((uint32_t)(len) | (uint64_t)(uint16_t)(id) << 32 | (uint64_t)(uint16_t)(flags) << 48)
+
+static inline struct ring_areas
+ring_packed_areas(uint32_t size)
+{
+	const struct ring_area event = {
+		sizeof(struct vring_packed_desc_event), sizeof(uint32_t)
+	};
+
+	return (struct ring_areas){
+		.desc = { size * sizeof(struct vring_packed_desc), VRING_DESC_ALIGN_SIZE },
+		.avail = event,
+		.used = event,
+	};
+}
+
+static inline bool
+ring_packed_size_is_valid(uint32_t size __rte_unused)
+{
+	return true;
+}
+
+static __rte_always_inline struct ring_words *
+ring_packed_words(const struct vhost_virtqueue *vq, uint32_t place)
+{
+	return (struct ring_words *)&vq->desc[place];
+}
+
+static __rte_always_inline uint64_t *
+ring_packed_rest(const struct vhost_virtqueue *vq, uint32_t place)
+{
+	return (uint64_t *)&vq->desc[place] + 1;
+}
+
+static __rte_always_inline struct vring_desc
+ring_packed_desc(struct ring_words words)
+{
+	return (struct vring_desc){
+		.addr = words.addr,
+		.len = words.rest,
+		.flags = words.rest >> 48,
+	};
+}
+
+static __rte_always_inline uint16_t
+ring_packed_id(struct ring_words words)
+{
+	return words.rest >> 32;
+}
+
+static __rte_always_inline uint32_t
+ring_packed_place(uint16_t at)
+{
+	return at & ~RING_PACKED_WRAP;
+}
+
+/** Further by n places, at most once around. */
+static __rte_always_inline uint16_t
+ring_packed_plus(const struct vhost_virtqueue *vq, uint16_t at, uint32_t n)
+{
+	uint32_t place = ring_packed_place(at) + n;
+	uint16_t wrap = at & RING_PACKED_WRAP;
+
+	if (place >= vq->size)
+		return (place - vq->size) | (wrap ^ RING_PACKED_WRAP);
+	return place | wrap;
+}
+
+/** How many places from one to another that is ahead of it; negative if it is behind. */
+static __rte_always_inline int32_t
+ring_packed_distance(const struct vhost_virtqueue *vq, uint16_t from, uint16_t to)
+{
+	int32_t places = (int32_t)ring_packed_place(to) - (int32_t)ring_packed_place(from);
+
+	return ((from ^ to) & RING_PACKED_WRAP) != 0 ? places + vq->size : places;
+}
+
+/** Those of the flags that make a descriptor on this lap available, or used. */
+static __rte_always_inline uint16_t
+ring_packed_mark_available(uint16_t at)
+{
+	return (at & RING_PACKED_WRAP) != 0 ? RING_PACKED_AVAIL : RING_PACKED_USED;
+}
+
+static __rte_always_inline uint16_t
+ring_packed_mark_used(uint16_t at)
+{
+	return (at & RING_PACKED_WRAP) != 0 ? RING_PACKED_AVAIL | RING_PACKED_USED : 0;
+}
+
+/** Not 0 unless what is behind the address of a descriptor says that it is available. */
+static __rte_always_inline uint64_t
+ring_packed_differs(const struct vhost_virtqueue *vq, uint32_t place, uint64_t available)
+{
+	uint64_t rest = __atomic_load_n(ring_packed_rest(vq, place), __ATOMIC_RELAXED);
+
+	return (rest ^ available) &
+		RING_PACKED_WORD(0, 0, RING_PACKED_AVAIL | RING_PACKED_USED);
+}
+
+/**
+ * How many descriptors in a row are available, of n that do not reach around the end
+ * of the ring.
+ */
+static __rte_always_inline uint16_t
+ring_packed_count(const struct vhost_virtqueue *vq, uint16_t at, uint16_t n)
+{
+	const uint64_t available = RING_PACKED_WORD(0, 0, ring_packed_mark_available(at));
+	uint32_t place = ring_packed_place(at);
+	uint16_t i = 0;
+
+	while (i + 4 <= n && (ring_packed_differs(vq, place + i, available) |
+			ring_packed_differs(vq, place + i + 1, available) |
+			ring_packed_differs(vq, place + i + 2, available) |
+			ring_packed_differs(vq, place + i + 3, available)) == 0)
+		i += 4;
+	while (i < n && ring_packed_differs(vq, place + i, available) == 0)
+		i++;
+	/* A1 pairs with the driver's store of flags after the rest, 2.8.21.1 */
+	rte_atomic_thread_fence(__ATOMIC_ACQUIRE);
+	return i;
+}
+
+/** Nobody says how many chains there are; the ring is the bound. */
+static __rte_always_inline uint16_t
+ring_packed_available(const struct vhost_virtqueue *vq)
+{
+	return vq->size;
+}
+
+static __rte_always_inline bool
+ring_packed_offers(const struct vhost_virtqueue *vq, uint16_t place, uint16_t left)
+{
+	return place < left && ring_packed_count(vq,
+			ring_packed_plus(vq, vq->state.last_avail_idx, place), 1) == 1;
+}
+
+/** Chains on offer: descriptors that end one. */
+static inline uint16_t
+ring_packed_waiting(const struct vhost_virtqueue *vq)
+{
+	uint16_t chains = 0;
+
+	for (uint16_t i = 0; ring_packed_offers(vq, i, vq->size); i++) {
+		uint16_t at = ring_packed_plus(vq, vq->state.last_avail_idx, i);
+		struct ring_words words = ring_read_words(
+				ring_packed_words(vq, ring_packed_place(at)));
+
+		chains += (ring_packed_desc(words).flags & VRING_DESC_F_NEXT) == 0;
+	}
+	return chains;
+}
+
+/** Likewise: no burst leaves a chain that was taken and not given. */
+static inline uint16_t
+ring_packed_unused(const struct vhost_virtqueue *vq)
+{
+	return ring_packed_waiting(vq);
+}
+
+/** A run does not reach around the end of the ring, so its places are plain sums. */
+static __rte_always_inline uint16_t
+ring_packed_run(const struct vhost_virtqueue *vq, uint16_t n)
+{
+	uint16_t avail = vq->state.last_avail_idx;
+	uint32_t last = RTE_MAX(ring_packed_place(avail),
+			ring_packed_place(vq->state.last_used_idx));
+
+	return ring_packed_count(vq, avail, RTE_MIN((uint32_t)n, vq->size - last));
+}
+
+static __rte_always_inline bool
+ring_packed_run_first(const struct vhost_virtqueue *vq, uint16_t i, uint16_t *id,
+		struct vring_desc *desc)
+{
+	uint32_t place = ring_packed_place(vq->state.last_avail_idx) + i;
+	struct ring_words words = ring_read_words(ring_packed_words(vq, place));
+
+	*id = ring_packed_id(words);
+	*desc = ring_packed_desc(words);
+	return true;
+}
+
+/** Write what is behind the address, or withhold it if it is the first of a batch. */
+static __rte_always_inline void
+ring_packed_write(struct vhost_virtqueue *vq, uint16_t i, uint16_t at, uint16_t id, uint32_t len)
+{
+	uint16_t flags = ring_packed_mark_used(at) | (len > 0 ? VRING_DESC_F_WRITE : 0);
+	uint64_t rest = RING_PACKED_WORD(len, id, flags);
+
+	if (i == 0)
+		vq->withheld = rest;
+	else
+		__atomic_store_n(ring_packed_rest(vq, ring_packed_place(at)), rest,
+				__ATOMIC_RELAXED);
+}
+
+static __rte_always_inline void
+ring_packed_run_put(struct vhost_virtqueue *vq, uint16_t i, uint16_t id, uint32_t len)
+{
+	ring_packed_write(vq, i, vq->state.last_used_idx + i, id, len);
+}
+
+static __rte_always_inline void
+ring_packed_put(struct vhost_virtqueue *vq, uint16_t i, uint16_t id, uint32_t len)
+{
+	ring_packed_write(vq, i, ring_packed_plus(vq, vq->state.last_used_idx, i), id, len);
+}
+
+/** One descriptor for a batch with nothing written (2.8.8): the id of its last chain. */
+static __rte_always_inline void
+ring_packed_put_in_order(struct vhost_virtqueue *vq, uint16_t id)
+{
+	vq->withheld = RING_PACKED_WORD(0, id, ring_packed_mark_used(vq->state.last_used_idx));
+}
+
+static __rte_always_inline int
+ring_packed_chain(const struct vhost_virtqueue *vq, uint16_t place, struct vq_chain *chain,
+		struct vring_desc *first)
+{
+	uint16_t at = ring_packed_plus(vq, vq->state.last_avail_idx, place);
+	struct ring_words words = ring_read_words(ring_packed_words(vq, ring_packed_place(at)));
+
+	chain->places = 1;
+	chain->id = ring_packed_id(words);
+	*first = ring_packed_desc(words);
+	return 0;
+}
+
+/** The descriptor of a chain that comes next; false at its end. */
+static __rte_always_inline bool
+ring_packed_follow(const struct vhost_virtqueue *vq, uint16_t place, struct vring_desc *desc,
+		struct vq_chain *chain)
+{
+	struct ring_words words;
+	uint16_t at;
+
+	/* a chain that never ends takes what there is of the ring */
+	if (!(desc->flags & VRING_DESC_F_NEXT) || place + chain->places == vq->size)
+		return false;
+	at = ring_packed_plus(vq, vq->state.last_avail_idx, place + chain->places++);
+	words = ring_read_words(ring_packed_words(vq, ring_packed_place(at)));
+	chain->id = ring_packed_id(words);
+	*desc = ring_packed_desc(words);
+	return true;
+}
+
+/** Gather all entries of an indirect table (2.8.7). */
+static __rte_always_inline int
+ring_packed_gather_table(const struct vhost_virtqueue *vq, struct vring_desc desc,
+		struct ring_sink *sink)
+{
+	const struct ring_table table = ring_indirect_table(vq->net, desc);
+	int ret = table.entries > 0 ? 0 : -EINVAL;
+
+	if (unlikely(table.entries > VHOST_MAX_PIECES))
+		return -ELOOP;
+	for (uint32_t i = 0; i < table.entries && ret == 0; i++) {
+		struct ring_words words;
+
+		ret = ring_read_entry(vq->net, &table, i, &words);
+		if (likely(ret == 0))
+			ret = ring_add_buffer(sink, ring_packed_desc(words));
+	}
+	return ret;
+}
+
+/** Gather a chain of the ring; on success *chain ends where it does. */
+static __rte_always_inline int
+ring_packed_gather(const struct vhost_virtqueue *vq, uint16_t place, struct vring_desc *desc,
+		struct vq_chain *chain, struct ring_sink *sink)
+{
+	do {
+		int ret;
+
+		if (unlikely(desc->flags & VRING_DESC_F_INDIRECT))
+			return -EINVAL;
+		if (unlikely(chain->places > VHOST_MAX_PIECES))
+			return -ELOOP;
+		ret = ring_add_buffer(sink, *desc);
+		if (unlikely(ret != 0))
+			return ret;
+	} while (ring_packed_follow(vq, place, desc, chain));
+	return unlikely(desc->flags & VRING_DESC_F_NEXT) ? -ELOOP : 0;
+}
+
+static __rte_always_inline int
+ring_packed_rest_of_chain(const struct vhost_virtqueue *vq, uint16_t place,
+		struct vring_desc desc, struct vq_chain *chain, struct ring_sink *sink)
+{
+	int ret;
+
+	if ((desc.flags & (VRING_DESC_F_INDIRECT | VRING_DESC_F_NEXT)) == VRING_DESC_F_INDIRECT)
+		return ring_packed_gather_table(vq, desc, sink);
+	ret = ring_packed_gather(vq, place, &desc, chain, sink);
+	if (unlikely(ret != 0)) {
+		/* it goes back all the same, by its last id and with all its places */
+		while (ring_packed_follow(vq, place, &desc, chain))
+			;
+	}
+	return ret;
+}
+
+static __rte_always_inline void
+ring_packed_take(struct vhost_virtqueue *vq, uint16_t n)
+{
+	vq->state.last_avail_idx = ring_packed_plus(vq, vq->state.last_avail_idx, n);
+}
+
+static __rte_always_inline void
+ring_packed_give(struct vhost_virtqueue *vq, uint16_t n)
+{
+	uint16_t at = vq->state.last_used_idx;
+
+	vq->state.last_used_idx = ring_packed_plus(vq, at, n);
+	/* U1 pairs with the driver's load of flags before the rest, 2.8.22 */
+	__atomic_store_n(ring_packed_rest(vq, ring_packed_place(at)), vq->withheld,
+			__ATOMIC_RELEASE);
+}
+
+static __rte_always_inline volatile struct vring_packed_desc_event *
+ring_packed_drivers_wish(const struct vhost_virtqueue *vq)
+{
+	return (void *)vq->avail;
+}
+
+static __rte_always_inline struct vring_packed_desc_event *
+ring_packed_our_wish(const struct vhost_virtqueue *vq)
+{
+	return (void *)vq->used;
+}
+
+static inline bool
+ring_packed_should_notify(struct vhost_virtqueue *vq)
+{
+	uint16_t published = vq->state.last_used_idx;
+	uint16_t before = vq->state.signalled_used;
+	bool valid = vq->state.signalled_used_valid;
+	uint16_t flags, event;
+	int32_t ahead;
+
+	/* N1 our store of flags, then our look at the driver's wish; pairs with 2.8.21.3.1 */
+	rte_atomic_thread_fence(__ATOMIC_SEQ_CST);
+	vq->state.signalled_used = published;
+	vq->state.signalled_used_valid = true;
+	flags = ring_packed_drivers_wish(vq)->flags;
+	if (!vq->event_idx || flags != VRING_PACKED_EVENT_FLAG_DESC)
+		return flags != VRING_PACKED_EVENT_FLAG_DISABLE;
+	/* N2 pairs with the driver's store of flags after off_wrap */
+	rte_atomic_thread_fence(__ATOMIC_ACQUIRE);
+	event = ring_packed_drivers_wish(vq)->off_wrap;
+	ahead = ring_packed_distance(vq, before, event);
+	/* was the place named by event among those published since? */
+	return !valid || (ahead >= 0 && ahead < ring_packed_distance(vq, before, published));
+}
+
+static inline void
+ring_packed_want_kicks(struct vhost_virtqueue *vq, bool wanted)
+{
+	struct vring_packed_desc_event *wish = ring_packed_our_wish(vq);
+	uint16_t flags = VRING_PACKED_EVENT_FLAG_DISABLE;
+
+	if (wanted && vq->event_idx) {
+		__atomic_store_n(&wish->off_wrap, vq->state.last_avail_idx, __ATOMIC_RELAXED);
+		flags = VRING_PACKED_EVENT_FLAG_DESC;
+	} else if (wanted) {
+		flags = VRING_PACKED_EVENT_FLAG_ENABLE;
+	}
+	/* W1 pairs with the driver's load of flags before off_wrap */
+	__atomic_store_n(&wish->flags, flags, __ATOMIC_RELEASE);
+	/* K1 our wish, then any look at the ring; pairs with 2.8.21.3.1 */
+	rte_atomic_thread_fence(__ATOMIC_SEQ_CST);
+}
+
+static __rte_always_inline void
+ring_packed_renew_wish(struct vhost_virtqueue *vq)
+{
+	if (unlikely(vq->wants_kicks) &&
+			ring_packed_our_wish(vq)->off_wrap != vq->state.last_avail_idx)
+		ring_packed_want_kicks(vq, true);
+}
+
+static inline void
+ring_packed_monitor(const struct vhost_virtqueue *vq, struct rte_vhost_power_monitor_cond *cond)
+{
+	uint16_t at = vq->state.last_avail_idx;
+	struct vring_packed_desc *next = (void *)ring_packed_words(vq, ring_packed_place(at));
+
+	*cond = (struct rte_vhost_power_monitor_cond){
+		.addr = &next->flags,
+		.val = ring_packed_mark_available(at),
+		.mask = RING_PACKED_AVAIL | RING_PACKED_USED,
+		.size = sizeof(next->flags),
+		.match = 1,
+	};
+}
+
+/** Wrap counters begin with 1 (2.8.1). */
+static inline uint16_t
+ring_packed_start(void)
+{
+	return RING_PACKED_WRAP;
+}
+
+static inline bool
+ring_packed_is_place(const struct vhost_virtqueue *vq, uint16_t at)
+{
+	return ring_packed_place(at) < vq->size;
+}
+
+/** Nothing in the ring tells how far a backend that died had come. */
+static inline bool
+ring_packed_resume(struct vhost_virtqueue *vq __rte_unused)
+{
+	return true;
+}
+
+#endif /* VHOST_RING_PACKED_H */
