@@ -314,6 +314,52 @@ checksum_of_unknown_protocol_is_made_here(void)
 	return fake_stop(fe);
 }
 
+/** Options make the IPv6 header longer than an mbuf can say. */
+static int
+checksum_behind_long_options_is_made_here(void)
+{
+	struct fake *fe = fake_start(.mergeable = true, .features = HOST_OFFLOADS);
+	struct frame f = make_frame((struct kind){ .ip6 = true, .proto = IPPROTO_DSTOPTS }, 700);
+	const uint16_t start = f.l2 + f.l3 + 71 * 8;
+	fake_net_hdr h = { .hdr = { NEEDS_CSUM, .csum_start = start, .csum_offset = 16 } };
+	struct rte_mbuf *m;
+	uint16_t sum;
+
+	TEST_ASSERT_NOT_NULL(fe, "the device must start");
+	f.bytes[f.l2 + f.l3] = IPPROTO_TCP;
+	f.bytes[f.l2 + f.l3 + 1] = 70;
+	f.bytes[start + 12] = 5 << 4;
+	m = carry_to_host(fe, &h, f.bytes, f.len);
+	TEST_ASSERT_NOT_NULL(m, "it arrives");
+	TEST_ASSERT_EQUAL(m->ol_flags, 0, "nothing is left to others");
+	memcpy(&sum, f.bytes + start + 16, sizeof(sum));
+	TEST_ASSERT_EQUAL(rte_raw_cksum(rte_pktmbuf_mtod_offset(m, void *, start),
+		f.len - start), (uint16_t)~sum, "complete but for the pseudo header");
+	rte_pktmbuf_free(m);
+	return fake_stop(fe);
+}
+
+/** Nobody may be told of a TCP header that is shorter than one. */
+static int
+short_tcp_header_is_no_offload(void)
+{
+	struct fake *fe = fake_start(.mergeable = true, .features = HOST_OFFLOADS);
+	struct frame f = make_frame((struct kind){ .proto = IPPROTO_TCP }, 300);
+	fake_net_hdr h = gso_header(&f, IPPROTO_TCP, TSO4, 100);
+	struct rte_mbuf *m;
+
+	TEST_ASSERT_NOT_NULL(fe, "the device must start");
+	for (unsigned int words = 0; words <= 5; words++) {
+		f.bytes[f.l2 + f.l3 + 12] = words << 4;
+		m = carry_to_host(fe, &h, f.bytes, f.len);
+		TEST_ASSERT_NOT_NULL(m, "it arrives");
+		TEST_ASSERT_EQUAL((m->ol_flags & RTE_MBUF_F_TX_TCP_SEG) != 0, words == 5,
+			"header of %u words", words);
+		rte_pktmbuf_free(m);
+	}
+	return fake_stop(fe);
+}
+
 /* ---- wrong headers ---- */
 
 static const struct wrong_header {
@@ -701,6 +747,8 @@ wish_passes_from_guest_to_guest(const void *arg)
 static const struct test_case fixed_cases[] = {
 	TEST_CASE(header_means_nothing_without_features),
 	TEST_CASE(checksum_of_unknown_protocol_is_made_here),
+	TEST_CASE(checksum_behind_long_options_is_made_here),
+	TEST_CASE(short_tcp_header_is_no_offload),
 	TEST_CASE(length_fields_inside_the_packet_lie),
 	TEST_CASE(random_headers_do_no_harm),
 	TEST_CASE(header_changed_during_the_burst),

@@ -22,12 +22,16 @@ struct l4_proto {
 	uint32_t ptype;
 	uint64_t cksum_flag;	/**< RTE_MBUF_F_TX_* */
 	uint16_t cksum_offset;
+	uint8_t min_len;	/**< of a header */
 };
 
 static const struct l4_proto l4_protos[] = {
-	{ RTE_PTYPE_L4_TCP, RTE_MBUF_F_TX_TCP_CKSUM, offsetof(struct rte_tcp_hdr, cksum) },
-	{ RTE_PTYPE_L4_UDP, RTE_MBUF_F_TX_UDP_CKSUM, offsetof(struct rte_udp_hdr, dgram_cksum) },
-	{ RTE_PTYPE_L4_SCTP, RTE_MBUF_F_TX_SCTP_CKSUM, offsetof(struct rte_sctp_hdr, cksum) },
+	{ RTE_PTYPE_L4_TCP, RTE_MBUF_F_TX_TCP_CKSUM, offsetof(struct rte_tcp_hdr, cksum),
+		sizeof(struct rte_tcp_hdr) },
+	{ RTE_PTYPE_L4_UDP, RTE_MBUF_F_TX_UDP_CKSUM, offsetof(struct rte_udp_hdr, dgram_cksum),
+		sizeof(struct rte_udp_hdr) },
+	{ RTE_PTYPE_L4_SCTP, RTE_MBUF_F_TX_SCTP_CKSUM, offsetof(struct rte_sctp_hdr, cksum),
+		sizeof(struct rte_sctp_hdr) },
 };
 
 /** A kind of segmentation, as the header and as an mbuf name it. */
@@ -214,9 +218,17 @@ vhost_net_header_to_guest(const struct virtio_net *net, struct rte_mbuf *pkt,
 struct parsed {
 	struct rte_net_hdr_lens lens;
 	uint32_t ptype;
-	const struct l4_proto *l4;	/**< NULL if there is none that we know */
+	const struct l4_proto *l4;	/**< NULL if there is none that we, and an mbuf, know */
 	uint32_t l4_start;		/**< offset of the L4 header, if there is one */
 };
+
+/** Whether the lengths fit an mbuf's fields; IPv6 extension headers can be longer. */
+static bool
+lens_fit_mbuf(const struct rte_net_hdr_lens *lens)
+{
+	return lens->l2_len < (1u << RTE_MBUF_L2_LEN_BITS) &&
+		lens->l3_len < (1u << RTE_MBUF_L3_LEN_BITS);
+}
 
 static void
 parse(const struct rte_mbuf *pkt, struct parsed *parsed)
@@ -226,9 +238,11 @@ parse(const struct rte_mbuf *pkt, struct parsed *parsed)
 	*parsed = (struct parsed){ 0 };
 	parsed->ptype = rte_net_get_ptype(pkt, &parsed->lens, RTE_PTYPE_ALL_MASK);
 	parsed->l4_start = lens->l2_len + lens->l3_len;
+	if (parsed->l4_start + lens->l4_len > pkt->data_len || !lens_fit_mbuf(lens))
+		return;
 	for (unsigned int i = 0; i < RTE_DIM(l4_protos); i++)
 		if ((parsed->ptype & RTE_PTYPE_L4_MASK) == l4_protos[i].ptype &&
-				parsed->l4_start + lens->l4_len <= pkt->data_len)
+				lens->l4_len >= l4_protos[i].min_len)
 			parsed->l4 = &l4_protos[i];
 }
 
