@@ -7,7 +7,8 @@
  *
  * Blocks of the library come from malloc(), so that the address sanitizer sees
  * where each ends and when it is gone.  The machine has as many nodes as its
- * layout names: two bits for each of four kinds of guest page.
+ * layout names: two bits for each of four kinds of guest page.  Two layouts are
+ * special: one where no page has memory yet, and a container that may not ask.
  *
  * Books
  *
@@ -43,6 +44,10 @@
 
 #define MAX_BLOCKS 4096
 #define PAGE 4096
+
+/* Special values of a layout. */
+#define LAYOUT_UNKNOWN	0xfe
+#define LAYOUT_DENIED	0xff
 
 /* Descriptors are closed by other threads where that could take time. */
 #define FDS_NAP_US 50
@@ -93,6 +98,7 @@ static struct {
 	unsigned int nblocks;
 	uint8_t layout;
 	unsigned int refuse_after, refuse_count;
+	uint8_t full;		/**< a bit per node that has no memory left */
 } machine;
 
 void
@@ -107,6 +113,13 @@ fuzz_nodes_reset(uint8_t layout)
 	machine.layout = layout;
 	machine.refuse_after = 0;
 	machine.refuse_count = 0;
+	machine.full = 0;
+}
+
+void
+fuzz_nodes_full(uint8_t nodes)
+{
+	machine.full = nodes;
 }
 
 void
@@ -129,7 +142,7 @@ find_block(const uint8_t *at)
 static int
 guest_node(const uint8_t *at)
 {
-	static const int nodes[] = { 0, 1, -ENOENT, 5 };
+	static const int nodes[] = { 0, 1, 0, 5 };
 	const struct vhost_device *dev = vhost_device_peek(0);
 	const struct mem_map *map = dev != NULL ? dev->wish_map : NULL;
 
@@ -137,7 +150,7 @@ guest_node(const uint8_t *at)
 		const struct mem_region *r = &map->regions[i];
 		size_t offset = at - r->mmap_addr;
 
-		if (offset < r->mmap_size)
+		if (offset < r->mmap_size && machine.layout != LAYOUT_UNKNOWN)
 			return nodes[machine.layout >> (2 * ((i + offset / PAGE) % 4)) & 3];
 	}
 	return -ENOENT;
@@ -146,8 +159,7 @@ guest_node(const uint8_t *at)
 static int
 query(void *const *pages, unsigned int n, int *nodes)
 {
-	/* a container may not ask */
-	if (machine.layout == UINT8_MAX)
+	if (machine.layout == LAYOUT_DENIED)
 		return -EPERM;
 	for (unsigned int i = 0; i < n; i++) {
 		int block = find_block(pages[i]);
@@ -160,7 +172,8 @@ query(void *const *pages, unsigned int n, int *nodes)
 static int
 bound(const void *addr)
 {
-	return guest_node(addr) == 5 ? 1 : -ENOENT;
+	RTE_SET_USED(addr);
+	return machine.layout == LAYOUT_UNKNOWN ? 1 : -ENOENT;
 }
 
 static bool
@@ -176,13 +189,23 @@ is_refused(void)
 	return true;
 }
 
+/** The node that gives memory to who asks for this one; negative if it does not. */
+static int
+giving_node(int node)
+{
+	if (node == VHOST_NODE_ANY)
+		node = machine.full & 1 ? 1 : 0;
+	return node < 8 && (machine.full >> node & 1) ? VHOST_NODE_ANY : node;
+}
+
 static void *
 block_alloc(size_t size, int node)
 {
 	uint8_t *at;
 
 	FUZZ_CHECK(machine.nblocks < MAX_BLOCKS, "%u blocks", machine.nblocks);
-	if (is_refused())
+	node = giving_node(node);
+	if (node < 0 || is_refused())
 		return NULL;
 	size = RTE_ALIGN_CEIL(size, (size_t)RTE_CACHE_LINE_SIZE);
 	at = aligned_alloc(RTE_CACHE_LINE_SIZE, size);
@@ -190,7 +213,7 @@ block_alloc(size_t size, int node)
 	memset(at, 0, size);
 	machine.blocks[machine.nblocks].at = at;
 	machine.blocks[machine.nblocks].size = size;
-	machine.blocks[machine.nblocks++].node = RTE_MAX(node, 0);
+	machine.blocks[machine.nblocks++].node = node;
 	return at;
 }
 

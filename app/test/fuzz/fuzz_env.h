@@ -64,6 +64,9 @@ void fuzz_nodes_layout(uint8_t layout);
 /** Refuse count allocations after the next few. */
 void fuzz_nodes_refuse(unsigned int after, unsigned int count);
 
+/** Have these nodes, a bit for each, refuse all allocations. */
+void fuzz_nodes_full(uint8_t nodes);
+
 /** Serve the library's event sources that have something to say. */
 void fuzz_events_serve(void);
 

@@ -54,7 +54,8 @@
 		(1ull << VHOST_USER_PROTOCOL_F_NET_MTU) | \
 		(1ull << VHOST_USER_PROTOCOL_F_SLAVE_REQ) | \
 		(1ull << VHOST_USER_PROTOCOL_F_SLAVE_SEND_FD) | \
-		(1ull << VHOST_USER_PROTOCOL_F_HOST_NOTIFIER))
+		(1ull << VHOST_USER_PROTOCOL_F_HOST_NOTIFIER) | \
+		(1ull << VHOST_USER_PROTOCOL_F_STATUS))
 
 struct frontend {
 	struct fuzz_input in;
@@ -434,7 +435,7 @@ say_something(struct frontend *fe)
 	uint8_t request = fuzz_u8(&fe->in);
 	struct wire w;
 
-	make_payload(fe, &w, request % (VU_REQUEST_MAX + 2));
+	make_payload(fe, &w, (request & 0x7f) % (VU_REQUEST_MAX + 2));
 	/* of the requests' numbers the upper half wants an ack, or says more */
 	if (request & 0x80)
 		w.bytes.flags = VU_VERSION | (fuzz_u8(&fe->in) << 2 & ~VU_REPLY);

@@ -334,8 +334,10 @@ relay(int vid, uint16_t index, struct fuzz_input *in)
 	vring.used = calloc(1, used_bytes);
 	FUZZ_CHECK(vring.avail != NULL && vring.used != NULL, "%u entries", size);
 	vring.used->idx = fuzz_u16(in);
-	for (unsigned int i = 0; i < RTE_MIN(size, 8u); i++)
-		vring.used->ring[i] = (struct vring_used_elem){ fuzz_u8(in), fuzz_u8(in) };
+	for (unsigned int i = 0; i < RTE_MIN(size, 8u); i++) {
+		vring.used->ring[i].id = fuzz_u8(in);
+		vring.used->ring[i].len = fuzz_u8(in);
+	}
 	rte_vdpa_relay_vring_used(vid, index, &vring);
 	free(vring.avail);
 	free(vring.used);
@@ -375,24 +377,41 @@ request_back(int vid, struct fuzz_input *in)
 	rte_vhost_host_notifier_ctrl(vid, qid == 2 ? RTE_VHOST_QUEUE_ALL : qid, true);
 }
 
+static void
+set_base(int vid, uint16_t index, struct fuzz_input *in)
+{
+	uint16_t avail = fuzz_u16(in), used = fuzz_u16(in);
+
+	rte_vhost_set_vring_base(vid, index, avail, used);
+}
+
+static void
+refuse_memory(struct fuzz_input *in)
+{
+	unsigned int after = fuzz_u8(in), count = fuzz_u8(in);
+
+	fuzz_nodes_refuse(after, count);
+}
+
 void
 app_act(int vid, struct fuzz_input *in)
 {
 	uint16_t index = fuzz_u8(in) % 8;
 
-	switch (fuzz_u8(in) % 12) {
+	switch (fuzz_u8(in) % 13) {
 	case 0: app_ask(vid); break;
 	case 1: rte_vhost_vring_call(vid, index); break;
 	case 2: rte_vhost_vring_call_nonblock(vid, index); break;
 	case 3: rte_vhost_enable_guest_notification(vid, index, fuzz_u8(in) & 1); break;
-	case 4: rte_vhost_set_vring_base(vid, index, fuzz_u16(in), fuzz_u16(in)); break;
+	case 4: set_base(vid, index, in); break;
 	case 5: rte_vhost_vring_stats_reset(vid, index); break;
 	case 6: relay(vid, index, in); break;
 	case 7: request_back(vid, in); break;
 	case 8: rte_vhost_slave_config_change(vid, false); break;
 	case 9: vhost_device_refresh(vhost_device_get(vid)); break;
 	case 10: fuzz_nodes_layout(fuzz_u8(in)); break;
-	default: fuzz_nodes_refuse(fuzz_u8(in), fuzz_u8(in)); break;
+	case 11: fuzz_nodes_full(fuzz_u8(in)); break;
+	default: refuse_memory(in); break;
 	}
 }
 

@@ -123,6 +123,15 @@ sealed_file(void)
 	return fd;
 }
 
+/** A file of whatever file system there is for temporary ones. */
+static int
+disk_file(void)
+{
+	int fd = open("/tmp", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+
+	return fd >= 0 && ftruncate(fd, 65536) == 0 ? fd : file_reopened(O_RDWR);
+}
+
 static int
 socket_that_lingers(void)
 {
@@ -173,7 +182,7 @@ fds_make(struct fuzz_input *in)
 	unsigned int number;
 	int fd;
 
-	switch (fuzz_u8(in) % 22) {
+	switch (fuzz_u8(in) % 23) {
 	case 1: return eventfd_with(UINT64_MAX - 1);
 	case 2: return eventfd_with(1);
 	case 3:
@@ -199,6 +208,7 @@ fds_make(struct fuzz_input *in)
 	case 19: return socket_that_lingers();
 	case 20: return made(open("/proc/self/mem", O_RDWR | O_CLOEXEC));
 	case 21: return pipe_end(1, false);
+	case 22: return disk_file();
 	default: return eventfd_with(0);
 	}
 }

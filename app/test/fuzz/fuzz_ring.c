@@ -133,12 +133,13 @@ take_desc(void)
 {
 	uint8_t flags = fuzz_u8(&fuzz.in);
 
-	return (struct vring_desc){
-		.addr = guest_take_gpa(&fuzz.in),
-		.len = flags & 0x80 ? fuzz_u32(&fuzz.in) : fuzz_u16(&fuzz.in),
-		.flags = flags & 0x40 ? flags : flags & 7,
-		.next = fuzz_u8(&fuzz.in),
-	};
+	struct vring_desc desc;
+
+	desc.addr = guest_take_gpa(&fuzz.in);
+	desc.len = flags & 0x80 ? fuzz_u32(&fuzz.in) : fuzz_u16(&fuzz.in);
+	desc.flags = flags & 0x40 ? flags : flags & 7;
+	desc.next = fuzz_u8(&fuzz.in);
+	return desc;
 }
 
 static void
@@ -321,6 +322,22 @@ command(void)
 }
 
 static void
+set_base(unsigned int ring)
+{
+	uint16_t avail = fuzz_u16(&fuzz.in), used = fuzz_u16(&fuzz.in);
+
+	rte_vhost_set_vring_base(fuzz.dev->vid, ring, avail, used);
+}
+
+static void
+refuse_memory(void)
+{
+	unsigned int after = fuzz_u8(&fuzz.in) % 16, count = fuzz_u8(&fuzz.in);
+
+	fuzz_nodes_refuse(after, count);
+}
+
+static void
 act(void)
 {
 	struct fuzz_input *in = &fuzz.in;
@@ -329,15 +346,16 @@ act(void)
 	struct rte_vhost_stat stats[32];
 
 	guest_before();
-	switch (fuzz_u8(in) % 9) {
+	switch (fuzz_u8(in) % 10) {
 	case 0: rte_vhost_vring_call(vid, ring); break;
 	case 1: rte_vhost_vring_call_nonblock(vid, ring); break;
 	case 2: rte_vhost_avail_entries(vid, ring); break;
 	case 3: rte_vhost_rx_queue_count(vid, ring); break;
 	case 4: rte_vhost_enable_guest_notification(vid, ring, fuzz_u8(in) & 1); break;
 	case 5: rte_vhost_vring_stats_get(vid, ring, stats, RTE_DIM(stats)); break;
-	case 6: rte_vhost_set_vring_base(vid, ring, fuzz_u16(in), fuzz_u16(in)); break;
-	case 7: fuzz_nodes_refuse(fuzz_u8(in) % 16, fuzz_u8(in)); break;
+	case 6: set_base(ring); break;
+	case 7: refuse_memory(); break;
+	case 8: fuzz_nodes_full(fuzz_u8(in)); break;
 	default:
 		fuzz_nodes_layout(fuzz_u8(in));
 		vhost_device_refresh(fuzz.dev);

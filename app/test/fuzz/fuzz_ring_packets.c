@@ -13,6 +13,7 @@
 #include <rte_ip.h>
 #include <rte_mbuf.h>
 #include <rte_net.h>
+#include <rte_tcp.h>
 
 #include "fuzz_ring.h"
 
@@ -126,6 +127,9 @@ check_lengths(const struct rte_mbuf *pkt)
 		pkt->l3_len, lens.l2_len, lens.l3_len);
 	FUZZ_CHECK(l4 + pkt->l4_len <= pkt->data_len, "headers of %u bytes in %u",
 		l4 + pkt->l4_len, pkt->data_len);
+	if ((pkt->ol_flags & RTE_MBUF_F_TX_L4_MASK) == RTE_MBUF_F_TX_TCP_CKSUM)
+		FUZZ_CHECK(pkt->l4_len >= sizeof(struct rte_tcp_hdr), "TCP header of %u bytes",
+			pkt->l4_len);
 	if (pkt->ol_flags & (RTE_MBUF_F_TX_TCP_SEG | RTE_MBUF_F_TX_UDP_SEG))
 		FUZZ_CHECK(pkt->tso_segsz > 0, "no segment size");
 }
@@ -183,14 +187,17 @@ static const struct {
 	{ { ETHER(0x0806) }, 14, 2, VIRTIO_NET_HDR_GSO_NONE },
 };
 
-/** Change some bytes of what was made; offsets of up to two bytes. */
+/** Change some bytes of what was made. */
 static void
 spoil_template(struct fuzz_input *in, uint8_t *bytes, uint32_t len)
 {
 	uint8_t n = fuzz_u8(in) % 4;
 
-	while (n-- > 0)
-		bytes[fuzz_below(in, len)] = fuzz_u8(in);
+	while (n-- > 0) {
+		uint32_t at = fuzz_below(in, len);
+
+		bytes[at] = fuzz_u8(in);
+	}
 }
 
 uint32_t
