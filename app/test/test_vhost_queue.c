@@ -284,6 +284,17 @@ one_at_a_time(void)
 	return bench_close(&b);
 }
 
+/** Wait a little for somebody to enter. */
+static void
+wait_for_entry(const struct crowd *c)
+{
+	uint64_t before = __atomic_load_n(&c->entries, __ATOMIC_RELAXED);
+
+	for (unsigned int n = 0; n < 100000 &&
+			__atomic_load_n(&c->entries, __ATOMIC_RELAXED) == before; n++)
+		rte_pause();
+}
+
 static void *
 poll_without_mercy(void *arg)
 {
@@ -303,37 +314,35 @@ poll_without_mercy(void *arg)
 
 /*
  * A poller that leaves and enters again at once goes before everybody who waits
- * for a free gate.  An announced closer waits for one burst at most: between the
- * reading of the counter and the announcement there is room for a few more.
+ * for a free gate, for milliseconds and more.  An announced closer waits for one
+ * burst; the others that are counted here came between the look at the counter
+ * and the announcement, many only if the closer lost its core just then.
  */
 static int
 a_hot_poller_does_not_starve_the_owner(void)
 {
-	enum { ROUNDS = 2000, FEW = 10 };
-	unsigned int waited_long = 0;
+	enum { ROUNDS = 1000, ON_AVERAGE = 200 };
 	struct crowd c = { 0 };
+	uint64_t waited = 0;
 	pthread_t poller;
 	struct bench b;
 
 	TEST_ASSERT_SUCCESS(bench_open(&b, 0), "a queue");
 	c.q = b.q;
 	TEST_ASSERT_SUCCESS(pthread_create(&poller, NULL, poll_without_mercy, &c), "a thread");
-	for (unsigned int i = 0; i < ROUNDS; i++) {
+	for (unsigned int i = 0; i < ROUNDS && waited <= ROUNDS * ON_AVERAGE; i++) {
 		uint64_t before = __atomic_load_n(&c.entries, __ATOMIC_RELAXED);
 
 		vhost_queue_close(c.q);
-		waited_long += __atomic_load_n(&c.entries, __ATOMIC_RELAXED) - before > FEW;
+		waited += __atomic_load_n(&c.entries, __ATOMIC_RELAXED) - before;
 		vhost_queue_open(c.q);
-		/* Let the poller in, so that the next close meets it. */
-		for (unsigned int n = 0; n < 1000 && __atomic_load_n(&c.entries,
-				__ATOMIC_RELAXED) == before; n++)
-			rte_pause();
+		/* So that the next close meets the poller. */
+		wait_for_entry(&c);
 	}
 	__atomic_store_n(&c.end, true, __ATOMIC_RELAXED);
 	pthread_join(poller, NULL);
 	TEST_ASSERT(c.entries > 0, "the poller polled");
-	TEST_ASSERT(waited_long < ROUNDS / 10, "%u of %u closes waited for many bursts",
-		waited_long, ROUNDS);
+	TEST_ASSERT(waited <= ROUNDS * ON_AVERAGE, "%" PRIu64 " bursts went first", waited);
 	return bench_close(&b);
 }
 
@@ -466,17 +475,6 @@ burst_at_any_time(void *arg)
 	return NULL;
 }
 
-/** Wait a little for somebody to enter. */
-static void
-wait_for_entry(const struct crowd *c)
-{
-	uint64_t before = __atomic_load_n(&c->entries, __ATOMIC_RELAXED);
-
-	for (unsigned int n = 0; n < 100000 &&
-			__atomic_load_n(&c->entries, __ATOMIC_RELAXED) == before; n++)
-		rte_pause();
-}
-
 /** The next device of a vid uses the handles again, whoever still polls them. */
 static int
 handles_are_used_again_under_bursts(void)
@@ -564,7 +562,7 @@ state_is_reached_through_the_gate(void)
 	TEST_ASSERT_SUCCESS(vhost_queue_stats(b.q, &stats, false), "statistics");
 	TEST_ASSERT_EQUAL(stats.packets, 0, "start over");
 	vhost_queue_set_guest_notify(b.q, false);
-	TEST_ASSERT(!block->attr.guest_notify && !b.q->wish.guest_notify, "no kicks, please");
+	TEST_ASSERT(!block->attr.guest_notify && !b.q->guest_notify, "no kicks, please");
 	TEST_ASSERT_EQUAL(vhost_queue_notify(b.q), -ENODEV, "no ring, nobody to notify");
 	vhost_queue_shut_down(b.q);
 	TEST_ASSERT_EQUAL(vhost_queue_stats(b.q, &stats, false), -ENODEV, "gone");
@@ -585,17 +583,18 @@ stopping_forgets_what_starts_a_ring(void)
 	b.q->wish.size = 128;
 	b.q->wish.has_addr = true;
 	b.q->wish.enabled = true;
-	b.q->wish.guest_notify = false;
+	vhost_queue_set_guest_notify(b.q, false);
 	set_kick(b.q, QUEUE_FD_NONE);
 	set_call(b.q, QUEUE_FD_NONE);
 	vhost_queue_stop_wish(b.q);
 	TEST_ASSERT(!b.q->wish.has_addr && b.q->wish.kickfd == QUEUE_FD_UNSET &&
 		b.q->wish.callfd == QUEUE_FD_UNSET, "these have to come again");
 	TEST_ASSERT(b.q->wish.size == 128 && b.q->wish.enabled &&
-		!b.q->wish.guest_notify, "these stay");
+		!b.q->guest_notify, "these stay");
 	vhost_queue_reset_wish(b.q);
-	TEST_ASSERT(b.q->wish.size == 0 && !b.q->wish.enabled && b.q->wish.guest_notify,
+	TEST_ASSERT(b.q->wish.size == 0 && !b.q->wish.enabled,
 		"now all is as in the beginning");
+	TEST_ASSERT(!b.q->guest_notify, "but for what the application said");
 	return bench_close(&b);
 }
 
@@ -633,7 +632,7 @@ good_wish(void)
 		.size = RING_SIZE, .has_addr = true,
 		.desc_uva = FIRST_UVA, .avail_uva = FIRST_UVA + 0x10000,
 		.used_uva = FIRST_UVA + 0x20000,
-		.kickfd = QUEUE_FD_NONE, .callfd = QUEUE_FD_NONE, .guest_notify = true,
+		.kickfd = QUEUE_FD_NONE, .callfd = QUEUE_FD_NONE,
 	};
 }
 
@@ -689,7 +688,7 @@ a_ring_needs_everything_to_start(void)
 			missing == 0, what), "%s", what);
 		/* Whether it is enabled is no matter of shape. */
 		b.q->wish.enabled = true;
-		b.q->wish.guest_notify = false;
+		vhost_queue_set_guest_notify(b.q, false);
 		TEST_ASSERT_SUCCESS(check_shape(b.q, missing & 16 ? NULL : map,
 			missing == 0, what), "%s, enabled", what);
 	}

@@ -47,7 +47,6 @@
 static const struct queue_wish fresh_wish = {
 	.kickfd = QUEUE_FD_UNSET,
 	.callfd = QUEUE_FD_UNSET,
-	.guest_notify = true,
 };
 
 /** Turns of waiting, some tenths of a second, that no honest burst takes. */
@@ -117,6 +116,7 @@ vhost_queue_bring_up(struct vhost_queue *q, const struct virtio_net *net)
 		return -ENOMEM;
 	vhost_block_apply(block, &attr);
 	q->wish = fresh_wish;
+	q->guest_notify = true;
 	q->placed = (struct queue_placement){ .node = VHOST_NODE_ANY };
 	q->live = false;
 	q->enabled = false;
@@ -182,7 +182,7 @@ vhost_queue_set_guest_notify(struct vhost_queue *q, bool enable)
 	struct vhost_virtqueue *block;
 	struct vq_attr attr;
 
-	__atomic_store_n(&q->wish.guest_notify, enable, __ATOMIC_RELAXED);
+	__atomic_store_n(&q->guest_notify, enable, __ATOMIC_RELAXED);
 	block = vhost_queue_close(q);
 	if (block != NULL) {
 		attr = block->attr;
@@ -475,7 +475,7 @@ vhost_queue_commit(struct vhost_queue *q, bool enabled)
 		.call_kind = q->wish.call_kind,
 		.enabled = enabled,
 		/* read inside: whoever changes it comes to patch the block after us */
-		.guest_notify = __atomic_load_n(&q->wish.guest_notify, __ATOMIC_RELAXED),
+		.guest_notify = __atomic_load_n(&q->guest_notify, __ATOMIC_RELAXED),
 	};
 
 	if (q->staged != NULL) {

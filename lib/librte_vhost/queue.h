@@ -30,7 +30,7 @@ struct vring;
 #define QUEUE_FD_UNSET	(-2)	/**< the frontend has not spoken about it */
 #define QUEUE_FD_NONE	(-1)	/**< the frontend said: none */
 
-/** What the frontend and the application asked for.  Addresses are the frontend's. */
+/** What the frontend asked for.  Addresses are its own. */
 struct queue_wish {
 	uint32_t size;		/**< descriptors; 0 before SET_VRING_NUM */
 	bool has_addr;		/**< SET_VRING_ADDR has come since the last stop */
@@ -43,7 +43,6 @@ struct queue_wish {
 	enum doorbell_kind kick_kind;
 	enum doorbell_kind call_kind;
 	bool enabled;		/**< as last said by SET_VRING_ENABLE */
-	bool guest_notify;	/**< rte_vhost_enable_guest_notification() */
 };
 
 /** Where a ring was found to be, and for which ring that holds. */
@@ -67,6 +66,7 @@ struct vhost_queue {
 	struct queue_placement placed;
 	uint16_t index;
 	struct rte_vhost_vring view;	/**< for the application; under the device's view_lock */
+	bool guest_notify;	/**< rte_vhost_enable_guest_notification(); atomic, any thread */
 	bool live;		/**< the block in place runs a ring */
 	bool enabled;		/**< packets may flow, as last committed */
 	bool ready;		/**< last told to the application */
