@@ -335,7 +335,7 @@ ring_node(const struct fake *fe, unsigned int i)
 static int
 thousands_of_moves_under_traffic(void)
 {
-	const unsigned int moves = test_param_u64("moves", 2000);
+	const unsigned int moves = test_param_u64("moves", world.real ? 1000 : 2000);
 	const unsigned int whole = world.real ? 41 : 1;
 	int dev_node = world.here, nodes[4];
 	uint64_t expected = 0;
