@@ -444,6 +444,30 @@ back_channel_may_be_full(void)
 	return two_end(&t);
 }
 
+/* Who waits for it gives up, and with the channel; nobody else waits at all. */
+static int
+back_channel_answer_never_comes(void)
+{
+	uint64_t start;
+	int fds[2];
+	struct two t;
+
+	TEST_ASSERT(two_start(&t, .mergeable = true, .protocol_features =
+		FE_BIT(VHOST_USER_PROTOCOL_F_SLAVE_REQ)), "two devices");
+	TEST_ASSERT_SUCCESS(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0,
+		fds), "a pair");
+	TEST_ASSERT_EQUAL(fake_call(t.bad, FE_SET_SLAVE_REQ_FD, NULL, 0, &fds[1],
+		1), FAKE_ACK, "back channel");
+	start = fake_now_ms();
+	TEST_ASSERT(rte_vhost_slave_config_change(t.bad->vid, true) < 0, "no answer");
+	TEST_ASSERT(fake_now_ms() - start < fake_patience_ms(), "it gives up");
+	TEST_ASSERT_EQUAL(rte_vhost_slave_config_change(t.bad->vid, true), -ENODEV,
+		"a late answer would be taken for another one");
+	close(fds[0]);
+	close(fds[1]);
+	return two_end(&t);
+}
+
 static int
 back_channel_is_replaced(void)
 {
@@ -1026,6 +1050,7 @@ static const struct test_case fixed_cases[] = {
 	TEST_CASE(ring_descriptors_are_replaced),
 	TEST_CASE(ring_without_interrupt_descriptor_runs),
 	TEST_CASE(back_channel_may_be_full),
+	TEST_CASE(back_channel_answer_never_comes),
 	TEST_CASE(back_channel_is_replaced),
 	TEST_CASE(own_end_of_the_connection_as_descriptor),
 	TEST_CASE(half_message_stalls_nobody),

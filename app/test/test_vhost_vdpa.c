@@ -10,6 +10,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdlib.h>
 #include <unistd.h>
 
 #include "test.h"
@@ -127,6 +128,13 @@ on_migration_done(int vid __rte_unused)
 	return 0;
 }
 
+static int
+on_get_config(int vid __rte_unused, uint8_t *config, uint32_t size)
+{
+	memset(config, 0xc5, size);
+	return 0;
+}
+
 static void
 on_event(void *arg __rte_unused, enum fake_event ev, int vid __rte_unused,
 		unsigned int qid __rte_unused, int on __rte_unused)
@@ -147,6 +155,7 @@ static struct rte_vdpa_dev_ops ops = {
 	.set_vring_state = on_vring_state,
 	.set_features = on_set_features,
 	.migration_done = on_migration_done,
+	.get_config = on_get_config,
 };
 
 /** What was told since the last time this was asked. */
@@ -291,11 +300,90 @@ descriptors_stay_until_the_driver_was_told(void)
 	return end(fe);
 }
 
+#define CONFIG_HEAD 12
+
+/** GET_CONFIG of so many bytes; how many come, -1 if it is refused. */
+static int
+read_config(struct fake *fe, uint32_t size, uint32_t room)
+{
+	uint8_t payload[CONFIG_HEAD + 512] = { 0 };
+	struct fake_msg reply;
+
+	memcpy(payload + 4, &size, sizeof(size));
+	if (fake_ask(fe, FE_GET_CONFIG, payload, CONFIG_HEAD + room, &reply) < 0)
+		return -1;
+	for (uint32_t i = CONFIG_HEAD; i < reply.size; i++)
+		if (reply.payload[i] != 0xc5)
+			return -1;
+	return (int)reply.size - CONFIG_HEAD;
+}
+
+/* What is asked for is bounded by what was sent, before the driver sees it. */
+static int
+config_space_is_the_drivers(void)
+{
+	static const struct { uint32_t size, room; int got; } reads[] = {
+		{ 8, 8, 8 }, { 256, 256, 256 }, { 0, 0, 0 },
+		{ 257, 256, -1 }, { 257, 257, -1 }, { 9, 8, -1 }, { UINT32_MAX, 8, -1 },
+	};
+
+	for (unsigned int i = 0; i < RTE_DIM(reads); i++) {
+		struct fake *fe = start(1);
+
+		TEST_ASSERT_NOT_NULL(fe, "a device");
+		TEST_ASSERT_EQUAL(read_config(fe, reads[i].size, reads[i].room),
+			reads[i].got, "%u of %u", reads[i].size, reads[i].room);
+		TEST_ASSERT_SUCCESS(end(fe), "%u of %u", reads[i].size, reads[i].room);
+	}
+	return TEST_SUCCESS;
+}
+
+/* Hardware that was handed a broken guest's ring may answer anything. */
+static int
+used_entries_of_hardware_are_checked(void)
+{
+	struct fake *fe = start(1);
+	struct vring_used_elem *elem;
+	struct vring_used *used;
+	struct vring ring = { 0 };
+
+	TEST_ASSERT_NOT_NULL(fe, "a device");
+	TEST_ASSERT_SUCCESS(fake_send_mem_table(fe), "memory");
+	TEST_ASSERT_SUCCESS(fake_run(fe), "run");
+	TEST_ASSERT(fake_is_served(fe), "after dev_conf");
+	used = calloc(1, sizeof(*used) + (fe->vqs[0].size + 1) * sizeof(used->ring[0]));
+	TEST_ASSERT_NOT_NULL(used, "memory");
+	elem = used->ring;
+	ring.num = fe->vqs[0].size;
+	ring.used = used;
+	TEST_ASSERT_EQUAL(rte_vdpa_relay_vring_used(fe->vid, 0, &ring), 0, "nothing");
+	elem[0] = (struct vring_used_elem){ .id = 7, .len = 60 };
+	elem[1] = (struct vring_used_elem){ .id = ring.num - 1, .len = 61 };
+	used->idx = 2;
+	TEST_ASSERT_EQUAL(rte_vdpa_relay_vring_used(fe->vid, 0, &ring), 2, "two");
+	TEST_ASSERT_EQUAL(fe->vqs[0].used->idx, 2, "shown to the guest");
+	TEST_ASSERT(memcmp(fe->vqs[0].used->ring, elem, 2 * sizeof(*elem)) == 0, "as they are");
+	elem[3].id = ring.num;
+	used->idx = 4;
+	TEST_ASSERT_EQUAL(rte_vdpa_relay_vring_used(fe->vid, 0, &ring), -1, "no such chain");
+	used->idx = 2 + ring.num + 1;
+	TEST_ASSERT_EQUAL(rte_vdpa_relay_vring_used(fe->vid, 0, &ring), -1, "too many");
+	used->idx = 3;
+	ring.num *= 2;
+	TEST_ASSERT_EQUAL(rte_vdpa_relay_vring_used(fe->vid, 0, &ring), -1, "another size");
+	TEST_ASSERT_EQUAL(rte_vdpa_relay_vring_used(fe->vid, 9, &ring), -1, "no such ring");
+	TEST_ASSERT_EQUAL(fe->vqs[0].used->idx, 2, "none of it was shown");
+	free(used);
+	return end(fe);
+}
+
 static const struct test_case cases[] = {
 	TEST_CASE(life_of_a_device_with_hardware),
 	TEST_CASE(driver_is_asked_again),
 	TEST_CASE(other_memory_means_other_hardware_settings),
 	TEST_CASE(descriptors_stay_until_the_driver_was_told),
+	TEST_CASE(config_space_is_the_drivers),
+	TEST_CASE(used_entries_of_hardware_are_checked),
 };
 
 static int

@@ -267,14 +267,13 @@ rte_vhost_get_log_base(int vid, uint64_t *log_base, uint64_t *log_size)
 
 int
 rte_vhost_extern_callback_register(int vid, struct rte_vhost_user_extern_ops const * const ops,
-		void *ctx)
+		void *ctx __rte_unused)
 {
 	struct vhost_device *dev = vhost_device_get(vid);
 
 	if (dev == NULL || ops == NULL)
 		return -1;
 	dev->extern_ops = *ops;
-	dev->extern_ctx = ctx;
 	return 0;
 }
 

@@ -156,7 +156,6 @@ device_init(struct vhost_device *dev, const struct vhost_driver *driver, struct 
 	dev->stop_wanted = false;
 	dev->ctrl_pairs = 0;
 	memset(&dev->extern_ops, 0, sizeof(dev->extern_ops));
-	dev->extern_ctx = NULL;
 	dev->ready = false;
 	dev->running = false;
 	dev->data_vrings = 0;
@@ -279,6 +278,10 @@ vhost_device_unlock(struct vhost_device *dev)
 static int
 bring_up_next_queue(struct vhost_device *dev)
 {
+	const struct rte_vhost_vring nothing = {
+		.callfd = QUEUE_FD_UNSET,
+		.kickfd = QUEUE_FD_UNSET,
+	};
 	uint32_t index = dev->nvrings;
 
 	if (dev->queues[index] == NULL)
@@ -286,6 +289,10 @@ bring_up_next_queue(struct vhost_device *dev)
 	if (dev->queues[index] == NULL ||
 			vhost_queue_bring_up(dev->queues[index], dev->net) < 0)
 		return -ENOMEM;
+	/* what an earlier device of this vid had is gone */
+	rte_spinlock_lock(&dev->view_lock);
+	dev->queues[index]->view = nothing;
+	rte_spinlock_unlock(&dev->view_lock);
 	/* D2 pairs with D1 */
 	__atomic_store_n(&dev->nvrings, index + 1, __ATOMIC_RELEASE);
 	return 0;

@@ -85,7 +85,6 @@ struct vhost_device {
 	bool stop_wanted;		/**< the next settle stops the device first */
 	uint16_t ctrl_pairs;		/**< queue pairs set by VIRTIO_NET_CTRL_MQ, 0: all */
 	struct rte_vhost_user_extern_ops extern_ops;
-	void *extern_ctx;
 
 	/* the back channel, see vu_backchannel.c */
 	int backend_fd;			/**< -1 for none; under backend_lock */

@@ -1422,7 +1422,7 @@ rte_vhost_set_vring_base(int vid, uint16_t queue_id,
  * @param ops
  *   The handlers; copied.
  * @param ctx
- *   Kept with the device for the application's own use.
+ *   Not used: handlers know the device by its vid.
  * @return
  *   0, or -1 for an unknown device.
  */

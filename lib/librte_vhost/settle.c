@@ -536,8 +536,9 @@ start_device(struct vhost_device *dev)
 {
 	const struct rte_vhost_device_ops *ops = dev->driver.ops;
 
-	__atomic_store_n(&dev->ready, true, __ATOMIC_RELAXED);
-	VHOST_LOG_CONFIG(INFO, "(%s) virtio is now ready for processing.\n", dev->driver.path);
+	if (!__atomic_exchange_n(&dev->ready, true, __ATOMIC_RELAXED))
+		VHOST_LOG_CONFIG(INFO, "(%s) virtio is now ready for processing.\n",
+			dev->driver.path);
 	dev->running = ops == NULL || ops->new_device == NULL || ops->new_device(dev->vid) == 0;
 }
 

@@ -147,11 +147,6 @@ vhost_vu_on_get_config(struct vu_call *call)
 	struct vu_config *config = &call->msg->payload.config;
 	int ret = -1;
 
-	if (config->size > VU_CONFIG_MAX) {
-		VHOST_LOG_CONFIG(ERR, "(%s) configuration space of %u bytes asked for\n",
-			call->dev->driver.path, config->size);
-		return -EINVAL;
-	}
 	if (vdpa != NULL && vdpa->ops->get_config != NULL)
 		ret = vdpa->ops->get_config(call->dev->vid, config->region, config->size);
 	if (ret != 0)
@@ -165,8 +160,8 @@ vhost_vu_on_set_config(struct vu_call *call)
 	struct rte_vdpa_device *vdpa = call->dev->driver.vdpa;
 	struct vu_config *config = &call->msg->payload.config;
 
-	if (config->size > VU_CONFIG_MAX || config->offset > VU_CONFIG_MAX - config->size ||
-			vdpa == NULL || vdpa->ops->set_config == NULL) {
+	if (config->offset > VU_CONFIG_MAX - config->size || vdpa == NULL ||
+			vdpa->ops->set_config == NULL) {
 		VHOST_LOG_CONFIG(ERR, "(%s) configuration of %u bytes at %u refused\n",
 			call->dev->driver.path, config->size, config->offset);
 		return -EINVAL;
