@@ -10,6 +10,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -34,11 +35,16 @@ static struct {
 	bool closed_early;	/**< a descriptor of it was gone too early */
 } hw;
 
+/* Of the story: messages and answers order everything else. */
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+
 static void
 tell(const char *word)
 {
+	pthread_mutex_lock(&lock);
 	hw.told += snprintf(hw.story + hw.told, sizeof(hw.story) - hw.told, "%s%s",
 		hw.told > 0 ? " " : "", word);
+	pthread_mutex_unlock(&lock);
 }
 
 /** Ring 0 can still be notified, and its kicks waited for. */
@@ -164,9 +170,11 @@ story(void)
 {
 	static char copy[sizeof(hw.story)];
 
+	pthread_mutex_lock(&lock);
 	memcpy(copy, hw.story, sizeof(copy));
 	hw.story[0] = '\0';
 	hw.told = 0;
+	pthread_mutex_unlock(&lock);
 	return copy;
 }
 
