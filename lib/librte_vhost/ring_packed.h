@@ -289,12 +289,17 @@ ring_packed_follow(const struct vhost_virtqueue *vq, uint16_t place, struct vrin
 	return true;
 }
 
-/** Gather all entries of an indirect table (2.8.7). */
+/**
+ * Gather all entries of an indirect table (2.8.7).  Where only one direction makes
+ * sense the entries' WRITE flag is not looked at: DPDK's virtio driver (22.11) leaves
+ * it set in the tables of packets that it sends.
+ */
 static __rte_always_inline int
 ring_packed_gather_table(const struct vhost_virtqueue *vq, struct vring_desc desc,
 		struct ring_sink *sink)
 {
 	const struct ring_table table = ring_indirect_table(vq->net, desc);
+	const bool both = sink->may_read && sink->may_write;
 	int ret = table.entries > 0 ? 0 : -EINVAL;
 
 	if (unlikely(table.entries > VHOST_MAX_PIECES))
@@ -303,8 +308,12 @@ ring_packed_gather_table(const struct vhost_virtqueue *vq, struct vring_desc des
 		struct ring_words words;
 
 		ret = ring_read_entry(vq->net, &table, i, &words);
-		if (likely(ret == 0))
-			ret = ring_add_buffer(sink, ring_packed_desc(words));
+		if (unlikely(ret != 0))
+			break;
+		desc = ring_packed_desc(words);
+		if (!both)
+			desc.flags = sink->may_write ? VRING_DESC_F_WRITE : 0;
+		ret = ring_add_buffer(sink, desc);
 	}
 	return ret;
 }
