@@ -43,4 +43,33 @@ two_end(struct two *t)
 	return bad == 0 && good == 0 && served ? TEST_SUCCESS : TEST_FAILED;
 }
 
+/* ---- rings that lie ---- */
+
+#define NEXT VRING_DESC_F_NEXT
+#define WRITE VRING_DESC_F_WRITE
+#define INDIRECT VRING_DESC_F_INDIRECT
+
+/* Addresses in the tables of lies, see hostile_address(). */
+#define GOOD (1ULL << 62)	/* plus an offset into a good buffer */
+#define END (1ULL << 61)	/* plus an offset back from the region's end */
+#define UNMAPPED 0x7f0000000000ULL
+
+/** The address that is meant. */
+uint64_t hostile_address(struct fake *fe, uint64_t buffer, uint64_t addr);
+
+/** More rounds than the ring has room for. */
+#define HOSTILE_ROUNDS 40
+/** So many bursts in both directions. */
+void hostile_bursts(struct fake *fe, unsigned int rounds);
+
+/**
+ * The end of every case: nothing was hurt, and the bad one carries packets again
+ * after its driver has stopped it, forgotten all and started it.
+ */
+int hostile_recover(struct two *t);
+
+/** The cases that are the same for all ring formats. */
+#define NB_HOSTILE_CASES 12
+extern const struct test_case hostile_cases[NB_HOSTILE_CASES];
+
 #endif /* TEST_VHOST_HOSTILE_H */

@@ -3,7 +3,8 @@
  */
 
 /*
- * Rings that lie.
+ * Rings that lie, above all split ones; test_vhost_hostile_packed.c has packed
+ * ones.
  *
  * The guest owns the ring and may write anything into it at any moment.  Every
  * case puts one wrong thing into a ring and runs bursts over it.  What must hold
@@ -22,7 +23,6 @@
 
 /* The fake driver takes descriptors from 0 on; lies are told from here on. */
 #define LIE 100
-#define UNMAPPED 0x7f0000000000ULL
 
 /* What a wrong chain looks like; one row, one case. */
 struct lie {
@@ -33,14 +33,6 @@ struct lie {
 	uint16_t table_flags;		/* beside INDIRECT */
 	uint16_t head;			/* in the avail ring [LIE] */
 };
-
-#define NEXT VRING_DESC_F_NEXT
-#define WRITE VRING_DESC_F_WRITE
-#define INDIRECT VRING_DESC_F_INDIRECT
-
-/* In desc.addr: an offset into a good buffer, unless MAPPED is absent. */
-#define GOOD (1ULL << 62)
-#define END (1ULL << 61)	/* an offset back from the end of the region */
 
 /* The rows are told to both directions; WRITE is added for receive buffers. */
 static const struct lie lies[] = {
@@ -95,20 +87,6 @@ static const struct lie lies[] = {
 		.desc = { { GOOD, 50, NEXT, LIE + 1 }, { GOOD, 64, INDIRECT, 0 } } },
 };
 
-static uint64_t
-lie_address(struct fake *fe, uint64_t buffer, uint64_t addr)
-{
-	const struct fake_region *last = &fe->regions[fe->nregions - 1];
-
-	if (addr >> 63)
-		return addr;	/* on purpose at the end of the address space */
-	if (addr & GOOD)
-		return buffer + (addr & ~GOOD);
-	if (addr & END)
-		return last->wire.gpa + last->wire.size - (addr & ~END);
-	return addr;
-}
-
 static void
 show_head(struct fake_vq *vq, uint16_t head)
 {
@@ -127,7 +105,7 @@ tell_lie(struct fake_vq *vq, const struct lie *lie, uint16_t flags)
 
 	for (; n < RTE_DIM(lie->desc); n++) {
 		at[n] = lie->desc[n];
-		at[n].addr = lie_address(vq->fe, buffer, at[n].addr);
+		at[n].addr = hostile_address(vq->fe, buffer, at[n].addr);
 		if (!(at[n].flags & INDIRECT))
 			at[n].flags |= flags;
 	}
@@ -141,55 +119,6 @@ tell_lie(struct fake_vq *vq, const struct lie *lie, uint16_t flags)
 	show_head(vq, lie->head ? lie->head : LIE);
 }
 
-/** So many bursts in both directions. */
-static void
-run_some_bursts(struct fake *fe, unsigned int times)
-{
-	struct rte_mbuf *in[8], *out[32];
-
-	for (unsigned int i = 0; i < RTE_DIM(in); i++)
-		in[i] = fake_mbuf(i & 1 ? 1500 : 64, i, 0);
-	while (times-- > 0) {
-		unsigned int n;
-
-		rte_vhost_enqueue_burst(fe->vid, 0, in, RTE_DIM(in));
-		n = rte_vhost_dequeue_burst(fe->vid, 1, fake_pool(), out,
-			RTE_DIM(out));
-		rte_pktmbuf_free_bulk(out, n);
-	}
-	rte_pktmbuf_free_bulk(in, RTE_DIM(in));
-}
-
-/** More than the ring has room for. */
-static void
-run_bursts(struct fake *fe)
-{
-	run_some_bursts(fe, 40);
-}
-
-/** What every driver does after an accident: stop, forget all, start again. */
-static int
-driver_recovers(struct fake *fe)
-{
-	for (unsigned int q = 0; q < fe->nvrings; q++) {
-		if (fake_stop_vring(fe, q) < 0)
-			return -1;
-		fake_vq_reset(&fe->vqs[q]);
-	}
-	if (fake_run(fe) < 0)
-		return -1;
-	return fake_round_trip(fe, 0, 200) == 200 ? 0 : -1;
-}
-
-/** The end of every case. */
-static int
-two_recover(struct two *t)
-{
-	TEST_ASSERT(fake_guards_intact(t->bad), "nothing outside was written");
-	TEST_ASSERT_SUCCESS(driver_recovers(t->bad), "after a driver reset");
-	return two_end(t);
-}
-
 static int
 tell_to_transmit(const void *arg)
 {
@@ -197,8 +126,8 @@ tell_to_transmit(const void *arg)
 
 	TEST_ASSERT(two_start(&t, .mergeable = true), "two devices");
 	tell_lie(&t.bad->vqs[1], arg, 0);
-	run_bursts(t.bad);
-	return two_recover(&t);
+	hostile_bursts(t.bad, HOSTILE_ROUNDS);
+	return hostile_recover(&t);
 }
 
 static int
@@ -209,8 +138,8 @@ tell_to_receive(const void *arg)
 	for (int mergeable = 0; mergeable < 2; mergeable++) {
 		TEST_ASSERT(two_start(&t, .mergeable = mergeable), "two devices");
 		tell_lie(&t.bad->vqs[0], arg, WRITE);
-		run_bursts(t.bad);
-		if (two_recover(&t) != TEST_SUCCESS)
+		hostile_bursts(t.bad, HOSTILE_ROUNDS);
+		if (hostile_recover(&t) != TEST_SUCCESS)
 			return TEST_FAILED;
 	}
 	return TEST_SUCCESS;
@@ -260,7 +189,7 @@ tx_chain_no_longer_than_the_header_is_dropped(void)
 			printf("chain %u\n", i);
 			return TEST_FAILED;
 		}
-	return two_recover(&t);
+	return hostile_recover(&t);
 }
 
 static int
@@ -281,12 +210,13 @@ tx_pool_is_not_exhausted_by_short_chains(void)
 			fake_pool(), &m, 1), 0, "nothing in it");
 		fake_tx_reap(tx);
 	}
-	return two_recover(&t);
+	return hostile_recover(&t);
 }
 
 static int
 tx_packet_larger_than_the_pool_is_dropped(void)
 {
+	struct fake_seg segs[32];
 	struct two t;
 	struct fake_vq *tx;
 	uint64_t gpa;
@@ -296,12 +226,12 @@ tx_packet_larger_than_the_pool_is_dropped(void)
 	tx = &t.bad->vqs[1];
 	gpa = fake_alloc(t.bad, 0, 2 << 20, 4096);
 	/* The same megabytes over and over: 64 MiB in one chain. */
-	for (unsigned int i = 0; i < 32; i++)
-		tx->desc[LIE + i] = (struct vring_desc){ gpa, 2 << 20,
-			i < 31 ? NEXT : 0, LIE + i + 1 };
-	show_head(tx, LIE);
-	run_bursts(t.bad);
-	return two_recover(&t);
+	for (unsigned int i = 0; i < RTE_DIM(segs); i++)
+		segs[i] = (struct fake_seg){ gpa, 2 << 20, false };
+	TEST_ASSERT(tx->ops->add(tx, segs, RTE_DIM(segs), 0) >= 0, "room");
+	fake_kick(tx);
+	hostile_bursts(t.bad, HOSTILE_ROUNDS);
+	return hostile_recover(&t);
 }
 
 static int
@@ -312,8 +242,8 @@ tx_writable_descriptor_is_harmless(void)
 	TEST_ASSERT(two_start(&t, .mergeable = true), "two devices");
 	TEST_ASSERT(fake_offer(&t.bad->vqs[1], 100, NULL, true) >= 0, "room");
 	fake_kick(&t.bad->vqs[1]);
-	run_bursts(t.bad);
-	return two_recover(&t);
+	hostile_bursts(t.bad, HOSTILE_ROUNDS);
+	return hostile_recover(&t);
 }
 
 /* ---- either ring ---- */
@@ -333,10 +263,10 @@ index_jumps(const void *arg)
 		__atomic_store_n(&vq->avail->idx, vq->avail_idx + by,
 			__ATOMIC_RELEASE);
 	}
-	run_bursts(t.bad);
+	hostile_bursts(t.bad, HOSTILE_ROUNDS);
 	rte_vhost_avail_entries(t.bad->vid, 0);
 	rte_vhost_rx_queue_count(t.bad->vid, 1);
-	return two_recover(&t);
+	return hostile_recover(&t);
 }
 
 static const uint16_t jumps[] = { 257, 1000, 0x7fff, 0x8000, 0xffff };
@@ -356,8 +286,8 @@ same_head_offered_many_times(void)
 		for (unsigned int i = 0; i < vq->size; i++)
 			show_head(vq, LIE);
 	}
-	run_bursts(t.bad);
-	return two_recover(&t);
+	hostile_bursts(t.bad, HOSTILE_ROUNDS);
+	return hostile_recover(&t);
 }
 
 /* ---- the receive ring ---- */
@@ -379,8 +309,8 @@ rx_tiny_buffers_at_the_border(void)
 					r->wire.gpa + r->wire.size - len, len,
 					true) >= 0, "room");
 		fake_kick(&t.bad->vqs[0]);
-		run_bursts(t.bad);
-		if (two_recover(&t) != TEST_SUCCESS)
+		hostile_bursts(t.bad, HOSTILE_ROUNDS);
+		if (hostile_recover(&t) != TEST_SUCCESS)
 			return TEST_FAILED;
 	}
 	return TEST_SUCCESS;
@@ -407,8 +337,8 @@ rx_split_header_at_the_border(void)
 			t.bad->vqs[0].ops->add(&t.bad->vqs[0], segs,
 				RTE_DIM(segs), 0);
 		fake_kick(&t.bad->vqs[0]);
-		run_bursts(t.bad);
-		if (two_recover(&t) != TEST_SUCCESS)
+		hostile_bursts(t.bad, HOSTILE_ROUNDS);
+		if (hostile_recover(&t) != TEST_SUCCESS)
 			return TEST_FAILED;
 	}
 	return TEST_SUCCESS;
@@ -422,8 +352,8 @@ rx_readable_descriptor_is_harmless(void)
 	TEST_ASSERT(two_start(&t, .mergeable = true), "two devices");
 	TEST_ASSERT(fake_offer(&t.bad->vqs[0], 2000, NULL, false) >= 0, "room");
 	fake_kick(&t.bad->vqs[0]);
-	run_bursts(t.bad);
-	return two_recover(&t);
+	hostile_bursts(t.bad, HOSTILE_ROUNDS);
+	return hostile_recover(&t);
 }
 
 static int
@@ -436,7 +366,7 @@ rx_packet_larger_than_the_whole_ring_is_refused(void)
 	TEST_ASSERT_EQUAL(fake_rx_fill(&t.bad->vqs[0], 4, 64, NULL), 4, "tiny");
 	TEST_ASSERT_EQUAL(fake_backend_send(t.bad, 0, 1500, 1), 0, "no room");
 	TEST_ASSERT_EQUAL(fake_backend_send(t.bad, 0, 150, 1), 1, "room");
-	return two_recover(&t);
+	return hostile_recover(&t);
 }
 
 static int
@@ -453,7 +383,7 @@ rx_packet_may_take_the_whole_ring(void)
 	if (sent == 1)
 		TEST_ASSERT_EQUAL(fake_rx_take(&t.bad->vqs[0], NULL, pkt,
 			sizeof(pkt)), 4 * 64 - 12, "whole");
-	return two_recover(&t);
+	return hostile_recover(&t);
 }
 
 /* ---- memory that changes during the burst ---- */
@@ -503,13 +433,13 @@ descriptors_changed_during_the_burst(void)
 		for (unsigned int q = 0; q < 2; q++)
 			for (unsigned int i = 0; i < 16; i++)
 				show_head(&t.bad->vqs[q], i);
-		run_bursts(t.bad);
+		hostile_bursts(t.bad, HOSTILE_ROUNDS);
 		rounds++;
 	}
 	__atomic_store_n(&c.stop, true, __ATOMIC_RELAXED);
 	pthread_join(thread, NULL);
 	TEST_ASSERT(rounds > 0, "something was tried");
-	return two_recover(&t);
+	return hostile_recover(&t);
 }
 
 /* ---- memory that goes away ---- */
@@ -525,7 +455,7 @@ truncate_region(unsigned int regions, unsigned int which)
 	for (int i = 0; i < 16; i++)
 		fake_tx_send(&t.bad->vqs[1], NULL, "0123456789abcdef", 16, NULL);
 	TEST_ASSERT_SUCCESS(ftruncate(t.bad->regions[which].fd, 0), "truncate");
-	run_some_bursts(t.bad, 3);
+	hostile_bursts(t.bad, 3);
 	rte_vhost_avail_entries(t.bad->vid, 0);
 	rte_vhost_rx_queue_count(t.bad->vid, 1);
 	rte_vhost_vring_call(t.bad->vid, 0);
@@ -534,7 +464,7 @@ truncate_region(unsigned int regions, unsigned int which)
 		t.bad->regions[which].map_len), "grow again");
 	memset(t.bad->regions[which].map, FAKE_GUARD_BYTE,
 		t.bad->regions[which].map_len);
-	run_some_bursts(t.bad, 3);
+	hostile_bursts(t.bad, 3);
 	return two_end(&t);
 }
 
@@ -558,35 +488,42 @@ rings_truncated_later_cost_only_their_device(void)
 
 /* ---- the suite ---- */
 
-static const struct test_case fixed_cases[] = {
+/* What any format can be told, see test_vhost_hostile_packed.c. */
+const struct test_case hostile_cases[] = {
 	TEST_CASE(tx_chain_no_longer_than_the_header_is_dropped),
 	TEST_CASE(tx_pool_is_not_exhausted_by_short_chains),
 	TEST_CASE(tx_packet_larger_than_the_pool_is_dropped),
 	TEST_CASE(tx_writable_descriptor_is_harmless),
+	TEST_CASE(rx_tiny_buffers_at_the_border),
+	TEST_CASE(rx_split_header_at_the_border),
+	TEST_CASE(rx_readable_descriptor_is_harmless),
+	TEST_CASE(rx_packet_larger_than_the_whole_ring_is_refused),
+	TEST_CASE(rx_packet_may_take_the_whole_ring),
+	TEST_CASE(file_truncated_later_costs_only_its_device),
+	TEST_CASE(buffers_truncated_later_cost_only_their_device),
+	TEST_CASE(rings_truncated_later_cost_only_their_device),
+};
+
+static_assert(RTE_DIM(hostile_cases) == NB_HOSTILE_CASES, "declared so");
+
+static const struct test_case split_cases[] = {
 	TEST_CASE_WITH(index_jumps, "avail_index_jumps_by_size_and_1", &jumps[0]),
 	TEST_CASE_WITH(index_jumps, "avail_index_jumps_by_1000", &jumps[1]),
 	TEST_CASE_WITH(index_jumps, "avail_index_jumps_by_32767", &jumps[2]),
 	TEST_CASE_WITH(index_jumps, "avail_index_jumps_by_32768", &jumps[3]),
 	TEST_CASE_WITH(index_jumps, "avail_index_goes_back", &jumps[4]),
 	TEST_CASE(same_head_offered_many_times),
-	TEST_CASE(rx_tiny_buffers_at_the_border),
-	TEST_CASE(rx_split_header_at_the_border),
-	TEST_CASE(rx_readable_descriptor_is_harmless),
-	TEST_CASE(rx_packet_larger_than_the_whole_ring_is_refused),
-	TEST_CASE(rx_packet_may_take_the_whole_ring),
 	TEST_CASE(descriptors_changed_during_the_burst),
-	TEST_CASE(file_truncated_later_costs_only_its_device),
-	TEST_CASE(buffers_truncated_later_cost_only_their_device),
-	TEST_CASE(rings_truncated_later_cost_only_their_device),
 };
 
-#define NB_CASES (2 * RTE_DIM(lies) + RTE_DIM(fixed_cases))
+#define NB_LIE_CASES (2 * RTE_DIM(lies))
+#define NB_CASES (NB_LIE_CASES + NB_HOSTILE_CASES + RTE_DIM(split_cases))
 
 static int
 test_vhost_hostile_ring(void)
 {
 	static struct test_case cases[NB_CASES];
-	static char names[2 * RTE_DIM(lies)][64];
+	static char names[NB_LIE_CASES][64];
 	struct test_suite suite = {
 		.name = "vhost hostile ring",
 		.setup = fake_setup,
@@ -596,14 +533,15 @@ test_vhost_hostile_ring(void)
 	};
 	unsigned int n = 0;
 
-	for (; n < 2 * RTE_DIM(lies); n++) {
+	for (; n < NB_LIE_CASES; n++) {
 		snprintf(names[n], sizeof(names[n]), "%s_%s",
 			n & 1 ? "rx" : "tx", lies[n / 2].name);
 		cases[n] = (struct test_case)TEST_CASE_WITH(
 			n & 1 ? tell_to_receive : tell_to_transmit, names[n],
 			&lies[n / 2]);
 	}
-	memcpy(&cases[n], fixed_cases, sizeof(fixed_cases));
+	memcpy(&cases[n], hostile_cases, sizeof(hostile_cases));
+	memcpy(&cases[n + NB_HOSTILE_CASES], split_cases, sizeof(split_cases));
 	return test_suite_run(&suite);
 }
 

@@ -43,9 +43,9 @@ static const struct {
 	{ "legacy_mergeable", SPLIT, { .legacy = true, .mergeable = true } },
 	{ "event_idx", BOTH, { .event_idx = true } },
 	{ "mergeable_event_idx", BOTH, { .mergeable = true, .event_idx = true } },
-	{ "in_order", PACKED, { .in_order = true } },
-	{ "mergeable_in_order", PACKED, { .mergeable = true, .in_order = true } },
-	{ "in_order_event_idx", PACKED, { .in_order = true, .event_idx = true } },
+	{ "in_order", BOTH, { .in_order = true } },
+	{ "mergeable_in_order", BOTH, { .mergeable = true, .in_order = true } },
+	{ "in_order_event_idx", BOTH, { .in_order = true, .event_idx = true } },
 	{ "no_protocol_features", BOTH, { .no_protocol_features = true } },
 	{ "client", BOTH, { .client = true, .mergeable = true } },
 	{ "two_pairs", BOTH, { .queues = 2, .mergeable = true } },
@@ -1164,7 +1164,7 @@ static const struct fake_config random_odd = {
 static const struct fake_config random_in_order = {
 	.mergeable = false, .in_order = true,
 };
-static const struct fake_config random_in_order_mergeable = {
+static const struct fake_config random_in_order_odd = {
 	.mergeable = true, .in_order = true, .ring_size = 131,
 };
 
@@ -1222,6 +1222,8 @@ static const struct test_case common_cases[] = {
 		"random_operations_plain", &random_plain),
 	TEST_CASE_WITH(random_operations_agree_with_a_list,
 		"random_operations_mergeable", &random_mergeable),
+	TEST_CASE_WITH(random_operations_agree_with_a_list,
+		"random_operations_in_order", &random_in_order),
 };
 
 static const struct test_case split_cases[] = {
@@ -1243,10 +1245,8 @@ static const struct test_case packed_cases[] = {
 	TEST_CASE_WITH(random_operations_agree_with_a_list,
 		"random_operations_odd_ring", &random_odd),
 	TEST_CASE_WITH(random_operations_agree_with_a_list,
-		"random_operations_in_order", &random_in_order),
-	TEST_CASE_WITH(random_operations_agree_with_a_list,
-		"random_operations_in_order_mergeable",
-		&random_in_order_mergeable),
+		"random_operations_in_order_odd_ring",
+		&random_in_order_odd),
 };
 
 #define NB_VARIANT_CASES (2 * RTE_DIM(variants))

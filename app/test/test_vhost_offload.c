@@ -774,11 +774,11 @@ add_case(const char *before, const char *name, int (*run)(const void *),
 }
 
 static int
-test_vhost_offload(void)
+run_suite(const char *name, int (*setup)(void))
 {
 	struct test_suite suite = {
-		.name = "vhost offload",
-		.setup = fake_setup,
+		.name = name,
+		.setup = setup,
 		.check = fake_check,
 		.teardown = fake_teardown,
 		TEST_SUITE_CASES(cases),
@@ -801,4 +801,17 @@ test_vhost_offload(void)
 	return test_suite_run(&suite);
 }
 
+static int
+test_vhost_offload(void)
+{
+	return run_suite("vhost offload", fake_setup);
+}
+
+static int
+test_vhost_offload_packed(void)
+{
+	return run_suite("vhost offload, packed rings", fake_setup_packed);
+}
+
 REGISTER_TEST_COMMAND(vhost_offload_autotest, test_vhost_offload);
+REGISTER_TEST_COMMAND(vhost_offload_packed_autotest, test_vhost_offload_packed);

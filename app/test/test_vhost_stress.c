@@ -275,9 +275,7 @@ static int
 change_restart(struct guest *g, unsigned int i __rte_unused)
 {
 	for (unsigned int q = 0; q < g->fe->nvrings; q++) {
-		int base = fake_stop_vring(g->fe, q);
-
-		if (base < 0)
+		if (fake_stop_vring(g->fe, q) < 0)
 			return -1;
 		/* What was used before the stop is still to be collected. */
 		if (guest_step(g) != 0)
@@ -423,7 +421,7 @@ traffic_of_four_devices_survives_everything(void)
 }
 
 static int
-setup(void)
+make_pools(void)
 {
 	char name[32];
 
@@ -434,19 +432,31 @@ setup(void)
 		pools[i] = rte_pktmbuf_pool_create(name, 1023, 0, 0,
 			RTE_PKTMBUF_HEADROOM + 2048, SOCKET_ID_ANY);
 		if (pools[i] == NULL)
-			return TEST_FAILED;
+			return -1;
 	}
-	return fake_setup();
+	return 0;
 }
 
 static int
-test_vhost_stress(void)
+setup(void)
+{
+	return make_pools() == 0 ? fake_setup() : TEST_FAILED;
+}
+
+static int
+setup_packed(void)
+{
+	return make_pools() == 0 ? fake_setup_packed() : TEST_FAILED;
+}
+
+static int
+run_suite(const char *name, int (*prepare)(void))
 {
 	static struct test_case cases[RTE_DIM(changes) + 1];
 	static char names[RTE_DIM(changes)][64];
 	struct test_suite suite = {
-		.name = "vhost stress",
-		.setup = setup,
+		.name = name,
+		.setup = prepare,
 		.check = fake_check,
 		.teardown = fake_teardown,
 		.case_seconds = 120 + test_param_u64("seconds", 2),
@@ -464,4 +474,17 @@ test_vhost_stress(void)
 	return test_suite_run(&suite);
 }
 
+static int
+test_vhost_stress(void)
+{
+	return run_suite("vhost stress", setup);
+}
+
+static int
+test_vhost_stress_packed(void)
+{
+	return run_suite("vhost stress, packed rings", setup_packed);
+}
+
 REGISTER_TEST_COMMAND(vhost_stress_autotest, test_vhost_stress);
+REGISTER_TEST_COMMAND(vhost_stress_packed_autotest, test_vhost_stress_packed);

@@ -162,13 +162,12 @@ fake_collect(struct fake_vq *vq, uint32_t *len)
 }
 
 bool
-fake_is_base(const struct fake_vq *vq, int base)
+fake_is_base(const struct fake_vq *vq, int64_t base)
 {
 	uint32_t expected = vq->ops->base(vq);
 
 	/* Old backends tell the lower half of the packed ring's only. */
-	return (uint32_t)base == expected ||
-		(uint32_t)base == (expected & UINT16_MAX);
+	return base == expected || base == (expected & UINT16_MAX);
 }
 
 /* ---- buffers ---- */

@@ -135,7 +135,7 @@ void fake_vq_reset(struct fake_vq *vq);
 /** Take back a used chain: its id, or -1 when there is none. */
 int fake_collect(struct fake_vq *vq, uint32_t *len);
 /** Is that the base at which a ring stopped that has used all it was shown? */
-bool fake_is_base(const struct fake_vq *vq, int base);
+bool fake_is_base(const struct fake_vq *vq, int64_t base);
 /** Does the device use chains in the order in which they were offered? */
 bool fake_in_order(const struct fake *fe);
 /** The header length that was negotiated: 10 or 12. */

@@ -335,7 +335,7 @@ fake_enable_vring(struct fake *fe, unsigned int i, bool on)
 		0 : -1;
 }
 
-int
+int64_t
 fake_stop_vring(struct fake *fe, unsigned int i)
 {
 	struct fake_state state = { .index = i };
@@ -345,7 +345,7 @@ fake_stop_vring(struct fake *fe, unsigned int i)
 			reply.size != sizeof(state))
 		return -1;
 	memcpy(&state, reply.payload, sizeof(state));
-	return state.index == i ? (int)state.num : -1;
+	return state.index == i ? (int64_t)state.num : -1;
 }
 
 static int

@@ -242,8 +242,8 @@ int fake_setup_vring(struct fake *fe, unsigned int i);
 int fake_enable_vring(struct fake *fe, unsigned int i, bool on);
 /** All rings set up and enabled, and new_device() called once more. */
 int fake_run(struct fake *fe);
-/** GET_VRING_BASE; -1 or the base. */
-int fake_stop_vring(struct fake *fe, unsigned int i);
+/** GET_VRING_BASE; -1 or the base, which has 32 bits. */
+int64_t fake_stop_vring(struct fake *fe, unsigned int i);
 
 /* ---- messages ---- */
 
