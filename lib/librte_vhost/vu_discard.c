@@ -14,7 +14,6 @@
 #include <fcntl.h>
 #include <pthread.h>
 #include <stdbool.h>
-#include <stdint.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -25,7 +24,15 @@
 /** Threads that may be stuck in a close() at a time. */
 #define STUCK_MAX 64
 
-static unsigned int closing;	/* atomic: such threads */
+/** Descriptors that may wait for one of them: many times what a peer can send meanwhile. */
+#define WAITING_MAX 4096
+
+static struct {
+	pthread_mutex_t lock;
+	unsigned int threads;		/**< that close, or are stuck */
+	unsigned int nfds;		/**< that wait for a thread */
+	int fds[WAITING_MAX];
+} discard = { .lock = PTHREAD_MUTEX_INITIALIZER };
 
 /** Whether to close it may take another process's answer. */
 static bool
@@ -40,31 +47,51 @@ may_wait(int fd)
 		S_ISBLK(stx.stx_mode) || S_ISLNK(stx.stx_mode);
 }
 
+/** Close what waits, until nothing does. */
 static void *
-close_here(void *arg)
+close_waiting(void *arg)
 {
-	close((int)(intptr_t)arg);
-	__atomic_fetch_sub(&closing, 1, __ATOMIC_RELAXED);
-	return NULL;
+	pthread_mutex_lock(&discard.lock);
+	while (discard.nfds > 0) {
+		int fd = discard.fds[--discard.nfds];
+
+		pthread_mutex_unlock(&discard.lock);
+		close(fd);
+		pthread_mutex_lock(&discard.lock);
+	}
+	discard.threads--;
+	pthread_mutex_unlock(&discard.lock);
+	return arg;
 }
 
-/** Have a thread close it; false if there can be no more of them. */
-static bool
-close_elsewhere(int fd)
+/** One more thread, unless there are enough; others may be stuck.  Lock held. */
+static void
+add_thread(void)
 {
 	pthread_attr_t attr;
 	pthread_t thread;
-	bool started = false;
 
-	if (__atomic_fetch_add(&closing, 1, __ATOMIC_RELAXED) < STUCK_MAX &&
-			pthread_attr_init(&attr) == 0) {
-		pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
-		started = pthread_create(&thread, &attr, close_here, (void *)(intptr_t)fd) == 0;
-		pthread_attr_destroy(&attr);
-	}
-	if (!started)
-		__atomic_fetch_sub(&closing, 1, __ATOMIC_RELAXED);
-	return started;
+	if (discard.threads == STUCK_MAX || pthread_attr_init(&attr) != 0)
+		return;
+	pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
+	if (pthread_create(&thread, &attr, close_waiting, NULL) == 0)
+		discard.threads++;
+	pthread_attr_destroy(&attr);
+}
+
+/** Have a thread close it; false if too many wait already. */
+static bool
+close_elsewhere(int fd)
+{
+	bool accepted;
+
+	pthread_mutex_lock(&discard.lock);
+	accepted = discard.nfds < WAITING_MAX;
+	if (accepted)
+		discard.fds[discard.nfds++] = fd;
+	add_thread();
+	pthread_mutex_unlock(&discard.lock);
+	return accepted;
 }
 
 void
