@@ -117,11 +117,10 @@ static void
 write_pseudo_sum(struct rte_mbuf *pkt, uint32_t field_offset)
 {
 	const void *ip = rte_pktmbuf_mtod_offset(pkt, const void *, l3_offset(pkt));
-	unaligned_uint16_t *field = rte_pktmbuf_mtod_offset(pkt, unaligned_uint16_t *,
-			field_offset);
+	uint8_t *field = rte_pktmbuf_mtod_offset(pkt, uint8_t *, field_offset);
 	uint16_t sum;
 
-	if (field_offset + sizeof(*field) > pkt->data_len)
+	if (field_offset + sizeof(sum) > pkt->data_len)
 		return;
 	if ((pkt->ol_flags & RTE_MBUF_F_TX_IPV4) && pkt->l3_len >= sizeof(struct rte_ipv4_hdr))
 		sum = rte_ipv4_phdr_cksum(ip, 0);
@@ -130,8 +129,9 @@ write_pseudo_sum(struct rte_mbuf *pkt, uint32_t field_offset)
 		sum = rte_ipv6_phdr_cksum(ip, 0);
 	else
 		return;
-	if (*field != sum)
-		*field = sum;
+	/* at any address; and not written without need, as above */
+	if (memcmp(field, &sum, sizeof(sum)) != 0)
+		memcpy(field, &sum, sizeof(sum));
 }
 
 static void
