@@ -51,7 +51,7 @@
 
 /* Descriptors are closed by other threads where that could take time. */
 #define FDS_NAP_US 50
-#define FDS_PATIENCE 100000
+#define FDS_PATIENCE 20000
 
 /* ---- the input ---- */
 

@@ -25,6 +25,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <linux/virtio_config.h>
 #include <linux/virtio_net.h>
 
 #include <rte_mbuf.h>
@@ -40,20 +41,35 @@
 		(1ull << VIRTIO_NET_F_CTRL_VQ) | (1ull << VIRTIO_NET_F_MQ) | \
 		(1ull << VIRTIO_RING_F_INDIRECT_DESC))
 
+/** Where a packed ring begins: the first place, on the first lap. */
+#define PACKED_START	(1u << VRING_PACKED_EVENT_F_WRAP_CTR)
+
+#ifndef VIRTIO_F_IN_ORDER
+#define VIRTIO_F_IN_ORDER 35	/* younger than some systems' headers */
+#endif
+
 static struct {
 	struct fuzz_input in;
 	struct vhost_driver driver;
 	struct vu_link link;
 	int sock;			/**< the frontend's end of the link */
 	struct vhost_device *dev;
+	uint64_t features;		/**< negotiated */
 	int callfds[RINGS], kickfds[RINGS];
 } fuzz;
 
+static bool
+is_packed(void)
+{
+	return (fuzz.features & 1ull << VIRTIO_F_RING_PACKED) != 0;
+}
+
 /* ---- messages ---- */
 
-/** Have a message served; the answer is thrown away. */
+/** Have a message served; the answer is in *state if it is a vring's state. */
 static int
-call(uint32_t request, const void *payload, uint32_t size, const int *fds, int nfds)
+call_for_state(uint32_t request, const void *payload, uint32_t size, const int *fds, int nfds,
+		struct vu_vring_state *state)
 {
 	struct vu_message msg = { .request = request, .flags = VU_VERSION, .size = size };
 	char answer[VU_HEADER_SIZE + VU_PAYLOAD_MAX];
@@ -67,7 +83,16 @@ call(uint32_t request, const void *payload, uint32_t size, const int *fds, int n
 	ret = vhost_vu_dispatch(fuzz.dev, &msg);
 	while (recv(fuzz.sock, answer, sizeof(answer), MSG_DONTWAIT) > 0)
 		;
+	*state = msg.payload.state;
 	return ret;
+}
+
+static int
+call(uint32_t request, const void *payload, uint32_t size, const int *fds, int nfds)
+{
+	struct vu_vring_state ignored;
+
+	return call_for_state(request, payload, size, fds, nfds, &ignored);
 }
 
 static int
@@ -82,6 +107,16 @@ call_state(uint32_t request, uint32_t index, uint32_t num)
 	const struct vu_vring_state state = { index, num };
 
 	return call(request, &state, sizeof(state), NULL, 0);
+}
+
+/** Stop a ring; where it was. */
+static uint16_t
+stop_ring(uint32_t index)
+{
+	struct vu_vring_state state = { .index = index };
+
+	call_for_state(VU_GET_VRING_BASE, &state, sizeof(state), NULL, 0, &state);
+	return state.num;
 }
 
 static int
@@ -277,7 +312,7 @@ enqueue(void)
 	done = rte_vhost_enqueue_burst(fuzz.dev->vid, ring, pkts, n);
 	guest_after();
 	FUZZ_CHECK(done <= n, "%u of %u", done, n);
-	if (guest_is_sound())
+	if (guest_is_sound() && !is_packed())
 		check_used(ring, used);
 	rte_pktmbuf_free_bulk(pkts, n);
 }
@@ -295,7 +330,7 @@ dequeue(void)
 	done = rte_vhost_dequeue_burst(fuzz.dev->vid, ring, pool, pkts, n);
 	guest_after();
 	FUZZ_CHECK(done <= n, "%u of %u", done, n);
-	if (guest_is_sound())
+	if (guest_is_sound() && !is_packed())
 		check_used(ring, used);
 	for (uint16_t i = 0; i < done; i++)
 		packet_check(pkts[i], pool, fuzz.dev->net->flags);
@@ -369,6 +404,7 @@ interfere(void)
 {
 	struct fuzz_input *in = &fuzz.in;
 	unsigned int ring = take_ring();
+	uint16_t base;
 
 	guest_before();
 	switch (fuzz_u8(in) % 8) {
@@ -379,8 +415,8 @@ interfere(void)
 	case 4: send_table(); break;
 	case 5: call_doorbell(VU_SET_VRING_KICK, ring, fuzz.kickfds[ring]); break;
 	default:
-		call_state(VU_GET_VRING_BASE, ring, 0);
-		start_ring(ring, fuzz_u8(in) & 1 ? fuzz_u16(in) : guest_rings[ring].used->idx);
+		base = stop_ring(ring);
+		start_ring(ring, fuzz_u8(in) & 1 ? fuzz_u16(in) : base);
 	}
 	guest_after();
 }
@@ -426,18 +462,32 @@ connect_device(void)
 	FUZZ_CHECK(fuzz.dev != NULL, "no device");
 }
 
+/** All of the features, or those that the input names. */
+static void
+choose_features(void)
+{
+	uint8_t choice = fuzz_u8(&fuzz.in);
+	uint64_t less = 0;
+
+	if (!(choice & 2))
+		less |= 1ull << VIRTIO_F_RING_PACKED;
+	if (!(choice & 4))
+		less |= 1ull << VIRTIO_F_IN_ORDER;
+	if (choice & 1)
+		less = ~fuzz_u64(&fuzz.in);
+	fuzz.features = (~less | FIXED_FEATURES) & VHOST_NET_FEATURES;
+}
+
 /** From a connection to a device that runs. */
 static void
 start_device(void)
 {
-	uint64_t choice = fuzz_u8(&fuzz.in) & 1 ? fuzz_u64(&fuzz.in) : UINT64_MAX;
-	uint64_t features = (choice | FIXED_FEATURES) & VHOST_NET_FEATURES;
-
-	FUZZ_CHECK(call_u64(VU_SET_FEATURES, features) == 0, "features 0x%" PRIx64, features);
+	FUZZ_CHECK(call_u64(VU_SET_FEATURES, fuzz.features) == 0, "features 0x%" PRIx64,
+		fuzz.features);
 	call_u64(VU_SET_PROTOCOL_FEATURES, 1ull << VHOST_USER_PROTOCOL_F_RARP);
 	FUZZ_CHECK(send_table() == 0, "no memory");
 	for (unsigned int i = 0; i < RINGS; i++)
-		start_ring(i, 0);
+		start_ring(i, is_packed() ? PACKED_START : 0);
 	FUZZ_CHECK(fuzz.dev->running, "the device does not run");
 }
 
@@ -471,7 +521,8 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	fuzz.in = (struct fuzz_input){ data, size };
 	fuzz_books_open();
 	register_driver();
-	guest_reset(&fuzz.in);
+	choose_features();
+	guest_reset(&fuzz.in, is_packed());
 	connect_device();
 	start_device();
 	for (int i = 0; i < MAX_STEPS && fuzz.in.left > 0; i++)

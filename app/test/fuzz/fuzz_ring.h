@@ -42,9 +42,9 @@ struct guest_ring {
 	uint16_t size;
 	uint64_t gpa;			/**< of the descriptors */
 	uint64_t avail_gpa, used_gpa;
-	volatile struct vring_used *used;
+	volatile struct vring_used *used;	/**< of a split ring */
 	uint16_t avail_idx;		/**< as shown to the device */
-	uint16_t next_desc;		/**< where the next chain begins */
+	uint32_t next_desc;		/**< descriptors used by chains so far */
 	struct guest_chain last;	/**< made last */
 };
 
@@ -54,7 +54,7 @@ extern struct guest_ring guest_rings[RINGS];
 void guest_create(void);
 
 /** Empty memory and rings.  The input chooses sizes and places. */
-void guest_reset(struct fuzz_input *in);
+void guest_reset(struct fuzz_input *in, bool packed);
 
 /** What to tell the device: the table and its descriptors, which stay ours. */
 void guest_table(struct vu_memory *table, int *fds);
@@ -68,16 +68,16 @@ void guest_write(uint64_t gpa, const void *bytes, uint64_t len);
 /** An address, most often of a buffer; the input's. */
 uint64_t guest_take_gpa(struct fuzz_input *in);
 
-/** Write descriptor i of a ring. */
+/** Write descriptor i of a ring; of a packed one, next is the id. */
 void guest_set_desc(unsigned int ring, uint16_t i, struct vring_desc desc);
 
 /** Write indirect descriptor i. */
 void guest_set_entry(uint16_t i, struct vring_desc desc);
 
-/** Offer a chain that begins at that descriptor. */
+/** Offer a chain that begins at that descriptor; in a packed ring, that descriptor. */
 void guest_offer(unsigned int ring, uint16_t head);
 
-/** Ask for notifications: flags, and the entry for the event index. */
+/** Ask for notifications: flags, and where the driver wants the next one. */
 void guest_set_interrupts(unsigned int ring, uint16_t value);
 
 /** Show the device another available index. */

@@ -66,8 +66,12 @@ static uint8_t guard_bytes[4 * PAGE];
 static bool anything;
 /** The device runs: memory may change under it. */
 static bool running;
+/** The rings are packed. */
+static bool packed;
 /** Where the next buffer begins. */
 static uint64_t next_buffer;
+/** Which indirect descriptor is the next to be used. */
+static unsigned int next_entry;
 
 struct guest_ring guest_rings[RINGS];
 
@@ -268,13 +272,23 @@ note_desc(struct vring_desc desc)
 	allow(desc.addr, desc.len);
 }
 
+static uint64_t
+desc_gpa(const struct guest_ring *gr, uint32_t i)
+{
+	return gr->gpa + i % gr->size * sizeof(struct vring_desc);
+}
+
 void
 guest_set_desc(unsigned int ring, uint16_t i, struct vring_desc desc)
 {
-	const struct guest_ring *gr = &guest_rings[ring];
+	const struct vring_packed_desc other = { desc.addr, desc.len, desc.next, desc.flags };
+	uint64_t gpa = desc_gpa(&guest_rings[ring], i);
 
 	note_desc(desc);
-	write_plain(gr->gpa + (i % gr->size) * sizeof(desc), &desc, sizeof(desc));
+	if (packed)
+		write_plain(gpa, &other, sizeof(other));
+	else
+		write_plain(gpa, &desc, sizeof(desc));
 }
 
 void
@@ -296,10 +310,33 @@ void
 guest_set_interrupts(unsigned int ring, uint16_t value)
 {
 	const struct guest_ring *gr = &guest_rings[ring];
+	const struct vring_packed_desc_event event = { value, value % 4 };
 
+	if (packed) {
+		write_plain(gr->avail_gpa, &event, sizeof(event));
+		return;
+	}
 	write_plain(gr->avail_gpa + offsetof(struct vring_avail, flags), &value, sizeof(value));
 	write_plain(gr->avail_gpa + offsetof(struct vring_avail, ring) +
 		gr->size * sizeof(value), &value, sizeof(value));
+}
+
+/** The flags of an available descriptor, of so many that a packed ring has had. */
+static uint16_t
+available_mark(const struct guest_ring *gr, uint32_t count)
+{
+	return count / gr->size % 2 == 0 ? 1u << VRING_PACKED_DESC_F_AVAIL :
+		1u << VRING_PACKED_DESC_F_USED;
+}
+
+/** Make a descriptor of a packed ring available on this lap, whatever is in it. */
+static void
+offer_packed(const struct guest_ring *gr, uint16_t i)
+{
+	uint16_t mark = available_mark(gr, gr->next_desc);
+
+	write_plain(desc_gpa(gr, i) + offsetof(struct vring_packed_desc, flags), &mark,
+		sizeof(mark));
 }
 
 void
@@ -307,6 +344,10 @@ guest_offer(unsigned int ring, uint16_t head)
 {
 	const struct guest_ring *gr = &guest_rings[ring];
 
+	if (packed) {
+		offer_packed(gr, head);
+		return;
+	}
 	write_plain(gr->avail_gpa + offsetof(struct vring_avail, ring) +
 		gr->avail_idx % gr->size * sizeof(head), &head, sizeof(head));
 	guest_set_avail_idx(ring, gr->avail_idx + 1);
@@ -340,54 +381,65 @@ describe_buffers(struct guest_chain *chain, unsigned int nread, uint32_t first_l
 	}
 }
 
-/** Put a chain into the ring itself; its head. */
-static uint16_t
-place_direct(unsigned int ring, struct guest_chain *chain)
+/** Put the next descriptor into the ring, of the chain with that head. */
+static void
+place_desc(unsigned int ring, struct vring_desc desc, uint16_t head)
 {
 	struct guest_ring *gr = &guest_rings[ring];
-	uint16_t head = gr->next_desc % gr->size;
+	uint32_t at = gr->next_desc++;
 
-	for (unsigned int i = 0; i < chain->n; i++) {
-		chain->desc[i].next = (head + i + 1) % gr->size;
-		guest_set_desc(ring, head + i, chain->desc[i]);
+	if (packed) {
+		desc.flags |= available_mark(gr, at);
+		desc.next = head;
+	} else {
+		desc.next = (at + 1) % gr->size;
 	}
-	gr->next_desc += chain->n;
-	return head;
+	guest_set_desc(ring, at % gr->size, desc);
+}
+
+/** Put a chain into the ring itself. */
+static void
+place_direct(unsigned int ring, const struct guest_chain *chain, uint16_t head)
+{
+	for (unsigned int i = 0; i < chain->n; i++)
+		place_desc(ring, chain->desc[i], head);
 }
 
 /** Put a chain into the tables, and one descriptor into the ring. */
-static uint16_t
-place_indirect(unsigned int ring, struct guest_chain *chain)
+static void
+place_indirect(unsigned int ring, struct guest_chain *chain, uint16_t head)
 {
-	static uint16_t next_entry;
-	struct guest_ring *gr = &guest_rings[ring];
-	uint16_t head = gr->next_desc++ % gr->size;
 	struct vring_desc table = {
 		.len = chain->n * sizeof(table),
 		.flags = VRING_DESC_F_INDIRECT,
 	};
 
-	if (next_entry + chain->n > TABLE_ENTRIES || gr->next_desc == 1)
+	if (next_entry + chain->n > TABLE_ENTRIES)
 		next_entry = 0;
 	table.addr = TABLES_GPA + next_entry * sizeof(table);
 	for (unsigned int i = 0; i < chain->n; i++) {
 		chain->desc[i].next = i + 1;
 		guest_set_entry(next_entry++, chain->desc[i]);
 	}
-	guest_set_desc(ring, head, table);
-	return head;
+	place_desc(ring, table, head);
 }
 
 void
 guest_make_chain(unsigned int ring, unsigned int nread, unsigned int nwrite,
 		uint32_t first_len, uint32_t len, bool indirect)
 {
-	struct guest_chain *chain = &guest_rings[ring].last;
+	struct guest_ring *gr = &guest_rings[ring];
+	struct guest_chain *chain = &gr->last;
+	uint16_t head = gr->next_desc % gr->size;
 
 	chain->n = RTE_MIN(nread + nwrite, CHAIN_MAX);
 	describe_buffers(chain, nread, first_len, len);
-	guest_offer(ring, indirect && chain->n <= TABLE_ENTRIES ?
-		place_indirect(ring, chain) : place_direct(ring, chain));
+	if (indirect && chain->n <= TABLE_ENTRIES)
+		place_indirect(ring, chain, head);
+	else
+		place_direct(ring, chain, head);
+	if (!packed)
+		guest_offer(ring, head);
 }
 
 void
@@ -418,8 +470,11 @@ reset_ring(unsigned int ring, uint16_t size, bool overlaps)
 		.used_gpa = gpa + (overlaps ? 0x10 : RING_USED),
 	};
 	gr->used = (struct vring_used *)(regions[0].at + (gr->used_gpa - MEMORY_GPA));
-	allow(gr->used_gpa, sizeof(struct vring_used) +
-		size * sizeof(struct vring_used_elem) + sizeof(uint16_t));
+	if (packed)
+		allow(gr->gpa, size * sizeof(struct vring_packed_desc));
+	allow(gr->used_gpa, packed ? sizeof(struct vring_packed_desc_event) :
+		sizeof(struct vring_used) + size * sizeof(struct vring_used_elem) +
+		sizeof(uint16_t));
 	anything = anything || overlaps;
 }
 
@@ -461,19 +516,26 @@ guest_plan_change(struct fuzz_input *in)
 	fuzz_take(in, c->bytes, c->len);
 }
 
+/** Layout bits: adjacent regions, how rings lie (3), where the first region is (4). */
 void
-guest_reset(struct fuzz_input *in)
+guest_reset(struct fuzz_input *in, bool is_packed)
 {
-	uint8_t layout = fuzz_u8(in), size = fuzz_u8(in);
+	uint8_t layout = fuzz_u8(in);
+	uint16_t size = 1u << fuzz_u8(in) % 9;
 
+	packed = is_packed;
+	/* only split rings need a power of two */
+	if (packed && size > 2 && (layout & 8))
+		size--;
 	reset_region(&regions[0], MEMORY_GPA, PAGE + (layout >> 4) * 16);
 	reset_region(&regions[1], layout & 1 ? MEMORY_GPA + FIRST_SIZE : SECOND_FAR,
 		PAGE + 48);
 	anything = false;
 	running = false;
 	next_buffer = BUFFERS_GPA;
+	next_entry = 0;
 	nchanges = 0;
 	for (unsigned int i = 0; i < RINGS; i++)
-		reset_ring(i, 1u << size % 9, (layout & 0xe) == 2);
+		reset_ring(i, size, (layout & 6) == 2);
 	fuzz_hook = on_moment;
 }
