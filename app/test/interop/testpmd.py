@@ -20,13 +20,17 @@ _sentinels = itertools.count(1)
 
 
 class Testpmd(Process):
-    """A testpmd at its prompt. As a backend it gets the library under test."""
+    """A testpmd at its prompt. As a backend it gets the library under test.
 
-    def __init__(self, bench, name, vdevs, args=(), backend=False, forwarders=1):
+    Its threads share all CPUs, unless those that forward are told theirs.
+    """
+
+    def __init__(self, bench, name, vdevs, args=(), backend=False, forwarders=1, forwarding_cpus=None):
         need_programs("dpdk-testpmd", "stdbuf")
         self.library = bench.library if backend else None
-        cpus = ",".join(map(str, sorted(os.sched_getaffinity(0))))
-        lcores = ",".join(f"{lcore}@({cpus})" for lcore in range(1 + forwarders))
+        anywhere = sorted(os.sched_getaffinity(0))
+        lcores = ",".join(f"{lcore}@({','.join(map(str, cpus))})" for lcore, cpus in
+                          enumerate([anywhere] + forwarders * [forwarding_cpus or anywhere]))
         argv = ["stdbuf", "-oL", "dpdk-testpmd", "--no-huge", "-m", "192", "--single-file-segments",
                 "--no-shconf", "--no-pci", "--no-telemetry", "--lcores", lcores]
         for vdev in vdevs:
