@@ -77,4 +77,15 @@ vhost_doorbell_ring(int fd, enum doorbell_kind kind)
 	return sent >= 0 || errno == EAGAIN;
 }
 
+/** Take pending notifications out of a pipe that was adopted; no more than one fills. */
+static inline void
+vhost_doorbell_drain_pipe(int fd)
+{
+	uint64_t counts[512];
+
+	for (int i = 0; i < 16; i++)
+		if (read(fd, counts, sizeof(counts)) <= 0)
+			break;
+}
+
 #endif /* VHOST_DOORBELL_H */

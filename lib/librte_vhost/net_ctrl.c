@@ -22,7 +22,6 @@
 
 #include "doorbell.h"
 #include "net_ctrl.h"
-#include "net_notify.h"
 #include "queue.h"
 #include "ring.h"
 #include "vhost_log.h"
@@ -161,12 +160,15 @@ static bool
 serve_queue(struct vhost_device *dev, struct vhost_queue *q)
 {
 	uint16_t wanted = dev->ctrl_pairs;
-	struct vhost_virtqueue *vq;
+	bool notify;
 
-	vq = vhost_queue_close(q);
-	if (serve_ring(vq, dev->data_vrings / 2, &wanted) && vq->callfd >= 0)
-		net_kick_guest(vq);
+	/* edges come whether or not it is read, but a pipe would be full in the end */
+	if (q->wish.kick_kind == DOORBELL_PIPE)
+		vhost_doorbell_drain_pipe(dev->ctrl_kick.fd);
+	notify = serve_ring(vhost_queue_close(q), dev->data_vrings / 2, &wanted);
 	vhost_queue_open(q);
+	if (notify && q->wish.callfd >= 0)
+		vhost_doorbell_ring(q->wish.callfd, q->wish.call_kind);
 	if (wanted == dev->ctrl_pairs)
 		return false;
 	VHOST_LOG_CONFIG(INFO, "(%s) the guest uses %u queue pairs\n", dev->driver.path, wanted);
