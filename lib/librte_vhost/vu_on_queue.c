@@ -5,6 +5,8 @@
 #include <errno.h>
 #include <inttypes.h>
 
+#include <linux/virtio_config.h>
+
 #include "doorbell.h"
 #include "ring.h"
 #include "vhost_log.h"
@@ -93,10 +95,29 @@ base_is_valid(const struct vu_call *call, uint32_t base)
 	return base <= UINT16_MAX || ring_has_two_bases(ring_format(call->dev->features));
 }
 
+/** Base of a packed ring that starts: entry 0, wrap counter 1. */
+#define PACKED_START 0x8000
+
+/**
+ * The base that a frontend means.  User-mode Linux, which is alone in not negotiating
+ * VHOST_USER_F_PROTOCOL_FEATURES, says 0 for a packed ring that starts, whose wrap
+ * counters are 1 (virtio 1.2, 2.8.1).
+ */
+static uint32_t
+meant_base(const struct vu_call *call)
+{
+	uint32_t base = call->msg->payload.state.num;
+
+	if (base == 0 && vhost_device_has(call->dev, VIRTIO_F_RING_PACKED) &&
+			!vhost_device_has(call->dev, VHOST_USER_F_PROTOCOL_FEATURES))
+		return PACKED_START;
+	return base;
+}
+
 int
 vhost_vu_on_set_vring_base(struct vu_call *call)
 {
-	uint32_t base = call->msg->payload.state.num;
+	uint32_t base = meant_base(call);
 	uint16_t last_avail = base, last_used = base > UINT16_MAX ? base >> 16 : base;
 	struct vhost_queue *q = call->queue;
 
