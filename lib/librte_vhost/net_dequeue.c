@@ -75,7 +75,7 @@ attach_external(const struct vhost_virtqueue *vq, struct rte_mbuf *pkt, uint32_t
 }
 
 /** Chain mbufs to an empty one until len bytes fit: 0 or -ENOMEM. */
-static int
+static __rte_always_inline int
 attach_chain(struct rte_mempool *pool, struct rte_mbuf *pkt, uint32_t len)
 {
 	uint32_t room = rte_pktmbuf_tailroom(pkt);
@@ -104,7 +104,7 @@ attach_chain(struct rte_mempool *pool, struct rte_mbuf *pkt, uint32_t len)
  *
  * @return 0; -EMSGSIZE if the application cannot have such a packet; -ENOMEM
  */
-static int
+static __rte_always_inline int
 make_room(const struct vhost_virtqueue *vq, struct rte_mempool *pool, struct rte_mbuf *pkt,
 		uint32_t len)
 {
@@ -119,7 +119,7 @@ make_room(const struct vhost_virtqueue *vq, struct rte_mempool *pool, struct rte
 
 /* ---- gathering ---- */
 
-static inline void
+static __rte_always_inline void
 gather(struct net_cursor *from, uint8_t *dst, uint32_t len)
 {
 	while (len > 0) {
@@ -133,7 +133,7 @@ gather(struct net_cursor *from, uint8_t *dst, uint32_t len)
 }
 
 /** Fill the segments of an mbuf, which have room for len bytes. */
-static inline void
+static __rte_always_inline void
 gather_segments(struct net_cursor *from, struct rte_mbuf *pkt, uint32_t len)
 {
 	pkt->pkt_len = len;
@@ -180,14 +180,15 @@ header_matters(const struct virtio_net_hdr *hdr)
 
 /** Look at the i-th chain and have it and its mbuf at hand; false unless it is simple. */
 static __rte_always_inline bool
-find_slot(const struct vhost_virtqueue *vq, struct rte_mbuf *pkt, uint16_t i,
+find_slot(const struct vhost_virtqueue *vq, const struct ring_run *run, struct rte_mbuf *pkt,
+		uint16_t i,
 		uint32_t hdr_len, uint32_t room, struct slot *slot, unsigned int flags)
 {
 	struct vring_desc desc;
 	struct vq_piece piece;
 	uint16_t id;
 
-	if (unlikely(!ring_run_first(vq, i, &id, &desc, flags)) ||
+	if (unlikely(!ring_run_first(vq, run, i, &id, &desc, flags)) ||
 			!ring_simple(vq->net, desc, false, &piece) ||
 			unlikely(piece.len <= hdr_len || piece.len - hdr_len > room))
 		return false;
@@ -199,14 +200,15 @@ find_slot(const struct vhost_virtqueue *vq, struct rte_mbuf *pkt, uint16_t i,
 
 /** Copy a simple packet to an mbuf. */
 static __rte_always_inline void
-empty_slot(struct vhost_virtqueue *vq, struct rte_mbuf *pkt, uint16_t i, uint32_t hdr_len,
+empty_slot(struct vhost_virtqueue *vq, const struct ring_run *run, struct rte_mbuf *pkt,
+		uint16_t i, uint32_t hdr_len,
 		const struct slot *slot, unsigned int flags)
 {
 	rte_pktmbuf_reset(pkt);
 	net_copy(rte_pktmbuf_mtod(pkt, uint8_t *), slot->src + hdr_len, slot->len);
 	pkt->pkt_len = slot->len;
 	pkt->data_len = slot->len;
-	ring_run_put(vq, i, slot->id, 0, flags);
+	ring_run_put(vq, run, i, slot->id, 0, flags);
 	if (vq->net->guest_offloads) {
 		struct virtio_net_hdr hdr = read_header(slot->src);
 
@@ -217,21 +219,25 @@ empty_slot(struct vhost_virtqueue *vq, struct rte_mbuf *pkt, uint16_t i, uint32_
 
 /** Take the packets of the chains in front that are simple: their number. */
 static __rte_always_inline uint16_t
-take_simple(struct vhost_virtqueue *vq, struct rte_mbuf **pkts, uint16_t n, unsigned int flags)
+take_simple(struct vhost_virtqueue *vq, const struct ring_run *run, struct rte_mbuf **pkts,
+		unsigned int n, unsigned int flags)
 {
 	const uint32_t hdr_len = vq->net->hdr_len;
 	struct slot slots[VHOST_BURST];
+	unsigned int ahead, i;
 	uint32_t room;
 
 	/* the same for all mbufs of a pool */
 	rte_pktmbuf_reset_headroom(pkts[0]);
 	room = pkts[0]->buf_len - pkts[0]->data_off;
-	for (uint16_t i = 0; i < n + NET_LOOK_AHEAD; i++) {
-		if (i < n && !find_slot(vq, pkts[i], i, hdr_len, room, &slots[i], flags))
-			n = i;
-		if (i >= NET_LOOK_AHEAD && i - NET_LOOK_AHEAD < n)
-			empty_slot(vq, pkts[i - NET_LOOK_AHEAD], i - NET_LOOK_AHEAD, hdr_len,
-					&slots[i - NET_LOOK_AHEAD], flags);
+	for (ahead = 0; ahead < RTE_MIN(n, (unsigned int)NET_LOOK_AHEAD); ahead++)
+		if (!find_slot(vq, run, pkts[ahead], ahead, hdr_len, room, &slots[ahead], flags))
+			n = ahead;
+	for (i = 0; i < n; i++, ahead++) {
+		if (ahead < n && !find_slot(vq, run, pkts[ahead], ahead, hdr_len, room,
+				&slots[ahead], flags))
+			n = ahead;
+		empty_slot(vq, run, pkts[i], i, hdr_len, &slots[i], flags);
 	}
 	if (n > 0) {
 		ring_take(vq, n, flags);
@@ -242,7 +248,8 @@ take_simple(struct vhost_virtqueue *vq, struct rte_mbuf **pkts, uint16_t n, unsi
 
 /** A chain and its packet. */
 struct item {
-	struct vq_chain chain;
+	uint16_t id;
+	uint16_t places;
 	uint16_t pieces;
 	uint32_t len;		/**< of the packet, header not included; 0 for none */
 };
@@ -250,45 +257,42 @@ struct item {
 /** Chains that were looked at, in their order; their pieces are in the block. */
 struct plan {
 	uint16_t pieces;	/**< of all of them */
-	uint16_t ring_places;	/**< likewise */
+	uint16_t places;	/**< likewise, in the ring */
 	uint16_t skipped;	/**< places of the ring after them, to be taken and not given back */
 	bool empty;		/**< nothing is on offer after them */
-	struct item items[VHOST_BURST];
 };
 
-/** Look at the i-th chain and have it at hand; false if the plan ends before it. */
+/** Look at the next chain and have it at hand; false if the plan ends before it. */
 static __rte_always_inline bool
-plan_chain(const struct vhost_virtqueue *vq, uint16_t i, uint16_t available, uint32_t hdr_len,
-		struct plan *plan, unsigned int flags)
+plan_chain(const struct vhost_virtqueue *vq, uint16_t available, uint32_t hdr_len,
+		struct plan *plan, struct item *item, unsigned int flags)
 {
 	struct vq_piece *pieces = &vq->pieces[plan->pieces];
-	struct item *item = &plan->items[i];
+	struct vq_chain chain;
 	int got;
 
-	if (unlikely(!ring_offers(vq, plan->ring_places, available, flags))) {
+	if (unlikely(!ring_offers(vq, plan->places, available, flags))) {
 		plan->empty = true;
 		return false;
 	}
-	got = ring_gather(vq, plan->ring_places, false, pieces, VHOST_MAX_PIECES - plan->pieces,
-			&item->chain, flags);
+	got = ring_gather(vq, plan->places, false, pieces, VHOST_MAX_PIECES - plan->pieces,
+			&chain, flags);
 	if (unlikely(got == -ENOENT)) {
-		plan->skipped = item->chain.places;
+		plan->skipped = chain.places;
 		return false;
 	}
 	/* the next plan has more room, unless this one had it all */
 	if (unlikely(got == -E2BIG && plan->pieces > 0))
 		return false;
-	plan->ring_places += ring_places(&item->chain, flags);
-	item->pieces = 0;
-	item->len = 0;
-	if (unlikely(got <= 0 || item->chain.len <= hdr_len ||
-			item->chain.len - hdr_len > LARGEST_PACKET))
+	plan->places += ring_places(&chain, flags);
+	*item = (struct item){ .id = chain.id, .places = chain.places };
+	if (unlikely(got <= 0 || chain.len <= hdr_len || chain.len - hdr_len > LARGEST_PACKET))
 		return true;
 	rte_prefetch0(pieces[0].base);
 	/* the first piece may be the header's alone */
 	rte_prefetch0(pieces[got - 1].base);
 	item->pieces = got;
-	item->len = item->chain.len - hdr_len;
+	item->len = chain.len - hdr_len;
 	plan->pieces += got;
 	return true;
 }
@@ -366,6 +370,7 @@ take_planned(struct vhost_virtqueue *vq, struct rte_mempool *pool, struct rte_mb
 {
 	const uint32_t hdr_len = vq->net->hdr_len;
 	const struct vq_piece *pieces = vq->pieces;
+	struct item items[VHOST_BURST];
 	struct plan plan = { 0 };
 	uint16_t given = 0, taken, done = 0;
 	bool starved = false;
@@ -374,18 +379,18 @@ take_planned(struct vhost_virtqueue *vq, struct rte_mempool *pool, struct rte_mb
 		const struct item *item;
 		int got;
 
-		if (i < n && !plan_chain(vq, i, *available, hdr_len, &plan, flags))
+		if (i < n && !plan_chain(vq, *available, hdr_len, &plan, &items[i], flags))
 			n = i;
 		if (i < NET_LOOK_AHEAD || i - NET_LOOK_AHEAD >= n)
 			continue;
-		item = &plan.items[i - NET_LOOK_AHEAD];
+		item = &items[i - NET_LOOK_AHEAD];
 		got = take_packet(vq, pool, pkts[done], item, pieces);
 		if (unlikely(got < 0)) {
 			starved = true;
 			break;
 		}
-		ring_put(vq, given, item->chain.id, 0, flags);
-		given += ring_places(&item->chain, flags);
+		ring_put(vq, given, item->id, 0, flags);
+		given += item->places;
 		done += got;
 		pieces += item->pieces;
 	}
@@ -413,22 +418,26 @@ allocate(struct rte_mempool *pool, struct rte_mbuf **pkts, uint16_t n)
 	return i;
 }
 
+/** take_planned() of one variant, apart from the burst, whose registers are all needed. */
+typedef uint16_t (*take_planned_t)(struct vhost_virtqueue *vq, struct rte_mempool *pool,
+		struct rte_mbuf **pkts, uint16_t n, uint16_t *available);
+
 /** One pass: as many packets as there are, at most VHOST_BURST. */
 static __rte_always_inline uint16_t
 take_pass(struct vhost_virtqueue *vq, struct rte_mempool *pool, struct rte_mbuf **pkts,
-		uint16_t count, uint16_t *available, unsigned int flags)
+		uint16_t count, uint16_t *available, unsigned int flags, take_planned_t planned)
 {
-	uint16_t run = ring_run(vq, RTE_MIN(RTE_MIN(count, *available), (uint16_t)VHOST_BURST),
+	struct ring_run run = ring_run(vq, RTE_MIN(RTE_MIN(count, *available), (uint16_t)VHOST_BURST),
 			flags);
-	uint16_t n = allocate(pool, pkts, run);
-	uint16_t done = likely(n > 0) ? take_simple(vq, pkts, n, flags) : 0;
+	uint16_t n = allocate(pool, pkts, run.n);
+	uint16_t done = likely(n > 0) ? take_simple(vq, &run, pkts, n, flags) : 0;
 
 	*available -= done;
 	while (done < n && *available > 0)
-		done += take_planned(vq, pool, pkts + done, n - done, available, flags);
+		done += planned(vq, pool, pkts + done, n - done, available);
 	if (unlikely(done < n))
 		rte_mempool_put_bulk(pool, (void **)(pkts + done), n - done);
-	if (unlikely(n < run || run == 0))
+	if (unlikely(n < run.n || run.n == 0))
 		*available = 0;
 	return done;
 }
@@ -449,7 +458,7 @@ announce(struct vhost_virtqueue *vq, struct rte_mempool *pool, struct rte_mbuf *
 
 static __rte_always_inline uint16_t
 dequeue(struct vhost_virtqueue *vq, struct rte_mempool *pool, struct rte_mbuf **pkts,
-		uint16_t count, unsigned int flags)
+		uint16_t count, unsigned int flags, take_planned_t planned)
 {
 	uint16_t used = vq->state.last_used_idx;
 	uint16_t left, done = 0;
@@ -459,7 +468,7 @@ dequeue(struct vhost_virtqueue *vq, struct rte_mempool *pool, struct rte_mbuf **
 	if (unlikely(vq->state.announce) && count > 0)
 		done = announce(vq, pool, pkts);
 	while (done < count && left > 0)
-		done += take_pass(vq, pool, pkts + done, count - done, &left, flags);
+		done += take_pass(vq, pool, pkts + done, count - done, &left, flags, planned);
 	if (vq->net->flags & NET_STATS)
 		net_stats_count(&vq->state.stats, pkts, done);
 	net_notify(vq, used, flags);
@@ -467,11 +476,17 @@ dequeue(struct vhost_virtqueue *vq, struct rte_mempool *pool, struct rte_mbuf **
 }
 
 #define DEFINE_VARIANT(name, flags) \
+	static __rte_noinline uint16_t \
+	take_planned_ ## name(struct vhost_virtqueue *vq, struct rte_mempool *pool, \
+			struct rte_mbuf **pkts, uint16_t n, uint16_t *available) \
+	{ \
+		return take_planned(vq, pool, pkts, n, available, flags); \
+	} \
 	static uint16_t \
 	dequeue_ ## name(struct vhost_virtqueue *vq, struct rte_mempool *pool, \
 			struct rte_mbuf **pkts, uint16_t count) \
 	{ \
-		return dequeue(vq, pool, pkts, count, flags); \
+		return dequeue(vq, pool, pkts, count, flags, take_planned_ ## name); \
 	}
 DEQUEUE_VARIANTS(DEFINE_VARIANT)
 

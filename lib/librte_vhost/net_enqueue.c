@@ -76,14 +76,15 @@ write_header(const struct virtio_net *net, struct rte_mbuf *pkt, uint16_t chains
 
 /** Find the place of the i-th packet and have it at hand; false unless it is simple. */
 static __rte_always_inline bool
-find_slot(const struct vhost_virtqueue *vq, const struct rte_mbuf *pkt, uint16_t i,
+find_slot(const struct vhost_virtqueue *vq, const struct ring_run *run,
+		const struct rte_mbuf *pkt, uint16_t i,
 		uint32_t hdr_len, struct slot *slot, unsigned int flags)
 {
 	struct vring_desc desc;
 	struct vq_piece piece;
 	uint16_t id;
 
-	if (unlikely(pkt->nb_segs != 1 || !ring_run_first(vq, i, &id, &desc, flags)) ||
+	if (unlikely(pkt->nb_segs != 1 || !ring_run_first(vq, run, i, &id, &desc, flags)) ||
 			!ring_simple(vq->net, desc, true, &piece) ||
 			unlikely(piece.len < pkt->data_len + hdr_len))
 		return false;
@@ -94,29 +95,34 @@ find_slot(const struct vhost_virtqueue *vq, const struct rte_mbuf *pkt, uint16_t
 }
 
 static __rte_always_inline void
-fill_slot(struct vhost_virtqueue *vq, struct rte_mbuf *pkt, uint16_t i, uint32_t hdr_len,
+fill_slot(struct vhost_virtqueue *vq, const struct ring_run *run, struct rte_mbuf *pkt,
+		uint16_t i, uint32_t hdr_len,
 		const struct slot *slot, unsigned int flags)
 {
 	uint32_t len = pkt->data_len;
 
 	write_header(vq->net, pkt, 1, slot->dst, hdr_len);
 	net_copy(slot->dst + hdr_len, rte_pktmbuf_mtod(pkt, const uint8_t *), len);
-	ring_run_put(vq, i, slot->id, len + hdr_len, flags);
+	ring_run_put(vq, run, i, slot->id, len + hdr_len, flags);
 }
 
 /** Place the packets in front that are simple: their number. */
 static __rte_always_inline uint16_t
-place_simple(struct vhost_virtqueue *vq, struct rte_mbuf **pkts, uint16_t n, unsigned int flags)
+place_simple(struct vhost_virtqueue *vq, const struct ring_run *run, struct rte_mbuf **pkts,
+		unsigned int flags)
 {
 	const uint32_t hdr_len = vq->net->hdr_len;
 	struct slot slots[VHOST_BURST];
+	unsigned int ahead, i, n = run->n;
 
-	for (uint16_t i = 0; i < n + NET_LOOK_AHEAD; i++) {
-		if (i < n && !find_slot(vq, pkts[i], i, hdr_len, &slots[i], flags))
-			n = i;
-		if (i >= NET_LOOK_AHEAD && i - NET_LOOK_AHEAD < n)
-			fill_slot(vq, pkts[i - NET_LOOK_AHEAD], i - NET_LOOK_AHEAD, hdr_len,
-					&slots[i - NET_LOOK_AHEAD], flags);
+	for (ahead = 0; ahead < RTE_MIN(n, (unsigned int)NET_LOOK_AHEAD); ahead++)
+		if (!find_slot(vq, run, pkts[ahead], ahead, hdr_len, &slots[ahead], flags))
+			n = ahead;
+	for (i = 0; i < n; i++, ahead++) {
+		if (ahead < n && !find_slot(vq, run, pkts[ahead], ahead, hdr_len,
+				&slots[ahead], flags))
+			n = ahead;
+		fill_slot(vq, run, pkts[i], i, hdr_len, &slots[i], flags);
 	}
 	if (n > 0) {
 		ring_take(vq, n, flags);
@@ -315,26 +321,30 @@ place_planned(struct vhost_virtqueue *vq, struct rte_mbuf **pkts, uint16_t n,
 	return n;
 }
 
+/** place_planned() of one variant, apart from the burst, whose registers are all needed. */
+typedef uint16_t (*place_planned_t)(struct vhost_virtqueue *vq, struct rte_mbuf **pkts,
+		uint16_t n, uint16_t *available);
+
 /** One pass: as many packets as there are places for, at most VHOST_BURST. */
 static __rte_always_inline uint16_t
 place_pass(struct vhost_virtqueue *vq, struct rte_mbuf **pkts, uint16_t count,
-		uint16_t *available, unsigned int flags)
+		uint16_t *available, unsigned int flags, place_planned_t planned)
 {
 	uint16_t n = RTE_MIN(count, (uint16_t)VHOST_BURST);
-	uint16_t run = ring_run(vq, RTE_MIN(n, *available), flags);
-	uint16_t done = place_simple(vq, pkts, run, flags);
+	struct ring_run run = ring_run(vq, RTE_MIN(n, *available), flags);
+	uint16_t done = place_simple(vq, &run, pkts, flags);
 
-	*available = run > 0 ? *available - done : 0;
-	if (likely(done == run))
+	*available = run.n > 0 ? *available - done : 0;
+	if (likely(done == run.n))
 		return done;
 	while (done < n && *available > 0)
-		done += place_planned(vq, pkts + done, n - done, available, flags);
+		done += planned(vq, pkts + done, n - done, available);
 	return done;
 }
 
 static __rte_always_inline uint16_t
 enqueue(struct vhost_virtqueue *vq, struct rte_mbuf **pkts, uint16_t count,
-		unsigned int flags)
+		unsigned int flags, place_planned_t planned)
 {
 	uint16_t used = vq->state.last_used_idx;
 	uint16_t left, done = 0;
@@ -342,7 +352,7 @@ enqueue(struct vhost_virtqueue *vq, struct rte_mbuf **pkts, uint16_t count,
 	ring_renew_wish(vq, flags);
 	left = ring_available(vq, flags);
 	while (done < count && left > 0)
-		done += place_pass(vq, pkts + done, count - done, &left, flags);
+		done += place_pass(vq, pkts + done, count - done, &left, flags, planned);
 	if (vq->net->flags & NET_STATS)
 		net_stats_count(&vq->state.stats, pkts, done);
 	net_notify(vq, used, flags);
@@ -350,10 +360,16 @@ enqueue(struct vhost_virtqueue *vq, struct rte_mbuf **pkts, uint16_t count,
 }
 
 #define DEFINE_VARIANT(name, flags) \
+	static __rte_always_inline uint16_t \
+	place_planned_ ## name(struct vhost_virtqueue *vq, struct rte_mbuf **pkts, \
+			uint16_t n, uint16_t *available) \
+	{ \
+		return place_planned(vq, pkts, n, available, flags); \
+	} \
 	static uint16_t \
 	enqueue_ ## name(struct vhost_virtqueue *vq, struct rte_mbuf **pkts, uint16_t count) \
 	{ \
-		return enqueue(vq, pkts, count, flags); \
+		return enqueue(vq, pkts, count, flags, place_planned_ ## name); \
 	}
 ENQUEUE_VARIANTS(DEFINE_VARIANT)
 

@@ -128,7 +128,7 @@ ring_unused(struct vhost_virtqueue *vq, unsigned int flags)
 }
 
 /** Of the next n places how many hold chains, if each takes one; have them at hand. */
-static __rte_always_inline uint16_t
+static __rte_always_inline struct ring_run
 ring_run(const struct vhost_virtqueue *vq, uint16_t n, unsigned int flags)
 {
 	return RING_VERB(flags, run, vq, n);
@@ -136,10 +136,10 @@ ring_run(const struct vhost_virtqueue *vq, uint16_t n, unsigned int flags)
 
 /** The i-th chain of a run, and its first descriptor; false if it is no chain at all. */
 static __rte_always_inline bool
-ring_run_first(const struct vhost_virtqueue *vq, uint16_t i, uint16_t *id,
-		struct vring_desc *desc, unsigned int flags)
+ring_run_first(const struct vhost_virtqueue *vq, const struct ring_run *run, uint16_t i,
+		uint16_t *id, struct vring_desc *desc, unsigned int flags)
 {
-	return RING_VERB(flags, run_first, vq, i, id, desc);
+	return RING_VERB(flags, run_first, vq, run, i, id, desc);
 }
 
 /** Whether there is a chain at a place of those that ring_available() granted. */
@@ -166,25 +166,20 @@ ring_gather(const struct vhost_virtqueue *vq, uint16_t place, bool write,
 		struct vq_piece *pieces, unsigned int room, struct vq_chain *chain,
 		unsigned int flags)
 {
-	struct ring_sink sink = {
-		.net = vq->net,
-		.pieces = pieces,
-		.room = room,
-		.may_read = !write,
-		.may_write = write,
-	};
+	struct ring_memory memory = { .pieces = pieces, .room = room };
 	struct vring_desc first;
-	int ret = RING_VERB(flags, chain, vq, place, chain, &first);
+	int n = RING_VERB(flags, chain, vq, place, chain, &first);
 
-	if (unlikely(ret != 0))
-		return ret;
+	if (unlikely(n != 0))
+		return n;
 	if (likely(room > 0 && ring_simple(vq->net, first, write, pieces))) {
 		chain->len = pieces->len;
 		return 1;
 	}
-	ret = RING_VERB(flags, rest_of_chain, vq, place, first, chain, &sink);
-	chain->len = RTE_MIN(sink.len, (uint64_t)UINT32_MAX);
-	return unlikely(ret != 0) ? ret : (int)sink.n;
+	n = RING_VERB(flags, gather, vq, place, first, chain,
+			write ? RING_TO_WRITE : RING_TO_READ, &memory);
+	chain->len = RTE_MIN(memory.len, (uint64_t)UINT32_MAX);
+	return n;
 }
 
 /** Likewise, both directions of a chain that has both; the first *nread pieces are to be read. */
@@ -193,20 +188,14 @@ ring_gather_both(const struct vhost_virtqueue *vq, uint16_t place, struct vq_pie
 		unsigned int room, struct vq_chain *chain, unsigned int *nread,
 		unsigned int flags)
 {
-	struct ring_sink sink = {
-		.net = vq->net,
-		.pieces = pieces,
-		.room = room,
-		.may_read = true,
-		.may_write = true,
-	};
+	struct ring_memory memory = { .pieces = pieces, .room = room };
 	struct vring_desc first;
-	int ret = RING_VERB(flags, chain, vq, place, chain, &first);
+	int n = RING_VERB(flags, chain, vq, place, chain, &first);
 
-	if (ret == 0)
-		ret = RING_VERB(flags, rest_of_chain, vq, place, first, chain, &sink);
-	*nread = sink.nread;
-	return ret != 0 ? ret : (int)sink.n;
+	if (n == 0)
+		n = RING_VERB(flags, gather, vq, place, first, chain, RING_BOTH, &memory);
+	*nread = memory.nread;
+	return n;
 }
 
 /** Places that a chain takes. */
@@ -240,13 +229,13 @@ ring_put(struct vhost_virtqueue *vq, uint16_t i, uint16_t id, uint32_t len, unsi
 
 /** Likewise in a run. */
 static __rte_always_inline void
-ring_run_put(struct vhost_virtqueue *vq, uint16_t i, uint16_t id, uint32_t len,
-		unsigned int flags)
+ring_run_put(struct vhost_virtqueue *vq, const struct ring_run *run, uint16_t i, uint16_t id,
+		uint32_t len, unsigned int flags)
 {
 	if ((flags & VQ_PACKED) && (flags & VQ_IN_ORDER))
 		ring_packed_put_in_order(vq, id);
 	else
-		RING_VERB(flags, run_put, vq, i, id, len);
+		RING_VERB(flags, run_put, vq, run, i, id, len);
 }
 
 /** Give back the n places, at least one, for which something was put. */

@@ -203,22 +203,25 @@ ring_packed_unused(const struct vhost_virtqueue *vq)
 }
 
 /** A run does not reach around the end of the ring, so its places are plain sums. */
-static __rte_always_inline uint16_t
+static __rte_always_inline struct ring_run
 ring_packed_run(const struct vhost_virtqueue *vq, uint16_t n)
 {
-	uint16_t avail = vq->state.last_avail_idx;
-	uint32_t last = RTE_MAX(ring_packed_place(avail),
-			ring_packed_place(vq->state.last_used_idx));
+	uint16_t avail = vq->state.last_avail_idx, used = vq->state.last_used_idx;
+	uint32_t last = RTE_MAX(ring_packed_place(avail), ring_packed_place(used));
 
-	return ring_packed_count(vq, avail, RTE_MIN((uint32_t)n, vq->size - last));
+	return (struct ring_run){
+		.n = ring_packed_count(vq, avail, RTE_MIN((uint32_t)n, vq->size - last)),
+		.descs = ring_packed_words(vq, ring_packed_place(avail)),
+		.places = ring_packed_rest(vq, ring_packed_place(used)),
+		.used = RING_PACKED_WORD(0, 0, ring_packed_mark_used(used)),
+	};
 }
 
 static __rte_always_inline bool
-ring_packed_run_first(const struct vhost_virtqueue *vq, uint16_t i, uint16_t *id,
-		struct vring_desc *desc)
+ring_packed_run_first(const struct vhost_virtqueue *vq __rte_unused,
+		const struct ring_run *run, uint16_t i, uint16_t *id, struct vring_desc *desc)
 {
-	uint32_t place = ring_packed_place(vq->state.last_avail_idx) + i;
-	struct ring_words words = ring_read_words(ring_packed_words(vq, place));
+	struct ring_words words = ring_read_words(&run->descs[i]);
 
 	*id = ring_packed_id(words);
 	*desc = ring_packed_desc(words);
@@ -227,28 +230,31 @@ ring_packed_run_first(const struct vhost_virtqueue *vq, uint16_t i, uint16_t *id
 
 /** Write what is behind the address, or withhold it if it is the first of a batch. */
 static __rte_always_inline void
-ring_packed_write(struct vhost_virtqueue *vq, uint16_t i, uint16_t at, uint16_t id, uint32_t len)
+ring_packed_write(struct vhost_virtqueue *vq, uint16_t i, uint64_t *place, uint64_t used,
+		uint16_t id, uint32_t len)
 {
-	uint16_t flags = ring_packed_mark_used(at) | (len > 0 ? VRING_DESC_F_WRITE : 0);
-	uint64_t rest = RING_PACKED_WORD(len, id, flags);
+	uint64_t rest = RING_PACKED_WORD(len, id, len > 0 ? VRING_DESC_F_WRITE : 0) | used;
 
 	if (i == 0)
 		vq->withheld = rest;
 	else
-		__atomic_store_n(ring_packed_rest(vq, ring_packed_place(at)), rest,
-				__ATOMIC_RELAXED);
+		__atomic_store_n(place, rest, __ATOMIC_RELAXED);
 }
 
 static __rte_always_inline void
-ring_packed_run_put(struct vhost_virtqueue *vq, uint16_t i, uint16_t id, uint32_t len)
+ring_packed_run_put(struct vhost_virtqueue *vq, const struct ring_run *run, uint16_t i,
+		uint16_t id, uint32_t len)
 {
-	ring_packed_write(vq, i, vq->state.last_used_idx + i, id, len);
+	ring_packed_write(vq, i, &run->places[2 * i], run->used, id, len);
 }
 
 static __rte_always_inline void
 ring_packed_put(struct vhost_virtqueue *vq, uint16_t i, uint16_t id, uint32_t len)
 {
-	ring_packed_write(vq, i, ring_packed_plus(vq, vq->state.last_used_idx, i), id, len);
+	uint16_t at = ring_packed_plus(vq, vq->state.last_used_idx, i);
+
+	ring_packed_write(vq, i, ring_packed_rest(vq, ring_packed_place(at)),
+			RING_PACKED_WORD(0, 0, ring_packed_mark_used(at)), id, len);
 }
 
 /** One descriptor for a batch with nothing written (2.8.8): the id of its last chain. */
@@ -290,68 +296,70 @@ ring_packed_follow(const struct vhost_virtqueue *vq, uint16_t place, struct vrin
 }
 
 /**
- * Gather all entries of an indirect table (2.8.7).  Where only one direction makes
- * sense the entries' WRITE flag is not looked at: DPDK's virtio driver (22.11) leaves
- * it set in the tables of packets that it sends.
+ * All entries of an indirect table (2.8.7).  Where only one use makes sense the
+ * entries' WRITE flag is not looked at: DPDK's virtio driver (22.11) leaves it set in
+ * the tables of packets that it sends.
  */
 static __rte_always_inline int
 ring_packed_gather_table(const struct vhost_virtqueue *vq, struct vring_desc desc,
-		struct ring_sink *sink)
+		enum ring_use use, struct ring_memory *memory)
 {
 	const struct ring_table table = ring_indirect_table(vq->net, desc);
-	const bool both = sink->may_read && sink->may_write;
-	int ret = table.entries > 0 ? 0 : -EINVAL;
+	int ret, n = 0;
 
+	if (unlikely(table.entries == 0))
+		return -EINVAL;
 	if (unlikely(table.entries > VHOST_MAX_PIECES))
 		return -ELOOP;
-	for (uint32_t i = 0; i < table.entries && ret == 0; i++) {
+	for (uint32_t i = 0; i < table.entries && n >= 0; i++) {
 		struct ring_words words;
 
 		ret = ring_read_entry(vq->net, &table, i, &words);
 		if (unlikely(ret != 0))
-			break;
+			return ret;
 		desc = ring_packed_desc(words);
-		if (!both)
-			desc.flags = sink->may_write ? VRING_DESC_F_WRITE : 0;
-		ret = ring_add_buffer(sink, desc);
+		if (use != RING_BOTH)
+			desc.flags = use == RING_TO_WRITE ? VRING_DESC_F_WRITE : 0;
+		n = ring_add_buffer(vq->net, desc, use, n, memory);
 	}
-	return ret;
+	return n;
 }
 
-/** Gather a chain of the ring; on success *chain ends where it does. */
+/** Descriptors of the ring; *chain and *desc end where all is well so far. */
 static __rte_always_inline int
-ring_packed_gather(const struct vhost_virtqueue *vq, uint16_t place, struct vring_desc *desc,
-		struct vq_chain *chain, struct ring_sink *sink)
+ring_packed_gather_list(const struct vhost_virtqueue *vq, uint16_t place,
+		struct vring_desc *desc, struct vq_chain *chain, enum ring_use use,
+		struct ring_memory *memory)
 {
-	do {
-		int ret;
+	int n = 0;
 
+	do {
 		if (unlikely(desc->flags & VRING_DESC_F_INDIRECT))
 			return -EINVAL;
 		if (unlikely(chain->places > VHOST_MAX_PIECES))
 			return -ELOOP;
-		ret = ring_add_buffer(sink, *desc);
-		if (unlikely(ret != 0))
-			return ret;
+		n = ring_add_buffer(vq->net, *desc, use, n, memory);
+		if (unlikely(n < 0))
+			return n;
 	} while (ring_packed_follow(vq, place, desc, chain));
-	return unlikely(desc->flags & VRING_DESC_F_NEXT) ? -ELOOP : 0;
+	return unlikely(desc->flags & VRING_DESC_F_NEXT) ? -ELOOP : n;
 }
 
 static __rte_always_inline int
-ring_packed_rest_of_chain(const struct vhost_virtqueue *vq, uint16_t place,
-		struct vring_desc desc, struct vq_chain *chain, struct ring_sink *sink)
+ring_packed_gather(const struct vhost_virtqueue *vq, uint16_t place, struct vring_desc desc,
+		struct vq_chain *chain, enum ring_use use, struct ring_memory *memory)
 {
-	int ret;
+	int n;
 
 	if ((desc.flags & (VRING_DESC_F_INDIRECT | VRING_DESC_F_NEXT)) == VRING_DESC_F_INDIRECT)
-		return ring_packed_gather_table(vq, desc, sink);
-	ret = ring_packed_gather(vq, place, &desc, chain, sink);
-	if (unlikely(ret != 0)) {
+		return ring_packed_gather_table(vq, desc, use, memory);
+	n = ring_packed_gather_list(vq, place, &desc, chain, use, memory);
+	if (unlikely(n < 0)) {
 		/* it goes back all the same, by its last id and with all its places */
 		while (ring_packed_follow(vq, place, &desc, chain))
 			;
 	}
-	return ret;
+	return n;
 }
 
 static __rte_always_inline void

@@ -72,58 +72,81 @@ ring_simple(const struct virtio_net *net, struct vring_desc first, bool write,
 	return piece->base != NULL;
 }
 
-/** Where the memory of a chain is gathered, and what of it is allowed. */
-struct ring_sink {
-	const struct virtio_net *net;
-	struct vq_piece *pieces;
-	unsigned int room;	/**< pieces that fit */
-	unsigned int n;		/**< pieces so far */
-	unsigned int nread;	/**< of them, those to be read: they come first, 2.7.4.2 */
-	uint64_t len;		/**< bytes in all of them */
-	bool may_read;
-	bool may_write;
+/** What the memory of a chain may be for; a constant. */
+enum ring_use {
+	RING_TO_READ,
+	RING_TO_WRITE,
+	RING_BOTH,		/**< to be read in front, to be written behind, 2.7.4.2 */
 };
 
-/** Add the pieces of a buffer across regions: 0, -EFAULT or -E2BIG. */
+/** The memory of a chain: pieces, and bytes in them. */
+struct ring_memory {
+	struct vq_piece *pieces;	/**< filled */
+	unsigned int room;	/**< pieces that fit */
+	unsigned int nread;	/**< RING_BOTH: how many are to be read */
+	uint64_t len;
+};
+
+/** Add the pieces of a buffer across regions: their new number, -EFAULT or -E2BIG. */
 static inline int
-ring_add_pieces(struct ring_sink *sink, struct vring_desc desc)
+ring_add_pieces(const struct virtio_net *net, struct vring_desc desc,
+		struct vq_piece *pieces, unsigned int n, unsigned int room)
 {
 	while (desc.len != 0) {
 		uint64_t len = desc.len;
 		uint8_t *base;
 
-		if (sink->n == sink->room)
+		if (n == room)
 			return -E2BIG;
-		base = vhost_virtio_net_piece(sink->net, desc.addr, &len);
+		base = vhost_virtio_net_piece(net, desc.addr, &len);
 		if (base == NULL)
 			return -EFAULT;
-		sink->pieces[sink->n++] = (struct vq_piece){ base, len };
+		pieces[n++] = (struct vq_piece){ base, len };
 		desc.addr += len;
 		desc.len -= len;
 	}
-	return 0;
+	return n;
 }
 
-/** Add the memory of one descriptor: 0; -EINVAL (direction), -EFAULT or -E2BIG. */
-static __rte_always_inline int
-ring_add_buffer(struct ring_sink *sink, struct vring_desc desc)
+/** Chains of one descriptor in a row, from the next on offer; the rest is the format's. */
+struct ring_run {
+	uint16_t n;
+	const struct ring_words *descs;	/**< of these chains */
+	uint64_t *places;	/**< where they go back, every other word */
+	uint64_t used;		/**< flags that say so */
+};
+
+/** Whether a descriptor's memory may follow n pieces by its use. */
+static __rte_always_inline bool
+ring_use_is_right(struct vring_desc desc, enum ring_use use, unsigned int n, unsigned int nread)
 {
 	bool write = desc.flags & VRING_DESC_F_WRITE;
-	uint8_t *base;
-	int ret = 0;
 
-	if (write)
-		sink->may_read = false;
-	if (unlikely(!(write ? sink->may_write : sink->may_read)))
+	if (use == RING_BOTH)
+		return write || n == nread;
+	return write == (use == RING_TO_WRITE);
+}
+
+/**
+ * Add the memory of one descriptor to n pieces: their new number, -EINVAL (wrong
+ * use), -EFAULT or -E2BIG.
+ */
+static __rte_always_inline int
+ring_add_buffer(const struct virtio_net *net, struct vring_desc desc, enum ring_use use,
+		unsigned int n, struct ring_memory *memory)
+{
+	uint8_t *base = virtio_net_host(net, desc.addr, desc.len);
+	int ret = n + 1;
+
+	if (unlikely(!ring_use_is_right(desc, use, n, memory->nread)))
 		return -EINVAL;
-	base = virtio_net_host(sink->net, desc.addr, desc.len);
-	if (unlikely(base == NULL || desc.len == 0 || sink->n == sink->room))
-		ret = ring_add_pieces(sink, desc);
+	if (unlikely(base == NULL || desc.len == 0 || n == memory->room))
+		ret = ring_add_pieces(net, desc, memory->pieces, n, memory->room);
 	else
-		sink->pieces[sink->n++] = (struct vq_piece){ base, desc.len };
-	if (!write)
-		sink->nread = sink->n;
-	sink->len += desc.len;
+		memory->pieces[n] = (struct vq_piece){ base, desc.len };
+	if (use == RING_BOTH && !(desc.flags & VRING_DESC_F_WRITE) && ret > 0)
+		memory->nread = ret;
+	memory->len += desc.len;
 	return ret;
 }
 

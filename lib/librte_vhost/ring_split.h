@@ -110,16 +110,8 @@ ring_split_head(const struct vhost_virtqueue *vq, uint16_t i)
 	return *(const volatile uint16_t *)&vq->avail->ring[entry];
 }
 
-static __rte_always_inline uint16_t
-ring_split_run(const struct vhost_virtqueue *vq, uint16_t n)
-{
-	for (uint16_t i = 0; i < n; i++)
-		rte_prefetch0(&vq->desc[ring_split_head(vq, i) & vq->mask]);
-	return n;
-}
-
 static __rte_always_inline bool
-ring_split_run_first(const struct vhost_virtqueue *vq, uint16_t i, uint16_t *id,
+ring_split_first(const struct vhost_virtqueue *vq, uint16_t i, uint16_t *id,
 		struct vring_desc *desc)
 {
 	*id = ring_split_head(vq, i);
@@ -127,6 +119,21 @@ ring_split_run_first(const struct vhost_virtqueue *vq, uint16_t i, uint16_t *id,
 		return false;
 	*desc = ring_split_desc(ring_read_words(&vq->desc[*id]));
 	return true;
+}
+
+static __rte_always_inline struct ring_run
+ring_split_run(const struct vhost_virtqueue *vq, uint16_t n)
+{
+	for (uint16_t i = 0; i < n; i++)
+		rte_prefetch0(&vq->desc[ring_split_head(vq, i) & vq->mask]);
+	return (struct ring_run){ .n = n };
+}
+
+static __rte_always_inline bool
+ring_split_run_first(const struct vhost_virtqueue *vq, const struct ring_run *run __rte_unused,
+		uint16_t i, uint16_t *id, struct vring_desc *desc)
+{
+	return ring_split_first(vq, i, id, desc);
 }
 
 static __rte_always_inline void
@@ -138,7 +145,8 @@ ring_split_put(struct vhost_virtqueue *vq, uint16_t i, uint16_t id, uint32_t len
 }
 
 static __rte_always_inline void
-ring_split_run_put(struct vhost_virtqueue *vq, uint16_t i, uint16_t id, uint32_t len)
+ring_split_run_put(struct vhost_virtqueue *vq, const struct ring_run *run __rte_unused,
+		uint16_t i, uint16_t id, uint32_t len)
 {
 	ring_split_put(vq, i, id, len);
 }
@@ -149,17 +157,23 @@ ring_split_offers(const struct vhost_virtqueue *vq __rte_unused, uint16_t place,
 	return place < left;
 }
 
-/**
- * Gather a chain from its first descriptor on: descriptors of the ring, possibly
- * ended by one that refers to an indirect table (2.7.5.3).
- */
 static __rte_always_inline int
-ring_split_gather(const struct vhost_virtqueue *vq, struct vring_desc desc,
-		struct ring_sink *sink)
+ring_split_chain(const struct vhost_virtqueue *vq, uint16_t place, struct vq_chain *chain,
+		struct vring_desc *first)
+{
+	chain->places = 1;
+	return ring_split_first(vq, place, &chain->id, first) ? 0 : -ENOENT;
+}
+
+/** Descriptors of the ring, possibly ended by one that refers to an indirect table (2.7.5.3). */
+static __rte_always_inline int
+ring_split_gather(const struct vhost_virtqueue *vq, uint16_t place __rte_unused,
+		struct vring_desc desc, struct vq_chain *chain __rte_unused, enum ring_use use,
+		struct ring_memory *memory)
 {
 	struct ring_table table = { .host = (const uint8_t *)vq->desc, .entries = vq->size };
 	bool in_ring = true;
-	int ret;
+	int ret, n = 0;
 
 	for (unsigned int i = 0; i < VHOST_MAX_PIECES; i++) {
 		uint16_t next = desc.next;
@@ -172,9 +186,9 @@ ring_split_gather(const struct vhost_virtqueue *vq, struct vring_desc desc,
 			in_ring = false;
 			next = 0;
 		} else {
-			ret = ring_add_buffer(sink, desc);
-			if (unlikely(ret != 0) || !(desc.flags & VRING_DESC_F_NEXT))
-				return ret;
+			n = ring_add_buffer(vq->net, desc, use, n, memory);
+			if (unlikely(n < 0) || !(desc.flags & VRING_DESC_F_NEXT))
+				return n;
 		}
 		ret = ring_read_entry(vq->net, &table, next, &words);
 		if (unlikely(ret != 0))
@@ -182,22 +196,6 @@ ring_split_gather(const struct vhost_virtqueue *vq, struct vring_desc desc,
 		desc = ring_split_desc(words);
 	}
 	return -ELOOP;
-}
-
-static __rte_always_inline int
-ring_split_chain(const struct vhost_virtqueue *vq, uint16_t place, struct vq_chain *chain,
-		struct vring_desc *first)
-{
-	chain->places = 1;
-	return ring_split_run_first(vq, place, &chain->id, first) ? 0 : -ENOENT;
-}
-
-static __rte_always_inline int
-ring_split_rest_of_chain(const struct vhost_virtqueue *vq, uint16_t place __rte_unused,
-		struct vring_desc first, struct vq_chain *chain __rte_unused,
-		struct ring_sink *sink)
-{
-	return ring_split_gather(vq, first, sink);
 }
 
 static __rte_always_inline void
