@@ -25,14 +25,15 @@ class Testpmd(Process):
     Its threads share all CPUs, unless those that forward are told theirs.
     """
 
-    def __init__(self, bench, name, vdevs, args=(), backend=False, forwarders=1, forwarding_cpus=None):
+    def __init__(self, bench, name, vdevs, args=(), backend=False, forwarders=1, forwarding_cpus=None,
+                 eal_args=()):
         need_programs("dpdk-testpmd", "stdbuf")
         self.library = bench.library if backend else None
         anywhere = sorted(os.sched_getaffinity(0))
         lcores = ",".join(f"{lcore}@({','.join(map(str, cpus))})" for lcore, cpus in
                           enumerate([anywhere] + forwarders * [forwarding_cpus or anywhere]))
         argv = ["stdbuf", "-oL", "dpdk-testpmd", "--no-huge", "-m", "192", "--single-file-segments",
-                "--no-shconf", "--no-pci", "--no-telemetry", "--lcores", lcores]
+                "--no-shconf", "--no-pci", "--no-telemetry", "--lcores", lcores, *eal_args]
         for vdev in vdevs:
             argv += ["--vdev", vdev]
         # At its start testpmd drops what is waiting at its ports, which is all that a pcap port has.
