@@ -40,7 +40,8 @@ say ready
 say features $(cat /sys/bus/virtio/devices/virtio0/features)
 """
 # Bit numbers of virtio-net features, as far as tests ask for them.
-FEATURES = {"CSUM": 0, "GUEST_CSUM": 1, "GUEST_TSO4": 7, "HOST_TSO4": 11, "MRG_RXBUF": 15}
+FEATURES = {"CSUM": 0, "GUEST_CSUM": 1, "MTU": 3, "GUEST_TSO4": 7, "HOST_TSO4": 11, "MRG_RXBUF": 15, "MQ": 22,
+            "INDIRECT_DESC": 28, "EVENT_IDX": 29, "RING_PACKED": 34}
 
 
 def _cpio_entry(number, name, mode, data=b""):

@@ -5,9 +5,18 @@
 import re
 
 from guests import QemuGuest
-from pings import ADDRESS, GATEWAY, check_pings, ping_script
+from pings import ADDRESS, GATEWAY, JUMBO_SIZES, SIZES, check_pings, ping_script
 from processes import check
 from testpmd import Testpmd
+
+# Features that the cases are about: what QEMU has to be told without, and with, each.
+OPTIONS = {
+    "MRG_RXBUF": ("mrg_rxbuf=off", None),
+    "INDIRECT_DESC": ("indirect_desc=off", None),
+    "EVENT_IDX": ("event_idx=off", None),
+    "RING_PACKED": (None, "packed=on"),
+    "MTU": (None, "host_mtu=9000"),
+}
 
 
 def start_echo(bench, socket, queues=1, client=False, name="backend"):
@@ -27,21 +36,34 @@ def check_queues_used(backend, queues):
         check(seen and int(seen.group(1)), f"no packets on queue pair {queue}")
 
 
-def run_case(bench, server=False, queues=1, mergeable=True):
+def device_options(features):
+    """What to say to QEMU's network device so that it offers these FEATURES of OPTIONS and no others of them."""
+    return ",".join(option for feature, (absent, present) in OPTIONS.items()
+                    if (option := present if feature in features else absent))
+
+
+def run_case(bench, features, server=False, queues=1):
     """Boot a guest, ping at all sizes, and end both sides in good order."""
     socket = bench.path("vhost.sock")
+    sizes = JUMBO_SIZES if "MTU" in features else SIZES
     backend = start_echo(bench, socket, queues, client=server)
-    guest = QemuGuest(bench, "guest", socket, ADDRESS, ping_script(GATEWAY, queues), server, queues,
-                      "" if mergeable else "mrg_rxbuf=off")
+    guest = QemuGuest(bench, "guest", socket, ADDRESS, ping_script(GATEWAY, queues, sizes), server, queues,
+                      device_options(features))
     negotiated = guest.wait_ready()
-    check(("MRG_RXBUF" in negotiated) == mergeable, f"the guest has negotiated {negotiated}")
-    check_pings(guest, queues, lambda: check_queues_used(backend, queues))
+    check(negotiated & OPTIONS.keys() == features, f"the guest has negotiated {negotiated}, not {features}")
+    check_pings(guest, queues, lambda: check_queues_used(backend, queues), sizes)
     guest.finish()
     backend.quit()
 
 
 def cases():
     """Name and function of each case."""
-    yield "qemu-mergeable", run_case
-    yield "qemu-plain", lambda bench: run_case(bench, mergeable=False)
-    yield "qemu-client-2q", lambda bench: run_case(bench, server=True, queues=2)
+    usual = {"MRG_RXBUF", "INDIRECT_DESC", "EVENT_IDX"}
+    jumbo, packed = usual | {"MTU"}, usual | {"RING_PACKED"}
+    yield "qemu-mergeable", lambda bench: run_case(bench, usual)
+    yield "qemu-plain", lambda bench: run_case(bench, usual - {"MRG_RXBUF"})
+    yield "qemu-client-2q", lambda bench: run_case(bench, usual, server=True, queues=2)
+    yield "qemu-jumbo-direct-flags", lambda bench: run_case(bench, {"MRG_RXBUF", "MTU"})
+    yield "qemu-packed", lambda bench: run_case(bench, packed)
+    yield "qemu-packed-plain-direct-flags", lambda bench: run_case(bench, {"RING_PACKED"})
+    yield "qemu-packed-jumbo-client-2q", lambda bench: run_case(bench, packed | jumbo, server=True, queues=2)
