@@ -55,6 +55,7 @@ static struct {
 	int sock;			/**< the frontend's end of the link */
 	struct vhost_device *dev;
 	uint64_t features;		/**< negotiated */
+	bool based;			/**< nobody has made up where the rings are */
 	int callfds[RINGS], kickfds[RINGS];
 } fuzz;
 
@@ -300,6 +301,13 @@ check_used(unsigned int ring, uint16_t used_before)
 	}
 }
 
+/** Whether used entries are there to be checked, and where they should be. */
+static bool
+used_is_sound(void)
+{
+	return guest_is_sound() && fuzz.based && !is_packed();
+}
+
 static void
 enqueue(void)
 {
@@ -312,7 +320,7 @@ enqueue(void)
 	done = rte_vhost_enqueue_burst(fuzz.dev->vid, ring, pkts, n);
 	guest_after();
 	FUZZ_CHECK(done <= n, "%u of %u", done, n);
-	if (guest_is_sound() && !is_packed())
+	if (used_is_sound())
 		check_used(ring, used);
 	rte_pktmbuf_free_bulk(pkts, n);
 }
@@ -330,7 +338,7 @@ dequeue(void)
 	done = rte_vhost_dequeue_burst(fuzz.dev->vid, ring, pool, pkts, n);
 	guest_after();
 	FUZZ_CHECK(done <= n, "%u of %u", done, n);
-	if (guest_is_sound() && !is_packed())
+	if (used_is_sound())
 		check_used(ring, used);
 	for (uint16_t i = 0; i < done; i++)
 		packet_check(pkts[i], pool, fuzz.dev->net->flags);
@@ -361,6 +369,7 @@ set_base(unsigned int ring)
 {
 	uint16_t avail = fuzz_u16(&fuzz.in), used = fuzz_u16(&fuzz.in);
 
+	fuzz.based = false;
 	rte_vhost_set_vring_base(fuzz.dev->vid, ring, avail, used);
 }
 
@@ -416,7 +425,11 @@ interfere(void)
 	case 5: call_doorbell(VU_SET_VRING_KICK, ring, fuzz.kickfds[ring]); break;
 	default:
 		base = stop_ring(ring);
-		start_ring(ring, fuzz_u8(in) & 1 ? fuzz_u16(in) : base);
+		if (fuzz_u8(in) & 1) {
+			base = fuzz_u16(in);
+			fuzz.based = false;
+		}
+		start_ring(ring, base);
 	}
 	guest_after();
 }
@@ -519,6 +532,7 @@ int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	fuzz.in = (struct fuzz_input){ data, size };
+	fuzz.based = true;
 	fuzz_books_open();
 	register_driver();
 	choose_features();

@@ -278,13 +278,12 @@ desc_gpa(const struct guest_ring *gr, uint32_t i)
 	return gr->gpa + i % gr->size * sizeof(struct vring_desc);
 }
 
-void
-guest_set_desc(unsigned int ring, uint16_t i, struct vring_desc desc)
+/** Write a descriptor in the format of the rings. */
+static void
+write_desc(uint64_t gpa, struct vring_desc desc)
 {
 	const struct vring_packed_desc other = { desc.addr, desc.len, desc.next, desc.flags };
-	uint64_t gpa = desc_gpa(&guest_rings[ring], i);
 
-	note_desc(desc);
 	if (packed)
 		write_plain(gpa, &other, sizeof(other));
 	else
@@ -292,10 +291,22 @@ guest_set_desc(unsigned int ring, uint16_t i, struct vring_desc desc)
 }
 
 void
-guest_set_entry(uint16_t i, struct vring_desc desc)
+guest_set_desc(unsigned int ring, uint16_t i, struct vring_desc desc)
 {
 	note_desc(desc);
-	write_plain(TABLES_GPA + (i % TABLE_ENTRIES) * sizeof(desc), &desc, sizeof(desc));
+	write_desc(desc_gpa(&guest_rings[ring], i), desc);
+}
+
+void
+guest_set_entry(uint16_t i, struct vring_desc desc)
+{
+	struct vring_desc meant = desc;
+
+	/* with packed rings the queue decides on the direction, see ring_packed.h */
+	if (packed)
+		meant.flags = VRING_DESC_F_WRITE;
+	note_desc(meant);
+	write_desc(TABLES_GPA + (i % TABLE_ENTRIES) * sizeof(desc), desc);
 }
 
 void
