@@ -91,8 +91,6 @@ def steps(work):
                       '-Dbuildtype=debugoptimized', env='CC=clang'), ninja(tsan)], group='full')
     yield Step('fast suite, TSan', [suite(tsan, 'fast-tests', slower=8)], group='full',
                suites=tsan)
-    yield Step('fuzzers', [['app/test/fuzz/run', '5', work / 'fuzz']], group='full',
-               suites='stdout')
     docs = work / 'docs'
     yield Step('guides', [setup(docs, '-Denable_docs=true', '-Dtests=false'), ninja(docs)],
                group='full')
