@@ -471,7 +471,8 @@ fake_stop(struct fake *fe)
 		fine = false;
 	if (fe->listener >= 0)
 		close(fe->listener);
-	unlink(fe->path);
+	if (fe->cfg.join == NULL)
+		unlink(fe->path);
 	fake_list_remove(fe);
 	fine = fine && !fe->broken;
 	destroy_vqs(fe);
