@@ -22,17 +22,18 @@ _sentinels = itertools.count(1)
 class Testpmd(Process):
     """A testpmd at its prompt. As a backend it gets the library under test.
 
-    Its threads share all CPUs, unless those that forward are told theirs.
+    Its threads share all CPUs, unless those that forward are told theirs. The
+    launcher is a program that in turn starts testpmd, like numactl.
     """
 
     def __init__(self, bench, name, vdevs, args=(), backend=False, forwarders=1, forwarding_cpus=None,
-                 eal_args=()):
+                 eal_args=(), launcher=()):
         need_programs("dpdk-testpmd", "stdbuf")
         self.library = bench.library if backend else None
         anywhere = sorted(os.sched_getaffinity(0))
         lcores = ",".join(f"{lcore}@({','.join(map(str, cpus))})" for lcore, cpus in
                           enumerate([anywhere] + forwarders * [forwarding_cpus or anywhere]))
-        argv = ["stdbuf", "-oL", "dpdk-testpmd", "--no-huge", "-m", "192", "--single-file-segments",
+        argv = [*launcher, "stdbuf", "-oL", "dpdk-testpmd", "--no-huge", "-m", "192", "--single-file-segments",
                 "--no-shconf", "--no-pci", "--no-telemetry", "--lcores", lcores, *eal_args]
         for vdev in vdevs:
             argv += ["--vdev", vdev]

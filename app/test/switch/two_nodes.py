@@ -1,0 +1,248 @@
+# SPDX-License-Identifier: BSD-3-Clause
+# Copyright(c) 2026 The vhost-numa authors
+"""A machine with two NUMA nodes: each guest is served from the node it lives on, and served there when it moves.
+
+What the switch says of itself is compared with what the kernel says: the node of
+each page of a guest's mbufs, the node of the guest's memory, the CPU of the lcore.
+"""
+
+import contextlib
+import os
+import re
+import sys
+
+sys.path.append(os.path.join(os.path.dirname(os.path.realpath(__file__)), "../../../devtools/article.d"))
+
+import guest as ipxe
+import nodes
+import traffic
+from processes import Skip, check, need_programs, wait_until
+from station import Station
+from vswitch import VhostSwitch
+
+MEMORY = 256
+HUGEPAGES_NEEDED = (MEMORY + 2 * ipxe.MEMORY) // 2
+FRAMES, SLICE = 200, 50
+# Everything takes its time in an emulated machine.
+PATIENCE = 120
+LOCAL_DISTANCE = 10
+
+
+class Machine:
+    """Two nodes and the lcores of a switch on them: one that controls and one that polls on each node."""
+
+    def __init__(self):
+        need_programs("numactl", "taskset")
+        usable = [node for node in nodes.usable_nodes()
+                  if node.free_hugepages >= HUGEPAGES_NEEDED and len(node.cpus) > 1]
+        if len(usable) < 2:
+            raise Skip(f"it takes two nodes with two CPUs and {HUGEPAGES_NEEDED} free 2 MiB hugepages each "
+                       "(devtools/numa-lab)")
+        self.home, self.other = usable[:2]
+
+    def start_switch(self, bench, ports, lcores_on, options=(), memory=(MEMORY, MEMORY), limit=None):
+        """A switch whose control threads are on the home node, so that all it does elsewhere is done on purpose."""
+        lcores = [f"0@{self.home.cpus[1]}"] + [f"{lcore}@{node.cpus[0]}" for lcore, node in enumerate(lcores_on, 1)]
+        sizes = ["--socket-mem=" + self._by_node(memory)]
+        if limit:
+            sizes.append("--socket-limit=" + self._by_node(limit))
+        return VhostSwitch(
+            bench, ports, [*options, "--interactive", "--total-num-mbufs=32768"], lcores=",".join(lcores),
+            memory=[*sizes, "--huge-unlink"],
+            launcher=["taskset", "--cpu-list", ",".join(map(str, self.home.cpus[1:]))]).ready()
+
+    def _by_node(self, pair):
+        sizes = [0] * (max(self.home.number, self.other.number) + 1)
+        sizes[self.home.number], sizes[self.other.number] = pair
+        return ",".join(map(str, sizes))
+
+
+def start_station(bench, name, port, number, node):
+    """A guest of testpmd with all its memory, and the lcores that forward, on one node."""
+    return Station(bench, name, bench.path(port), number, forwarding_cpus=node.cpus[1:],
+                   launcher=["numactl", f"--membind={node.number}"]).ready()
+
+
+def show(switch, title):
+    """Print what pmd-rxq-show says, and return it."""
+    switch.skip_to_end()
+    start = switch.mark()
+    switch.send("pmd-rxq-show")
+    switch.send("help")
+    switch.expect("rxq-affinity", 30)
+    text = switch.output(start).partition("help")[0]
+    print(f"{title}: pmd-rxq-show\n" + re.sub("^", "    ", text.strip(), flags=re.M), flush=True)
+    return text
+
+
+def pool_memory(switch, name):
+    """KiB on each node of the memory of a pool, asked of the kernel page by page."""
+    sizes = {}
+    for number in switch.ask("/eal/memzone_list"):
+        zone = switch.ask(f"/eal/memzone_info,{number}")
+        if re.fullmatch(rf"MP_{re.escape(name)}(_\d+)?", zone["Name"]):
+            for node, size in nodes.memory_of_range(switch.pid, int(zone["Address"], 16), zone["Length"],
+                                                    zone["Hugepage_size"]).items():
+                sizes[node] = sizes.get(node, 0) + size
+    return sizes
+
+
+def lcore_node(switch, lcore, machine):
+    """The node of the CPUs on which the kernel lets an lcore's thread run."""
+    for thread in os.listdir(f"/proc/{switch.pid}/task"):
+        with open(f"/proc/{switch.pid}/task/{thread}/comm", encoding="ascii") as name:
+            if re.fullmatch(rf"(lcore|rte)-worker-{lcore}\n", name.read()):
+                cpus = os.sched_getaffinity(int(thread))
+                return next(node.number for node in (machine.home, machine.other) if cpus <= set(node.cpus))
+    return None
+
+
+def check_served(switch, machine, port, node, guest_pid, memory_file, text):
+    """A guest is polled on its node, with structures, mbufs and memory there."""
+    info = switch.info(port)
+    for what in ("node", "structures_node", "mbufs_node", "guest_memory_node"):
+        check(info[what] == node.number, f"{port}: {what} is {info[what]}, its guest lives on {node.number}")
+    for queue in info["queues"]:
+        if queue["enabled"]:
+            check(queue["local"] and queue["distance"] == LOCAL_DISTANCE and queue["lcore_node"] == node.number,
+                  f"{port}: {queue}")
+            check(lcore_node(switch, queue["lcore"], machine) == node.number,
+                  f"{port}: lcore {queue['lcore']} does not run on node {node.number}")
+    pools = [pool["name"] for pool in switch.ask("/vhost_switch/pools") if pool["node"] == node.number]
+    check(len(pools) == 1, f"pools of node {node.number}: {pools}")
+    memory = pool_memory(switch, pools[0])
+    check(set(memory) == {node.number}, f"{port}: its mbufs are in {pools[0]}, which is on {memory}")
+    theirs = nodes.memory_by_node(guest_pid, memory_file)
+    check(set(theirs) == {node.number}, f"{port}: its guest's memory is on {theirs}")
+    block = text.partition(f"guest {port}:")[2].partition("\n  guest ")[0].partition("\nguest ")[0]
+    check(len(re.findall(rf"node {node.number}\b.*\bLOCAL", block)) >= 3 and "REMOTE" not in block,
+          f"pmd-rxq-show of {port}: {block}")
+
+
+def talk(switch, machine, ports, stations, label):
+    """Verified frames both ways between two stations."""
+    one, two = stations
+    ways = [(source, sink, traffic.make(source.address, sink.address, f"{label}{source.number}", FRAMES))
+            for source, sink in ((one, two), (two, one))]
+    before = {station: len(station.received()) for station in stations}
+    for station in stations:
+        station.send_frames(traffic.make(station.address, traffic.BROADCAST, f"{label}hello{station.number}"))
+    for station in stations:
+        before[station] += 1
+        station.wait_received(before[station], PATIENCE)
+    for source, sink, batch in ways:
+        for at in range(0, FRAMES, SLICE):
+            source.send_frames(batch[at:at + SLICE])
+            sink.wait_received(before[sink] + at + SLICE, PATIENCE)
+        check(sink.received()[before[sink]:] == batch, f"{label}: not what was sent from {source.name}")
+    crossed = sum(switch.info(port)["counters"]["crossed_nodes"] for port in ports)
+    used = [pool for pool in switch.ask("/vhost_switch/pools")
+            if switch.ask(f"/mempool/info,{pool['name']}")["total_cache_count"]]
+    wanted = {switch.info(port)["node"] for port in ports}
+    check(wanted <= {pool["node"] for pool in used}, f"{label}: only pools {used} have been used")
+    return crossed
+
+
+def run_stations(bench):
+    """Two virtio-user guests: both at home, then one moves to the other node, then they swap."""
+    machine = Machine()
+    ports = ["vhost0", "vhost1"]
+    switch = machine.start_switch(bench, ports, [machine.home, machine.other])
+    places = ([machine.home, machine.home], [machine.home, machine.other], [machine.other, machine.home])
+    stations, where, crossed = [None, None], [None, None], 0
+    for step, place in enumerate(places):
+        for index in range(2):
+            if where[index] == place[index]:
+                continue
+            if stations[index]:
+                stations[index].leave()
+                switch.wait_gone(ports[index])
+            stations[index] = start_station(bench, f"guest{index}-{step}", ports[index], index + 1, place[index])
+            stations[index].begin()
+            where[index] = place[index]
+        switch.wait_guests(ports, PATIENCE)
+        before = crossed
+        crossed = talk(switch, machine, ports, stations, f"s{step}")
+        check((crossed > before) == (place[0] != place[1]), f"packets that crossed nodes: {before}, then {crossed}")
+        text = show(switch, f"guests on nodes {place[0].number} and {place[1].number}")
+        for port, station, node in zip(ports, stations, place):
+            check_served(switch, machine, port, node, station.pid, "/memfd:nohuge", text)
+    switch.settled_totals()
+    for station in stations:
+        station.leave()
+    switch.stop()
+
+
+def run_qemu(bench):
+    """Two QEMU guests on two nodes, then the one from home goes to the other node."""
+    if not os.path.exists(ipxe.IPXE):
+        raise Skip(f"no {ipxe.IPXE} (package ipxe)")
+    machine = Machine()
+    ports = ["vhost0", "vhost1"]
+    switch = machine.start_switch(bench, ports, [machine.home, machine.other])
+    show(switch, "before any guest")
+
+    def start(number, node):
+        return stack.enter_context(ipxe.start_guest(number, ports[number], node, bench.path(ports[number]), False,
+                                                    bench.directory))
+
+    def check_both(places, title):
+        switch.wait_guests(ports, PATIENCE)
+        counted = {port: switch.info(port)["counters"] for port in ports}
+
+        def both_ways():
+            return all(switch.info(port)["counters"][way] >= counted[port][way] + 3
+                       for port in ports for way in ("rx_packets", "tx_packets"))
+
+        wait_until(both_ways, PATIENCE, f"{title}: packets both ways")
+        text = show(switch, title)
+        for port, node, guest in zip(ports, places, guests):
+            check_served(switch, machine, port, node, guest.pid, "/dev/hugepages", text)
+
+    with contextlib.ExitStack() as stack:
+        places = [machine.home, machine.other]
+        guests = [start(number, node) for number, node in enumerate(places)]
+        check_both(places, "guests on both nodes")
+        guests[0].stop()
+        switch.wait_gone(ports[0], PATIENCE)
+        places = [machine.other, machine.other]
+        guests[0] = start(0, machine.other)
+        check_both(places, "both guests on the other node")
+    for port in ports:
+        switch.wait_gone(port, PATIENCE)
+    switch.audit(dict.fromkeys(ports))
+    switch.stop()
+
+
+def run_poor_node(bench):
+    """No lcore and no memory for mbufs on the guest's node: it is told, and packets flow from the nearest."""
+    machine = Machine()
+    ports = ["vhost0", "vhost1"]
+    switch = machine.start_switch(bench, ports, [machine.home], memory=(MEMORY, 0), limit=(2 * MEMORY, 2))
+    stations = [start_station(bench, f"guest{index}", port, index + 1, node)
+                for index, (port, node) in enumerate(zip(ports, (machine.home, machine.other)))]
+    switch.wait_guests(ports, PATIENCE)
+    for station in stations:
+        station.begin()
+    talk(switch, machine, [ports[0]], stations, "poor")
+    home, other = machine.home.number, machine.other.number
+    for line in (rf"no polling lcore on node {other}: guest vhost1 queue 0 is polled by lcore 1 on node {home}, "
+                 r"each access over distance \d+ instead of 10",
+                 rf"no memory for a pool on node {other}: mbufs come from node {home}, distance \d+ instead of 10"):
+        found = re.findall(line, switch.output())
+        check(len(found) == 1, f"{len(found)} times in the log: {line}")
+    info = switch.info("vhost1")
+    check(info["node"] == other and info["mbufs_node"] == home and not info["queues"][0]["local"], f"vhost1: {info}")
+    text = show(switch, "a guest on a node without lcores and mbufs")
+    check("REMOTE" in text.partition("guest vhost1")[2], "pmd-rxq-show shows nothing remote")
+    switch.audit(dict(zip(ports, stations)))
+    for station in stations:
+        station.leave()
+    switch.stop()
+
+
+def cases():
+    """Name and function of each case."""
+    yield "nodes-virtio-user", run_stations
+    yield "nodes-qemu", run_qemu
+    yield "nodes-poor-node", run_poor_node
