@@ -117,6 +117,8 @@ def command_line(spec, accel, kernel, initramfs, fds):
     args += _share('root', '/', 'readonly=on,multidevs=remap')
     if spec.artifacts:
         args += _share('artifacts', spec.artifacts, 'multidevs=remap')
+    if spec.plugin:
+        args += ['-plugin', spec.plugin]
     for name in STREAMS:
         args += ['-chardev', f'socket,id={name},fd={fds[name]}']
     args += ['-serial', 'chardev:console', '-device', 'virtio-serial-pci']
