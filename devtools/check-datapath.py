@@ -34,13 +34,17 @@ def imports(path):
 def main():
     if len(sys.argv) != 2:
         sys.exit(__doc__)
-    folder = pathlib.Path(sys.argv[1]) / 'lib' / 'librte_vhost.a.p'
+    library = pathlib.Path(sys.argv[1]) / 'lib'
     wrong = 0
     for name in OBJECTS:
-        path = folder / f'librte_vhost_{name}.c.o'
-        for symbol in sorted(imports(path) - ALLOWED):
-            print(f'{name}.c: imports {symbol}')
-            wrong += 1
+        # one for each instruction set
+        paths = list(library.glob(f'*.p/librte_vhost_{name}.c.o'))
+        if not paths:
+            sys.exit(f'{library}: {name}.c was not compiled')
+        for path in paths:
+            for symbol in sorted(imports(path) - ALLOWED):
+                print(f'{path.parent.name}/{name}.c: imports {symbol}')
+                wrong += 1
     if not wrong:
         print('the data path imports nothing it should not')
     return 1 if wrong else 0

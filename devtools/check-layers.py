@@ -19,7 +19,7 @@ LAYERS = (
                'vhost_log vu_discard vu_message'),
     ('running halves', 'net_copy net_header net_notify net_stats '
                        'ring ring_packed ring_piece ring_split vhost_virtqueue virtio_net'),
-    ('queues and packets', 'net_dequeue net_enqueue placement queue'),
+    ('queues and packets', 'net_dequeue net_enqueue net_isa placement queue'),
     ('device', 'device net_ctrl settle vu_backchannel'),
     ('protocol', 'vu_dispatch vu_on vu_on_device vu_on_memory vu_on_queue'),
     ('outside', 'api api_driver api_stats burst socket socket_path telemetry unsupported '

@@ -10,11 +10,14 @@
  *
  * Short ones are two moves of constant size that overlap in the middle.  Long
  * ones align the stores to cache lines, as a header of 12 bytes makes one side
- * cross a line in every move: better the loads.  Measured next to memcpy() with
- * AVX-512, which is up to 7 % faster at 512 bytes, but up to 18 % slower at 1518
- * when both sides are aligned alike, and bound by the caches as this one beyond.
+ * cross a line in every move: better the loads.
+ *
+ * What bounds long copies is fetching the lines to be written from the second
+ * level cache.  So a long copy has, line by line, those of the next copy fetched
+ * meanwhile, which saves a tenth to a sixth of the time (512 to 1518 bytes).
  */
 
+#include <stddef.h>
 #include <stdint.h>
 
 #include <rte_common.h>
@@ -32,28 +35,44 @@
 		mov(dst + len - (move), src + len - (move)); \
 	} while (0)
 
-/** Copy at least 64 bytes. */
+/** Where the copy after this one goes. */
+struct net_next {
+	const uint8_t *dst;
+	uint32_t len;
+};
+
+#define NET_NEXT_NONE ((struct net_next){ NULL, 0 })
+
+/** Copy at least 64 bytes, and have the memory of the next copy fetched. */
 static __rte_noinline void
-net_copy_long(uint8_t *dst, const uint8_t *src, uint32_t len)
+net_copy_long(uint8_t *dst, const uint8_t *src, uint32_t len, struct net_next next)
 {
 	uint32_t to_line = 64 - ((uintptr_t)dst & 63);
+	uintptr_t ahead = (uintptr_t)next.dst - (uintptr_t)dst;
 	uint8_t *last_dst = dst + len - 64;
 	const uint8_t *last_src = src + len - 64;
+	const uint8_t *fetch_end = RTE_MIN(last_dst, dst + next.len);
 
 	rte_mov64(dst, src);
 	dst += to_line;
 	src += to_line;
+	for (; dst < fetch_end; dst += 64, src += 64) {
+		rte_prefetch0_write((const void *)((uintptr_t)dst + ahead));
+		rte_mov64(dst, src);
+	}
 	for (; dst < last_dst; dst += 64, src += 64)
 		rte_mov64(dst, src);
 	rte_mov64(last_dst, last_src);
 }
 
+/** Copies of more bytes are long. */
+#define NET_COPY_SHORT 256
+
+/** Copy up to NET_COPY_SHORT bytes. */
 static __rte_always_inline void
-net_copy(uint8_t *dst, const uint8_t *src, uint32_t len)
+net_copy_short(uint8_t *dst, const uint8_t *src, uint32_t len)
 {
-	if (len > 256)
-		net_copy_long(dst, src, len);
-	else if (len > 128)
+	if (len > 128)
 		NET_COPY_TWICE(rte_mov128, 128);
 	else if (len > 64)
 		NET_COPY_TWICE(rte_mov64, 64);
@@ -63,6 +82,15 @@ net_copy(uint8_t *dst, const uint8_t *src, uint32_t len)
 		NET_COPY_TWICE(rte_mov16, 16);
 	else
 		rte_mov15_or_less(dst, src, len);
+}
+
+static __rte_always_inline void
+net_copy(uint8_t *dst, const uint8_t *src, uint32_t len)
+{
+	if (len > NET_COPY_SHORT)
+		net_copy_long(dst, src, len, NET_NEXT_NONE);
+	else
+		net_copy_short(dst, src, len);
 }
 
 /** A place in the pieces of guest memory that a packet is scattered over. */

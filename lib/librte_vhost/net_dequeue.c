@@ -25,6 +25,7 @@
 
 #include "net_copy.h"
 #include "net_header.h"
+#include "net_isa.h"
 #include "net_notify.h"
 #include "net_stats.h"
 #include "ring.h"
@@ -198,19 +199,40 @@ find_slot(const struct vhost_virtqueue *vq, const struct ring_run *run, struct r
 	return true;
 }
 
-/** Copy a simple packet to an mbuf. */
-static __rte_always_inline void
-empty_slot(struct vhost_virtqueue *vq, const struct ring_run *run, struct rte_mbuf *pkt,
-		uint16_t i, uint32_t hdr_len,
-		const struct slot *slot, unsigned int flags)
+/** Where the data of the i-th packet goes, if it is one of those n. */
+static __rte_always_inline struct net_next
+slot_data(const struct slot *slots, struct rte_mbuf *const *pkts, unsigned int i,
+		unsigned int n)
 {
+	if (i >= n)
+		return NET_NEXT_NONE;
+	return (struct net_next){
+		(const uint8_t *)pkts[i]->buf_addr + RTE_PKTMBUF_HEADROOM, slots[i].len
+	};
+}
+
+/** Empty the i-th of n places. */
+static __rte_always_inline void
+empty_slot(struct vhost_virtqueue *vq, const struct ring_run *run, struct rte_mbuf **pkts,
+		const struct slot *slots, unsigned int i, unsigned int n, uint32_t hdr_len,
+		unsigned int flags)
+{
+	const uint8_t *src = slots[i].src + hdr_len;
+	uint32_t len = slots[i].len;
+	struct rte_mbuf *pkt = pkts[i];
+	uint8_t *dst;
+
 	rte_pktmbuf_reset(pkt);
-	net_copy(rte_pktmbuf_mtod(pkt, uint8_t *), slot->src + hdr_len, slot->len);
-	pkt->pkt_len = slot->len;
-	pkt->data_len = slot->len;
-	ring_run_put(vq, run, i, slot->id, 0, flags);
+	dst = rte_pktmbuf_mtod(pkt, uint8_t *);
+	if (len > NET_COPY_SHORT)
+		net_copy_long(dst, src, len, slot_data(slots, pkts, i + 1, n));
+	else
+		net_copy_short(dst, src, len);
+	pkt->pkt_len = len;
+	pkt->data_len = len;
+	ring_run_put(vq, run, i, slots[i].id, 0, flags);
 	if (vq->net->guest_offloads) {
-		struct virtio_net_hdr hdr = read_header(slot->src);
+		struct virtio_net_hdr hdr = read_header(slots[i].src);
 
 		if (unlikely(header_matters(&hdr)))
 			vhost_net_header_from_guest(vq->net, &hdr, pkt);
@@ -237,7 +259,7 @@ take_simple(struct vhost_virtqueue *vq, const struct ring_run *run, struct rte_m
 		if (ahead < n && !find_slot(vq, run, pkts[ahead], ahead, hdr_len, room,
 				&slots[ahead], flags))
 			n = ahead;
-		empty_slot(vq, run, pkts[i], i, hdr_len, &slots[i], flags);
+		empty_slot(vq, run, pkts, slots, i, n, hdr_len, flags);
 	}
 	if (n > 0) {
 		ring_take(vq, n, flags);
@@ -508,7 +530,7 @@ static const struct {
 };
 
 vq_dequeue_t
-vhost_net_dequeue_select(const struct vhost_virtqueue *block)
+NET_ISA_NAME(vhost_net_dequeue_select)(const struct vhost_virtqueue *block)
 {
 	unsigned int need = block->cfg.format;
 

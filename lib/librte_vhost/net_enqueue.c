@@ -34,6 +34,7 @@
 
 #include "net_copy.h"
 #include "net_header.h"
+#include "net_isa.h"
 #include "net_notify.h"
 #include "net_stats.h"
 #include "ring.h"
@@ -94,16 +95,32 @@ find_slot(const struct vhost_virtqueue *vq, const struct ring_run *run,
 	return true;
 }
 
-static __rte_always_inline void
-fill_slot(struct vhost_virtqueue *vq, const struct ring_run *run, struct rte_mbuf *pkt,
-		uint16_t i, uint32_t hdr_len,
-		const struct slot *slot, unsigned int flags)
+/** Where the data of the i-th packet goes, if it is one of those n. */
+static __rte_always_inline struct net_next
+slot_data(const struct slot *slots, struct rte_mbuf *const *pkts, unsigned int i,
+		unsigned int n, uint32_t hdr_len)
 {
-	uint32_t len = pkt->data_len;
+	if (i >= n)
+		return NET_NEXT_NONE;
+	return (struct net_next){ slots[i].dst + hdr_len, pkts[i]->data_len };
+}
 
-	write_header(vq->net, pkt, 1, slot->dst, hdr_len);
-	net_copy(slot->dst + hdr_len, rte_pktmbuf_mtod(pkt, const uint8_t *), len);
-	ring_run_put(vq, run, i, slot->id, len + hdr_len, flags);
+/** Fill the i-th of n places. */
+static __rte_always_inline void
+fill_slot(struct vhost_virtqueue *vq, const struct ring_run *run, struct rte_mbuf **pkts,
+		const struct slot *slots, unsigned int i, unsigned int n, uint32_t hdr_len,
+		unsigned int flags)
+{
+	uint8_t *dst = slots[i].dst + hdr_len;
+	const uint8_t *src = rte_pktmbuf_mtod(pkts[i], const uint8_t *);
+	uint32_t len = pkts[i]->data_len;
+
+	write_header(vq->net, pkts[i], 1, slots[i].dst, hdr_len);
+	if (len > NET_COPY_SHORT)
+		net_copy_long(dst, src, len, slot_data(slots, pkts, i + 1, n, hdr_len));
+	else
+		net_copy_short(dst, src, len);
+	ring_run_put(vq, run, i, slots[i].id, len + hdr_len, flags);
 }
 
 /** Place the packets in front that are simple: their number. */
@@ -122,7 +139,7 @@ place_simple(struct vhost_virtqueue *vq, const struct ring_run *run, struct rte_
 		if (ahead < n && !find_slot(vq, run, pkts[ahead], ahead, hdr_len,
 				&slots[ahead], flags))
 			n = ahead;
-		fill_slot(vq, run, pkts[i], i, hdr_len, &slots[i], flags);
+		fill_slot(vq, run, pkts, slots, i, n, hdr_len, flags);
 	}
 	if (n > 0) {
 		ring_take(vq, n, flags);
@@ -390,7 +407,7 @@ static const struct {
 };
 
 vq_enqueue_t
-vhost_net_enqueue_select(const struct vhost_virtqueue *block)
+NET_ISA_NAME(vhost_net_enqueue_select)(const struct vhost_virtqueue *block)
 {
 	unsigned int need = block->cfg.format;
 

@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * Copyright(c) 2026 The vhost-numa authors
+ */
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include <rte_common.h>
+#include <rte_cpuflags.h>
+#include <rte_vect.h>
+
+#include "net_isa.h"
+
+struct build {
+	enum rte_cpu_flag_t needs;
+	uint16_t bits;		/**< of its widest vectors, which the user may not want */
+	vq_enqueue_t (*enqueue_select)(const struct vhost_virtqueue *block);
+	vq_dequeue_t (*dequeue_select)(const struct vhost_virtqueue *block);
+};
+
+/**
+ * The builds, the best first; the last one runs anywhere.  There is none for
+ * AVX-512: wide vectors serve in copies, and those of 128 to 1518 bytes took as long
+ * with it as with AVX2, or longer.
+ */
+static const struct build builds[] = {
+#if VHOST_BUILD_AVX2
+	{ RTE_CPUFLAG_AVX2, RTE_VECT_SIMD_256,
+		vhost_net_enqueue_select_avx2, vhost_net_dequeue_select_avx2 },
+#endif
+	{ .enqueue_select = vhost_net_enqueue_select_plain,
+		.dequeue_select = vhost_net_dequeue_select_plain },
+};
+
+static const struct build *
+best_build(void)
+{
+	const struct build *build = builds;
+
+	while (build->bits != 0 && (rte_cpu_get_flag_enabled(build->needs) != 1 ||
+			rte_vect_get_max_simd_bitwidth() < build->bits))
+		build++;
+	return build;
+}
+
+vq_enqueue_t
+vhost_net_enqueue_select(const struct vhost_virtqueue *block)
+{
+	return best_build()->enqueue_select(block);
+}
+
+vq_dequeue_t
+vhost_net_dequeue_select(const struct vhost_virtqueue *block)
+{
+	return best_build()->dequeue_select(block);
+}

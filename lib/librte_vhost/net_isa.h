@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * Copyright(c) 2026 The vhost-numa authors
+ */
+
+#ifndef VHOST_NET_ISA_H
+#define VHOST_NET_ISA_H
+
+/*
+ * The bursts for different instruction sets.  net_enqueue.c and net_dequeue.c are
+ * compiled once for each, with NET_ISA as its name; nothing in them is written for
+ * one of them.  net_isa.c picks when a block is made.
+ */
+
+#include "vhost_virtqueue.h"
+
+#define NET_ISA_JOIN(name, isa) name ## _ ## isa
+#define NET_ISA_EXPAND(name, isa) NET_ISA_JOIN(name, isa)
+
+/** The name that a function has in this build of its source. */
+#define NET_ISA_NAME(name) NET_ISA_EXPAND(name, NET_ISA)
+
+#define NET_ISA_DECLARE(isa) \
+	vq_enqueue_t vhost_net_enqueue_select_ ## isa(const struct vhost_virtqueue *block); \
+	vq_dequeue_t vhost_net_dequeue_select_ ## isa(const struct vhost_virtqueue *block);
+
+NET_ISA_DECLARE(plain)
+NET_ISA_DECLARE(avx2)
+
+#endif /* VHOST_NET_ISA_H */
