@@ -462,16 +462,30 @@ on_node(const struct places *p, int node)
 	return false;
 }
 
-/** Does it take memory that there is not? */
+/**
+ * Where things end up: what its node has no memory for stays where it is, and
+ * nothing else does.  A replica that a queue uses will do for the device.
+ *
+ * @return whether something was refused
+ */
 static bool
-must_be_refused(const struct places *now, const struct places *want, const bool *full)
+model_places(const struct places *now, const struct places *want, const bool *full,
+		struct places *then)
 {
-	if (full[want->dev] && !on_node(now, want->dev))
-		return true;
-	for (unsigned int i = 0; i < RINGS; i++)
-		if (now->rings[i] != want->rings[i] && full[want->rings[i]])
-			return true;
-	return false;
+	bool refused = false;
+
+	*then = *want;
+	if (full[want->dev] && !on_node(now, want->dev)) {
+		then->dev = now->dev;
+		refused = true;
+	}
+	for (unsigned int i = 0; i < RINGS; i++) {
+		if (now->rings[i] == want->rings[i] || !full[want->rings[i]])
+			continue;
+		then->rings[i] = now->rings[i];
+		refused = true;
+	}
+	return refused;
 }
 
 static unsigned int
@@ -518,7 +532,7 @@ random_places_under_traffic(void)
 {
 	const unsigned int steps = test_param_u64("steps", 600);
 	const unsigned int seed = test_param_u64("seed", fake_now_ms());
-	struct places now = { 0 }, want = { 0 };
+	struct places now = { 0 }, want = { 0 }, then;
 	unsigned int moves = 0, refusals = 0;
 	bool full[NODES] = { false };
 	struct traffic *traffic;
@@ -534,12 +548,9 @@ random_places_under_traffic(void)
 		stir(&want, full);
 		TEST_ASSERT_SUCCESS(say_where(fe, &want, full), "step %u", i);
 		TEST_ASSERT_SUCCESS(vhost_device_refresh(device_of(fe)), "step %u", i);
-		if (must_be_refused(&now, &want, full)) {
-			refusals++;
-		} else {
-			moves += count_moves(&now, &want);
-			now = want;
-		}
+		refusals += model_places(&now, &want, full, &then);
+		moves += count_moves(&now, &then);
+		now = then;
 		TEST_ASSERT_SUCCESS(topology_inventory(fe, now.dev, now.rings), "step %u", i);
 		TEST_ASSERT_EQUAL(device_of(fe)->moves, moves, "step %u", i);
 		TEST_ASSERT_EQUAL(device_of(fe)->refusals, refusals, "step %u", i);
@@ -629,12 +640,13 @@ memory_that_appears_is_used(void)
 	return end(fe);
 }
 
-/** The one that refused, not another one that has to do with it. */
+/** A full node keeps what belongs there where it is, and nothing else. */
 static int
-the_warning_names_the_full_node(void)
+a_full_node_concerns_its_own_queues_only(void)
 {
+	int nodes[4] = { world.there, 3, world.there, world.there };
+	struct fake *fe = guest_on(world.here, .queues = 2);
 	struct log_capture log;
-	struct fake *fe = guest_on(world.here, .queues = 1);
 
 	TEST_ASSERT_NOT_NULL(fe, "a device");
 	topology_guest_on(world.there);
@@ -642,11 +654,23 @@ the_warning_names_the_full_node(void)
 	topology_node_full(3, true);
 	TEST_ASSERT_SUCCESS(log_begin(&log), "a log");
 	TEST_ASSERT_SUCCESS(vhost_device_refresh(device_of(fe)), "look again");
+	nodes[1] = world.here;
+	TEST_ASSERT_SUCCESS(topology_inventory(fe, world.there, nodes), "all but one move");
+	TEST_ASSERT_SUCCESS(vhost_device_refresh(device_of(fe)), "once more");
 	log_end(&log);
-	TEST_ASSERT_EQUAL(log_count(&log, "no DPDK memory on node 3,"), 1, "%s", log.text);
+	TEST_ASSERT_EQUAL(log_count(&log, "no DPDK memory on node 3, where queue 1 belongs"), 1,
+		"%s", log.text);
 	TEST_ASSERT_EQUAL(log_count(&log, "no DPDK memory"), 1, "%s", log.text);
 	log_free(&log);
-	TEST_ASSERT_SUCCESS(topology_inventory_on(fe, world.here), "all stays");
+	TEST_ASSERT_EQUAL(device_of(fe)->refused_nodes, 1u << 3, "noted");
+	TEST_ASSERT_EQUAL(device_of(fe)->refusals, 2, "each time");
+	for (unsigned int pair = 0; pair < 2; pair++)
+		TEST_ASSERT_EQUAL(fake_round_trip(fe, pair, 300), 300, "pair %u", pair);
+	topology_node_full(3, false);
+	TEST_ASSERT_SUCCESS(vhost_device_refresh(device_of(fe)), "memory appears");
+	nodes[1] = 3;
+	TEST_ASSERT_SUCCESS(topology_inventory(fe, world.there, nodes), "the last one moves");
+	TEST_ASSERT_EQUAL(device_of(fe)->refused_nodes, 0, "all is well");
 	return end(fe);
 }
 
@@ -786,7 +810,7 @@ check(void)
 static const struct test_case made_up_cases[] = {
 	STORIES,
 	TEST_CASE(random_places_under_traffic),
-	TEST_CASE(the_warning_names_the_full_node),
+	TEST_CASE(a_full_node_concerns_its_own_queues_only),
 	TEST_CASE(nothing_known_means_to_stay),
 	TEST_CASE(a_policy_tells_where_memory_will_be),
 	TEST_CASE(a_container_that_may_not_ask_stays),

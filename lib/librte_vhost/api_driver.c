@@ -112,6 +112,24 @@ default_features(uint64_t flags)
 	return VHOST_NET_FEATURES;
 }
 
+/** See RTE_VHOST_USER_NUMA_PIN() and RTE_VHOST_USER_NUMA_OFF. */
+static struct rte_vhost_numa_policy
+numa_policy_of(uint64_t flags)
+{
+	struct rte_vhost_numa_policy policy = {
+		.mode = RTE_VHOST_NUMA_FOLLOW,
+		.node = RTE_VHOST_NUMA_NONE,
+	};
+
+	if (flags & RTE_VHOST_USER_NUMA_PIN(0)) {
+		policy.mode = RTE_VHOST_NUMA_PIN;
+		policy.node = (flags >> 48) & 0x3ff;
+	} else if (flags & RTE_VHOST_USER_NUMA_OFF) {
+		policy.mode = RTE_VHOST_NUMA_OFF;
+	}
+	return policy;
+}
+
 static int
 add_socket(const char *path, uint64_t flags)
 {
@@ -121,6 +139,7 @@ add_socket(const char *path, uint64_t flags)
 		.features = default_features(flags),
 		.protocol_features = VHOST_PROTOCOL_FEATURES,
 		.builtin = true,
+		.numa = numa_policy_of(flags),
 	};
 
 	if (rte_strscpy(driver.path, path, sizeof(driver.path)) < 0)

@@ -17,8 +17,10 @@
 #include "device.h"
 #include "mem_node.h"
 #include "net_ctrl.h"
+#include "numa_watch.h"
 #include "vdpa_driver.h"
 #include "vhost_log.h"
+#include "vhost_trace.h"
 #include "vu_backchannel.h"
 
 static struct vhost_device *devices[VHOST_MAX_DEVICES];
@@ -125,6 +127,14 @@ vhost_device_net_cfg(const struct vhost_device *dev, struct virtio_net_cfg *cfg)
 	};
 }
 
+/** The node where the device is born. */
+static int
+birth_node(const struct vhost_device *dev)
+{
+	return dev->driver.numa.mode == RTE_VHOST_NUMA_PIN ? dev->driver.numa.node :
+		vhost_node_home();
+}
+
 /** The first replica: on the node where devices are born, or wherever there is memory. */
 static int
 device_build_net(struct vhost_device *dev)
@@ -132,14 +142,31 @@ device_build_net(struct vhost_device *dev)
 	struct virtio_net_cfg cfg;
 
 	vhost_device_net_cfg(dev, &cfg);
-	dev->net = vhost_virtio_net_create(&cfg, dev->driver.path, vhost_node_home());
+	dev->net = vhost_virtio_net_create(&cfg, dev->driver.path, birth_node(dev));
 	if (dev->net == NULL)
 		dev->net = vhost_virtio_net_create(&cfg, dev->driver.path, VHOST_NODE_ANY);
 	if (dev->net == NULL)
 		return -ENOMEM;
+	dev->node = dev->net->node;
 	dev->replicas[0] = dev->net;
 	dev->nreplicas = 1;
 	return 0;
+}
+
+static void
+device_init_placement(struct vhost_device *dev)
+{
+	memset(&dev->census, 0, sizeof(dev->census));
+	memset(&dev->seen, 0, sizeof(dev->seen));
+	dev->seen_node = VHOST_NODE_ANY;
+	dev->app_node = VHOST_NODE_ANY;
+	dev->refused_nodes = 0;
+	dev->moves = 0;
+	dev->refusals = 0;
+	dev->drifts = 0;
+	dev->probes = 0;
+	dev->restarts = 0;
+	dev->restart_wanted = false;
 }
 
 static int
@@ -161,10 +188,7 @@ device_init(struct vhost_device *dev, const struct vhost_driver *driver, struct 
 	dev->data_vrings = 0;
 	dev->vdpa_configured = false;
 	dev->map = NULL;
-	memset(&dev->census, 0, sizeof(dev->census));
-	dev->refused_node = VHOST_NODE_ANY;
-	dev->moves = 0;
-	dev->refusals = 0;
+	device_init_placement(dev);
 	return device_build_net(dev);
 }
 
@@ -185,6 +209,7 @@ vhost_device_create(const struct vhost_driver *driver, struct vu_link *link)
 		return NULL;
 	}
 	__atomic_store_n(&dev->in_use, 1, __ATOMIC_RELEASE);
+	vhost_numa_watch_begin(dev);
 	VHOST_LOG_CONFIG(INFO, "(%s) new device, handle is %d\n", driver->path, dev->vid);
 	if (driver->ops != NULL && driver->ops->new_connection != NULL &&
 			driver->ops->new_connection(dev->vid) < 0) {
@@ -201,16 +226,16 @@ vhost_device_create(const struct vhost_driver *driver, struct vu_link *link)
 static void
 device_release_memory(struct vhost_device *dev)
 {
+	unsigned int i, nreplicas = dev->nreplicas;
 	struct mem_map *map = dev->map;
-	unsigned int i;
 
 	rte_spinlock_lock(&dev->view_lock);
 	dev->net = NULL;
 	dev->map = NULL;
-	rte_spinlock_unlock(&dev->view_lock);
-	for (i = 0; i < dev->nreplicas; i++)
-		vhost_virtio_net_destroy(dev->replicas[i]);
 	dev->nreplicas = 0;
+	rte_spinlock_unlock(&dev->view_lock);
+	for (i = 0; i < nreplicas; i++)
+		vhost_virtio_net_destroy(dev->replicas[i]);
 	vhost_mem_map_put(map);
 	vhost_mem_map_put(dev->wish_map);
 	dev->wish_map = NULL;
@@ -341,6 +366,48 @@ vhost_device_reset_wish(struct vhost_device *dev)
 		vhost_queue_reset_wish(dev->queues[i]);
 }
 
+void
+vhost_device_keep_wish(struct vhost_device *dev, struct device_wish *kept)
+{
+	uint32_t i;
+
+	kept->features = dev->features;
+	kept->protocol_features = dev->protocol_features;
+	kept->generation = dev->generation;
+	kept->mtu = dev->mtu;
+	kept->ctrl_pairs = dev->ctrl_pairs;
+	kept->status = dev->status;
+	kept->stop_wanted = dev->stop_wanted;
+	kept->map = dev->wish_map != NULL ? vhost_mem_map_get(dev->wish_map) : NULL;
+	kept->nvrings = dev->nvrings;
+	for (i = 0; i < dev->nvrings; i++)
+		kept->queues[i] = dev->queues[i]->wish;
+}
+
+void
+vhost_device_restore_wish(struct vhost_device *dev, struct device_wish *kept)
+{
+	uint32_t i;
+
+	dev->features = kept->features;
+	__atomic_store_n(&dev->protocol_features, kept->protocol_features, __ATOMIC_RELAXED);
+	dev->generation = kept->generation;
+	__atomic_store_n(&dev->mtu, kept->mtu, __ATOMIC_RELAXED);
+	dev->ctrl_pairs = kept->ctrl_pairs;
+	dev->status = kept->status;
+	dev->stop_wanted = kept->stop_wanted;
+	vhost_mem_map_put(dev->wish_map);
+	dev->wish_map = kept->map;
+	for (i = 0; i < kept->nvrings; i++)
+		vhost_queue_restore_wish(dev->queues[i], &kept->queues[i]);
+}
+
+void
+vhost_device_forget_wish(struct device_wish *kept)
+{
+	vhost_mem_map_put(kept->map);
+}
+
 uint32_t
 vhost_device_data_vrings(const struct vhost_device *dev)
 {
@@ -364,6 +431,150 @@ vhost_device_ctrl_queue(const struct vhost_device *dev)
 		return NULL;
 	q = dev->queues[index];
 	return q->live && q->enabled ? q : NULL;
+}
+
+/* Placement */
+
+void
+vhost_device_note(struct vhost_device *dev, int *field, int value)
+{
+	rte_spinlock_lock(&dev->view_lock);
+	*field = value;
+	rte_spinlock_unlock(&dev->view_lock);
+}
+
+void
+vhost_device_count(struct vhost_device *dev, uint64_t *counter)
+{
+	rte_spinlock_lock(&dev->view_lock);
+	++*counter;
+	rte_spinlock_unlock(&dev->view_lock);
+}
+
+bool
+vhost_device_edit(struct vhost_device *dev, const char *path,
+		int (*fn)(struct vhost_driver *driver, void *arg), void *arg)
+{
+	bool mine;
+
+	vhost_device_lock(dev);
+	mine = dev->net != NULL && strcmp(dev->driver.path, path) == 0;
+	if (mine) {
+		rte_spinlock_lock(&dev->view_lock);
+		fn(&dev->driver, arg);
+		rte_spinlock_unlock(&dev->view_lock);
+	}
+	vhost_device_unlock(dev);
+	return mine;
+}
+
+/** Keep what a look at the guest's memory found; decides: placement rests on it. */
+static void
+note_census(struct vhost_device *dev, const struct placement_census *census, bool decides)
+{
+	uint32_t i;
+
+	for (i = 0; i < census->nregions; i++) {
+		const struct placement_region *r = &census->regions[i];
+
+		vhost_trace_numa_probe(dev->vid, i, r->evidence, r->asked, r->known,
+			vhost_placement_region_node(r));
+	}
+	rte_spinlock_lock(&dev->view_lock);
+	dev->seen = *census;
+	if (decides) {
+		dev->census = *census;
+		dev->seen_node = VHOST_NODE_ANY;
+	}
+	dev->probes++;
+	rte_spinlock_unlock(&dev->view_lock);
+}
+
+void
+vhost_device_take_census(struct vhost_device *dev)
+{
+	struct placement_census census;
+
+	vhost_placement_census(dev->wish_map, &census);
+	note_census(dev, &census, true);
+}
+
+/** Look at the guest's memory again: whether the device belongs on another node. */
+static bool
+look_at_memory(struct vhost_device *dev)
+{
+	int tie = dev->nvrings > 0 && dev->queues[0]->live ? dev->queues[0]->placed.node :
+		dev->node;
+	int before = vhost_placement_device_node(&dev->census, tie), now;
+	struct placement_census census;
+
+	vhost_placement_census(dev->wish_map, &census);
+	now = vhost_placement_device_node(&census, tie);
+	if (now == VHOST_NODE_ANY || now == before) {
+		note_census(dev, &census, now != VHOST_NODE_ANY);
+		return false;
+	}
+	if (before != VHOST_NODE_ANY && dev->seen_node != now) {
+		note_census(dev, &census, false);
+		dev->seen_node = now;
+		return false;
+	}
+	note_census(dev, &census, true);
+	if (before != VHOST_NODE_ANY)
+		vhost_device_count(dev, &dev->drifts);
+	return true;
+}
+
+/** Look at the rings again: whether a queue belongs on another node. */
+static bool
+look_at_rings(struct vhost_device *dev)
+{
+	bool moved = false;
+	uint32_t i;
+
+	for (i = 0; i < dev->nvrings; i++) {
+		struct vhost_queue *q = dev->queues[i];
+		uint64_t drifts = q->drifts;
+
+		moved |= vhost_queue_look(q, dev->features, dev->wish_map);
+		if (q->drifts != drifts)
+			vhost_device_count(dev, &dev->drifts);
+	}
+	return moved;
+}
+
+void
+vhost_device_look(struct vhost_device *dev)
+{
+	const struct rte_vhost_numa_policy *policy = &dev->driver.numa;
+	bool moved;
+
+	if (policy->mode == RTE_VHOST_NUMA_OFF || dev->wish_map == NULL ||
+			vhost_mem_map_is_broken(dev->wish_map))
+		return;
+	moved = look_at_memory(dev);
+	moved |= look_at_rings(dev);
+	if (!moved && dev->refused_nodes == 0)
+		return;
+	dev->restart_wanted = (policy->flags & RTE_VHOST_NUMA_F_RESTART) != 0;
+	vhost_device_settle(dev);
+	dev->restart_wanted = false;
+}
+
+bool
+vhost_device_is_undecided(const struct vhost_device *dev)
+{
+	uint32_t i;
+
+	if (dev->driver.numa.mode != RTE_VHOST_NUMA_FOLLOW || dev->wish_map == NULL ||
+			vhost_placement_is_refused(&dev->census))
+		return false;
+	if (!vhost_placement_is_known(&dev->census))
+		return true;
+	for (i = 0; i < dev->nvrings; i++)
+		if (dev->queues[i]->live && dev->queues[i]->placed.node == VHOST_NODE_ANY)
+			return true;
+	return false;
 }
 
 int

@@ -30,6 +30,7 @@
 #include "vu_message.h"
 
 #include "rte_vhost.h"
+#include "rte_vhost_numa.h"
 
 struct rte_vdpa_device;
 
@@ -65,6 +66,16 @@ struct vhost_driver {
 	bool builtin;			/**< the library's net data path serves it */
 	const struct rte_vhost_device_ops *ops;	/**< the application's; may be NULL */
 	struct rte_vdpa_device *vdpa;	/**< or NULL */
+	struct rte_vhost_numa_policy numa;	/**< where devices are placed */
+	rte_vhost_numa_changed_t numa_changed;	/**< told of moves; or NULL */
+	void *numa_arg;			/**< of numa_changed */
+};
+
+/** A node had no memory for a queue, or (queue -1) for the device. */
+struct device_refusal {
+	int node;
+	int queue;
+	int instead;		/**< node that it is on; VHOST_NODE_ANY: nowhere */
 };
 
 struct vhost_device {
@@ -105,11 +116,21 @@ struct vhost_device {
 	struct event_source ctrl_kick;	/**< of a control queue that is ours to serve */
 	struct event_timer ctrl_retry;	/**< serve it when the lock is free */
 
-	/* placement */
-	struct placement_census census;
-	int refused_node;		/**< gave no memory and was warned about */
+	/* placement: written under control lock and view_lock, read under either */
+	struct placement_census census;	/**< on which the decision rests */
+	struct placement_census seen;	/**< by the last look */
+	int seen_node;			/**< that look's, if it was another one */
+	int node;			/**< of net, when nobody may look at net any more */
+	int app_node;			/**< node at the last new_device, while running */
+	uint64_t refused_nodes;		/**< mask: gave no memory in the last settle */
+	struct device_refusal last_refusal;	/**< if there were any */
 	uint64_t moves;			/**< blocks published on another node */
 	uint64_t refusals;		/**< settles that could not place as wished */
+	uint64_t drifts;		/**< looks that found memory on another node */
+	uint64_t probes;		/**< looks at the guest's memory */
+	uint64_t restarts;		/**< times the application was led along */
+	bool restart_wanted;		/**< lead it along if the node changes now; control lock */
+	uint64_t look_due_ms;		/**< numa_watch.c's */
 
 	uint32_t nvrings;		/**< queues[0 .. nvrings - 1] are up; atomic */
 	uint32_t data_vrings;		/**< without a control queue of ours; atomic */
@@ -164,6 +185,29 @@ void vhost_device_wish_map(struct vhost_device *dev, struct mem_map *map);
 /** Back to the state of a fresh connection, without descriptors.  Settle afterwards. */
 void vhost_device_reset_wish(struct vhost_device *dev);
 
+/** All that messages may edit, as it was before one of them. */
+struct device_wish {
+	uint64_t features;
+	uint64_t protocol_features;
+	uint64_t generation;
+	uint16_t mtu;
+	uint16_t ctrl_pairs;
+	uint8_t status;
+	bool stop_wanted;
+	struct mem_map *map;		/**< a reference, or NULL */
+	uint32_t nvrings;
+	struct queue_wish queues[VHOST_MAX_VRINGS];
+};
+
+/**
+ * Keep the wishes; afterwards either go back to them, if the message failed, or
+ * forget them.  What a message sent away besides (the back channel, bases of rings)
+ * does not come back.  Control lock held.
+ */
+void vhost_device_keep_wish(struct vhost_device *dev, struct device_wish *kept);
+void vhost_device_restore_wish(struct vhost_device *dev, struct device_wish *kept);
+void vhost_device_forget_wish(struct device_wish *kept);
+
 /**
  * Vrings that carry packets, or requests of whatever backend it is (virtio 1.2,
  * 5.1.2): two of a guest that knows no more, whatever else the frontend has
@@ -190,6 +234,32 @@ int vhost_device_settle(struct vhost_device *dev);
 
 /** Look again where the guest's memory is, and settle.  Takes the control lock. */
 int vhost_device_refresh(struct vhost_device *dev);
+
+/** The census of the wished map, which is not NULL, decides.  Control lock held. */
+void vhost_device_take_census(struct vhost_device *dev);
+
+/**
+ * Look again, and settle if two looks in a row, or the first that knew anything,
+ * found that something belongs elsewhere, or if memory was refused.  Nothing of
+ * EAL's memory is touched unless there is something to do.  Control lock held.
+ */
+void vhost_device_look(struct vhost_device *dev);
+
+/** Whether it is unknown where something that there is belongs.  Control lock held. */
+bool vhost_device_is_undecided(const struct vhost_device *dev);
+
+/**
+ * Edit a device's copy of its registration, as vhost_socket_edit() does with the
+ * original.  Takes the control lock.
+ *
+ * @return whether the device is there and of that path
+ */
+bool vhost_device_edit(struct vhost_device *dev, const char *path,
+		int (*fn)(struct vhost_driver *driver, void *arg), void *arg);
+
+/** Change a field that reports read. */
+void vhost_device_note(struct vhost_device *dev, int *field, int value);
+void vhost_device_count(struct vhost_device *dev, uint64_t *counter);
 
 /** Whether a feature bit is negotiated. */
 static inline bool

@@ -209,7 +209,12 @@ census_region(const struct mem_region *region, struct placement_region *result)
 	survey_sample(&survey, region);
 	ret = survey_take(&survey);
 	share = region->size / survey.n;
-	result->asked = survey.n;
+	*result = (struct placement_region){
+		.gpa = region->gpa,
+		.size = region->size,
+		.page_size = region->page_size,
+		.asked = survey.n,
+	};
 	for (i = 0; i < survey.n; i++) {
 		bool known = survey.nodes[i] >= 0;
 		int node = known ? survey.nodes[i] : survey_policy(&survey, i);
@@ -238,6 +243,35 @@ vhost_placement_census(const struct mem_map *map, struct placement_census *censu
 	census->nregions = map->nregions;
 	for (i = 0; i < map->nregions; i++)
 		census_region(&map->regions[i], &census->regions[i]);
+}
+
+bool
+vhost_placement_is_known(const struct placement_census *census)
+{
+	uint32_t i;
+
+	for (i = 0; i < census->nregions; i++)
+		if (census->regions[i].evidence == PLACEMENT_POLICY ||
+				census->regions[i].evidence == PLACEMENT_PAGES)
+			return true;
+	return false;
+}
+
+bool
+vhost_placement_is_refused(const struct placement_census *census)
+{
+	return census->nregions > 0 && census->regions[0].evidence == PLACEMENT_REFUSED;
+}
+
+int
+vhost_placement_region_node(const struct placement_region *region)
+{
+	int node, best = 0;
+
+	for (node = 1; node < PLACEMENT_MAX_NODES; node++)
+		if (region->bytes[node] > region->bytes[best])
+			best = node;
+	return region->bytes[best] != 0 ? best : VHOST_NODE_ANY;
 }
 
 int

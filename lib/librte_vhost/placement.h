@@ -30,6 +30,9 @@ enum placement_evidence {
 
 /** Where the memory of one region is, or will be by its policy. */
 struct placement_region {
+	uint64_t gpa;
+	uint64_t size;
+	uint64_t page_size;
 	enum placement_evidence evidence;
 	uint32_t asked;		/**< pages looked at */
 	uint32_t known;		/**< of those, resident pages with a node */
@@ -44,6 +47,22 @@ struct placement_census {
 
 /** Take the census of a map. */
 void vhost_placement_census(const struct mem_map *map, struct placement_census *census);
+
+/** Whether a census says where any memory is, or will be. */
+bool vhost_placement_is_known(const struct placement_census *census);
+
+/** Whether the kernel does not answer, so that asking again is no use. */
+bool vhost_placement_is_refused(const struct placement_census *census);
+
+/** The node with most of a region; VHOST_NODE_ANY when nothing is known. */
+int vhost_placement_region_node(const struct placement_region *region);
+
+/** A node as a bit of a mask; 0 for those that a census cannot tell apart. */
+static inline uint64_t
+placement_node_bit(int node)
+{
+	return node >= 0 && node < PLACEMENT_MAX_NODES ? UINT64_C(1) << node : 0;
+}
 
 /**
  * The node that holds most of the guest's memory; VHOST_NODE_ANY when nothing

@@ -34,6 +34,7 @@
 
 #include <linux/virtio_ring.h>
 
+#include <rte_cycles.h>
 #include <rte_ether.h>
 
 #include "doorbell.h"
@@ -117,7 +118,10 @@ vhost_queue_bring_up(struct vhost_queue *q, const struct virtio_net *net)
 	vhost_block_apply(block, &attr);
 	q->wish = fresh_wish;
 	q->guest_notify = true;
-	q->placed = (struct queue_placement){ .node = VHOST_NODE_ANY };
+	q->placed = (struct queue_placement){ .node = VHOST_NODE_ANY, .seen = VHOST_NODE_ANY };
+	q->refusals = 0;
+	q->drifts = 0;
+	q->pause_ns = 0;
 	q->live = false;
 	q->enabled = false;
 	q->ready = false;
@@ -149,13 +153,13 @@ vhost_queue_set_kickfd(struct vhost_queue *q, int fd, enum doorbell_kind kind)
 	replace_fd(&q->wish.kickfd, &q->retired_kickfd, fd);
 }
 
-void
-vhost_queue_set_callfd(struct vhost_queue *q, int fd, enum doorbell_kind kind)
+/** Have the block in place notify the guest there. */
+static void
+put_callfd_in_force(struct vhost_queue *q, int fd, enum doorbell_kind kind)
 {
 	struct vhost_virtqueue *block = vhost_queue_close(q);
 	struct vq_attr attr;
 
-	/* bursts are not told of a change, so they make it now */
 	if (block != NULL) {
 		attr = block->attr;
 		attr.callfd = RTE_MAX(fd, -1);
@@ -163,6 +167,13 @@ vhost_queue_set_callfd(struct vhost_queue *q, int fd, enum doorbell_kind kind)
 		vhost_block_apply(block, &attr);
 	}
 	vhost_queue_open(q);
+}
+
+void
+vhost_queue_set_callfd(struct vhost_queue *q, int fd, enum doorbell_kind kind)
+{
+	/* bursts are not told of a change, so they make it now */
+	put_callfd_in_force(q, fd, kind);
 	q->wish.call_kind = kind;
 	replace_fd(&q->wish.callfd, &q->retired_callfd, fd);
 }
@@ -344,6 +355,32 @@ vhost_queue_reset_wish(struct vhost_queue *q)
 	q->wish = fresh_wish;
 }
 
+/** The descriptor of before is the one that was replaced, if it is still there. */
+static int
+restored_fd(int now, int before, int *retired)
+{
+	if (now == before || (before >= 0 && *retired != before))
+		return now;
+	vhost_vu_discard_fd(now);
+	*retired = QUEUE_FD_UNSET;
+	return before;
+}
+
+void
+vhost_queue_restore_wish(struct vhost_queue *q, const struct queue_wish *before)
+{
+	int kickfd = restored_fd(q->wish.kickfd, before->kickfd, &q->retired_kickfd);
+	int callfd = q->wish.callfd;
+
+	if (callfd != before->callfd) {
+		put_callfd_in_force(q, before->callfd, before->call_kind);
+		callfd = restored_fd(callfd, before->callfd, &q->retired_callfd);
+	}
+	q->wish = *before;
+	q->wish.kickfd = kickfd;
+	q->wish.callfd = callfd;
+}
+
 void
 vhost_queue_shut_down(struct vhost_queue *q)
 {
@@ -438,9 +475,35 @@ vhost_queue_ring_node(struct vhost_queue *q, const struct mem_map *map,
 				cfg->desc, areas.desc.bytes,
 				cfg->avail, areas.avail.bytes,
 				cfg->used, areas.used.bytes),
+			.seen = VHOST_NODE_ANY,
 		};
 	}
 	return q->placed.node;
+}
+
+bool
+vhost_queue_look(struct vhost_queue *q, uint64_t features, const struct mem_map *map)
+{
+	const struct ring_areas areas = ring_areas(q->view.size, ring_format(features));
+	int node;
+
+	/* the view, not the block: this may come after rte_eal_cleanup() */
+	if (!q->live)
+		return false;
+	node = vhost_placement_ring_node(map, q->view.desc, areas.desc.bytes,
+		q->view.avail, areas.avail.bytes, q->view.used, areas.used.bytes);
+	if (node == VHOST_NODE_ANY || node == q->placed.node) {
+		q->placed.seen = VHOST_NODE_ANY;
+		return false;
+	}
+	if (q->placed.node != VHOST_NODE_ANY && q->placed.seen != node) {
+		q->placed.seen = node;
+		return false;
+	}
+	q->drifts += q->placed.node != VHOST_NODE_ANY;
+	q->placed.node = node;
+	q->placed.seen = VHOST_NODE_ANY;
+	return true;
 }
 
 int
@@ -464,9 +527,16 @@ vhost_queue_needs_commit(const struct vhost_queue *q, bool enabled)
 	return q->staged != NULL || q->enabled != enabled;
 }
 
+static uint64_t
+ns_since(uint64_t cycles)
+{
+	return (rte_rdtsc() - cycles) * NS_PER_S / rte_get_tsc_hz();
+}
+
 struct queue_commit
 vhost_queue_commit(struct vhost_queue *q, bool enabled)
 {
+	uint64_t since = rte_rdtsc();
 	struct vhost_virtqueue *block = vhost_queue_close(q);
 	struct queue_commit done = { 0 };
 	bool starts = !q->live;
@@ -490,6 +560,8 @@ vhost_queue_commit(struct vhost_queue *q, bool enabled)
 		done.adopted = !vhost_block_start(block);
 	vhost_block_apply(block, &attr);
 	vhost_queue_open(q);
+	if (done.old != NULL)
+		q->pause_ns = ns_since(since);
 	q->live = block->size != 0;
 	q->enabled = enabled;
 	return done;

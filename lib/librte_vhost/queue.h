@@ -19,6 +19,7 @@
 #include <rte_pause.h>
 
 #include "rte_vhost.h"
+#include "rte_vhost_numa.h"
 
 #include "doorbell.h"
 #include "vhost_virtqueue.h"
@@ -50,6 +51,7 @@ struct queue_placement {
 	uint64_t generation;
 	const void *desc;
 	int node;
+	int seen;		/**< by the last look, if it was another one */
 };
 
 struct vhost_queue {
@@ -66,11 +68,15 @@ struct vhost_queue {
 	struct queue_placement placed;
 	uint16_t index;
 	struct rte_vhost_vring view;	/**< for the application; under the device's view_lock */
+	struct rte_vhost_numa_queue numa;	/**< likewise; node is atomic */
 	bool guest_notify;	/**< rte_vhost_enable_guest_notification(); atomic, any thread */
 	bool live;		/**< the block in place runs a ring */
 	bool enabled;		/**< packets may flow, as last committed */
 	bool ready;		/**< last told to the application */
 	bool retell;		/**< tell it again, although nothing else changed */
+	uint64_t refusals;	/**< times a node gave no memory for the block */
+	uint64_t drifts;	/**< times the ring was found on another node */
+	uint64_t pause_ns;	/**< for which the last swap of the block kept bursts out */
 	int retired_kickfd;	/**< replaced, but what the application knows of; or negative */
 	int retired_callfd;	/**< likewise */
 	struct vhost_virtqueue *staged;	/**< built, not yet published */
@@ -215,6 +221,12 @@ void vhost_queue_stop_wish(struct vhost_queue *q);
 /** Back to the wish of a fresh queue, without descriptors.  Settle afterwards. */
 void vhost_queue_reset_wish(struct vhost_queue *q);
 
+/**
+ * Back to an earlier wish, of before the descriptors that were replaced since and
+ * are not closed yet.
+ */
+void vhost_queue_restore_wish(struct vhost_queue *q, const struct queue_wish *before);
+
 /** Whether the ring, as far as the wish describes one, lies within the map. */
 bool vhost_queue_ring_fits(const struct vhost_queue *q, uint64_t features,
 		const struct mem_map *map);
@@ -229,6 +241,14 @@ void vhost_queue_shape(const struct vhost_queue *q, uint64_t features,
 /** The node where the ring of a live shape is; VHOST_NODE_ANY when unknown. */
 int vhost_queue_ring_node(struct vhost_queue *q, const struct mem_map *map,
 		const struct vq_cfg *cfg);
+
+/**
+ * Look again where the ring of a running queue is.  Another node than before
+ * counts when it was seen twice in a row, or when none was known.
+ *
+ * @return true if the queue belongs on another node now: settle afterwards
+ */
+bool vhost_queue_look(struct vhost_queue *q, uint64_t features, const struct mem_map *map);
 
 /** The block in place.  Only for the control side, which alone replaces it. */
 static inline const struct vhost_virtqueue *

@@ -5,37 +5,25 @@
 /*
  * Settling: the one place where a device's reality changes.
  *
- * A plan says, for the device and each queue, which block on which node there
- * shall be.  Everything that can fail (every allocation) happens while staging
- * the plan beside what runs; then the commit swaps one pointer per queue and
- * cannot fail.  So a settle has happened entirely or not at all.
- *
- * A plan is tried up to three times: with each block on the node it belongs on;
- * if a node has no memory, with each block where it is; and at last with those
- * blocks elsewhere that have to be new and do not find room there, because a
- * device on the wrong node is better than none.
+ * Everything that can fail (every allocation) happens while a plan is made,
+ * beside what runs (plan.c); then the commit swaps one pointer per queue and
+ * cannot fail.  So a settle has happened entirely or not at all, and one that
+ * fails has not even stopped the device.
  */
 
 #include <errno.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "device.h"
 #include "mem_node.h"
 #include "net_ctrl.h"
+#include "numa_watch.h"
+#include "plan.h"
 #include "vdpa_driver.h"
 #include "vhost_log.h"
-
-struct plan {
-	int dev_node;
-	struct vq_cfg cfgs[VHOST_MAX_VRINGS];
-	struct virtio_net *net;		/**< the device's own replica */
-	struct virtio_net *replicas[PLACEMENT_MAX_NODES];
-	int wanted[PLACEMENT_MAX_NODES];	/**< node each replica was wanted on */
-	unsigned int nreplicas;
-	bool may_dodge;		/**< a block may be where there is memory */
-	int refused;		/**< first node that gave none, or VHOST_NODE_ANY */
-};
+#include "vhost_trace.h"
 
 /** Nodes of one block before and after a commit. */
 struct move {
@@ -68,295 +56,47 @@ vhost_device_stop(struct vhost_device *dev)
 	if (!dev->running)
 		return;
 	dev->running = false;
+	vhost_device_note(dev, &dev->app_node, VHOST_NODE_ANY);
 	if (ops != NULL && ops->destroy_device != NULL)
 		ops->destroy_device(dev->vid);
 }
 
-/* Planning */
+/* Refusals */
 
 static void
-plan_shapes(struct vhost_device *dev, struct plan *plan)
+warn_refusal(const struct vhost_device *dev, const struct device_refusal *refusal)
 {
-	uint32_t i;
+	char what[32] = "the device";
 
-	for (i = 0; i < dev->nvrings; i++)
-		vhost_queue_shape(dev->queues[i], dev->features, dev->wish_map,
-				dev->generation, &plan->cfgs[i]);
-}
-
-static bool
-census_says_something(const struct placement_census *census)
-{
-	uint32_t i;
-
-	for (i = 0; i < census->nregions; i++)
-		if (census->regions[i].evidence == PLACEMENT_POLICY ||
-				census->regions[i].evidence == PLACEMENT_PAGES)
-			return true;
-	return false;
-}
-
-/** Each block on the node it belongs on; nothing known: where the device is. */
-static void
-plan_nodes_wished(struct vhost_device *dev, struct plan *plan)
-{
-	struct mem_map *map = dev->wish_map;
-	uint32_t i;
-	int tie;
-
-	plan->dev_node = dev->net->node;
-	if (map == NULL)
-		return;
-	if (dev->census.generation != map->generation || !census_says_something(&dev->census))
-		vhost_placement_census(map, &dev->census);
-	tie = dev->nvrings > 0 && plan->cfgs[0].size != 0 ?
-		vhost_queue_ring_node(dev->queues[0], map, &plan->cfgs[0]) : dev->net->node;
-	plan->dev_node = vhost_placement_device_node(&dev->census, tie);
-	if (plan->dev_node == VHOST_NODE_ANY)
-		plan->dev_node = dev->net->node;
-	for (i = 0; i < dev->nvrings; i++) {
-		struct vq_cfg *cfg = &plan->cfgs[i];
-
-		cfg->node = cfg->size == 0 ? VHOST_NODE_ANY :
-			vhost_queue_ring_node(dev->queues[i], map, cfg);
-		if (cfg->node == VHOST_NODE_ANY)
-			cfg->node = plan->dev_node;
-	}
-}
-
-static void
-plan_nodes_unchanged(struct vhost_device *dev, struct plan *plan)
-{
-	uint32_t i;
-
-	plan->dev_node = dev->net->node;
-	for (i = 0; i < dev->nvrings; i++)
-		plan->cfgs[i].node = vhost_queue_block(dev->queues[i])->node;
-}
-
-/* Staging */
-
-static bool
-is_in_use(const struct vhost_device *dev, const struct virtio_net *net)
-{
-	unsigned int i;
-
-	for (i = 0; i < dev->nreplicas; i++)
-		if (dev->replicas[i] == net)
-			return true;
-	return false;
-}
-
-/** A replica of this generation that already serves on the node. */
-static struct virtio_net *
-find_in_use(const struct vhost_device *dev, int node)
-{
-	unsigned int i;
-
-	for (i = 0; i < dev->nreplicas; i++)
-		if (dev->replicas[i]->generation == dev->generation &&
-				(node == VHOST_NODE_ANY || dev->replicas[i]->node == node))
-			return dev->replicas[i];
-	return NULL;
-}
-
-static bool
-plan_has(const struct plan *plan, const struct virtio_net *net)
-{
-	unsigned int i;
-
-	for (i = 0; i < plan->nreplicas; i++)
-		if (plan->replicas[i] == net)
-			return true;
-	return false;
-}
-
-/** The plan's replica for a node, built if need be; NULL if that node refuses. */
-static struct virtio_net *
-plan_replica(struct vhost_device *dev, struct plan *plan, int node)
-{
-	struct virtio_net_cfg cfg;
-	struct virtio_net *net;
-	unsigned int i;
-
-	for (i = 0; i < plan->nreplicas; i++)
-		if (plan->wanted[i] == node)
-			return plan->replicas[i];
-	if (plan->nreplicas == RTE_DIM(plan->replicas))
-		return NULL;
-	net = find_in_use(dev, node);
-	/* a block whose node the kernel did not tell is served by any of them */
-	if (net != NULL && plan_has(plan, net))
-		return net;
-	if (net == NULL) {
-		vhost_device_net_cfg(dev, &cfg);
-		net = vhost_virtio_net_create(&cfg, dev->driver.path, node);
-	}
-	if (net != NULL) {
-		plan->wanted[plan->nreplicas] = node;
-		plan->replicas[plan->nreplicas++] = net;
-	}
-	return net;
-}
-
-/** A node that has memory now; VHOST_NODE_ANY if nodes are not told. */
-static int
-spare_node(const struct vhost_device *dev)
-{
-	struct virtio_net_cfg cfg;
-	struct virtio_net *net;
-	int node;
-
-	vhost_device_net_cfg(dev, &cfg);
-	net = vhost_virtio_net_create(&cfg, dev->driver.path, VHOST_NODE_ANY);
-	node = net != NULL ? net->node : VHOST_NODE_ANY;
-	vhost_virtio_net_destroy(net);
-	return node;
-}
-
-/** A node has refused: whether there is another one to try, and which. */
-static bool
-plan_dodge(const struct vhost_device *dev, struct plan *plan, int *node)
-{
-	if (plan->refused == VHOST_NODE_ANY)
-		plan->refused = *node;
-	if (!plan->may_dodge)
-		return false;
-	*node = spare_node(dev);
-	return true;
-}
-
-static int
-stage_device(struct vhost_device *dev, struct plan *plan)
-{
-	plan->net = plan_replica(dev, plan, plan->dev_node);
-	if (plan->net == NULL && plan_dodge(dev, plan, &plan->dev_node))
-		plan->net = plan_replica(dev, plan, plan->dev_node);
-	return plan->net != NULL ? 0 : -ENOMEM;
-}
-
-static int
-stage_queue_once(struct vhost_device *dev, struct plan *plan, uint32_t index)
-{
-	struct vhost_queue *q = dev->queues[index];
-	struct vq_cfg *cfg = &plan->cfgs[index];
-	struct virtio_net *net = plan_replica(dev, plan, cfg->node);
-	const struct vhost_virtqueue *block = vhost_queue_block(q);
-
-	if (net == NULL)
-		return -ENOMEM;
-	if (block->net == net && vhost_vq_cfg_equal(cfg, &block->cfg))
-		return 0;
-	return vhost_queue_stage(q, cfg, net);
-}
-
-static int
-stage_queue(struct vhost_device *dev, struct plan *plan, uint32_t index)
-{
-	int ret = stage_queue_once(dev, plan, index);
-
-	if (ret < 0 && plan_dodge(dev, plan, &plan->cfgs[index].node))
-		ret = stage_queue_once(dev, plan, index);
-	return ret;
-}
-
-/** Whether a block will look at the replica once the plan is committed. */
-static bool
-plan_uses(const struct vhost_device *dev, const struct plan *plan, const struct virtio_net *net)
-{
-	uint32_t i;
-
-	if (net == plan->net)
-		return true;
-	for (i = 0; i < dev->nvrings; i++) {
-		const struct vhost_queue *q = dev->queues[i];
-		const struct vhost_virtqueue *block = q->staged != NULL ?
-			q->staged : vhost_queue_block(q);
-
-		if (block->net == net)
-			return true;
-	}
-	return false;
-}
-
-/** Drop replicas whose queues had to go elsewhere. */
-static void
-plan_prune(struct vhost_device *dev, struct plan *plan)
-{
-	unsigned int i, kept = 0;
-
-	for (i = 0; i < plan->nreplicas; i++) {
-		struct virtio_net *net = plan->replicas[i];
-
-		if (plan_uses(dev, plan, net))
-			plan->replicas[kept++] = net;
-		else if (!is_in_use(dev, net))
-			vhost_virtio_net_destroy(net);
-	}
-	plan->nreplicas = kept;
-}
-
-static void
-unstage(struct vhost_device *dev, struct plan *plan)
-{
-	unsigned int i;
-
-	for (i = 0; i < dev->nvrings; i++)
-		vhost_queue_unstage(dev->queues[i]);
-	for (i = 0; i < plan->nreplicas; i++)
-		if (!is_in_use(dev, plan->replicas[i]))
-			vhost_virtio_net_destroy(plan->replicas[i]);
-	plan->nreplicas = 0;
-}
-
-/** Build all that the plan needs; on failure, nothing. */
-static int
-stage(struct vhost_device *dev, struct plan *plan)
-{
-	uint32_t i;
-	int ret;
-
-	plan->nreplicas = 0;
-	plan->refused = VHOST_NODE_ANY;
-	ret = stage_device(dev, plan);
-	for (i = 0; i < dev->nvrings && ret == 0; i++)
-		ret = stage_queue(dev, plan, i);
-	if (ret < 0)
-		unstage(dev, plan);
-	else
-		plan_prune(dev, plan);
-	return ret;
-}
-
-static void
-warn_refused(struct vhost_device *dev, int node)
-{
-	dev->refusals++;
-	if (dev->refused_node == node)
-		return;
-	dev->refused_node = node;
-	VHOST_LOG_CONFIG(WARNING, "(%s) no DPDK memory on node %d, where the guest's memory is: "
-		"the device stays on node %d; reserve hugepages on node %d and give EAL "
+	if (refusal->queue != PLAN_DEVICE)
+		snprintf(what, sizeof(what), "queue %d", refusal->queue);
+	VHOST_LOG_CONFIG(WARNING, "(%s) no DPDK memory on node %d, where %s belongs: "
+		"it stays on node %d; reserve hugepages on node %d and give EAL "
 		"--socket-mem (Open vSwitch: other_config:dpdk-socket-mem) a value for it\n",
-		dev->driver.path, node, dev->net->node, node);
+		dev->driver.path, refusal->node, what, refusal->instead, refusal->node);
 }
 
-static int
-stage_somehow(struct vhost_device *dev, struct plan *plan)
+/** Count and tell refusals; of a node that goes on refusing once only. */
+static void
+note_refusals(struct vhost_device *dev, const struct plan *plan)
 {
-	plan_nodes_wished(dev, plan);
-	plan->may_dodge = false;
-	if (stage(dev, plan) == 0) {
-		dev->refused_node = VHOST_NODE_ANY;
-		return 0;
+	uint64_t nodes = 0;
+	unsigned int i;
+
+	for (i = 0; i < plan->nrefusals; i++) {
+		const struct device_refusal *refusal = &plan->refusals[i];
+		uint64_t bit = placement_node_bit(refusal->node);
+
+		nodes |= bit;
+		if (bit == 0 || (dev->refused_nodes & bit) == 0)
+			warn_refusal(dev, refusal);
 	}
-	if (plan->refused != VHOST_NODE_ANY)
-		warn_refused(dev, plan->refused);
-	plan_nodes_unchanged(dev, plan);
-	if (stage(dev, plan) == 0)
-		return 0;
-	plan->may_dodge = true;
-	return stage(dev, plan);
+	rte_spinlock_lock(&dev->view_lock);
+	dev->refusals += plan->nrefusals > 0;
+	dev->refused_nodes = nodes;
+	if (plan->nrefusals > 0)
+		dev->last_refusal = plan->refusals[0];
+	rte_spinlock_unlock(&dev->view_lock);
 }
 
 /* Committing */
@@ -372,24 +112,27 @@ queue_enabled(const struct vhost_device *dev, const struct vhost_queue *q)
 		q->index >= vhost_device_data_vrings(dev));
 }
 
-static void
-commit_queue(struct vhost_device *dev, uint32_t index, struct move *move)
+/** Swap in a queue's block: where it was, where it is. */
+static struct move
+commit_queue(struct vhost_device *dev, uint32_t index)
 {
 	struct vhost_queue *q = dev->queues[index];
 	bool enabled = queue_enabled(dev, q);
 	struct queue_commit done;
+	struct move move;
 
-	move->from = vhost_queue_block(q)->node;
-	move->to = move->from;
+	move.from = vhost_queue_block(q)->node;
+	move.to = move.from;
 	if (!vhost_queue_needs_commit(q, enabled))
-		return;
+		return move;
 	done = vhost_queue_commit(q, enabled);
-	move->to = vhost_queue_block(q)->node;
+	move.to = vhost_queue_block(q)->node;
 	vhost_block_destroy(done.old);
 	if (done.adopted)
 		VHOST_LOG_CONFIG(WARNING, "(%s) vring %u resumes from the used index in guest "
 			"memory: packets in flight may be sent again or lost\n",
 			dev->driver.path, index);
+	return move;
 }
 
 /** Swap in the plan's replicas and the wished map; what nobody uses any more goes. */
@@ -401,23 +144,30 @@ commit_device(struct vhost_device *dev, struct plan *plan)
 	struct mem_map *old_map = dev->map;
 
 	memcpy(old, dev->replicas, nold * sizeof(old[0]));
+	rte_spinlock_lock(&dev->view_lock);
 	memcpy(dev->replicas, plan->replicas, plan->nreplicas * sizeof(old[0]));
 	dev->nreplicas = plan->nreplicas;
-	rte_spinlock_lock(&dev->view_lock);
 	dev->net = plan->net;
+	dev->node = plan->net->node;
 	dev->map = dev->wish_map;
 	rte_spinlock_unlock(&dev->view_lock);
 	if (dev->map != NULL)
 		vhost_mem_map_get(dev->map);
 	for (i = 0; i < nold; i++)
-		if (!is_in_use(dev, old[i]))
+		if (!vhost_plan_is_in_use(dev, old[i]))
 			vhost_virtio_net_destroy(old[i]);
 	vhost_mem_map_put(old_map);
 }
 
-/** What rte_vhost_get_vhost_vring() tells from now on. */
+static bool
+is_move(const struct move *move)
+{
+	return move->from != move->to && move->from >= 0 && move->to >= 0;
+}
+
+/** What rte_vhost_get_vhost_vring() and reports tell from now on. */
 static void
-update_view(struct vhost_device *dev, struct vhost_queue *q)
+update_view(struct vhost_device *dev, struct vhost_queue *q, const struct move *move)
 {
 	const struct vhost_virtqueue *block = vhost_queue_block(q);
 
@@ -431,13 +181,47 @@ update_view(struct vhost_device *dev, struct vhost_queue *q)
 		.kickfd = q->wish.kickfd,
 		.size = q->wish.size,
 	};
+	__atomic_store_n(&q->numa.node, block->node, __ATOMIC_RELAXED);
+	q->numa.ring_node = block->size != 0 ? q->placed.node : VHOST_NODE_ANY;
+	q->numa.bytes = block->bytes;
+	q->numa.refusals = q->refusals;
+	q->numa.drifts = q->drifts;
+	q->numa.last_pause_ns = q->pause_ns;
+	q->numa.max_pause_ns = RTE_MAX(q->numa.max_pause_ns, q->pause_ns);
+	q->numa.moves += is_move(move);
+	dev->moves += is_move(move);
 	rte_spinlock_unlock(&dev->view_lock);
 }
 
-static bool
-is_move(const struct move *move)
+static void
+call_changed(const struct vhost_device *dev, int queue, const struct move *move)
 {
-	return move->from != move->to && move->from >= 0 && move->to >= 0;
+	if (dev->driver.numa_changed != NULL)
+		dev->driver.numa_changed(dev->vid, queue, move->from, move->to,
+			dev->driver.numa_arg);
+}
+
+/** Say what moved: in the log, to tracers, to who has a callback. */
+static void
+tell_moves(struct vhost_device *dev, const struct move *moves, const struct move *dev_move)
+{
+	uint32_t i;
+
+	for (i = 0; i < dev->nvrings; i++) {
+		if (!is_move(&moves[i]))
+			continue;
+		VHOST_LOG_CONFIG(INFO, "(%s) reallocate vq from %d to %d node (queue %u)\n",
+			dev->driver.path, moves[i].from, moves[i].to, i);
+		vhost_trace_numa_move(dev->vid, i, moves[i].from, moves[i].to,
+			dev->queues[i]->pause_ns);
+		call_changed(dev, i, &moves[i]);
+	}
+	if (!is_move(dev_move))
+		return;
+	VHOST_LOG_CONFIG(INFO, "(%s) reallocate dev from %d to %d node\n",
+		dev->driver.path, dev_move->from, dev_move->to);
+	vhost_trace_numa_move(dev->vid, PLAN_DEVICE, dev_move->from, dev_move->to, 0);
+	call_changed(dev, RTE_VHOST_NUMA_DEVICE, dev_move);
 }
 
 static void
@@ -449,23 +233,15 @@ commit(struct vhost_device *dev, struct plan *plan)
 	dev_move.from = dev->net->node;
 	dev_move.to = plan->net->node;
 	for (i = 0; i < dev->nvrings; i++)
-		commit_queue(dev, i, &moves[i]);
+		moves[i] = commit_queue(dev, i);
 	commit_device(dev, plan);
+	rte_spinlock_lock(&dev->view_lock);
+	dev->moves += is_move(&dev_move);
+	rte_spinlock_unlock(&dev->view_lock);
 	for (i = 0; i < dev->nvrings; i++)
-		update_view(dev, dev->queues[i]);
+		update_view(dev, dev->queues[i], &moves[i]);
 	__atomic_store_n(&dev->data_vrings, vhost_device_data_vrings(dev), __ATOMIC_RELAXED);
-	for (i = 0; i < dev->nvrings; i++) {
-		if (!is_move(&moves[i]))
-			continue;
-		dev->moves++;
-		VHOST_LOG_CONFIG(INFO, "(%s) reallocate vq from %d to %d node (queue %u)\n",
-			dev->driver.path, moves[i].from, moves[i].to, i);
-	}
-	if (is_move(&dev_move)) {
-		dev->moves++;
-		VHOST_LOG_CONFIG(INFO, "(%s) reallocate dev from %d to %d node\n",
-			dev->driver.path, dev_move.from, dev_move.to);
-	}
+	tell_moves(dev, moves, &dev_move);
 }
 
 /* Telling */
@@ -539,6 +315,7 @@ start_device(struct vhost_device *dev)
 	if (!__atomic_exchange_n(&dev->ready, true, __ATOMIC_RELAXED))
 		VHOST_LOG_CONFIG(INFO, "(%s) virtio is now ready for processing.\n",
 			dev->driver.path);
+	vhost_device_note(dev, &dev->app_node, dev->net->node);
 	dev->running = ops == NULL || ops->new_device == NULL || ops->new_device(dev->vid) == 0;
 }
 
@@ -571,29 +348,58 @@ close_retired(struct vhost_device *dev)
 		vhost_queue_close_retired(dev->queues[i]);
 }
 
+/**
+ * Whether the application has to be led through destroy_device and new_device to
+ * take buffers and cores from the device's new node.
+ */
+static bool
+must_restart(const struct vhost_device *dev, const struct plan *plan)
+{
+	const struct move move = { .from = dev->net->node, .to = plan->net->node };
+
+	return dev->restart_wanted && dev->running && dev->driver.numa_changed == NULL &&
+		!has_vdpa(dev) && is_move(&move);
+}
+
+/** As if the guest had rebooted: applications forget their queues with the device. */
+static void
+stop_to_restart(struct vhost_device *dev)
+{
+	uint32_t i;
+
+	vhost_device_stop(dev);
+	for (i = 0; i < dev->nvrings; i++)
+		dev->queues[i]->retell = true;
+	vhost_device_count(dev, &dev->restarts);
+}
+
 int
 vhost_device_settle(struct vhost_device *dev)
 {
 	uint64_t features = dev->net->features;
 	struct plan plan;
+	int ret;
 
-	if (dev->stop_wanted) {
-		dev->stop_wanted = false;
-		vhost_device_stop(dev);
+	ret = vhost_plan_make(dev, &plan);
+	note_refusals(dev, &plan);
+	if (ret < 0) {
+		VHOST_LOG_CONFIG(ERR, "(%s) no memory to settle the device\n", dev->driver.path);
+		return ret;
 	}
+	if (dev->stop_wanted)
+		vhost_device_stop(dev);
+	else if (must_restart(dev, &plan))
+		stop_to_restart(dev);
+	dev->stop_wanted = false;
 	/* hardware uses the old memory until its driver is configured again */
 	if (dev->wish_map != dev->map)
 		close_vdpa(dev);
-	plan_shapes(dev, &plan);
-	if (stage_somehow(dev, &plan) < 0) {
-		VHOST_LOG_CONFIG(ERR, "(%s) no memory to settle the device\n", dev->driver.path);
-		return -ENOMEM;
-	}
 	commit(dev, &plan);
 	vhost_net_ctrl_watch(dev);
 	tell_features(dev, features);
 	tell_vrings(dev);
 	tell_device(dev);
 	close_retired(dev);
+	vhost_numa_watch_settled(dev);
 	return 0;
 }

@@ -3,30 +3,79 @@
  */
 
 /*
- * Telemetry: /vhost/list, /vhost/info,VID and /vhost/numa,VID.
+ * Telemetry.  Everything is told by name, from what the public API knows; see
+ * doc/guides/prog_guide/vhost_lib.rst for the answers.
+ *
+ * An answer has room for 256 entries per dictionary and 16 KiB in all, so what
+ * there may be 256 of is told as an array, and the rest of it by /vhost/vq.  An
+ * array of dictionaries inside a dictionary is silently left out by the telemetry
+ * of 22.11: regions are a dictionary by number.
  */
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include <rte_common.h>
 #include <rte_telemetry.h>
 
+#include "rte_vhost.h"
+#include "rte_vhost_numa.h"
+
 #include "device.h"
 #include "mem_node.h"
 
-/** The device of a parameter string, locked; NULL if there is none. */
+/** Parameters of the longest command. */
+#define MAX_WORDS 4
+
+/* Parameters */
+
+/** A number without anything around it: 0 or -EINVAL. */
+static int
+parse_number(const char *text, long max, int *number)
+{
+	char *end;
+	long value;
+
+	if (text == NULL || *text < '0' || *text > '9')
+		return -EINVAL;
+	value = strtol(text, &end, 10);
+	if (*end != '\0' || value > max)
+		return -EINVAL;
+	*number = value;
+	return 0;
+}
+
+struct words {
+	char text[PATH_MAX];
+	const char *word[MAX_WORDS];
+	unsigned int n;
+};
+
+/** Split at commas: 0, or -EINVAL for too many or none. */
+static int
+parse_words(const char *params, struct words *words)
+{
+	char *rest = words->text;
+
+	words->n = 0;
+	if (params == NULL || strlen(params) >= sizeof(words->text))
+		return -EINVAL;
+	strcpy(words->text, params);
+	while (rest != NULL && words->n < MAX_WORDS)
+		words->word[words->n++] = strsep(&rest, ",");
+	return rest == NULL ? 0 : -EINVAL;
+}
+
+/** The device of a number, locked; NULL if there is none. */
 static struct vhost_device *
-lock_device(const char *params)
+lock_device(const char *text)
 {
 	struct vhost_device *dev;
-	char *end;
-	long vid;
+	int vid;
 
-	if (params == NULL || *params == '\0')
-		return NULL;
-	vid = strtol(params, &end, 10);
-	if (*end != '\0' || vid < 0 || vid >= VHOST_MAX_DEVICES)
+	if (parse_number(text, VHOST_MAX_DEVICES - 1, &vid) < 0)
 		return NULL;
 	dev = vhost_device_peek(vid);
 	if (dev == NULL)
@@ -37,6 +86,94 @@ lock_device(const char *params)
 	vhost_device_unlock(dev);
 	return NULL;
 }
+
+/** The socket that a word means, by path or by vid of a device: 0 or -ENODEV. */
+static int
+parse_path(const char *word, char *path, size_t size)
+{
+	struct vhost_device *dev;
+	int vid;
+
+	if (parse_number(word, INT32_MAX, &vid) < 0) {
+		snprintf(path, size, "%s", word);
+		return 0;
+	}
+	dev = lock_device(word);
+	if (dev == NULL)
+		return -ENODEV;
+	snprintf(path, size, "%s", dev->driver.path);
+	vhost_device_unlock(dev);
+	return 0;
+}
+
+/* Pieces of answers */
+
+/** Nodes or other numbers, as an array. */
+static void
+add_numbers(struct rte_tel_data *d, const char *name, const int *numbers, unsigned int n)
+{
+	struct rte_tel_data *array = rte_tel_data_alloc();
+	unsigned int i;
+
+	if (array == NULL)
+		return;
+	rte_tel_data_start_array(array, RTE_TEL_INT_VAL);
+	for (i = 0; i < n; i++)
+		rte_tel_data_add_array_int(array, numbers[i]);
+	rte_tel_data_add_dict_container(d, name, array, 0);
+}
+
+static void
+add_node_mask(struct rte_tel_data *d, const char *name, uint64_t mask)
+{
+	int nodes[PLACEMENT_MAX_NODES], node;
+	unsigned int n = 0;
+
+	for (node = 0; node < PLACEMENT_MAX_NODES; node++)
+		if (mask & placement_node_bit(node))
+			nodes[n++] = node;
+	add_numbers(d, name, nodes, n);
+}
+
+static void
+add_queue_nodes(struct rte_tel_data *d, const struct rte_vhost_numa_report *report)
+{
+	int nodes[VHOST_MAX_VRINGS];
+	uint32_t i;
+
+	for (i = 0; i < report->nr_queues; i++)
+		nodes[i] = report->queues[i].node;
+	add_numbers(d, "vring_nodes", nodes, report->nr_queues);
+}
+
+static void
+add_ring_nodes(struct rte_tel_data *d, const struct rte_vhost_numa_report *report)
+{
+	int nodes[VHOST_MAX_VRINGS];
+	uint32_t i;
+
+	for (i = 0; i < report->nr_queues; i++)
+		nodes[i] = report->queues[i].ring_node;
+	add_numbers(d, "ring_nodes", nodes, report->nr_queues);
+}
+
+static void
+add_policy(struct rte_tel_data *d, const struct rte_vhost_numa_policy *policy)
+{
+	static const char *const modes[] = {
+		[RTE_VHOST_NUMA_FOLLOW] = "follow",
+		[RTE_VHOST_NUMA_PIN] = "pin",
+		[RTE_VHOST_NUMA_OFF] = "off",
+	};
+
+	rte_tel_data_add_dict_string(d, "policy", modes[policy->mode]);
+	rte_tel_data_add_dict_int(d, "policy_node", policy->mode == RTE_VHOST_NUMA_PIN ?
+		policy->node : RTE_VHOST_NUMA_NONE);
+	rte_tel_data_add_dict_int(d, "restart_on_drift",
+		(policy->flags & RTE_VHOST_NUMA_F_RESTART) != 0);
+}
+
+/* Devices and queues */
 
 static int
 tell_list(const char *cmd __rte_unused, const char *params __rte_unused, struct rte_tel_data *d)
@@ -50,42 +187,94 @@ tell_list(const char *cmd __rte_unused, const char *params __rte_unused, struct 
 	return 0;
 }
 
-static struct rte_tel_data *
-tell_vrings(const struct vhost_device *dev)
+static void
+tell_device(const struct vhost_device *dev, struct rte_tel_data *d)
 {
-	struct rte_tel_data *nodes = rte_tel_data_alloc();
+	int nodes[VHOST_MAX_VRINGS];
 	uint32_t i;
 
-	if (nodes == NULL)
-		return NULL;
-	rte_tel_data_start_array(nodes, RTE_TEL_INT_VAL);
+	rte_tel_data_start_dict(d);
+	rte_tel_data_add_dict_int(d, "vid", dev->vid);
+	rte_tel_data_add_dict_string(d, "path", dev->driver.path);
+	rte_tel_data_add_dict_int(d, "client", (dev->driver.flags & RTE_VHOST_USER_CLIENT) != 0);
+	rte_tel_data_add_dict_int(d, "running", dev->running);
+	rte_tel_data_add_dict_u64(d, "features", dev->features);
+	rte_tel_data_add_dict_u64(d, "protocol_features", dev->protocol_features);
+	rte_tel_data_add_dict_int(d, "mtu", dev->mtu);
+	rte_tel_data_add_dict_int(d, "vrings", dev->nvrings);
+	rte_tel_data_add_dict_int(d, "data_vrings", dev->data_vrings);
+	rte_tel_data_add_dict_int(d, "numa_node", dev->node);
 	for (i = 0; i < dev->nvrings; i++)
-		rte_tel_data_add_array_int(nodes, vhost_queue_block(dev->queues[i])->node);
-	return nodes;
+		nodes[i] = dev->queues[i]->numa.node;
+	add_numbers(d, "vring_nodes", nodes, dev->nvrings);
 }
 
 static int
 tell_info(const char *cmd __rte_unused, const char *params, struct rte_tel_data *d)
 {
 	struct vhost_device *dev = lock_device(params);
-	struct rte_tel_data *vring_nodes;
 
 	if (dev == NULL)
 		return -1;
-	rte_tel_data_start_dict(d);
-	rte_tel_data_add_dict_int(d, "vid", dev->vid);
-	rte_tel_data_add_dict_string(d, "path", dev->driver.path);
-	rte_tel_data_add_dict_int(d, "running", dev->running);
-	rte_tel_data_add_dict_u64(d, "features", dev->features);
-	rte_tel_data_add_dict_u64(d, "protocol_features", dev->protocol_features);
-	rte_tel_data_add_dict_int(d, "vrings", dev->nvrings);
-	rte_tel_data_add_dict_int(d, "numa_node", dev->net->node);
-	vring_nodes = tell_vrings(dev);
-	if (vring_nodes != NULL)
-		rte_tel_data_add_dict_container(d, "vring_nodes", vring_nodes, 0);
+	tell_device(dev, d);
 	vhost_device_unlock(dev);
 	return 0;
 }
+
+static void
+tell_queue(const struct vhost_device *dev, struct vhost_queue *q, struct rte_tel_data *d)
+{
+	const struct vhost_virtqueue *block = vhost_queue_block(q);
+	const struct rte_vhost_numa_queue *numa = &q->numa;
+	struct vq_stats stats = { 0 };
+
+	vhost_queue_stats(q, &stats, false);
+	rte_tel_data_start_dict(d);
+	rte_tel_data_add_dict_int(d, "vid", dev->vid);
+	rte_tel_data_add_dict_int(d, "qid", q->index);
+	rte_tel_data_add_dict_string(d, "direction", q->index % 2 == 1 ? "from guest" : "to guest");
+	rte_tel_data_add_dict_int(d, "size", block->size);
+	rte_tel_data_add_dict_string(d, "format",
+		block->cfg.format & VQ_PACKED ? "packed" : "split");
+	rte_tel_data_add_dict_int(d, "live", q->live);
+	rte_tel_data_add_dict_int(d, "enabled", q->enabled);
+	rte_tel_data_add_dict_int(d, "ready", q->ready);
+	rte_tel_data_add_dict_int(d, "node", numa->node);
+	rte_tel_data_add_dict_int(d, "ring_node", numa->ring_node);
+	rte_tel_data_add_dict_int(d, "replica_node", block->net->node);
+	rte_tel_data_add_dict_u64(d, "bytes", numa->bytes);
+	rte_tel_data_add_dict_u64(d, "moves", numa->moves);
+	rte_tel_data_add_dict_u64(d, "refusals", numa->refusals);
+	rte_tel_data_add_dict_u64(d, "drifts", numa->drifts);
+	rte_tel_data_add_dict_u64(d, "last_pause_ns", numa->last_pause_ns);
+	rte_tel_data_add_dict_u64(d, "max_pause_ns", numa->max_pause_ns);
+	rte_tel_data_add_dict_u64(d, "good_packets", stats.packets);
+	rte_tel_data_add_dict_u64(d, "good_bytes", stats.bytes);
+	rte_tel_data_add_dict_u64(d, "guest_notifications", stats.guest_notifications);
+}
+
+static int
+tell_vq(const char *cmd __rte_unused, const char *params, struct rte_tel_data *d)
+{
+	struct vhost_device *dev;
+	struct vhost_queue *q;
+	struct words words;
+	int qid;
+
+	if (parse_words(params, &words) < 0 || words.n != 2 ||
+			parse_number(words.word[1], UINT16_MAX, &qid) < 0)
+		return -1;
+	dev = lock_device(words.word[0]);
+	if (dev == NULL)
+		return -1;
+	q = vhost_device_queue(dev, qid);
+	if (q != NULL)
+		tell_queue(dev, q, d);
+	vhost_device_unlock(dev);
+	return q != NULL ? 0 : -1;
+}
+
+/* Placement */
 
 static const char *
 evidence_name(enum placement_evidence evidence)
@@ -100,50 +289,188 @@ evidence_name(enum placement_evidence evidence)
 	return names[evidence];
 }
 
-static struct rte_tel_data *
-tell_region(const struct placement_region *region)
+static void
+add_bytes(struct rte_tel_data *d, const struct placement_region *region)
 {
-	struct rte_tel_data *d = rte_tel_data_alloc();
+	struct rte_tel_data *bytes = rte_tel_data_alloc();
 	char name[16];
 	int node;
 
-	if (d == NULL)
-		return NULL;
-	rte_tel_data_start_dict(d);
-	rte_tel_data_add_dict_string(d, "evidence", evidence_name(region->evidence));
+	if (bytes == NULL)
+		return;
+	rte_tel_data_start_dict(bytes);
 	for (node = 0; node < PLACEMENT_MAX_NODES; node++) {
 		if (region->bytes[node] == 0)
 			continue;
-		snprintf(name, sizeof(name), "node%d_bytes", node);
-		rte_tel_data_add_dict_u64(d, name, region->bytes[node]);
+		snprintf(name, sizeof(name), "%d", node);
+		rte_tel_data_add_dict_u64(bytes, name, region->bytes[node]);
 	}
-	return d;
+	rte_tel_data_add_dict_container(d, "bytes", bytes, 0);
+}
+
+static void
+add_region(struct rte_tel_data *regions, unsigned int number,
+		const struct placement_region *region)
+{
+	struct rte_tel_data *d = rte_tel_data_alloc();
+	char name[16];
+
+	if (d == NULL)
+		return;
+	rte_tel_data_start_dict(d);
+	rte_tel_data_add_dict_u64(d, "gpa", region->gpa);
+	rte_tel_data_add_dict_u64(d, "size", region->size);
+	rte_tel_data_add_dict_u64(d, "page_size", region->page_size);
+	rte_tel_data_add_dict_string(d, "evidence", evidence_name(region->evidence));
+	rte_tel_data_add_dict_u64(d, "asked", region->asked);
+	rte_tel_data_add_dict_u64(d, "known", region->known);
+	rte_tel_data_add_dict_int(d, "node", vhost_placement_region_node(region));
+	add_bytes(d, region);
+	snprintf(name, sizeof(name), "%u", number);
+	rte_tel_data_add_dict_container(regions, name, d, 0);
+}
+
+static void
+add_regions(struct rte_tel_data *d, const struct placement_census *census)
+{
+	struct rte_tel_data *regions = rte_tel_data_alloc();
+	uint32_t i;
+
+	if (regions == NULL)
+		return;
+	rte_tel_data_start_dict(regions);
+	for (i = 0; i < census->nregions; i++)
+		add_region(regions, i, &census->regions[i]);
+	rte_tel_data_add_dict_container(d, "regions", regions, 0);
+}
+
+static void
+add_last_refusal(struct rte_tel_data *d, const struct vhost_device *dev)
+{
+	const struct device_refusal *last = &dev->last_refusal;
+	char text[64] = "";
+
+	if (dev->refusals > 0 && last->queue == RTE_VHOST_NUMA_DEVICE)
+		snprintf(text, sizeof(text), "no DPDK memory on node %d for the device",
+			last->node);
+	else if (dev->refusals > 0)
+		snprintf(text, sizeof(text), "no DPDK memory on node %d for queue %d",
+			last->node, last->queue);
+	rte_tel_data_add_dict_string(d, "last_refusal", text);
+}
+
+static void
+tell_placement(struct vhost_device *dev, const struct rte_vhost_numa_report *report,
+		struct rte_tel_data *d)
+{
+	rte_tel_data_start_dict(d);
+	rte_tel_data_add_dict_int(d, "vid", dev->vid);
+	rte_tel_data_add_dict_string(d, "path", dev->driver.path);
+	add_policy(d, &report->policy);
+	rte_tel_data_add_dict_int(d, "callback", dev->driver.numa_changed != NULL);
+	rte_tel_data_add_dict_int(d, "running", dev->running);
+	rte_tel_data_add_dict_int(d, "numa_node", report->node);
+	rte_tel_data_add_dict_int(d, "app_node", report->app_node);
+	add_node_mask(d, "replica_nodes", report->replica_nodes);
+	add_queue_nodes(d, report);
+	add_ring_nodes(d, report);
+	rte_tel_data_add_dict_u64(d, "moves", report->moves);
+	rte_tel_data_add_dict_u64(d, "refusals", report->refusals);
+	rte_tel_data_add_dict_u64(d, "drifts", report->drifts);
+	rte_tel_data_add_dict_u64(d, "probes", report->probes);
+	rte_tel_data_add_dict_u64(d, "restarts", report->restarts);
+	add_node_mask(d, "refused_nodes", report->refused_nodes);
+	add_last_refusal(d, dev);
+	rte_tel_data_add_dict_int(d, "undecided", vhost_device_is_undecided(dev));
+	add_regions(d, &dev->seen);
 }
 
 static int
 tell_numa(const char *cmd __rte_unused, const char *params, struct rte_tel_data *d)
 {
 	struct vhost_device *dev = lock_device(params);
-	struct rte_tel_data *regions, *region;
-	uint32_t i;
+	struct rte_vhost_numa_report *report;
+	int ret;
 
 	if (dev == NULL)
 		return -1;
-	rte_tel_data_start_dict(d);
-	rte_tel_data_add_dict_int(d, "numa_node", dev->net->node);
-	rte_tel_data_add_dict_u64(d, "moves", dev->moves);
-	rte_tel_data_add_dict_u64(d, "refusals", dev->refusals);
-	regions = rte_tel_data_alloc();
-	if (regions != NULL) {
-		rte_tel_data_start_array(regions, RTE_TEL_CONTAINER);
-		for (i = 0; i < dev->census.nregions; i++) {
-			region = tell_region(&dev->census.regions[i]);
-			if (region != NULL)
-				rte_tel_data_add_array_container(regions, region, 0);
-		}
-		rte_tel_data_add_dict_container(d, "regions", regions, 0);
+	ret = rte_vhost_numa_report(dev->vid, &report);
+	if (ret == 0) {
+		tell_placement(dev, report, d);
+		free(report);
 	}
 	vhost_device_unlock(dev);
+	return ret;
+}
+
+static int
+refresh(const char *cmd __rte_unused, const char *params, struct rte_tel_data *d)
+{
+	struct rte_vhost_numa_report *before, *after;
+	int vid, ret;
+
+	if (parse_number(params, VHOST_MAX_DEVICES - 1, &vid) < 0 ||
+			vhost_device_peek(vid) == NULL || rte_vhost_numa_report(vid, &before) < 0)
+		return -1;
+	ret = rte_vhost_numa_refresh(vid);
+	if (rte_vhost_numa_report(vid, &after) < 0) {
+		free(before);
+		return -1;
+	}
+	rte_tel_data_start_dict(d);
+	rte_tel_data_add_dict_int(d, "vid", vid);
+	rte_tel_data_add_dict_int(d, "result", ret);
+	rte_tel_data_add_dict_int(d, "numa_node", after->node);
+	add_queue_nodes(d, after);
+	rte_tel_data_add_dict_u64(d, "moves", after->moves - before->moves);
+	add_node_mask(d, "refused_nodes", after->refused_nodes);
+	free(before);
+	free(after);
+	return 0;
+}
+
+/** The policy that words 1 and following describe: 0 or -EINVAL. */
+static int
+parse_policy(const struct words *words, struct rte_vhost_numa_policy *policy)
+{
+	unsigned int used = 2;
+
+	*policy = (struct rte_vhost_numa_policy){ .node = RTE_VHOST_NUMA_NONE };
+	if (strcmp(words->word[1], "follow") == 0) {
+		policy->mode = RTE_VHOST_NUMA_FOLLOW;
+	} else if (strcmp(words->word[1], "off") == 0) {
+		policy->mode = RTE_VHOST_NUMA_OFF;
+	} else if (strcmp(words->word[1], "pin") == 0 && words->n > 2) {
+		policy->mode = RTE_VHOST_NUMA_PIN;
+		if (parse_number(words->word[used++], PLACEMENT_MAX_NODES - 1, &policy->node) < 0)
+			return -EINVAL;
+	} else {
+		return -EINVAL;
+	}
+	if (words->n > used && strcmp(words->word[used], "restart") == 0) {
+		policy->flags = RTE_VHOST_NUMA_F_RESTART;
+		used++;
+	}
+	return words->n == used ? 0 : -EINVAL;
+}
+
+static int
+policy(const char *cmd __rte_unused, const char *params, struct rte_tel_data *d)
+{
+	struct rte_vhost_numa_policy in_force;
+	char path[PATH_MAX];
+	struct words words;
+
+	if (parse_words(params, &words) < 0 || parse_path(words.word[0], path, sizeof(path)) < 0)
+		return -1;
+	if (words.n > 1 && (parse_policy(&words, &in_force) < 0 ||
+			rte_vhost_numa_policy_set(path, &in_force) < 0))
+		return -1;
+	if (rte_vhost_numa_policy_get(path, &in_force) < 0)
+		return -1;
+	rte_tel_data_start_dict(d);
+	rte_tel_data_add_dict_string(d, "path", path);
+	add_policy(d, &in_force);
 	return 0;
 }
 
@@ -153,6 +480,12 @@ RTE_INIT(vhost_telemetry_register)
 		"Returns the vids of all vhost devices. Takes no parameters");
 	rte_telemetry_register_cmd("/vhost/info", tell_info,
 		"Returns what a vhost device is and does. Parameters: int vid");
+	rte_telemetry_register_cmd("/vhost/vq", tell_vq,
+		"Returns what a virtqueue is and does. Parameters: int vid, int queue");
 	rte_telemetry_register_cmd("/vhost/numa", tell_numa,
 		"Returns where a guest's memory and its device are. Parameters: int vid");
+	rte_telemetry_register_cmd("/vhost/numa_policy", policy,
+		"Gets or sets a socket's placement. Parameters: vid or path[,follow|off|pin,int node[,restart]]");
+	rte_telemetry_register_cmd("/vhost/numa_refresh", refresh,
+		"Looks where a guest's memory is now, and moves its device. Parameters: int vid");
 }

@@ -193,6 +193,24 @@ resolve_queue(struct vu_call *call, const struct rule *rule)
 	return ret;
 }
 
+/** Edit the wishes and make them come true, or have them as they were. */
+static int
+handle_and_settle(struct vu_call *call, const struct rule *rule)
+{
+	struct device_wish before;
+	int ret;
+
+	vhost_device_keep_wish(call->dev, &before);
+	ret = rule->handle(call);
+	if (ret == 0)
+		ret = vhost_device_settle(call->dev);
+	if (ret < 0)
+		vhost_device_restore_wish(call->dev, &before);
+	else
+		vhost_device_forget_wish(&before);
+	return ret;
+}
+
 static int
 serve_builtin(struct vu_call *call, const struct rule *rule)
 {
@@ -204,12 +222,10 @@ serve_builtin(struct vu_call *call, const struct rule *rule)
 	ret = resolve_queue(call, rule);
 	if (ret < 0)
 		return ret;
-	ret = rule->handle(call);
-	if (ret < 0)
-		return ret;
-	if (rule->reply == REPLY_U64)
+	ret = handle_and_settle(call, rule);
+	if (ret == 0 && rule->reply == REPLY_U64)
 		call->msg->size = SIZE_OF(u64);
-	return vhost_device_settle(call->dev);
+	return ret;
 }
 
 static enum rte_vhost_msg_result

@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * Copyright(c) 2026 The vhost-numa authors
+ */
+
+#ifndef VHOST_NUMA_WATCH_H
+#define VHOST_NUMA_WATCH_H
+
+/*
+ * Looks at guests' memory that no message asks for: regular ones, for pages that
+ * the host migrates, and those that somebody asks for.  See numa_watch.c.
+ *
+ * Every function may be called by any thread.
+ */
+
+#include "device.h"
+
+/** A device is there to be looked at from now on. */
+void vhost_numa_watch_begin(struct vhost_device *dev);
+
+/** A device has settled: where it belongs may be an open question.  Control lock held. */
+void vhost_numa_watch_settled(struct vhost_device *dev);
+
+/**
+ * Look at a device now, on the event thread, and wait for the result.  From a
+ * callback of the device: 0 at once, the look comes after the callback.
+ *
+ * @return as vhost_device_refresh(); -ENODEV when the device is gone
+ */
+int vhost_numa_watch_refresh(struct vhost_device *dev);
+
+/** Milliseconds between regular looks at one device; 0: none.  For tests. */
+void vhost_numa_watch_set_interval(uint64_t ms);
+
+#endif /* VHOST_NUMA_WATCH_H */

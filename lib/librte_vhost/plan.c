@@ -1,0 +1,321 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * Copyright(c) 2026 The vhost-numa authors
+ */
+
+/*
+ * Planning: everything of a settle that can fail.
+ *
+ * First each block gets the node it belongs on, by the policy of the socket.
+ * Then what differs from the blocks in place is built beside them.  A node that
+ * has no memory is no reason to stay for what belongs elsewhere: a block that
+ * is refused stays where it is, with all it owns, and the others go on.  If it
+ * has to be new (another ring, other memory) and finds no room there either, it
+ * goes where there is room, because a queue on the wrong node is better than
+ * none.  Only if there is none at all the plan fails, and nothing was built.
+ *
+ * A queue and the replica that it reads are on the same node: both or neither.
+ */
+
+#include <errno.h>
+#include <string.h>
+
+#include "mem_node.h"
+#include "plan.h"
+#include "vhost_trace.h"
+
+static void
+plan_shapes(struct vhost_device *dev, struct plan *plan)
+{
+	uint32_t i;
+
+	for (i = 0; i < dev->nvrings; i++)
+		vhost_queue_shape(dev->queues[i], dev->features, dev->wish_map,
+				dev->generation, &plan->cfgs[i]);
+}
+
+/* Nodes */
+
+/** Where the guest's memory puts the device. */
+static int
+device_node_of_guest(struct vhost_device *dev, const struct plan *plan)
+{
+	struct mem_map *map = dev->wish_map;
+	int node, tie;
+
+	tie = dev->nvrings > 0 && plan->cfgs[0].size != 0 ?
+		vhost_queue_ring_node(dev->queues[0], map, &plan->cfgs[0]) : dev->net->node;
+	node = vhost_placement_device_node(&dev->census, tie);
+	return node != VHOST_NODE_ANY ? node : dev->net->node;
+}
+
+/** Each block on the node it belongs on; nothing known: where the device is. */
+static void
+follow_guest(struct vhost_device *dev, struct plan *plan)
+{
+	struct mem_map *map = dev->wish_map;
+	uint32_t i;
+
+	if (dev->census.generation != map->generation || !vhost_placement_is_known(&dev->census))
+		vhost_device_take_census(dev);
+	plan->dev_node = device_node_of_guest(dev, plan);
+	for (i = 0; i < dev->nvrings; i++) {
+		struct vq_cfg *cfg = &plan->cfgs[i];
+
+		cfg->node = cfg->size == 0 ? VHOST_NODE_ANY :
+			vhost_queue_ring_node(dev->queues[i], map, cfg);
+		if (cfg->node == VHOST_NODE_ANY)
+			cfg->node = plan->dev_node;
+	}
+}
+
+static void
+pin_to(struct vhost_device *dev, struct plan *plan, int node)
+{
+	uint32_t i;
+
+	plan->dev_node = node;
+	for (i = 0; i < dev->nvrings; i++)
+		plan->cfgs[i].node = node;
+}
+
+/** By the policy; what it says nothing of stays where it is, as the shapes say. */
+static void
+plan_nodes(struct vhost_device *dev, struct plan *plan)
+{
+	const struct rte_vhost_numa_policy *policy = &dev->driver.numa;
+
+	plan->dev_node = dev->net->node;
+	if (policy->mode == RTE_VHOST_NUMA_PIN)
+		pin_to(dev, plan, policy->node);
+	else if (policy->mode == RTE_VHOST_NUMA_FOLLOW && dev->wish_map != NULL)
+		follow_guest(dev, plan);
+}
+
+/* Replicas */
+
+bool
+vhost_plan_is_in_use(const struct vhost_device *dev, const struct virtio_net *net)
+{
+	unsigned int i;
+
+	for (i = 0; i < dev->nreplicas; i++)
+		if (dev->replicas[i] == net)
+			return true;
+	return false;
+}
+
+/** A replica of this generation that already serves on the node. */
+static struct virtio_net *
+find_in_use(const struct vhost_device *dev, int node)
+{
+	unsigned int i;
+
+	for (i = 0; i < dev->nreplicas; i++)
+		if (dev->replicas[i]->generation == dev->generation &&
+				(node == VHOST_NODE_ANY || dev->replicas[i]->node == node))
+			return dev->replicas[i];
+	return NULL;
+}
+
+static bool
+plan_has(const struct plan *plan, const struct virtio_net *net)
+{
+	unsigned int i;
+
+	for (i = 0; i < plan->nreplicas; i++)
+		if (plan->replicas[i] == net)
+			return true;
+	return false;
+}
+
+/** The plan's replica for a node, built if need be; NULL if that node refuses. */
+static struct virtio_net *
+plan_replica(struct vhost_device *dev, struct plan *plan, int node)
+{
+	struct virtio_net_cfg cfg;
+	struct virtio_net *net;
+	unsigned int i;
+
+	for (i = 0; i < plan->nreplicas; i++)
+		if (plan->wanted[i] == node)
+			return plan->replicas[i];
+	if (plan->nreplicas == RTE_DIM(plan->replicas))
+		return NULL;
+	net = find_in_use(dev, node);
+	/* a block whose node the kernel did not tell is served by any of them */
+	if (net != NULL && plan_has(plan, net))
+		return net;
+	if (net == NULL) {
+		vhost_device_net_cfg(dev, &cfg);
+		net = vhost_virtio_net_create(&cfg, dev->driver.path, node);
+	}
+	if (net != NULL) {
+		plan->wanted[plan->nreplicas] = node;
+		plan->replicas[plan->nreplicas++] = net;
+	}
+	return net;
+}
+
+/** A node that has memory now; VHOST_NODE_ANY if nodes are not told. */
+static int
+spare_node(const struct vhost_device *dev)
+{
+	struct virtio_net_cfg cfg;
+	struct virtio_net *net;
+	int node;
+
+	vhost_device_net_cfg(dev, &cfg);
+	net = vhost_virtio_net_create(&cfg, dev->driver.path, VHOST_NODE_ANY);
+	node = net != NULL ? net->node : VHOST_NODE_ANY;
+	vhost_virtio_net_destroy(net);
+	return node;
+}
+
+/* Staging */
+
+/** Stage the device's replica, or a queue's block with its replica, on a node. */
+static int
+stage_on(struct vhost_device *dev, struct plan *plan, int index, int node)
+{
+	struct virtio_net *net = plan_replica(dev, plan, node);
+	const struct vhost_virtqueue *block;
+	struct vq_cfg *cfg;
+
+	if (net == NULL)
+		return -ENOMEM;
+	if (index == PLAN_DEVICE) {
+		plan->net = net;
+		return 0;
+	}
+	cfg = &plan->cfgs[index];
+	cfg->node = node;
+	block = vhost_queue_block(dev->queues[index]);
+	if (block->net == net && vhost_vq_cfg_equal(cfg, &block->cfg))
+		return 0;
+	return vhost_queue_stage(dev->queues[index], cfg, net);
+}
+
+static int
+node_planned(const struct vhost_device *dev, const struct plan *plan, int index)
+{
+	const struct vhost_queue *q;
+
+	if (index == PLAN_DEVICE)
+		return plan->net->node;
+	q = dev->queues[index];
+	return q->staged != NULL ? q->staged->node : vhost_queue_block(q)->node;
+}
+
+/** Note that a node refused; index is somewhere else, or nowhere (ret < 0). */
+static void
+note_refusal(struct vhost_device *dev, struct plan *plan, int index, int node, int ret)
+{
+	int instead = ret == 0 ? node_planned(dev, plan, index) : VHOST_NODE_ANY;
+	unsigned int i;
+
+	vhost_trace_numa_refusal(dev->vid, index, node, instead);
+	if (index != PLAN_DEVICE)
+		dev->queues[index]->refusals++;
+	for (i = 0; i < plan->nrefusals; i++)
+		if (plan->refusals[i].node == node)
+			return;
+	if (plan->nrefusals < RTE_DIM(plan->refusals))
+		plan->refusals[plan->nrefusals++] = (struct device_refusal){
+			.node = node, .queue = index, .instead = instead,
+		};
+}
+
+/** Stage on the node where it belongs, else where it is, else where there is room. */
+static int
+stage_somewhere(struct vhost_device *dev, struct plan *plan, int index, int wished, int here)
+{
+	int ret = stage_on(dev, plan, index, wished);
+
+	if (ret == 0)
+		return 0;
+	if (here != wished)
+		ret = stage_on(dev, plan, index, here);
+	if (ret < 0)
+		ret = stage_on(dev, plan, index, spare_node(dev));
+	note_refusal(dev, plan, index, wished, ret);
+	return ret;
+}
+
+static int
+stage(struct vhost_device *dev, struct plan *plan)
+{
+	uint32_t i;
+	int ret;
+
+	ret = stage_somewhere(dev, plan, PLAN_DEVICE, plan->dev_node, dev->net->node);
+	for (i = 0; i < dev->nvrings && ret == 0; i++)
+		ret = stage_somewhere(dev, plan, i, plan->cfgs[i].node,
+			vhost_queue_block(dev->queues[i])->node);
+	return ret;
+}
+
+/** Whether a block will look at the replica once the plan is committed. */
+static bool
+plan_uses(const struct vhost_device *dev, const struct plan *plan, const struct virtio_net *net)
+{
+	uint32_t i;
+
+	if (net == plan->net)
+		return true;
+	for (i = 0; i < dev->nvrings; i++) {
+		const struct vhost_queue *q = dev->queues[i];
+		const struct vhost_virtqueue *block = q->staged != NULL ?
+			q->staged : vhost_queue_block(q);
+
+		if (block->net == net)
+			return true;
+	}
+	return false;
+}
+
+/** Drop replicas whose queues had to go elsewhere. */
+static void
+plan_prune(struct vhost_device *dev, struct plan *plan)
+{
+	unsigned int i, kept = 0;
+
+	for (i = 0; i < plan->nreplicas; i++) {
+		struct virtio_net *net = plan->replicas[i];
+
+		if (plan_uses(dev, plan, net))
+			plan->replicas[kept++] = net;
+		else if (!vhost_plan_is_in_use(dev, net))
+			vhost_virtio_net_destroy(net);
+	}
+	plan->nreplicas = kept;
+}
+
+static void
+unstage(struct vhost_device *dev, struct plan *plan)
+{
+	unsigned int i;
+
+	for (i = 0; i < dev->nvrings; i++)
+		vhost_queue_unstage(dev->queues[i]);
+	for (i = 0; i < plan->nreplicas; i++)
+		if (!vhost_plan_is_in_use(dev, plan->replicas[i]))
+			vhost_virtio_net_destroy(plan->replicas[i]);
+	plan->nreplicas = 0;
+}
+
+int
+vhost_plan_make(struct vhost_device *dev, struct plan *plan)
+{
+	int ret;
+
+	plan->nreplicas = 0;
+	plan->nrefusals = 0;
+	plan_shapes(dev, plan);
+	plan_nodes(dev, plan);
+	ret = stage(dev, plan);
+	if (ret < 0)
+		unstage(dev, plan);
+	else
+		plan_prune(dev, plan);
+	return ret;
+}
