@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * Copyright(c) 2026 The vhost-numa authors
+ */
+
+#ifndef GUESTS_H
+#define GUESTS_H
+
+/*
+ * Guests: the sockets, and what the vhost library tells about the devices behind
+ * them.
+ */
+
+#include "vport.h"
+
+/** Register and start all sockets: 0 or a negative errno, after a line of log. */
+int guests_start(void);
+
+/** Let all guests go and remove the sockets.  Not with the control lock held. */
+void guests_stop(void);
+
+/** A descriptor that is readable when guests_update() has something to do. */
+int guests_event_fd(void);
+
+/** Look at what guests have changed about queues and memory, and follow. */
+void guests_update(void);
+
+#endif /* GUESTS_H */

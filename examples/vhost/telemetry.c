@@ -1,0 +1,357 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * Copyright(c) 2026 The vhost-numa authors
+ */
+
+/*
+ * Telemetry: the same as the views, for programs.  Commands run in a thread of
+ * EAL's, so they take the control lock.  Answers have a limited size, hence a list
+ * of names and one answer for each.
+ */
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <rte_cycles.h>
+#include <rte_ether.h>
+#include <rte_telemetry.h>
+
+#include "mac_table.h"
+#include "plan.h"
+#include "telemetry.h"
+#include "view.h"
+
+/** Add a container to a dictionary; without memory it is left out. */
+static void
+add_container(struct rte_tel_data *to, const char *name, struct rte_tel_data *container)
+{
+	if (container != NULL && rte_tel_data_add_dict_container(to, name, container, 0) != 0)
+		rte_tel_data_free(container);
+}
+
+static struct rte_tel_data *
+tell_drops(const struct vport_counters *counters)
+{
+	struct rte_tel_data *d = rte_tel_data_alloc();
+
+	if (d == NULL)
+		return NULL;
+	rte_tel_data_start_dict(d);
+	for (unsigned int i = 0; i < DROP_REASONS; i++)
+		rte_tel_data_add_dict_u64(d, drop_names[i], counters->drops[i]);
+	return d;
+}
+
+/* /vhost_switch/list */
+
+static int
+tell_list(const char *cmd __rte_unused, const char *params __rte_unused, struct rte_tel_data *d)
+{
+	struct vport *vport;
+
+	rte_tel_data_start_array(d, RTE_TEL_STRING_VAL);
+	control_lock();
+	VPORT_FOREACH(vport)
+		if (vport->connected)
+			rte_tel_data_add_array_string(d, vport->name);
+	control_unlock();
+	return 0;
+}
+
+/* /vhost_switch/info,NAME */
+
+static struct rte_tel_data *
+tell_queue(const struct vport_rxq *rxq, uint32_t index)
+{
+	struct rte_tel_data *d = rte_tel_data_alloc();
+	int node = view_lcore_node(rxq->lcore);
+	int distance = topology_distance(rxq->node, node);
+	bool polled = rxq->lcore != LCORE_ID_ANY;
+
+	if (d == NULL)
+		return NULL;
+	rte_tel_data_start_dict(d);
+	rte_tel_data_add_dict_int(d, "queue", index);
+	rte_tel_data_add_dict_int(d, "enabled", rxq->enabled);
+	rte_tel_data_add_dict_int(d, "lcore", polled ? (int)rxq->lcore : -1);
+	rte_tel_data_add_dict_int(d, "lcore_node", node);
+	rte_tel_data_add_dict_int(d, "distance", distance);
+	rte_tel_data_add_dict_int(d, "local", polled && distance == DISTANCE_LOCAL);
+	rte_tel_data_add_dict_int(d, "pinned", rxq->pinned != LCORE_ID_ANY);
+	rte_tel_data_add_dict_int(d, "usage", view_usage(rxq));
+	return d;
+}
+
+static struct rte_tel_data *
+tell_queues(const struct vport *vport)
+{
+	struct rte_tel_data *queues = rte_tel_data_alloc(), *queue;
+
+	if (queues == NULL)
+		return NULL;
+	rte_tel_data_start_array(queues, RTE_TEL_CONTAINER);
+	for (uint32_t i = 0; vport->connected && i < vport->n_rxq; i++) {
+		queue = tell_queue(&vport->rxq[i], i);
+		if (queue != NULL && rte_tel_data_add_array_container(queues, queue, 0) != 0)
+			rte_tel_data_free(queue);
+	}
+	return queues;
+}
+
+static struct rte_tel_data *
+tell_counters(const struct vport_counters *counters)
+{
+	struct rte_tel_data *d = rte_tel_data_alloc();
+
+	if (d == NULL)
+		return NULL;
+	rte_tel_data_start_dict(d);
+	rte_tel_data_add_dict_u64(d, "rx_packets", counters->rx_packets);
+	rte_tel_data_add_dict_u64(d, "rx_bytes", counters->rx_bytes);
+	rte_tel_data_add_dict_u64(d, "tx_packets", counters->tx_packets);
+	rte_tel_data_add_dict_u64(d, "tx_bytes", counters->tx_bytes);
+	rte_tel_data_add_dict_u64(d, "crossed_nodes", counters->crossed);
+	return d;
+}
+
+static void
+tell_guest(struct rte_tel_data *d, const struct vport *vport)
+{
+	struct guest_memory memory;
+
+	rte_tel_data_add_dict_int(d, "vid", vport->guest.vid);
+	rte_tel_data_add_dict_string(d, "path", vport->guest.path);
+	rte_tel_data_add_dict_u64(d, "features", vport->guest.features);
+	view_guest_memory(vport, &memory);
+	rte_tel_data_add_dict_int(d, "structures_node", memory.structures);
+	rte_tel_data_add_dict_int(d, "mbufs_node", memory.mbufs);
+	rte_tel_data_add_dict_int(d, "guest_memory_node", topology_main_node(&memory.guest));
+	rte_tel_data_add_dict_int(d, "guest_memory_pages_seen", memory.guest.seen);
+}
+
+static int
+tell_info(const char *cmd __rte_unused, const char *params, struct rte_tel_data *d)
+{
+	struct vport_counters counters;
+	struct vport *vport;
+
+	control_lock();
+	vport = params != NULL ? vport_find(params) : NULL;
+	if (vport == NULL) {
+		control_unlock();
+		return -1;
+	}
+	plan_count(vport, &counters);
+	rte_tel_data_start_dict(d);
+	rte_tel_data_add_dict_string(d, "name", vport->name);
+	rte_tel_data_add_dict_string(d, "kind", vport->kind == VPORT_GUEST ? "guest" : "port");
+	rte_tel_data_add_dict_int(d, "connected", vport->connected);
+	rte_tel_data_add_dict_int(d, "node", vport->node);
+	if (vport->kind == VPORT_GUEST && vport->connected)
+		tell_guest(d, vport);
+	else
+		rte_tel_data_add_dict_int(d, "mbufs_node", vport->pool != NULL ?
+				vport->pool->node : NODE_ANY);
+	add_container(d, "queues", tell_queues(vport));
+	add_container(d, "counters", tell_counters(&counters));
+	add_container(d, "drops", tell_drops(&counters));
+	control_unlock();
+	return 0;
+}
+
+/* /vhost_switch/lcores and /vhost_switch/lcore,ID */
+
+static int
+tell_lcores(const char *cmd __rte_unused, const char *params __rte_unused, struct rte_tel_data *d)
+{
+	rte_tel_data_start_array(d, RTE_TEL_INT_VAL);
+	for (uint32_t i = 0; i < n_workers; i++)
+		rte_tel_data_add_array_int(d, workers[i]->lcore);
+	return 0;
+}
+
+static const struct worker *
+worker_of(const char *params)
+{
+	for (uint32_t i = 0; params != NULL && i < n_workers; i++)
+		if (workers[i]->lcore == strtoul(params, NULL, 10))
+			return workers[i];
+	return NULL;
+}
+
+static struct rte_tel_data *
+tell_lcore_queues(const struct worker *worker)
+{
+	struct rte_tel_data *queues = rte_tel_data_alloc();
+	char name[VPORT_NAME_LEN + 16];
+	struct vport *vport;
+
+	if (queues == NULL)
+		return NULL;
+	rte_tel_data_start_array(queues, RTE_TEL_STRING_VAL);
+	VPORT_FOREACH(vport) {
+		for (uint32_t i = 0; vport->connected && i < vport->n_rxq; i++) {
+			if (vport->rxq[i].lcore != worker->lcore)
+				continue;
+			snprintf(name, sizeof(name), "%s:%u", vport->name, i);
+			rte_tel_data_add_array_string(queues, name);
+		}
+	}
+	return queues;
+}
+
+static int
+tell_lcore(const char *cmd __rte_unused, const char *params, struct rte_tel_data *d)
+{
+	const struct worker *worker = worker_of(params);
+	struct vport_counters sum;
+	uint64_t busy, total;
+
+	if (worker == NULL)
+		return -1;
+	control_lock();
+	plan_count_worker(worker, &sum);
+	busy = __atomic_load_n(&worker->work.busy_cycles, __ATOMIC_RELAXED);
+	total = rte_rdtsc() - worker->start_cycles;
+	rte_tel_data_start_dict(d);
+	rte_tel_data_add_dict_int(d, "lcore", worker->lcore);
+	rte_tel_data_add_dict_int(d, "node", worker->node);
+	rte_tel_data_add_dict_int(d, "isolated", worker->isolated);
+	add_container(d, "queues", tell_lcore_queues(worker));
+	rte_tel_data_add_dict_u64(d, "rx_packets", sum.rx_packets);
+	rte_tel_data_add_dict_u64(d, "tx_packets", sum.tx_packets);
+	rte_tel_data_add_dict_u64(d, "crossed_nodes", sum.crossed);
+	rte_tel_data_add_dict_u64(d, "dropped", counters_dropped(&sum));
+	add_container(d, "drops", tell_drops(&sum));
+	rte_tel_data_add_dict_u64(d, "busy_cycles", busy);
+	rte_tel_data_add_dict_u64(d, "total_cycles", total);
+	rte_tel_data_add_dict_int(d, "usage", total != 0 ? busy * 100 / total : 0);
+	control_unlock();
+	return 0;
+}
+
+/* /vhost_switch/totals */
+
+static int
+tell_totals(const char *cmd __rte_unused, const char *params __rte_unused, struct rte_tel_data *d)
+{
+	struct switch_totals totals;
+
+	control_lock();
+	plan_count_all(&totals);
+	control_unlock();
+	rte_tel_data_start_dict(d);
+	rte_tel_data_add_dict_u64(d, "received", totals.vports.rx_packets);
+	rte_tel_data_add_dict_u64(d, "flood_copies", totals.work.flood_copies);
+	rte_tel_data_add_dict_u64(d, "gso_segments", totals.work.gso_segments);
+	rte_tel_data_add_dict_u64(d, "gro_merged", totals.work.gro_merged);
+	rte_tel_data_add_dict_u64(d, "sent", totals.vports.tx_packets);
+	rte_tel_data_add_dict_u64(d, "crossed_nodes", totals.vports.crossed);
+	rte_tel_data_add_dict_u64(d, "dropped", totals.dropped);
+	rte_tel_data_add_dict_int(d, "balance", totals.balance);
+	add_container(d, "drops", tell_drops(&totals.vports));
+	return 0;
+}
+
+/* /vhost_switch/pools */
+
+static struct rte_tel_data *
+tell_pool(const struct pool *pool)
+{
+	struct rte_tel_data *d = rte_tel_data_alloc();
+
+	if (d == NULL)
+		return NULL;
+	rte_tel_data_start_dict(d);
+	rte_tel_data_add_dict_int(d, "asked_node", pool->asked_node);
+	rte_tel_data_add_dict_int(d, "node", pool->node);
+	rte_tel_data_add_dict_u64(d, "mbufs", pool->mbufs->size);
+	rte_tel_data_add_dict_u64(d, "available", rte_mempool_avail_count(pool->mbufs));
+	return d;
+}
+
+static int
+tell_pools(const char *cmd __rte_unused, const char *params __rte_unused, struct rte_tel_data *d)
+{
+	const struct pool *pool;
+
+	rte_tel_data_start_dict(d);
+	control_lock();
+	for (unsigned int i = 0; (pool = pools_at(i)) != NULL; i++)
+		add_container(d, pool->mbufs->name, tell_pool(pool));
+	control_unlock();
+	return 0;
+}
+
+/* /vhost_switch/fdb and /vhost_switch/fdb_lookup,MAC */
+
+static int
+tell_fdb(const char *cmd __rte_unused, const char *params __rte_unused, struct rte_tel_data *d)
+{
+	struct mac_table_counts counts;
+
+	mac_table_count(&counts);
+	rte_tel_data_start_dict(d);
+	rte_tel_data_add_dict_u64(d, "entries", counts.entries);
+	rte_tel_data_add_dict_u64(d, "limit", counts.limit);
+	rte_tel_data_add_dict_u64(d, "learned", counts.learned);
+	rte_tel_data_add_dict_u64(d, "moved", counts.moved);
+	rte_tel_data_add_dict_u64(d, "aged", counts.aged);
+	rte_tel_data_add_dict_u64(d, "refused", counts.refused);
+	return 0;
+}
+
+static int
+tell_fdb_lookup(const char *cmd __rte_unused, const char *params, struct rte_tel_data *d)
+{
+	char text[RTE_ETHER_ADDR_FMT_SIZE];
+	struct mac_table_entry entry;
+	struct rte_ether_addr wanted;
+	uint32_t position = 0;
+	bool found = false;
+
+	if (params == NULL || rte_ether_unformat_addr(params, &wanted) != 0)
+		return -1;
+	control_lock();
+	while (!found && mac_table_next(&position, workers_now(), &entry))
+		found = rte_is_same_ether_addr(&entry.address, &wanted);
+	if (found) {
+		rte_ether_format_addr(text, sizeof(text), &entry.address);
+		rte_tel_data_start_dict(d);
+		rte_tel_data_add_dict_string(d, "mac", text);
+		rte_tel_data_add_dict_string(d, "port", vport_at(entry.vport)->name);
+		rte_tel_data_add_dict_int(d, "age", entry.age);
+	}
+	control_unlock();
+	return found ? 0 : -1;
+}
+
+static const struct {
+	const char *name;
+	telemetry_cb tell;
+	const char *help;
+} commands[] = {
+	{ "/vhost_switch/list", tell_list,
+		"Returns the names of all guests and ports. Takes no parameters" },
+	{ "/vhost_switch/info", tell_info,
+		"Returns what a guest or port is and has done. Parameters: string name" },
+	{ "/vhost_switch/lcores", tell_lcores,
+		"Returns the lcores that poll. Takes no parameters" },
+	{ "/vhost_switch/lcore", tell_lcore,
+		"Returns what an lcore polls and has done. Parameters: int lcore" },
+	{ "/vhost_switch/totals", tell_totals,
+		"Returns the packets of the whole switch. Takes no parameters" },
+	{ "/vhost_switch/pools", tell_pools,
+		"Returns the packet buffers of each node. Takes no parameters" },
+	{ "/vhost_switch/fdb", tell_fdb,
+		"Returns how many addresses are known. Takes no parameters" },
+	{ "/vhost_switch/fdb_lookup", tell_fdb_lookup,
+		"Returns where an address is. Parameters: string address" },
+};
+
+void
+telemetry_register(void)
+{
+	for (unsigned int i = 0; i < RTE_DIM(commands); i++)
+		rte_telemetry_register_cmd(commands[i].name, commands[i].tell, commands[i].help);
+}
