@@ -1,0 +1,303 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: BSD-3-Clause
+# Copyright(c) 2026 The vhost-numa authors
+"""Tests of usertools/dpdk-vhost-numa.py, on recorded and on made-up states.
+
+The recording is of Open vSwitch and two guests in the emulated machine, all
+placed; the tests put one thing after the other on the wrong node.
+"""
+
+import contextlib
+import copy
+import json
+import os
+import pathlib
+import re
+import subprocess
+import sys
+import tempfile
+import unittest
+import xml.etree.ElementTree as ElementTree
+
+HERE = pathlib.Path(__file__).resolve().parent
+TOOL = HERE.parent.parent.parent / 'usertools/dpdk-vhost-numa.py'
+RECORDED = json.loads((HERE / 'placed.json').read_text())
+SVG = '{http://www.w3.org/2000/svg}'
+LEGEND = 5              # boxes that explain the colours
+REMOTE = 3              # exit status of --check
+
+
+def run(*arguments, state=None, env=None):
+    """The tool's (exit status, stdout); it may not complain."""
+    with tempfile.NamedTemporaryFile('w', suffix='.json') as file:
+        if state is not None:
+            json.dump(state, file)
+            file.flush()
+            arguments = ('--read', file.name, *arguments)
+        done = subprocess.run([sys.executable, TOOL, *arguments], capture_output=True,
+                              text=True, timeout=60, env=env, check=False)
+    assert done.stderr == '', done.stderr
+    return done.returncode, done.stdout
+
+
+def boxes(state):
+    """[(style, words)] of the boxes of a state's picture; it must be XML."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = os.path.join(folder, 'picture.svg')
+        status, text = run('--svg', path, state=state)
+        assert (status, text) == (0, ''), text
+        root = ElementTree.parse(path).getroot()
+    assert root.tag == SVG + 'svg'
+    shapes = list(root)
+    return [(rect.get('class'), label.text) for rect, label in zip(shapes, shapes[1:])
+            if rect.tag == SVG + 'rect' and label.tag == SVG + 'text' and
+            label.get('class') == 'center'][LEGEND:]
+
+
+def remote_boxes(state):
+    return [words for style, words in boxes(state) if style == 'remote']
+
+
+def guest_of(state, name):
+    return next(guest for guest in state['programs'][0]['devices'] if guest['name'] == name)
+
+
+def verdicts(state):
+    """{guest: verdict} as the table says."""
+    _, text = run(state=state)
+    return dict(re.findall(r'^(\S+)  .*  (local|unknown|not running|REMOTE: .*)$', text,
+                           re.MULTILINE))
+
+
+class Recorded(unittest.TestCase):
+    """One thing on the wrong node at a time."""
+
+    def setUp(self):
+        self.state = copy.deepcopy(RECORDED)
+        self.guest = guest_of(self.state, 'vhost1')
+
+    def check_remote(self, verdict, *words):
+        """vhost1 is remote for that reason, and drawn so; vhost0 is not."""
+        found = verdicts(self.state)
+        self.assertEqual(found['vhost1'], f'REMOTE: {verdict}')
+        self.assertEqual(found['vhost0'], 'local')
+        drawn = remote_boxes(self.state)
+        self.assertEqual(len(drawn), len(words), drawn)
+        for each, word in zip(sorted(drawn), sorted(words)):
+            self.assertIn(word, each)
+        self.assertEqual(run('--check', state=self.state)[0], REMOTE)
+
+    def test_all_placed_is_local(self):
+        self.assertEqual(verdicts(self.state), {'vhost0': 'local', 'vhost1': 'local'})
+        self.assertEqual(remote_boxes(self.state), [])
+        self.assertEqual(run('--check', state=self.state)[0], 0)
+
+    def test_every_thing_is_drawn(self):
+        drawn = boxes(self.state)
+        for style in ('memory', 'device', 'buffers'):
+            self.assertEqual([each for each, _ in drawn].count(style), 2, style)
+        self.assertEqual([each for each, _ in drawn].count('queue'), 4)
+        self.assertEqual(len([1 for each, words in drawn
+                              if each == 'core' and words.startswith('CPU')]), 2)
+
+    def test_device_on_wrong_node(self):
+        self.guest['node'] = 0
+        self.check_remote('device', 'device')
+
+    def test_queue_on_wrong_node(self):
+        self.guest['queues'][1]['node'] = 0
+        self.check_remote('queue 1', 'queue 1')
+
+    def test_buffers_on_wrong_node(self):
+        self.guest['mbufs_node'] = 0
+        self.check_remote('buffers', 'buffers ovs')
+
+    def test_core_on_wrong_node(self):
+        self.guest['cpus'] = guest_of(self.state, 'vhost0')['cpus']
+        cpu = self.guest['cpus'][0]
+        self.check_remote('core', str(cpu), f'CPU {cpu} ')
+
+    def test_application_that_was_not_told(self):
+        self.guest['app_node'] = 0
+        self.guest['mbufs_node'] = 1
+        self.check_remote('application')
+
+    def test_guest_on_two_nodes_with_queues_on_both(self):
+        """Each queue belongs to its ring's node, not to most of the memory."""
+        self.guest['regions'].append({'size': 4096, 'evidence': 'pages', 'bytes': {'0': 4096}})
+        self.guest['queues'][0].update(node=0, ring_node=0)
+        self.assertEqual(verdicts(self.state)['vhost1'], 'local')
+        self.assertEqual(remote_boxes(self.state), [])
+
+    def test_memory_that_nobody_knows(self):
+        for region in self.guest['regions']:
+            region['bytes'] = {}
+        self.guest['node'] = 0
+        for ring in self.guest['queues']:
+            ring['ring_node'] = -1
+        self.assertEqual(verdicts(self.state)['vhost1'], 'unknown')
+        self.assertEqual(remote_boxes(self.state), [])
+
+    def test_as_much_memory_on_either_node(self):
+        self.guest['regions'] = [{'size': 8192, 'evidence': 'pages',
+                                  'bytes': {'0': 4096, '1': 4096}}]
+        self.assertEqual(verdicts(self.state)['vhost1'], 'local')
+
+    def test_guest_that_does_not_run(self):
+        self.guest['running'] = 0
+        self.guest['cpus'] = [0]
+        self.assertEqual(verdicts(self.state)['vhost1'], 'not running')
+
+    def test_refusal_is_told(self):
+        self.guest.update(node=0, refusals=3, last_refusal='no DPDK memory on node 1')
+        self.assertIn('refused 3 times, last: no DPDK memory on node 1',
+                      run(state=self.state)[1])
+
+    def test_names_that_are_not_xml(self):
+        self.guest['name'] = '<a&"b>'
+        self.state['programs'][0]['pools'][0]['name'] = '<&>'
+        self.assertIn(('buffers', 'buffers <&>'), boxes(self.state))
+
+    def test_nodes_with_gaps_between_their_numbers(self):
+        self.state['machine']['nodes'].append({
+            'node': 8, 'memory': 0, 'free': 0, 'hugepages': {}, 'distances': {}, 'cpus': []})
+        self.guest['node'] = 8
+        self.check_remote('device', 'device')
+
+    def test_more_cores_than_fit_in_a_row(self):
+        first = self.state['machine']['nodes'][0]['cpus']
+        first += [{**first[0], 'cpu': 100 + number, 'core': 1000 + number}
+                  for number in range(40)]
+        self.assertIn(('idle', '139'), boxes(self.state))
+
+    def test_no_program(self):
+        self.state['programs'] = []
+        self.assertIn('no program', run(state=self.state)[1])
+        self.assertEqual(boxes(self.state), [('idle', str(cpu['cpu']))
+                                             for node in self.state['machine']['nodes']
+                                             for cpu in node['cpus']])
+
+    def test_json_can_be_read_again(self):
+        text = run('--json', state=self.state)[1]
+        self.assertEqual(run(state=json.loads(text)), run(state=self.state))
+
+    def test_watch_goes_on(self):
+        with tempfile.NamedTemporaryFile('w') as file:
+            json.dump(self.state, file)
+            file.flush()
+            with subprocess.Popen([sys.executable, TOOL, '--read', file.name, '--watch', '0.1'],
+                                  stdout=subprocess.PIPE, text=True) as watching:
+                tables = 0
+                for line in watching.stdout:
+                    tables += line.startswith('NODE')
+                    if tables == 3:
+                        break
+                watching.terminate()
+        self.assertEqual(tables, 3)
+
+
+ANSWERS = {
+    '/vhost/list': [0, 1],
+    '/vhost/info,0': {'vid': 0, 'path': '/tmp/x/vm0', 'running': 1, 'numa_node': 0,
+                      'vrings': 2, 'vring_nodes': [0, 0]},
+    '/vhost/numa,0': {'policy': 'off', 'policy_node': -1, 'app_node': 0, 'moves': 0,
+                      'refusals': 0, 'last_refusal': '',
+                      'regions': {'0': {'size': 8192, 'evidence': 'pages', 'node': 1,
+                                        'bytes': {'1': 8192}}}},
+    '/vhost/vq,0,0': {'node': 0, 'ring_node': 1, 'live': 1, 'direction': 'to guest'},
+    '/vhost/vq,0,1': {'node': 0, 'ring_node': 1, 'live': 0, 'direction': 'from guest'},
+    '/mempool/list': ['mb_pool_0'],
+    '/mempool/info,mb_pool_0': {'size': 100, 'socket_id': 0},
+    '/eal/memzone_list': [0],
+    '/eal/memzone_info,0': {'Name': 'MP_mb_pool_0_0', 'Address': '0x10', 'Length': 4096,
+                            'Socket': 1},
+}
+
+
+class Asked(unittest.TestCase):
+    """Programs that answer, or do not."""
+
+    def setUp(self):
+        self.stack = contextlib.ExitStack()
+        self.folder = self.stack.enter_context(tempfile.TemporaryDirectory())
+        self.addCleanup(self.stack.close)
+
+    def start(self, prefix, answers, *options):
+        folder = os.path.join(self.folder, prefix)
+        os.makedirs(folder)
+        recipe = os.path.join(folder, 'answers')
+        with open(recipe, 'w') as file:
+            json.dump(answers, file)
+        program = self.stack.enter_context(subprocess.Popen(
+            [sys.executable, HERE / 'fake_program.py',
+             os.path.join(folder, 'dpdk_telemetry.v2'), recipe, *options],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True))
+        # Whatever happens, it ends, and is waited for after that.
+        self.stack.callback(program.kill)
+        self.assertEqual(program.stdout.readline(), 'ready\n')
+        return program
+
+    def ask(self, *arguments):
+        status, text = run('--runtime-dir', self.folder, '--json', *arguments)
+        return status, json.loads(text)
+
+    def test_everything_is_asked(self):
+        program = self.start('fake', ANSWERS)
+        status, state = self.ask('--check')
+        self.assertEqual(status, REMOTE)
+        found = state['programs'][0]
+        self.assertEqual((found['prefix'], found['pid']), ('fake', program.pid))
+        self.assertEqual(found['pools'],
+                         [{'name': 'mb_pool_0', 'buffers': 100, 'bytes': {'1': 4096}}])
+        guest = found['devices'][0]
+        self.assertEqual((guest['name'], guest['home'], guest['policy']), ('vm0', 1, 'off'))
+        self.assertEqual([ring['live'] for ring in guest['queues']], [1, 0])
+        # queue 1 does not run, so it is nowhere wrong
+        self.assertEqual(guest['remote'], ['device', 'queue 0'])
+
+    def test_guest_that_left_is_left_out(self):
+        self.start('fake', ANSWERS)
+        self.assertEqual(len(self.ask()[1]['programs'][0]['devices']), 1)
+
+    def test_thread_that_polls(self):
+        cpu = min(os.sched_getaffinity(0))
+        self.start('fake', ANSWERS, '--poll', str(cpu))
+        state = self.ask('--sample', '1')[1]
+        self.assertEqual([thread['cpu'] for thread in state['programs'][0]['threads']], [cpu])
+        self.assertEqual(state['programs'][0]['devices'][0]['cpus'], [cpu])
+
+    def test_switch_that_tells_more(self):
+        self.start('fake', {**ANSWERS, '/vhost_switch/info,vm0': {
+            'mbufs_node': 0, 'queues': [{'lcore': 3}, {'lcore': 1}]}})
+        guest = self.ask()[1]['programs'][0]['devices'][0]
+        self.assertEqual((guest['buffer_nodes'], guest['lcores']), ([0], [1, 3]))
+        self.assertIn('buffers', guest['remote'])
+
+    def test_only_some_prefixes(self):
+        self.start('one', ANSWERS)
+        self.start('two', ANSWERS)
+        self.assertEqual(len(self.ask()[1]['programs']), 2)
+        self.assertEqual([each['prefix'] for each in self.ask('-f', 'two')[1]['programs']],
+                         ['two'])
+
+    def test_programs_that_do_not_answer(self):
+        """One without this library, one that leaves in the middle, one that was
+        killed and left its socket behind."""
+        self.start('other', {'/ethdev/list': [0]})
+        self.start('leaves', {**ANSWERS, '/vhost/numa,0': 'leave'})
+        dead = self.start('dead', ANSWERS)
+        dead.kill()
+        dead.wait()
+        self.assertEqual(self.ask()[1]['programs'], [])
+
+
+def main():
+    result = unittest.TextTestRunner(verbosity=2).run(
+        unittest.defaultTestLoader.loadTestsFromModule(sys.modules[__name__]))
+    failed = len(result.failures) + len(result.errors)
+    print(f'{result.testsRun - failed} passed, {failed} failed', flush=True)
+    return 1 if failed or not result.testsRun else 0
+
+
+if __name__ == '__main__':
+    sys.exit(main())
