@@ -86,20 +86,33 @@ uint16_t vhost_virtio_net_hdr_len(uint64_t features);
  */
 uint8_t *vhost_virtio_net_piece(const struct virtio_net *net, uint64_t gpa, uint64_t *len);
 
-/** virtio_net_host() for what is not in the first region. */
+/** virtio_net_host() for what is not in one of the first two regions. */
 uint8_t *vhost_virtio_net_host_elsewhere(const struct virtio_net *net,
 		uint64_t gpa, uint64_t len);
+
+/** Our address of [gpa, gpa + len), NULL unless this region holds it all. */
+static __rte_always_inline uint8_t *
+net_region_host(const struct net_region *region, uint64_t gpa, uint64_t len)
+{
+	uint64_t offset = gpa - region->gpa;
+
+	if (offset < region->size && len <= region->size - offset)
+		return (uint8_t *)(region->host + offset);
+	return NULL;
+}
 
 /** Our address of [gpa, gpa + len), NULL unless one region holds it all. */
 static __rte_always_inline uint8_t *
 virtio_net_host(const struct virtio_net *net, uint64_t gpa, uint64_t len)
 {
-	const struct net_region *region = &net->regions[0];
-	uint64_t offset = gpa - region->gpa;
+	uint8_t *host = net_region_host(&net->regions[0], gpa, len);
 
-	if (likely(offset < region->size && len <= region->size - offset))
-		return (uint8_t *)(region->host + offset);
-	return vhost_virtio_net_host_elsewhere(net, gpa, len);
+	/* a guest on a PC with more than 3 GiB has two large ones */
+	if (unlikely(host == NULL))
+		host = net_region_host(&net->regions[1], gpa, len);
+	if (unlikely(host == NULL))
+		host = vhost_virtio_net_host_elsewhere(net, gpa, len);
+	return host;
 }
 
 /** Whether a feature bit is negotiated. */
