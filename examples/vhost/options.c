@@ -20,10 +20,12 @@
 #include <unistd.h>
 
 #include <rte_common.h>
+#include <rte_eal.h>
 #include <rte_ethdev.h>
 #include <rte_string_fns.h>
 
 #include "options.h"
+#include "vport.h"
 
 struct options options = {
 	.vm2vm = VM2VM_SOFTWARE,
@@ -192,6 +194,9 @@ read_affinity(const struct option_row *row, const char *text)
 		if (used >= (int)sizeof(item) || sscanf(item, "%63[^:]:%u:%u%c", affinity->name,
 				&affinity->queue, &affinity->lcore, &rest) != 3)
 			return complain("--%s takes NAME:QUEUE:LCORE, not \"%s\"", row->name, item);
+		if (affinity->queue >= VPORT_MAX_RXQ)
+			return complain("--%s %s: queues are 0 to %u", row->name, item,
+					VPORT_MAX_RXQ - 1);
 		if (affinity->lcore >= RTE_MAX_LCORE || !can_poll(affinity->lcore))
 			return complain("--%s %s: lcore %u cannot poll", row->name, item,
 					affinity->lcore);
@@ -209,6 +214,16 @@ read_vm2vm(const struct option_row *row, const char *text)
 		return -1;
 	options.vm2vm = mode;
 	return 0;
+}
+
+static void print_usage(FILE *out);
+
+static int
+show_help(const struct option_row *row __rte_unused, const char *text __rte_unused)
+{
+	print_usage(stdout);
+	rte_eal_cleanup();
+	exit(0);
 }
 
 static int
@@ -264,14 +279,16 @@ static const struct option_row rows[] = {
 	{ "interactive", NULL, "prompt for commands (default: if stdin is a terminal)",
 		.flag = &options.interactive },
 	{ "dmas", "...", "refused: this release has no copies by DMA", .read = refuse_dmas },
+	{ "help", NULL, "this text", .read = show_help },
+	{ "h", NULL, "this text", .read = show_help },
 };
 
 static void
-print_usage(void)
+print_usage(FILE *out)
 {
-	fputs("usage: dpdk-vhost EAL-OPTIONS -- OPTIONS\n", stderr);
+	fputs("usage: dpdk-vhost EAL-OPTIONS -- OPTIONS\n", out);
 	for (unsigned int i = 0; i < RTE_DIM(rows); i++)
-		fprintf(stderr, "\t%s%s%s%s\n\t\t%s\n", rows[i].name[1] ? "--" : "-", rows[i].name,
+		fprintf(out, "\t%s%s%s%s\n\t\t%s\n", rows[i].name[1] ? "--" : "-", rows[i].name,
 				rows[i].argument ? " " : "", rows[i].argument ? rows[i].argument : "",
 				rows[i].help);
 }
@@ -374,6 +391,6 @@ options_parse(int argc, char **argv)
 		options.pmd_lcores[lcore] = true;
 	if (parse(argc, argv) == 0)
 		return 0;
-	print_usage();
+	print_usage(stderr);
 	return -1;
 }

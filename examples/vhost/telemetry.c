@@ -60,42 +60,78 @@ tell_list(const char *cmd __rte_unused, const char *params __rte_unused, struct 
 
 /* /vhost_switch/info,NAME */
 
-static struct rte_tel_data *
-tell_queue(const struct vport_rxq *rxq, uint32_t index)
-{
-	struct rte_tel_data *d = rte_tel_data_alloc();
-	int node = view_lcore_node(rxq->lcore);
-	int distance = topology_distance(rxq->node, node);
-	bool polled = rxq->lcore != LCORE_ID_ANY;
+/* What is told about each receive queue: an array for each, with an element per queue. */
 
-	if (d == NULL)
-		return NULL;
-	rte_tel_data_start_dict(d);
-	rte_tel_data_add_dict_int(d, "queue", index);
-	rte_tel_data_add_dict_int(d, "enabled", rxq->enabled);
-	rte_tel_data_add_dict_int(d, "lcore", polled ? (int)rxq->lcore : -1);
-	rte_tel_data_add_dict_int(d, "lcore_node", node);
-	rte_tel_data_add_dict_int(d, "distance", distance);
-	rte_tel_data_add_dict_int(d, "local", polled && distance == DISTANCE_LOCAL);
-	rte_tel_data_add_dict_int(d, "pinned", rxq->pinned != LCORE_ID_ANY);
-	rte_tel_data_add_dict_int(d, "usage", view_usage(rxq));
-	return d;
+static int
+tell_enabled(const struct vport_rxq *rxq)
+{
+	return rxq->enabled;
 }
 
-static struct rte_tel_data *
-tell_queues(const struct vport *vport)
+static int
+tell_poller(const struct vport_rxq *rxq)
 {
-	struct rte_tel_data *queues = rte_tel_data_alloc(), *queue;
+	return rxq->lcore != LCORE_ID_ANY ? (int)rxq->lcore : -1;
+}
 
-	if (queues == NULL)
-		return NULL;
-	rte_tel_data_start_array(queues, RTE_TEL_CONTAINER);
-	for (uint32_t i = 0; vport->connected && i < vport->n_rxq; i++) {
-		queue = tell_queue(&vport->rxq[i], i);
-		if (queue != NULL && rte_tel_data_add_array_container(queues, queue, 0) != 0)
-			rte_tel_data_free(queue);
+static int
+tell_poller_node(const struct vport_rxq *rxq)
+{
+	return view_lcore_node(rxq->lcore);
+}
+
+static int
+tell_distance(const struct vport_rxq *rxq)
+{
+	return topology_distance(rxq->node, view_lcore_node(rxq->lcore));
+}
+
+static int
+tell_local(const struct vport_rxq *rxq)
+{
+	return rxq->lcore != LCORE_ID_ANY && tell_distance(rxq) == DISTANCE_LOCAL;
+}
+
+static int
+tell_pinned(const struct vport_rxq *rxq)
+{
+	return rxq->pinned != LCORE_ID_ANY;
+}
+
+static int
+tell_usage(const struct vport_rxq *rxq)
+{
+	return view_usage(rxq);
+}
+
+static const struct {
+	const char *name;
+	int (*tell)(const struct vport_rxq *rxq);
+} queue_facts[] = {
+	{ "queue_enabled", tell_enabled },
+	{ "queue_lcore", tell_poller },
+	{ "queue_lcore_node", tell_poller_node },
+	{ "queue_distance", tell_distance },
+	{ "queue_local", tell_local },
+	{ "queue_pinned", tell_pinned },
+	{ "queue_usage", tell_usage },
+};
+
+static void
+tell_queues(struct rte_tel_data *d, const struct vport *vport)
+{
+	uint32_t n = vport->connected ? vport->n_rxq : 0;
+
+	for (unsigned int fact = 0; fact < RTE_DIM(queue_facts); fact++) {
+		struct rte_tel_data *values = rte_tel_data_alloc();
+
+		if (values == NULL)
+			return;
+		rte_tel_data_start_array(values, RTE_TEL_INT_VAL);
+		for (uint32_t i = 0; i < n; i++)
+			rte_tel_data_add_array_int(values, queue_facts[fact].tell(&vport->rxq[i]));
+		add_container(d, queue_facts[fact].name, values);
 	}
-	return queues;
 }
 
 static struct rte_tel_data *
@@ -152,7 +188,7 @@ tell_info(const char *cmd __rte_unused, const char *params, struct rte_tel_data 
 	else
 		rte_tel_data_add_dict_int(d, "mbufs_node", vport->pool != NULL ?
 				vport->pool->node : NODE_ANY);
-	add_container(d, "queues", tell_queues(vport));
+	tell_queues(d, vport);
 	add_container(d, "counters", tell_counters(&counters));
 	add_container(d, "drops", tell_drops(&counters));
 	control_unlock();
