@@ -100,8 +100,7 @@ def run_hang_and_die(bench):
     stations[2].begin()
     stations[2].send_frames(traffic.make(stations[2].address, traffic.BROADCAST, "again"))
     stations[1].wait_received(len(stations[1].received()))
-    wait_until(lambda: switch.ask(f"/vhost_switch/fdb_lookup,{traffic.text(stations[2].address)}").get("port")
-               == "vhost2", 20, "the guest to be learned again")
+    wait_until(lambda: switch.home_of(stations[2].address) == "vhost2", 20, "the guest to be learned again")
     deliver(stations[1], stations[2], "back")
     switch.settled_totals()
     for station in stations.values():

@@ -60,9 +60,8 @@ def run_ring(bench):
     check(stations[0].wait_received(SLICE) == broadcast, "not every broadcast has come back unharmed")
     twice = sorted(stations[1].wait_received(2 * SLICE))
     check(twice == sorted(2 * broadcast), "the other did not hear each one twice")
-    address = traffic.text(stations[0].address)
-    where = switch.ask(f"/vhost_switch/fdb_lookup,{address}")
-    check(where["port"] in ("net_ring0", "vhost1"), f"station 1 is learned nowhere: {where}")
+    where = switch.home_of(stations[0].address)
+    check(where in ("net_ring0", "vhost1"), f"station 1 is learned at {where}")
     totals = switch.audit({"vhost1": stations[0], "vhost2": stations[1], "net_ring0": None})
     check(totals["received"] == 2 * SLICE and totals["sent"] == 4 * SLICE, f"totals: {totals}")
     for station in stations:

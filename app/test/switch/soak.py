@@ -199,7 +199,7 @@ class Soak:
             self.switch.wait_gone(name)
 
         def all_back():
-            return all(pool["available"] == pool["mbufs"] for pool in self.switch.ask("/vhost_switch/pools"))
+            return all(pool["available"] == pool["mbufs"] for pool in self.switch.pools().values())
 
         wait_until(all_back, QUIET_SECONDS, "all mbufs to be back in their pools")
         self.switch.stop()

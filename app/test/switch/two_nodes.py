@@ -108,7 +108,7 @@ def check_served(switch, machine, port, node, guest_pid, memory_file, text):
                   f"{port}: {queue}")
             check(lcore_node(switch, queue["lcore"], machine) == node.number,
                   f"{port}: lcore {queue['lcore']} does not run on node {node.number}")
-    pools = [pool["name"] for pool in switch.ask("/vhost_switch/pools") if pool["node"] == node.number]
+    pools = [name for name, pool in switch.pools().items() if pool["node"] == node.number]
     check(len(pools) == 1, f"pools of node {node.number}: {pools}")
     memory = pool_memory(switch, pools[0])
     check(set(memory) == {node.number}, f"{port}: its mbufs are in {pools[0]}, which is on {memory}")
@@ -136,10 +136,10 @@ def talk(switch, machine, ports, stations, label):
             sink.wait_received(before[sink] + at + SLICE, PATIENCE)
         check(sink.received()[before[sink]:] == batch, f"{label}: not what was sent from {source.name}")
     crossed = sum(switch.info(port)["counters"]["crossed_nodes"] for port in ports)
-    used = [pool for pool in switch.ask("/vhost_switch/pools")
-            if switch.ask(f"/mempool/info,{pool['name']}")["total_cache_count"]]
+    used = {pool["node"] for name, pool in switch.pools().items()
+            if switch.ask(f"/mempool/info,{name}")["total_cache_count"]}
     wanted = {switch.info(port)["node"] for port in ports}
-    check(wanted <= {pool["node"] for pool in used}, f"{label}: only pools {used} have been used")
+    check(wanted <= used, f"{label}: only the pools of {used} have been used")
     return crossed
 
 

@@ -14,7 +14,7 @@ from vswitch import VhostSwitch
 FRAMES = 6000
 RUN_SECONDS = 60
 # So patient that a full ring never loses a frame.
-PATIENT = ("--rx-retry=1", "--rx-retry-delay=20", "--rx-retry-num=1000000")
+PATIENT = ("--rx-retry=1", "--rx-retry-delay=1000", "--rx-retry-num=1000")
 IMPATIENT = ("--rx-retry=0",)
 
 

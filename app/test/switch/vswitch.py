@@ -86,6 +86,19 @@ class VhostSwitch(Process):
         """All about one guest or port."""
         return self.ask(f"/vhost_switch/info,{name}")
 
+    def polled(self):
+        """Names of guests and ports of which at least one queue is polled."""
+        return {queue.rpartition(":")[0] for lcore in self.ask("/vhost_switch/lcores")
+                for queue in self.ask(f"/vhost_switch/lcore,{lcore}")["queues"]}
+
+    def pools(self):
+        """Figures of the pools of mbufs, by name."""
+        return self.ask("/vhost_switch/pools")
+
+    def home_of(self, address):
+        """Where the switch thinks an address (bytes) lives, or None."""
+        return (self.ask(f"/vhost_switch/fdb_lookup,{address.hex(':')}") or {}).get("port")
+
     def totals(self):
         """The sums over all guests and ports."""
         return self.ask("/vhost_switch/totals")
@@ -93,12 +106,10 @@ class VhostSwitch(Process):
     def wait_guests(self, names, seconds=START_SECONDS):
         """Wait until exactly these guests or ports are there and polled."""
 
-        def polled(name):
-            queues = [queue for queue in self.info(name)["queues"] if queue["enabled"]]
-            return queues and all(queue["lcore"] >= 0 for queue in queues)
+        def served():
+            return sorted(self.connected()) == sorted(names) and self.polled() >= set(names)
 
-        wait_until(lambda: sorted(self.connected()) == sorted(names) and all(map(polled, names)), seconds,
-                   f"the guests {', '.join(names)} at the switch")
+        wait_until(served, seconds, f"the guests {', '.join(names)} at the switch")
 
     def wait_gone(self, name, seconds=START_SECONDS):
         """Wait until a guest is not there any more."""
