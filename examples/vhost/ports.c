@@ -89,8 +89,9 @@ plan_rss(struct setup *setup)
 	setup->n_queues = 1;
 	if (hash == 0)
 		return;
-	setup->n_queues = RTE_MIN(RTE_MIN(n_workers, (uint32_t)VPORT_MAX_RXQ),
-			RTE_MIN(setup->info.max_rx_queues, setup->info.max_tx_queues));
+	setup->n_queues = RTE_MIN(n_workers, (uint32_t)VPORT_MAX_RXQ);
+	setup->n_queues = RTE_MIN(setup->n_queues, setup->info.max_rx_queues);
+	setup->n_queues = RTE_MIN(setup->n_queues, setup->info.max_tx_queues);
 	if (setup->n_queues == 1)
 		return;
 	setup->conf.rxmode.mq_mode = RTE_ETH_MQ_RX_RSS;
