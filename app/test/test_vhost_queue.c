@@ -52,7 +52,7 @@ static int
 bench_close(struct bench *b)
 {
 	vhost_queue_shut_down(b->q);
-	free(b->q);
+	munmap(b->q, sizeof(*b->q));
 	vhost_virtio_net_destroy(b->net);
 	TEST_ASSERT_EQUAL(topology_end(), 0, "all blocks were given back");
 	return TEST_SUCCESS;
@@ -129,7 +129,7 @@ late_bursts_find_nothing(void)
 		vhost_queue_shut_down(q);
 		TEST_ASSERT_EQUAL(topology_live(), 0, "its block was given back");
 	}
-	free(q);
+	munmap(q, sizeof(*q));
 	topology_end();
 	return TEST_SUCCESS;
 }
@@ -173,7 +173,7 @@ bring_up_without_memory_changes_nothing(void)
 	TEST_ASSERT_NOT_NULL(vhost_queue_enter(q), "up");
 	vhost_queue_leave(q);
 	vhost_queue_shut_down(q);
-	free(q);
+	munmap(q, sizeof(*q));
 	topology_end();
 	return TEST_SUCCESS;
 }

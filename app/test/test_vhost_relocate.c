@@ -18,6 +18,7 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <sched.h>
 #include <stdlib.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -26,9 +27,12 @@
 
 #include <rte_malloc.h>
 #include <rte_mbuf.h>
+#include <rte_vhost.h>
+#include <rte_vhost_numa.h>
 
 #include "device.h"
 #include "mem_node.h"
+#include "numa_watch.h"
 #include "test.h"
 #include "vhost_fake_frontend.h"
 #include "vhost_test_log.h"
@@ -328,6 +332,44 @@ ring_node(const struct fake *fe, unsigned int i)
 	return vhost_queue_block(vhost_device_queue(device_of(fe), i))->node;
 }
 
+/* ---- how long bursts are kept out ---- */
+
+#define MAX_PAUSES 16384
+
+static struct {
+	unsigned int n;
+	uint64_t ns[MAX_PAUSES];
+} pauses;
+
+/** Note the last pause of each queue. */
+static void
+note_pauses(const struct fake *fe)
+{
+	for (unsigned int i = 0; i < fe->nvrings && pauses.n < MAX_PAUSES; i++)
+		pauses.ns[pauses.n++] = vhost_device_queue(device_of(fe), i)->pause_ns;
+}
+
+static int
+compare_ns(const void *a, const void *b)
+{
+	uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+
+	return (x > y) - (x < y);
+}
+
+/** Pauses include waiting for the burst that is inside: until its thread runs again. */
+static void
+tell_pauses(void)
+{
+	if (pauses.n == 0)
+		return;
+	qsort(pauses.ns, pauses.n, sizeof(pauses.ns[0]), compare_ns);
+	printf("pause of a queue: median %.1f us, 99 %% %.1f us, worst %.1f us (%u pauses)\n",
+		pauses.ns[pauses.n / 2] / 1e3, pauses.ns[pauses.n * 99 / 100] / 1e3,
+		pauses.ns[pauses.n - 1] / 1e3, pauses.n);
+	pauses.n = 0;
+}
+
 /**
  * Moves one way and back.  The kernel takes its time to migrate a whole guest, so
  * most of the moves on real nodes are of the rings alone, and of the queues.
@@ -363,12 +405,64 @@ thousands_of_moves_under_traffic(void)
 		expected += 4;
 		TEST_ASSERT_SUCCESS(vhost_device_refresh(device_of(fe)), "move %u", i);
 		TEST_ASSERT_SUCCESS(topology_inventory(fe, dev_node, nodes), "move %u", i);
+		note_pauses(fe);
 		TEST_ASSERT_SUCCESS(traffic_wait(traffic, 4), "after move %u", i);
 	}
+	tell_pauses();
 	TEST_ASSERT_EQUAL(device_of(fe)->moves, expected, "counted");
 	TEST_ASSERT_EQUAL(device_of(fe)->refusals, 0, "without trouble");
 	TEST_ASSERT_SUCCESS(traffic_wait(traffic, 100), "after");
 	printf("%u moves, %" PRIu64 " packets\n", moves, traffic_flown(traffic));
+	TEST_ASSERT_SUCCESS(traffic_stop(traffic), "no packet was lost or out of place");
+	return end(fe);
+}
+
+static bool
+wait_for_node(const struct fake *fe, int node)
+{
+	uint64_t until = fake_now_ms() + fake_patience_ms();
+
+	while (fake_now_ms() < until) {
+		bool there = rte_vhost_get_numa_node(fe->vid) == node;
+
+		for (unsigned int i = 0; i < fe->nvrings; i++)
+			there = there && rte_vhost_numa_queue_node(fe->vid, i) == node;
+		if (there)
+			return true;
+		sched_yield();
+	}
+	return false;
+}
+
+/** Nobody tells the library: it looks by itself, and moves under traffic. */
+static int
+a_guest_that_the_host_migrates_is_followed(void)
+{
+	const unsigned int journeys = test_param_u64("journeys", 100);
+	struct traffic *traffic;
+	struct fake *fe;
+
+	NEEDS_MEMORY_THERE();
+	fe = guest_on(world.here, .queues = 2, .mergeable = true, .ring_size = 128);
+	TEST_ASSERT_NOT_NULL(fe, "a device");
+	traffic = traffic_start(fe, 2);
+	TEST_ASSERT_NOT_NULL(traffic, "packets");
+	vhost_numa_watch_set_interval(5);
+	for (unsigned int i = 0; i < journeys; i++) {
+		int to = i % 2 == 0 ? world.there : world.here;
+
+		TEST_ASSERT_SUCCESS(migrate_guest(fe, to), "journey %u", i);
+		TEST_ASSERT(wait_for_node(fe, to), "journey %u", i);
+		TEST_ASSERT_SUCCESS(say_something(fe), "whoever held the lock is done");
+		TEST_ASSERT_SUCCESS(topology_inventory_on(fe, to), "journey %u", i);
+		note_pauses(fe);
+		TEST_ASSERT_SUCCESS(traffic_wait(traffic, 20), "journey %u", i);
+	}
+	vhost_numa_watch_set_interval(0);
+	TEST_ASSERT_SUCCESS(say_something(fe), "whoever held the lock is done");
+	TEST_ASSERT_EQUAL(fake_events(fe, FAKE_DESTROY_DEVICE), 0, "the application sees nothing");
+	printf("%u journeys, %" PRIu64 " packets\n", journeys, traffic_flown(traffic));
+	tell_pauses();
 	TEST_ASSERT_SUCCESS(traffic_stop(traffic), "no packet was lost or out of place");
 	return end(fe);
 }
@@ -788,6 +882,7 @@ check(void)
 {
 	int left;
 
+	vhost_numa_watch_set_interval(0);
 	traffic_abandon();
 	left = fake_check();
 	topology_end();
@@ -803,6 +898,7 @@ check(void)
 	TEST_CASE(nothing_is_forgotten_on_the_way),                              \
 	TEST_CASE(each_queue_is_where_its_ring_is),                              \
 	TEST_CASE(a_queue_moves_when_its_ring_is_known),                         \
+	TEST_CASE(a_guest_that_the_host_migrates_is_followed),                   \
 	TEST_CASE(a_full_node_keeps_the_device_running),                         \
 	TEST_CASE(memory_that_appears_is_used),                                  \
 	TEST_CASE(thousands_of_moves_under_traffic)
@@ -879,8 +975,47 @@ a_guest_in_hugepages_is_found(void)
 	return end(fe);
 }
 
+/** Allocations from EAL's heap of a node. */
+static unsigned int
+heap_allocations(int node)
+{
+	struct rte_malloc_socket_stats stats;
+
+	return rte_malloc_get_socket_stats(node, &stats) == 0 ? stats.alloc_count : 0;
+}
+
+/** EAL's own books say the same as the test's: nothing of the device is left behind. */
+static int
+the_heaps_agree_that_everything_moved(void)
+{
+	unsigned int here, there;
+	struct fake *fe;
+
+	NEEDS_MEMORY_THERE();
+	fe = guest_on(world.there, .queues = 4, .until = FAKE_REGISTERED);
+	TEST_ASSERT_NOT_NULL(fe, "a socket");
+	here = heap_allocations(world.here);
+	there = heap_allocations(world.there);
+	TEST_ASSERT_SUCCESS(fake_connect(fe), "a frontend");
+	TEST_ASSERT_EQUAL(heap_allocations(world.here), here + 1, "the device is born here");
+	TEST_ASSERT_SUCCESS(fake_negotiate(fe), "features");
+	TEST_ASSERT_SUCCESS(fake_send_mem_table(fe), "memory");
+	TEST_ASSERT_SUCCESS(fake_run(fe), "rings");
+	TEST_ASSERT_SUCCESS(topology_inventory_on(fe, world.there), "it moved");
+	TEST_ASSERT_EQUAL(heap_allocations(world.here), here, "nothing is left here");
+	TEST_ASSERT_EQUAL(heap_allocations(world.there), there + 1 + fe->nvrings,
+		"a replica and the queues are there");
+	TEST_ASSERT_SUCCESS(migrate_guest(fe, world.here), "the guest goes");
+	TEST_ASSERT_SUCCESS(vhost_device_refresh(device_of(fe)), "the device follows");
+	TEST_ASSERT_EQUAL(heap_allocations(world.there), there, "nothing is left there");
+	TEST_ASSERT_EQUAL(heap_allocations(world.here), here + 1 + fe->nvrings,
+		"a replica and the queues are here");
+	return end(fe);
+}
+
 static const struct test_case real_cases[] = {
 	STORIES,
+	TEST_CASE(the_heaps_agree_that_everything_moved),
 	TEST_CASE(a_guest_in_hugepages_is_found),
 };
 

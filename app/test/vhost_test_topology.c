@@ -21,6 +21,7 @@
 #define MAX_BLOCKS 2048
 #define MAX_RULES 256
 #define MAX_FULL 64
+#define MAX_HANDLES 4096
 #define PAGE 4096u
 
 /* What a block looks like after it was given back. */
@@ -44,6 +45,8 @@ static struct {
 	bool real;
 	struct block blocks[MAX_BLOCKS];
 	unsigned int nblocks;
+	struct block handles[MAX_HANDLES];	/* pages that were moved */
+	unsigned int nhandles;
 	struct rule rules[MAX_RULES];
 	unsigned int nrules;
 	int bound, denied, misplaced;
@@ -93,6 +96,33 @@ find_block(const uint8_t *at)
 			return b;
 	}
 	return NULL;
+}
+
+static struct block *
+find_handle(const uint8_t *at)
+{
+	for (unsigned int i = 0; i < machine.nhandles; i++)
+		if (machine.handles[i].at == at)
+			return &machine.handles[i];
+	return NULL;
+}
+
+static int
+made_up_move(void *pages, size_t size, int node)
+{
+	struct block *b;
+	int ret = -EAGAIN;
+
+	pthread_mutex_lock(&lock);
+	b = find_handle(pages);
+	if (b == NULL && machine.nhandles < MAX_HANDLES)
+		b = &machine.handles[machine.nhandles++];
+	if (b != NULL) {
+		*b = (struct block){ .at = pages, .size = size, .node = node };
+		ret = 0;
+	}
+	pthread_mutex_unlock(&lock);
+	return ret;
 }
 
 static int
@@ -250,6 +280,7 @@ machine_begin(bool real)
 	if (!real) {
 		ops.query = made_up_query;
 		ops.bound = made_up_bound;
+		ops.move = made_up_move;
 	}
 	vhost_node_set_ops(&ops);
 }
@@ -513,12 +544,46 @@ check_queues(const struct vhost_device *dev, const int *nodes)
 	return 0;
 }
 
+/** Is what has an address for good on the node?  Unknown nodes are. */
+static bool
+handle_is_on(const void *handle, size_t size, int node)
+{
+	const struct block *b;
+	bool is = node == VHOST_NODE_ANY;
+
+	pthread_mutex_lock(&lock);
+	b = find_handle(handle);
+	if (machine.real)
+		is |= is_all_on(&(struct block){ (uint8_t *)(uintptr_t)handle, size, 0 }, node);
+	else
+		/* one of an earlier machine was there already */
+		is |= b == NULL || b->node == node;
+	pthread_mutex_unlock(&lock);
+	return is;
+}
+
+static int
+check_handles(const struct vhost_device *dev)
+{
+	if (!handle_is_on(dev, sizeof(*dev), dev->net->node))
+		return wrong("the device's handle is not on node %d", dev->net->node);
+	for (uint32_t i = 0; i < dev->nvrings; i++) {
+		const struct vhost_queue *q = dev->queues[i];
+		int node = vhost_queue_block(q)->node;
+
+		if (!handle_is_on(q, sizeof(*q), node))
+			return wrong("the handle of queue %u is not on node %d", i, node);
+	}
+	return 0;
+}
+
 static int
 check_device(const struct vhost_device *dev, int node, const int *queue_nodes)
 {
 	if (node != VHOST_NODE_ANY && dev->net->node != node)
 		return wrong("the device is on node %d, not %d", dev->net->node, node);
-	if (check_replicas(dev) < 0 || check_queues(dev, queue_nodes) < 0)
+	if (check_replicas(dev) < 0 || check_queues(dev, queue_nodes) < 0 ||
+			check_handles(dev) < 0)
 		return -1;
 	if (topology_live() != dev->nreplicas + dev->nvrings)
 		return wrong("%u blocks for %u replicas and %u queues",

@@ -7,7 +7,8 @@
  *
  * A device's memory is used again for the next device of the same vid and never
  * freed, so that a thread which is late with a vid finds an unused device or
- * another frontend's, but never freed memory.
+ * another frontend's, but never freed memory.  Its address does not change; its
+ * pages are moved to the device's node by the kernel.
  */
 
 #include <errno.h>
@@ -55,12 +56,13 @@ vhost_device_get(int vid)
 static struct vhost_device *
 device_alloc(int vid)
 {
-	struct vhost_device *dev = calloc(1, sizeof(*dev));
+	struct vhost_device *dev = vhost_node_pages(sizeof(*dev));
 	pthread_mutexattr_t attr;
 
 	if (dev == NULL)
 		return NULL;
 	dev->vid = vid;
+	dev->handle_node = VHOST_NODE_ANY;
 	dev->ctrl_kick.fd = -1;
 	dev->backend_fd = -1;
 	pthread_mutex_init(&dev->backend_lock, NULL);
@@ -189,7 +191,10 @@ device_init(struct vhost_device *dev, const struct vhost_driver *driver, struct 
 	dev->vdpa_configured = false;
 	dev->map = NULL;
 	device_init_placement(dev);
-	return device_build_net(dev);
+	if (device_build_net(dev) < 0)
+		return -ENOMEM;
+	vhost_device_bring_handles(dev);
+	return 0;
 }
 
 struct vhost_device *
@@ -434,6 +439,18 @@ vhost_device_ctrl_queue(const struct vhost_device *dev)
 }
 
 /* Placement */
+
+void
+vhost_device_bring_handles(struct vhost_device *dev)
+{
+	uint32_t i;
+
+	for (i = 0; i < dev->nvrings; i++)
+		vhost_queue_bring_handle(dev->queues[i]);
+	if (dev->node != VHOST_NODE_ANY && dev->handle_node != dev->node &&
+			vhost_node_move_pages(dev, sizeof(*dev), dev->node) != -EAGAIN)
+		dev->handle_node = dev->node;
+}
 
 void
 vhost_device_note(struct vhost_device *dev, int *field, int value)

@@ -121,6 +121,7 @@ struct vhost_device {
 	struct placement_census seen;	/**< by the last look */
 	int seen_node;			/**< that look's, if it was another one */
 	int node;			/**< of net, when nobody may look at net any more */
+	int handle_node;		/**< where this structure was moved to, or VHOST_NODE_ANY */
 	int app_node;			/**< node at the last new_device, while running */
 	uint64_t refused_nodes;		/**< mask: gave no memory in the last settle */
 	struct device_refusal last_refusal;	/**< if there were any */
@@ -256,6 +257,12 @@ bool vhost_device_is_undecided(const struct vhost_device *dev);
  */
 bool vhost_device_edit(struct vhost_device *dev, const char *path,
 		int (*fn)(struct vhost_driver *driver, void *arg), void *arg);
+
+/**
+ * Have the handles of device and queues, whose addresses stay, on the nodes of what
+ * they lead to.  Control lock held.
+ */
+void vhost_device_bring_handles(struct vhost_device *dev);
 
 /** Change a field that reports read. */
 void vhost_device_note(struct vhost_device *dev, int *field, int value);

@@ -21,6 +21,7 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include <rte_common.h>
@@ -84,6 +85,45 @@ kernel_query(void *const *pages, unsigned int n, int *nodes)
 	return 0;
 }
 
+static int
+move_batch(void **batch, unsigned int n, int node)
+{
+	int nodes[QUERY_BATCH], status[QUERY_BATCH];
+	unsigned int i;
+
+	for (i = 0; i < n; i++) {
+		nodes[i] = node;
+		status[i] = node;
+	}
+	if (move_pages(0, n, batch, nodes, status, MPOL_MF_MOVE) < 0)
+		return errno == ENOMEM ? -EAGAIN : -errno;
+	for (i = 0; i < n; i++)
+		if (status[i] != node)
+			return -EAGAIN;
+	return 0;
+}
+
+static int
+kernel_move(void *pages, size_t size, int node)
+{
+	const size_t page = sysconf(_SC_PAGESIZE);
+	void *batch[QUERY_BATCH];
+	unsigned int n = 0;
+	size_t at;
+	int ret;
+
+	for (at = 0; at < size; at += page) {
+		batch[n++] = RTE_PTR_ADD(pages, at);
+		if (n < QUERY_BATCH && at + page < size)
+			continue;
+		ret = move_batch(batch, n, node);
+		if (ret < 0)
+			return ret;
+		n = 0;
+	}
+	return 0;
+}
+
 /** The only bit of a mask: its number, or -ENOENT when there is not exactly one. */
 static int
 only_bit(const unsigned long *mask, unsigned int words)
@@ -136,6 +176,12 @@ kernel_query(void *const *pages __rte_unused, unsigned int n __rte_unused,
 
 static int
 kernel_bound(const void *addr __rte_unused)
+{
+	return -ENOSYS;
+}
+
+static int
+kernel_move(void *pages __rte_unused, size_t size __rte_unused, int node __rte_unused)
 {
 	return -ENOSYS;
 }
@@ -225,6 +271,7 @@ static const struct vhost_node_ops kernel_ops = {
 	.bound = kernel_bound,
 	.alloc = kernel_alloc,
 	.free = kernel_free,
+	.move = kernel_move,
 };
 
 static const struct vhost_node_ops *node_ops = &kernel_ops;
@@ -279,6 +326,24 @@ void
 vhost_node_free(void *block)
 {
 	ops_in_force()->free(block);
+}
+
+void *
+vhost_node_pages(size_t size)
+{
+	void *pages = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	if (pages == MAP_FAILED)
+		return NULL;
+	/* a page that is not there yet cannot be moved */
+	memset(pages, 0, size);
+	return pages;
+}
+
+int
+vhost_node_move_pages(void *pages, size_t size, int node)
+{
+	return ops_in_force()->move(pages, size, node);
 }
 
 int

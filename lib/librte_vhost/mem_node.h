@@ -33,6 +33,8 @@ struct vhost_node_ops {
 	void *(*alloc)(size_t size, int node);
 	/** See vhost_node_free(). */
 	void (*free)(void *block);
+	/** See vhost_node_move_pages(). */
+	int (*move)(void *pages, size_t size, int node);
 };
 
 /** Replace the kernel's implementation; NULL brings it back.  For tests. */
@@ -77,6 +79,23 @@ void *vhost_node_alloc(size_t size, int node);
 
 /** Give back a block of vhost_node_alloc(); NULL is allowed. */
 void vhost_node_free(void *block);
+
+/**
+ * Zeroed memory at an address for good, in whole resident pages of its own, not
+ * EAL's.  For what has to stay findable while it moves; never given back.
+ *
+ * @return NULL without memory
+ */
+void *vhost_node_pages(size_t size);
+
+/**
+ * Have the kernel move such pages to a node; whoever uses them at that moment
+ * waits for a page at most.
+ *
+ * @return 0 when all are there; else some stay where they are: -EAGAIN when it
+ *         may work later, another negative errno when it does not
+ */
+int vhost_node_move_pages(void *pages, size_t size, int node);
 
 /** Node on which devices are born: the main lcore's, VHOST_NODE_ANY if unknown. */
 int vhost_node_home(void);

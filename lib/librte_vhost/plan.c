@@ -85,10 +85,11 @@ plan_nodes(struct vhost_device *dev, struct plan *plan)
 	const struct rte_vhost_numa_policy *policy = &dev->driver.numa;
 
 	plan->dev_node = dev->net->node;
+	/* a pinned device looks as well, to tell what is remote */
+	if (policy->mode != RTE_VHOST_NUMA_OFF && dev->wish_map != NULL)
+		follow_guest(dev, plan);
 	if (policy->mode == RTE_VHOST_NUMA_PIN)
 		pin_to(dev, plan, policy->node);
-	else if (policy->mode == RTE_VHOST_NUMA_FOLLOW && dev->wish_map != NULL)
-		follow_guest(dev, plan);
 }
 
 /* Replicas */

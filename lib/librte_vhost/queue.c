@@ -24,7 +24,9 @@
  * Handles live until the process ends and are used again by the next device of
  * the same vid.  A burst that comes too late finds a gate that is closing and no
  * block, never freed memory.  They are not in EAL's memory, so that the event
- * loop may still take a device down while rte_eal_cleanup() unmaps that.
+ * loop may still take a device down while rte_eal_cleanup() unmaps that.  Each is
+ * a page of its own, which the kernel moves to the node of the block: the gate
+ * is written by every burst, and its address must not change.
  */
 
 #include <errno.h>
@@ -83,11 +85,11 @@ vhost_queue_create(uint16_t index)
 {
 	struct vhost_queue *q;
 
-	q = aligned_alloc(RTE_CACHE_LINE_SIZE, sizeof(*q));
+	q = vhost_node_pages(sizeof(*q));
 	if (q == NULL)
 		return NULL;
-	memset(q, 0, sizeof(*q));
 	q->index = index;
+	q->handle_node = VHOST_NODE_ANY;
 	q->wish = fresh_wish;
 	q->retired_kickfd = QUEUE_FD_UNSET;
 	q->retired_callfd = QUEUE_FD_UNSET;
@@ -132,6 +134,7 @@ vhost_queue_bring_up(struct vhost_queue *q, const struct virtio_net *net)
 	__atomic_store_n(&q->gate.shut, 0, __ATOMIC_RELAXED);
 	vhost_queue_open(q);
 	__atomic_fetch_sub(&q->gate.closing, 1, __ATOMIC_RELEASE);
+	vhost_queue_bring_handle(q);
 	return 0;
 }
 
@@ -512,6 +515,16 @@ vhost_queue_stage(struct vhost_queue *q, const struct vq_cfg *cfg,
 {
 	q->staged = vhost_block_create(cfg, net);
 	return q->staged != NULL ? 0 : -ENOMEM;
+}
+
+void
+vhost_queue_bring_handle(struct vhost_queue *q)
+{
+	int node = q->gate.block->node;
+
+	if (node != VHOST_NODE_ANY && q->handle_node != node &&
+			vhost_node_move_pages(q, sizeof(*q), node) != -EAGAIN)
+		q->handle_node = node;
 }
 
 void

@@ -74,6 +74,7 @@ struct vhost_queue {
 	bool enabled;		/**< packets may flow, as last committed */
 	bool ready;		/**< last told to the application */
 	bool retell;		/**< tell it again, although nothing else changed */
+	int handle_node;	/**< where this structure was moved to; or VHOST_NODE_ANY */
 	uint64_t refusals;	/**< times a node gave no memory for the block */
 	uint64_t drifts;	/**< times the ring was found on another node */
 	uint64_t pause_ns;	/**< for which the last swap of the block kept bursts out */
@@ -266,6 +267,9 @@ void vhost_queue_unstage(struct vhost_queue *q);
 
 /** Whether a commit would change anything: else bursts need not be disturbed. */
 bool vhost_queue_needs_commit(const struct vhost_queue *q, bool enabled);
+
+/** Have the handle on the node of the block in place, if the kernel can do that. */
+void vhost_queue_bring_handle(struct vhost_queue *q);
 
 /** What became of a queue in vhost_queue_commit(). */
 struct queue_commit {

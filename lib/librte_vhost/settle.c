@@ -241,6 +241,7 @@ commit(struct vhost_device *dev, struct plan *plan)
 	for (i = 0; i < dev->nvrings; i++)
 		update_view(dev, dev->queues[i], &moves[i]);
 	__atomic_store_n(&dev->data_vrings, vhost_device_data_vrings(dev), __ATOMIC_RELAXED);
+	vhost_device_bring_handles(dev);
 	tell_moves(dev, moves, &dev_move);
 }
 
