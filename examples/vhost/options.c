@@ -386,7 +386,8 @@ options_parse(int argc, char **argv)
 {
 	unsigned int lcore;
 
-	options.interactive = isatty(STDIN_FILENO);
+	/* not in the background, where touching the terminal would stop us */
+	options.interactive = isatty(STDIN_FILENO) && tcgetpgrp(STDIN_FILENO) == getpgrp();
 	RTE_LCORE_FOREACH_WORKER(lcore)
 		options.pmd_lcores[lcore] = true;
 	if (parse(argc, argv) == 0)

@@ -262,7 +262,6 @@ admit(struct vport *port, const struct vport *guest, struct rte_ether_addr *addr
 	uint16_t pool = port->ethdev.vmdq ? guest->id % port->n_rxq : 0;
 	uint16_t id = port->ethdev.port_id;
 
-	/* the plan follows at the next change of guests or queues */
 	if (port->ethdev.vmdq)
 		port->rxq[pool].node = guest->node;
 	if (rte_eth_dev_mac_addr_add(id, address, pool) == 0 || rte_eth_promiscuous_get(id) == 1)
@@ -291,12 +290,19 @@ ports_update(void)
 	static uint64_t seen;
 	struct mac_table_counts counts;
 	struct vport *vport;
+	bool vmdq = false;
 
 	mac_table_count(&counts);
 	if (counts.learned + counts.moved == seen)
 		return;
 	seen = counts.learned + counts.moved;
-	VPORT_FOREACH(vport)
-		if (vport->kind == VPORT_ETHDEV && vport->connected && !options.promiscuous)
+	VPORT_FOREACH(vport) {
+		if (vport->kind != VPORT_ETHDEV || !vport->connected)
+			continue;
+		vmdq |= vport->ethdev.vmdq;
+		if (!options.promiscuous || vport->ethdev.vmdq)
 			admit_guests(vport);
+	}
+	if (vmdq)	/* a pool's queue may be another guest's now */
+		plan_refresh();
 }

@@ -2,6 +2,7 @@
  * Copyright(c) 2026 The vhost-numa authors
  */
 
+#include <linux/mempolicy.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/syscall.h>
@@ -62,15 +63,22 @@ topology_distance(int from, int to)
 }
 
 /**
- * Ask for the nodes of pages, without moving or faulting in any of them.  libnuma
+ * Ask for the nodes of pages, without faulting in any of them, or move them.  libnuma
  * has a function for that, which would be its only use here.
  */
+static int
+move_pages(void *pages[], unsigned int n, const int to[], int nodes[])
+{
+	return syscall(SYS_move_pages, 0, (unsigned long)n, pages, to, nodes,
+			to != NULL ? MPOL_MF_MOVE : 0);
+}
+
 static void
 count(struct page_census *census, void *pages[], unsigned int n)
 {
 	int nodes[PAGES_AT_ONCE];
 
-	if (syscall(SYS_move_pages, 0, (unsigned long)n, pages, NULL, nodes, 0) != 0)
+	if (move_pages(pages, n, NULL, nodes) != 0)
 		return;
 	for (unsigned int i = 0; i < n; i++) {
 		if (nodes[i] < 0 || nodes[i] >= TOPOLOGY_MAX_NODES)
@@ -98,6 +106,26 @@ topology_count_pages(struct page_census *census, const void *start, size_t len,
 	}
 	if (n > 0)
 		count(census, pages, n);
+}
+
+void
+topology_bring(void *start, size_t len, int node)
+{
+	const size_t page_size = sysconf(_SC_PAGESIZE);
+	char *page = RTE_PTR_ALIGN_CEIL(start, page_size), *end = RTE_PTR_ADD(start, len);
+	void *pages[PAGES_AT_ONCE];
+	int to[PAGES_AT_ONCE], result[PAGES_AT_ONCE];
+	unsigned int n;
+
+	while (page < end) {
+		for (n = 0; n < PAGES_AT_ONCE && page < end; n++, page += page_size) {
+			pages[n] = page;
+			to[n] = node;
+		}
+		/* pages that are not there yet will be born here, others may stay */
+		if (move_pages(pages, n, to, result) < 0)
+			return;
+	}
 }
 
 int

@@ -39,6 +39,9 @@ struct page_census {
 void topology_count_pages(struct page_census *census, const void *start, size_t len,
 		unsigned int samples);
 
+/** Move those pages of some memory to a node which are in use and on another one. */
+void topology_bring(void *start, size_t len, int node);
+
 /** The node that most pages are on, or NODE_ANY if none was seen. */
 int topology_main_node(const struct page_census *census);
 

@@ -3,6 +3,7 @@
  */
 
 #include <errno.h>
+#include <pthread.h>
 
 #include <rte_cycles.h>
 #include <rte_ethdev.h>
@@ -14,6 +15,7 @@
 #include "mac_table.h"
 #include "options.h"
 #include "switch_log.h"
+#include "topology.h"
 #include "worker.h"
 
 /* A queue that was silent for so many rounds is polled only each eighth round. */
@@ -92,6 +94,24 @@ rest(const struct plan *plan, uint32_t idle_rounds)
 				options.pmd_sleep_max));
 }
 
+/**
+ * The first pages of a thread's stack, and with them its thread-local variables, are
+ * where it was when it was made, which need not be on its lcore's node.
+ */
+static void
+bring_stack(const struct worker *worker)
+{
+	pthread_attr_t attributes;
+	void *start;
+	size_t len;
+
+	if (worker->node < 0 || pthread_getattr_np(pthread_self(), &attributes) != 0)
+		return;
+	if (pthread_attr_getstack(&attributes, &start, &len) == 0)
+		topology_bring(start, len, worker->node);
+	pthread_attr_destroy(&attributes);
+}
+
 static int
 worker_main(void *arg)
 {
@@ -99,6 +119,7 @@ worker_main(void *arg)
 	uint32_t round = 0, idle_rounds = 0;
 	struct plan *plan;
 
+	bring_stack(worker);
 	worker->start_cycles = rte_rdtsc();
 	while (!__atomic_load_n(&stopping, __ATOMIC_RELAXED)) {
 		/* P1 pairs with the store in plan.c */
