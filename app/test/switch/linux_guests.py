@@ -2,7 +2,7 @@
 # Copyright(c) 2026 The vhost-numa authors
 """Two Linux guests, TCP both ways at once, with and without offloads of checksums and segments."""
 
-from guests import QemuGuest, UmlGuest
+from guests import BUSYBOX, QemuGuest, UmlGuest
 from processes import check
 from vswitch import VhostSwitch
 
@@ -18,20 +18,23 @@ NO_RECEIVE_OFFLOADS = "guest_csum=off,guest_tso4=off,guest_tso6=off,guest_ecn=of
 
 def script(peer, mebibytes):
     """Send a file to the peer's address and receive one from there, at the same time."""
+    # nc takes the end of the other's input for the end of all: nobody's input ends early.
     return f"""
+{BUSYBOX} mkfifo /tmp/endless
+exec 9<> /tmp/endless
 dd if=/dev/urandom of=/tmp/data bs=1M count={mebibytes} 2>/dev/null
 say sent $(md5sum < /tmp/data)
-nc -l -p {PORT} > /tmp/other &
+nc -l -p {PORT} <&9 | md5sum > /tmp/sum &
 until ping -q -c 1 -w 1 {peer} > /tmp/answer; do say waits for its peer; done
 until nc {peer} {PORT} < /tmp/data; do usleep 100000; done
 wait
-say received $(md5sum < /tmp/other)
+say received $(cat /tmp/sum)
 cd /sys/class/net/eth0/statistics
 say traffic $(cat rx_bytes) $(cat rx_packets)
 say bad $(awk '/^Tcp: [0-9]/ {{ print $14 }}' /proc/net/snmp)
 say end
 # Not before the other one has all of its file.
-nc -l -p {PORT + 1}
+nc -l -p {PORT + 1} <&9
 """
 
 

@@ -102,12 +102,11 @@ def check_served(switch, machine, port, node, guest_pid, memory_file, text):
     info = switch.info(port)
     for what in ("node", "structures_node", "mbufs_node", "guest_memory_node"):
         check(info[what] == node.number, f"{port}: {what} is {info[what]}, its guest lives on {node.number}")
-    for queue in info["queues"]:
-        if queue["enabled"]:
-            check(queue["local"] and queue["distance"] == LOCAL_DISTANCE and queue["lcore_node"] == node.number,
-                  f"{port}: {queue}")
-            check(lcore_node(switch, queue["lcore"], machine) == node.number,
-                  f"{port}: lcore {queue['lcore']} does not run on node {node.number}")
+    for queue in switch.queues(port):
+        check(queue["local"] and queue["distance"] == LOCAL_DISTANCE and queue["lcore_node"] == node.number,
+              f"{port}: {queue}")
+        check(lcore_node(switch, queue["lcore"], machine) == node.number,
+              f"{port}: lcore {queue['lcore']} does not run on node {node.number}")
     pools = [name for name, pool in switch.pools().items() if pool["node"] == node.number]
     check(len(pools) == 1, f"pools of node {node.number}: {pools}")
     memory = pool_memory(switch, pools[0])
@@ -232,7 +231,7 @@ def run_poor_node(bench):
         found = re.findall(line, switch.output())
         check(len(found) == 1, f"{len(found)} times in the log: {line}")
     info = switch.info("vhost1")
-    check(info["node"] == other and info["mbufs_node"] == home and not info["queues"][0]["local"], f"vhost1: {info}")
+    check(info["node"] == other and info["mbufs_node"] == home and not switch.queues("vhost1")[0]["local"], f"vhost1: {info}")
     text = show(switch, "a guest on a node without lcores and mbufs")
     check("REMOTE" in text.partition("guest vhost1")[2], "pmd-rxq-show shows nothing remote")
     switch.audit(dict(zip(ports, stations)))

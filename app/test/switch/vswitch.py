@@ -86,6 +86,13 @@ class VhostSwitch(Process):
         """All about one guest or port."""
         return self.ask(f"/vhost_switch/info,{name}")
 
+    def queues(self, name):
+        """The receive queues of a guest or port that can be polled: how and by whom."""
+        info = self.info(name)
+        columns = {key.removeprefix("queue_"): values for key, values in info.items() if key.startswith("queue_")}
+        rows = [dict(zip(columns, values)) for values in zip(*columns.values())]
+        return [row for row in rows if row["enabled"]]
+
     def polled(self):
         """Names of guests and ports of which at least one queue is polled."""
         return {queue.rpartition(":")[0] for lcore in self.ask("/vhost_switch/lcores")
