@@ -79,9 +79,9 @@ static const struct row rows[] = {
 	ROW(GPU_SET_SOCKET, .fds = ONE_FD, .absent = true),
 	ROW(RESET_DEVICE, .absent = true),
 	ROW(VRING_KICK, .size = 8, .absent = true),
-	ROW(GET_MAX_MEM_SLOTS, .absent = true),
-	ROW(ADD_MEM_REG, .size = 40, .fds = ONE_FD, .absent = true),
-	ROW(REM_MEM_REG, .size = 40, .absent = true),
+	ROW(GET_MAX_MEM_SLOTS, .replies = true, .needs = FE_BIT(FE_PROTOCOL_MEM_SLOTS)),
+	ROW(ADD_MEM_REG, .size = 40, .fds = ONE_FD, .needs = FE_BIT(FE_PROTOCOL_MEM_SLOTS)),
+	ROW(REM_MEM_REG, .size = 40, .needs = FE_BIT(FE_PROTOCOL_MEM_SLOTS)),
 	ROW(SET_STATUS, .size = 8),
 	ROW(GET_STATUS, .replies = true),
 };
@@ -257,7 +257,8 @@ walk_row(const void *arg)
 	/* Once with acks and once where only the end of the connection tells. */
 	for (int no_ack = 0; no_ack < 2; no_ack++) {
 		TEST_ASSERT(two_start(&t, .until = FAKE_MEMORY, .protocol_features =
-			FE_BIT(VHOST_USER_PROTOCOL_F_SLAVE_REQ),
+			FE_BIT(VHOST_USER_PROTOCOL_F_SLAVE_REQ) |
+			FE_BIT(FE_PROTOCOL_MEM_SLOTS),
 			.no_reply_ack = no_ack), "two devices");
 		for (i = 0; i < RTE_DIM(ways); i++) {
 			if (renew(t.bad) != 0)

@@ -12,7 +12,13 @@
 #include <inttypes.h>
 #include <sched.h>
 #include <stdlib.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
+#include <linux/memfd.h>
+
+#include <rte_trace.h>
+#include <rte_trace_point.h>
 #include <rte_vhost.h>
 #include <rte_vhost_numa.h>
 
@@ -447,6 +453,9 @@ two_equal_looks_count(void)
 	TEST_ASSERT_EQUAL(device_of(fe)->drifts, 3, "device and queues");
 	TEST_ASSERT_EQUAL(fake_events(fe, FAKE_DESTROY_DEVICE), 0, "%s", fake_story(fe));
 	TEST_ASSERT_EQUAL(device_of(fe)->app_node, THERE, "the application does not know");
+	TEST_ASSERT_SUCCESS(rte_vhost_numa_refresh(fe->vid), "ask for it");
+	TEST_ASSERT_EQUAL(fake_events(fe, FAKE_DESTROY_DEVICE), 1, "%s", fake_story(fe));
+	TEST_ASSERT_EQUAL(device_of(fe)->app_node, topology_home(), "now it knows");
 	/* A ring alone. */
 	nodes[0] = topology_home();
 	nodes[1] = ELSEWHERE;
@@ -570,6 +579,139 @@ looks_try_full_nodes_again(void)
 	return end(fe);
 }
 
+/* ---- memory that comes and goes ---- */
+
+#define SLOTS 32
+#define SLOT_SIZE (256u << 10)
+
+/** VHOST_USER_ADD_MEM_REG and REM_MEM_REG. */
+struct slot_message {
+	uint64_t padding;
+	struct fake_mem_region region;
+};
+
+static struct slot_message
+slot_message(unsigned int number)
+{
+	return (struct slot_message){
+		.region = {
+			.gpa = (0x100ULL + number) << 32,
+			.uva = (0x7000ULL + number) << 32,
+			.size = SLOT_SIZE,
+		},
+	};
+}
+
+static enum fake_verdict
+plug(struct fake *fe, unsigned int number)
+{
+	const struct slot_message msg = slot_message(number);
+	int fd = memfd_create("vhost-test-slot", MFD_CLOEXEC);
+	enum fake_verdict verdict = FAKE_TIMEOUT;
+
+	if (fd >= 0 && ftruncate(fd, SLOT_SIZE) == 0)
+		verdict = fake_call(fe, FE_ADD_MEM_REG, &msg, sizeof(msg), &fd, 1);
+	close(fd);
+	return verdict;
+}
+
+static enum fake_verdict
+unplug(struct fake *fe, unsigned int number)
+{
+	const struct slot_message msg = slot_message(number);
+
+	return fake_call(fe, FE_REM_MEM_REG, &msg, sizeof(msg), NULL, 0);
+}
+
+static int
+memory_slots_come_and_go_under_traffic(void)
+{
+	struct fake *fe = guest_on(THERE, .queues = 2,
+		.protocol_features = FE_BIT(FE_PROTOCOL_MEM_SLOTS));
+	const uint8_t *first;
+	struct traffic *traffic;
+	unsigned int fds;
+	uint64_t n;
+
+	TEST_ASSERT_NOT_NULL(fe, "a device");
+	TEST_ASSERT_SUCCESS(fake_ask_u64(fe, FE_GET_MAX_MEM_SLOTS, &n), "how many");
+	TEST_ASSERT_EQUAL(n, SLOTS, "as many as maps have regions");
+	first = device_of(fe)->map->regions[0].mmap_addr;
+	traffic = traffic_start(fe, 2);
+	TEST_ASSERT_NOT_NULL(traffic, "packets");
+	fds = fake_count_fds();
+	for (unsigned int i = 1; i < SLOTS; i++) {
+		TEST_ASSERT_EQUAL(plug(fe, i), FAKE_ACK, "slot %u", i);
+		TEST_ASSERT_EQUAL(device_of(fe)->map->nregions, i + 1, "slot %u", i);
+		TEST_ASSERT_SUCCESS(traffic_wait(traffic, 10), "slot %u", i);
+	}
+	TEST_ASSERT_EQUAL(plug(fe, SLOTS), FAKE_NACK, "one too many");
+	TEST_ASSERT_EQUAL(plug(fe, 5), FAKE_NACK, "one that is there");
+	TEST_ASSERT_EQUAL(fake_count_fds(), fds + SLOTS - 1, "a descriptor each");
+	TEST_ASSERT(device_of(fe)->map->regions[0].mmap_addr == first, "the first one stays");
+	TEST_ASSERT_SUCCESS(topology_inventory_on(fe, THERE), "nothing is left over");
+	for (unsigned int i = SLOTS - 1; i > 0; i--) {
+		TEST_ASSERT_EQUAL(unplug(fe, i), FAKE_ACK, "slot %u", i);
+		TEST_ASSERT_EQUAL(device_of(fe)->map->nregions, i, "slot %u", i);
+		TEST_ASSERT_SUCCESS(traffic_wait(traffic, 10), "slot %u", i);
+	}
+	TEST_ASSERT_EQUAL(unplug(fe, 1), FAKE_NACK, "there is none like that");
+	TEST_ASSERT_EQUAL(fake_wait_fds(fds), fds, "descriptors are closed");
+	TEST_ASSERT(device_of(fe)->map->regions[0].mmap_addr == first, "the first one stays");
+	TEST_ASSERT_SUCCESS(traffic_stop(traffic), "no packet was lost or out of place");
+	TEST_ASSERT_EQUAL(fake_events(fe, FAKE_NEW_DEVICE), 1, "the application sees nothing");
+	return end(fe);
+}
+
+/** Of a table that grows, only what is new is mapped and looked at. */
+static int
+only_new_memory_is_looked_at(void)
+{
+	struct fake *fe = guest_on(THERE, .queues = 1);
+	const struct vhost_device *dev;
+	const uint8_t *first;
+
+	TEST_ASSERT_NOT_NULL(fe, "a device");
+	dev = device_of(fe);
+	first = dev->map->regions[0].mmap_addr;
+	/* The guest has moved, which nobody has asked about yet. */
+	topology_guest_on(ELSEWHERE);
+	TEST_ASSERT_SUCCESS(fake_region_create(fe, 0x100000000ULL, 64 << 10, 0), "more memory");
+	TEST_ASSERT_SUCCESS(fake_send_mem_table(fe), "its table");
+	TEST_ASSERT_EQUAL(dev->map->nregions, 2, "two regions");
+	TEST_ASSERT(dev->map->regions[0].mmap_addr == first, "mapped as before");
+	TEST_ASSERT_EQUAL(dev->seen.regions[0].bytes[ELSEWHERE], 0, "not looked at again");
+	TEST_ASSERT(dev->seen.regions[1].bytes[ELSEWHERE] > 0, "this one is new");
+	TEST_ASSERT_SUCCESS(topology_inventory_on(fe, THERE), "most is still there");
+	TEST_ASSERT_EQUAL(fake_round_trip(fe, 0, 300), 300, "it works");
+	look(fe);
+	look(fe);
+	TEST_ASSERT_SUCCESS(topology_inventory_on(fe, ELSEWHERE), "noticed in the end");
+	return end(fe);
+}
+
+/** A device decides again when most of its memory comes later, elsewhere. */
+static int
+memory_that_is_plugged_decides(void)
+{
+	struct fake *fe = guest_on(THERE, .queues = 1, .extra_memory = 4096,
+		.protocol_features = FE_BIT(FE_PROTOCOL_MEM_SLOTS));
+	int nodes[2] = { THERE, THERE };
+	unsigned int i;
+
+	TEST_ASSERT_NOT_NULL(fe, "a device");
+	for (i = 1; i <= 20; i++) {
+		topology_guest_part_on(slot_message(i).region.gpa, SLOT_SIZE, ELSEWHERE);
+		TEST_ASSERT_EQUAL(plug(fe, i), FAKE_ACK, "slot %u", i);
+	}
+	TEST_ASSERT_SUCCESS(topology_inventory(fe, ELSEWHERE, nodes), "the device, not its queues");
+	for (; i > 1; i--)
+		TEST_ASSERT_EQUAL(unplug(fe, i - 1), FAKE_ACK, "slot %u", i - 1);
+	TEST_ASSERT_SUCCESS(topology_inventory_on(fe, THERE), "as before");
+	TEST_ASSERT_EQUAL(fake_round_trip(fe, 0, 300), 300, "it works");
+	return end(fe);
+}
+
 /* ---- refused messages ---- */
 
 /** A message that fails for want of memory has not been. */
@@ -656,6 +798,29 @@ a_refused_stop_stops_nothing(void)
 }
 
 static int
+trace_points_have_names(void)
+{
+	static const char *const names[] = {
+		"lib.vhost.numa.probe", "lib.vhost.numa.move", "lib.vhost.numa.refusal",
+	};
+	struct fake *fe;
+
+	for (unsigned int i = 0; i < RTE_DIM(names); i++) {
+		rte_trace_point_t *point = rte_trace_point_lookup(names[i]);
+
+		TEST_ASSERT_NOT_NULL(point, "%s", names[i]);
+		TEST_ASSERT_SUCCESS(rte_trace_point_enable(point), "%s", names[i]);
+	}
+	fe = guest_on(THERE, .queues = 1);
+	TEST_ASSERT_NOT_NULL(fe, "a device");
+	topology_node_full(ELSEWHERE, true);
+	topology_guest_on(ELSEWHERE);
+	TEST_ASSERT_SUCCESS(rte_vhost_numa_refresh(fe->vid), "it works while traced");
+	TEST_ASSERT(rte_trace_pattern("lib.vhost.numa.*", false) >= 0, "off again");
+	return end(fe);
+}
+
+static int
 check(void)
 {
 	int left;
@@ -686,9 +851,13 @@ static const struct test_case cases[] = {
 	TEST_CASE(a_policy_has_looks_lead_the_application_along),
 	TEST_CASE(memory_that_appears_decides_at_once),
 	TEST_CASE(looks_try_full_nodes_again),
+	TEST_CASE(memory_slots_come_and_go_under_traffic),
+	TEST_CASE(only_new_memory_is_looked_at),
+	TEST_CASE(memory_that_is_plugged_decides),
 	TEST_CASE(a_refused_message_leaves_no_wish),
 	TEST_CASE(a_refused_start_can_be_said_again),
 	TEST_CASE(a_refused_stop_stops_nothing),
+	TEST_CASE(trace_points_have_names),
 };
 
 static int

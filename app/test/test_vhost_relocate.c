@@ -1013,12 +1013,6 @@ the_heaps_agree_that_everything_moved(void)
 	return end(fe);
 }
 
-static const struct test_case real_cases[] = {
-	STORIES,
-	TEST_CASE(the_heaps_agree_that_everything_moved),
-	TEST_CASE(a_guest_in_hugepages_is_found),
-};
-
 static bool
 node_exists(int node)
 {
@@ -1036,6 +1030,58 @@ node_gives_memory(int node)
 	vhost_node_free(block);
 	return block != NULL;
 }
+
+#define MAX_REAL_NODES 8
+
+/** Nodes that give memory to EAL and to guests. */
+static unsigned int
+find_nodes(int *found)
+{
+	unsigned int n = 0;
+
+	for (int node = 0; node < RTE_MAX_NUMA_NODES && n < MAX_REAL_NODES; node++)
+		if (node_exists(node) && node_gives_memory(node))
+			found[n++] = node;
+	return n;
+}
+
+/** As many nodes as there are: each ring on one of them, and on another one later. */
+static int
+rings_on_all_nodes_under_traffic(void)
+{
+	const unsigned int steps = test_param_u64("steps", 40);
+	int all[MAX_REAL_NODES], nodes[8];
+	struct traffic *traffic;
+	unsigned int n;
+	struct fake *fe;
+
+	NEEDS_MEMORY_THERE();
+	fe = guest_on(world.there, .queues = 4, .ring_size = 64);
+	TEST_ASSERT_NOT_NULL(fe, "a device");
+	n = find_nodes(all);
+	traffic = traffic_start(fe, 4);
+	TEST_ASSERT_NOT_NULL(traffic, "packets");
+	for (unsigned int step = 0; step < steps; step++) {
+		for (unsigned int i = 0; i < 8; i++) {
+			nodes[i] = all[(i + step) % n];
+			TEST_ASSERT_SUCCESS(migrate_ring(fe, i, nodes[i]), "step %u", step);
+		}
+		TEST_ASSERT_SUCCESS(vhost_device_refresh(device_of(fe)), "step %u", step);
+		TEST_ASSERT_SUCCESS(topology_inventory(fe, world.there, nodes), "step %u", step);
+		TEST_ASSERT_EQUAL(device_of(fe)->nreplicas, n, "a replica on each node");
+		TEST_ASSERT_SUCCESS(traffic_wait(traffic, 20), "step %u", step);
+	}
+	printf("%u nodes, %u steps, %" PRIu64 " packets\n", n, steps, traffic_flown(traffic));
+	TEST_ASSERT_SUCCESS(traffic_stop(traffic), "no packet was lost or out of place");
+	return end(fe);
+}
+
+static const struct test_case real_cases[] = {
+	STORIES,
+	TEST_CASE(rings_on_all_nodes_under_traffic),
+	TEST_CASE(the_heaps_agree_that_everything_moved),
+	TEST_CASE(a_guest_in_hugepages_is_found),
+};
 
 /** Another node than home, one with hugepages if there is any. */
 static int

@@ -87,12 +87,15 @@ struct fake_msg {
 	uint8_t payload[FE_PAYLOAD_MAX];
 };
 
+/** VHOST_USER_PROTOCOL_F_CONFIGURE_MEM_SLOTS, which no public header of 22.11 names. */
+#define FE_PROTOCOL_MEM_SLOTS 15
+
 /* Virtio bits which linux/virtio_*.h name by number only. */
 #define FE_BIT(n) (1ULL << (n))
 
 /** All that the library offers in this release; see the tests of messages. */
 #define FE_OFFERED_FEATURES 0xd7866ffcbULL
-#define FE_OFFERED_PROTOCOL 0x10c3dULL
+#define FE_OFFERED_PROTOCOL 0x18c3dULL
 
 /** What a message came to. */
 enum fake_verdict {

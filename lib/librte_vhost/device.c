@@ -512,7 +512,7 @@ vhost_device_take_census(struct vhost_device *dev)
 {
 	struct placement_census census;
 
-	vhost_placement_census(dev->wish_map, &census);
+	vhost_placement_recount(dev->wish_map, dev->map, &dev->census, &census);
 	note_census(dev, &census, true);
 }
 

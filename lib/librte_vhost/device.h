@@ -50,6 +50,7 @@ struct rte_vdpa_device;
 		(1ULL << VHOST_USER_PROTOCOL_F_SLAVE_REQ) | \
 		(1ULL << VHOST_USER_PROTOCOL_F_SLAVE_SEND_FD) | \
 		(1ULL << VHOST_USER_PROTOCOL_F_HOST_NOTIFIER) | \
+		(1ULL << VHOST_USER_PROTOCOL_F_CONFIGURE_MEM_SLOTS) | \
 		(1ULL << VHOST_USER_PROTOCOL_F_STATUS))
 
 /**
@@ -122,7 +123,7 @@ struct vhost_device {
 	int seen_node;			/**< that look's, if it was another one */
 	int node;			/**< of net, when nobody may look at net any more */
 	int handle_node;		/**< where this structure was moved to, or VHOST_NODE_ANY */
-	int app_node;			/**< node at the last new_device, while running */
+	int app_node;			/**< as the application was told last, while running */
 	uint64_t refused_nodes;		/**< mask: gave no memory in the last settle */
 	struct device_refusal last_refusal;	/**< if there were any */
 	uint64_t moves;			/**< blocks published on another node */

@@ -37,8 +37,8 @@
 
 #include "mem_guard.h"
 
-/* Two maps of eight regions for each of 1024 devices: one may replace another. */
-#define GUARD_SLOTS (2 * 8 * 1024)
+/* Two maps of 32 regions for each of 1024 devices: one may replace another. */
+#define GUARD_SLOTS (2 * 32 * 1024)
 
 /* More handlers than this are not displaced any more. */
 #define GUARD_HANDLERS 16

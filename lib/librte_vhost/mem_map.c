@@ -74,9 +74,9 @@ ranges_overlap(uint64_t a, uint64_t a_size, uint64_t b, uint64_t b_size)
 
 /** What is wrong with region i, or NULL.  The ones below it are right. */
 static const char *
-region_fault(const struct vu_memory *table, unsigned int i)
+region_fault(const struct vu_region *regions, unsigned int i)
 {
-	const struct vu_region *r = &table->regions[i];
+	const struct vu_region *r = &regions[i];
 	unsigned int k;
 
 	if (r->size == 0)
@@ -88,7 +88,7 @@ region_fault(const struct vu_memory *table, unsigned int i)
 	if (r->mmap_offset + r->size < r->size)
 		return "wraps in its file";
 	for (k = 0; k < i; k++) {
-		const struct vu_region *o = &table->regions[k];
+		const struct vu_region *o = &regions[k];
 
 		if (ranges_overlap(r->gpa, r->size, o->gpa, o->size))
 			return "overlaps another one in guest addresses";
@@ -99,18 +99,13 @@ region_fault(const struct vu_memory *table, unsigned int i)
 }
 
 static int
-table_check(const char *name, const struct vu_memory *table)
+regions_check(const char *name, const struct vu_region *regions, unsigned int n)
 {
 	unsigned int i;
 
-	if (table->nregions > VHOST_MAX_REGIONS) {
-		VHOST_LOG_CONFIG(ERR, "(%s) memory table of %u regions\n",
-			name, table->nregions);
-		return -EINVAL;
-	}
-	for (i = 0; i < table->nregions; i++) {
-		const struct vu_region *r = &table->regions[i];
-		const char *fault = region_fault(table, i);
+	for (i = 0; i < n; i++) {
+		const struct vu_region *r = &regions[i];
+		const char *fault = region_fault(regions, i);
 
 		if (fault == NULL)
 			continue;
@@ -242,38 +237,73 @@ file_check(const char *name, unsigned int i, int fd, struct backing_file *file)
 	return 0;
 }
 
-/* Building */
+/* Mappings */
 
-/** Unmap one region; its descriptor stays open. */
+struct mem_mapping {
+	unsigned int refcnt;	/**< control thread only, as that of maps */
+	bool broken;		/**< the guard's */
+	uint8_t *addr;
+	size_t size;
+	int fd;			/**< -1 until it belongs to the mapping */
+	int guard;		/**< of addr, see mem_guard.h */
+};
+
 static void
-region_unmap(struct mem_region *r)
+mapping_put(struct mem_mapping *mapping)
 {
-	vhost_mem_guard_remove(r->guard);
-	munmap(r->mmap_addr, r->mmap_size);
+	if (--mapping->refcnt > 0)
+		return;
+	vhost_mem_guard_remove(mapping->guard);
+	munmap(mapping->addr, mapping->size);
+	if (mapping->fd >= 0)
+		close(mapping->fd);
+	free(mapping);
 }
 
-/** Map a region that was checked; r->mmap_size is set. */
+/** Map a file that was checked, for r->mmap_size bytes: 0 or a negative errno. */
 static int
-region_map(struct mem_region *r, int fd, bool *broken)
+mapping_create(struct mem_region *r, int fd)
 {
-	int err;
+	struct mem_mapping *mapping = calloc(1, sizeof(*mapping));
+	int err = ENOMEM;
 
-	r->mmap_addr = vhost_mem_map_file(fd, r->mmap_size, PROT_READ | PROT_WRITE, 0);
-	if (r->mmap_addr == NULL)
-		return -errno;
+	if (mapping == NULL)
+		return -err;
+	mapping->addr = vhost_mem_map_file(fd, r->mmap_size, PROT_READ | PROT_WRITE, 0);
+	if (mapping->addr == NULL) {
+		err = errno;
+		free(mapping);
+		return -err;
+	}
 	/* Guest memory has no place in our core dumps; refused is no harm. */
-	madvise(r->mmap_addr, r->mmap_size, MADV_DONTDUMP);
-	r->guard = vhost_mem_guard_add(r->mmap_addr, r->mmap_size, r->page_size, broken);
-	if (r->guard >= 0)
-		return 0;
-	err = r->guard;
-	munmap(r->mmap_addr, r->mmap_size);
-	return err;
+	madvise(mapping->addr, r->mmap_size, MADV_DONTDUMP);
+	mapping->guard = vhost_mem_guard_add(mapping->addr, r->mmap_size, r->page_size,
+		&mapping->broken);
+	if (mapping->guard < 0) {
+		err = -mapping->guard;
+		munmap(mapping->addr, r->mmap_size);
+		free(mapping);
+		return -err;
+	}
+	mapping->refcnt = 1;
+	mapping->size = r->mmap_size;
+	mapping->fd = -1;
+	r->mapping = mapping;
+	r->mmap_addr = mapping->addr;
+	return 0;
 }
+
+static bool
+mapping_is_broken(const struct mem_mapping *mapping)
+{
+	return __atomic_load_n(&mapping->broken, __ATOMIC_ACQUIRE);
+}
+
+/* Building */
 
 static int
 region_create(const char *name, unsigned int i, const struct vu_region *wire,
-		int fd, struct mem_region *r, bool *broken)
+		int fd, struct mem_region *r)
 {
 	uint64_t end = wire->mmap_offset + wire->size;
 	struct backing_file file;
@@ -290,9 +320,9 @@ region_create(const char *name, unsigned int i, const struct vu_region *wire,
 		.gpa = wire->gpa, .uva = wire->uva, .size = wire->size,
 		.mmap_size = RTE_ALIGN_CEIL(end, file.page_size),
 		.page_size = file.page_size, .hugetlb = file.hugetlb,
-		.fd = -1, .guard = -1,
+		.fd = fd,
 	};
-	ret = region_map(r, fd, broken);
+	ret = mapping_create(r, fd);
 	if (ret < 0) {
 		VHOST_LOG_CONFIG(ERR, "(%s) memory region %u: cannot map 0x%zx bytes: %s\n",
 			name, i, r->mmap_size, strerror(-ret));
@@ -302,54 +332,71 @@ region_create(const char *name, unsigned int i, const struct vu_region *wire,
 	return 0;
 }
 
+/** What a map is built from: n regions, each new, or of another map. */
+struct blueprint {
+	unsigned int n;
+	struct vu_region wire[VHOST_MAX_REGIONS];
+	const struct mem_region *shared[VHOST_MAX_REGIONS];	/**< NULL for a new one */
+	int fds[VHOST_MAX_REGIONS];	/**< of new ones */
+};
+
 /** Map all regions or none. */
 static int
-map_regions(const char *name, struct mem_map *map, const struct vu_memory *table,
-		const int *fds)
+map_regions(const char *name, struct mem_map *map, const struct blueprint *plan)
 {
 	int ret;
 
-	for (; map->nregions < table->nregions; map->nregions++) {
+	for (; map->nregions < plan->n; map->nregions++) {
 		unsigned int i = map->nregions;
 
-		ret = region_create(name, i, &table->regions[i], fds[i],
-			&map->regions[i], &map->broken);
+		if (plan->shared[i] != NULL) {
+			map->regions[i] = *plan->shared[i];
+			map->regions[i].mapping->refcnt++;
+			continue;
+		}
+		ret = region_create(name, i, &plan->wire[i], plan->fds[i], &map->regions[i]);
 		if (ret == 0)
 			continue;
 		while (i-- > 0)
-			region_unmap(&map->regions[i]);
+			mapping_put(map->regions[i].mapping);
 		return ret;
 	}
 	return 0;
 }
 
-int
-vhost_mem_map_create(const char *name, const struct vu_memory *table,
-		int *fds, struct mem_map **out)
+/** Build a map; descriptors of new regions are its own afterwards, and only then. */
+static int
+build(const char *name, const struct blueprint *plan, struct mem_map **out)
 {
 	static uint64_t generations;
+	int ret = regions_check(name, plan->wire, plan->n);
 	struct mem_map *map;
 	unsigned int i;
-	int ret = table_check(name, table);
 
 	if (ret < 0)
 		return ret;
 	map = calloc(1, sizeof(*map));
 	if (map == NULL)
 		return -ENOMEM;
-	ret = map_regions(name, map, table, fds);
+	ret = map_regions(name, map, plan);
 	if (ret < 0) {
 		free(map);
 		return ret;
 	}
-	for (i = 0; i < map->nregions; i++) {
-		map->regions[i].fd = fds[i];
-		fds[i] = -1;
-	}
+	for (i = 0; i < map->nregions; i++)
+		if (plan->shared[i] == NULL)
+			map->regions[i].mapping->fd = plan->fds[i];
 	map->refcnt = 1;
 	map->generation = __atomic_add_fetch(&generations, 1, __ATOMIC_RELAXED);
 	*out = map;
 	return 0;
+}
+
+static int
+too_many_regions(const char *name, unsigned int n)
+{
+	VHOST_LOG_CONFIG(ERR, "(%s) memory table of %u regions\n", name, n);
+	return -EINVAL;
 }
 
 static bool
@@ -368,6 +415,100 @@ region_matches(const struct mem_region *r, const struct vu_region *wire, int fd)
 	return r->gpa == wire->gpa && r->uva == wire->uva && r->size == wire->size &&
 		(uint64_t)(r->host - r->mmap_addr) == wire->mmap_offset &&
 		is_same_file(r->fd, fd);
+}
+
+/** The same memory, described the same way, in an earlier map; or NULL. */
+static const struct mem_region *
+find_same(const struct mem_map *before, const struct vu_region *wire, int fd)
+{
+	unsigned int i;
+
+	for (i = 0; before != NULL && i < before->nregions; i++) {
+		const struct mem_region *r = &before->regions[i];
+
+		if (!mapping_is_broken(r->mapping) && region_matches(r, wire, fd))
+			return r;
+	}
+	return NULL;
+}
+
+int
+vhost_mem_map_renew(const char *name, const struct mem_map *before,
+		const struct vu_memory *table, int *fds, struct mem_map **map)
+{
+	struct blueprint plan = { .n = table->nregions };
+	unsigned int i;
+	int ret;
+
+	if (table->nregions > RTE_DIM(table->regions))
+		return too_many_regions(name, table->nregions);
+	for (i = 0; i < plan.n; i++) {
+		plan.wire[i] = table->regions[i];
+		plan.fds[i] = fds[i];
+		plan.shared[i] = find_same(before, &table->regions[i], fds[i]);
+	}
+	ret = build(name, &plan, map);
+	for (i = 0; i < plan.n && ret == 0; i++)
+		if (plan.shared[i] == NULL)
+			fds[i] = -1;
+	return ret;
+}
+
+int
+vhost_mem_map_create(const char *name, const struct vu_memory *table, int *fds,
+		struct mem_map **map)
+{
+	return vhost_mem_map_renew(name, NULL, table, fds, map);
+}
+
+static void
+share(struct blueprint *plan, const struct mem_region *r)
+{
+	plan->shared[plan->n] = r;
+	plan->wire[plan->n++] = (struct vu_region){
+		.gpa = r->gpa, .size = r->size, .uva = r->uva,
+		.mmap_offset = r->host - r->mmap_addr,
+	};
+}
+
+int
+vhost_mem_map_add(const char *name, const struct mem_map *before,
+		const struct vu_region *region, int *fd, struct mem_map **map)
+{
+	struct blueprint plan = { 0 };
+	unsigned int i;
+	int ret;
+
+	for (i = 0; before != NULL && i < before->nregions; i++)
+		share(&plan, &before->regions[i]);
+	if (plan.n == VHOST_MAX_REGIONS)
+		return too_many_regions(name, plan.n + 1);
+	plan.fds[plan.n] = *fd;
+	plan.wire[plan.n++] = *region;
+	ret = build(name, &plan, map);
+	if (ret == 0)
+		*fd = -1;
+	return ret;
+}
+
+int
+vhost_mem_map_remove(const char *name, const struct mem_map *before,
+		const struct vu_region *region, struct mem_map **map)
+{
+	struct blueprint plan = { 0 };
+	unsigned int i;
+
+	for (i = 0; before != NULL && i < before->nregions; i++) {
+		const struct mem_region *r = &before->regions[i];
+
+		if (r->gpa != region->gpa || r->uva != region->uva || r->size != region->size)
+			share(&plan, r);
+	}
+	if (before != NULL && plan.n < before->nregions)
+		return build(name, &plan, map);
+	VHOST_LOG_CONFIG(ERR, "(%s) no memory region at guest 0x%" PRIx64 ", frontend 0x%" PRIx64
+		", size 0x%" PRIx64 "\n", name, region->gpa, region->uva, region->size);
+	return -ENOENT;
 }
 
 bool
@@ -398,11 +539,27 @@ vhost_mem_map_put(struct mem_map *map)
 
 	if (map == NULL || --map->refcnt > 0)
 		return;
-	for (i = 0; i < map->nregions; i++) {
-		region_unmap(&map->regions[i]);
-		close(map->regions[i].fd);
-	}
+	for (i = 0; i < map->nregions; i++)
+		mapping_put(map->regions[i].mapping);
 	free(map);
+}
+
+bool
+vhost_mem_map_is_broken(const struct mem_map *map)
+{
+	unsigned int i;
+
+	for (i = 0; i < map->nregions; i++)
+		if (mapping_is_broken(map->regions[i].mapping))
+			return true;
+	return false;
+}
+
+bool
+vhost_mem_region_is_same(const struct mem_region *a, const struct mem_region *b)
+{
+	return a->mapping == b->mapping && a->gpa == b->gpa && a->size == b->size &&
+		a->host == b->host;
 }
 
 /* Looking up */

@@ -9,6 +9,10 @@
  * A guest's memory table as mapped into this process: immutable once built,
  * counted, with a generation number that no two maps of a process share.
  *
+ * Memory comes and goes while a guest runs.  A map that is made from an earlier
+ * one has the mappings of the regions that both have in common: what did not
+ * change is not mapped, nor looked at, again.
+ *
  * A file may be truncated under a mapping; see mem_guard.h for what happens
  * then: the map is broken, and it is that one device that goes.
  */
@@ -19,10 +23,14 @@
 
 #include "mem_guard.h"
 
-/** Regions of one memory table (vhost-user: VHOST_USER_SET_MEM_TABLE). */
-#define VHOST_MAX_REGIONS 8
+/** Regions of one map (vhost-user: VHOST_USER_GET_MAX_MEM_SLOTS). */
+#define VHOST_MAX_REGIONS 32
 
 struct vu_memory;
+struct vu_region;
+
+/** A file as mapped; counted by the regions of maps that use it. */
+struct mem_mapping;
 
 struct mem_region {
 	uint64_t gpa;		/**< guest physical address of the first byte */
@@ -32,14 +40,13 @@ struct mem_region {
 	uint8_t *mmap_addr;	/**< start of our mapping, at file offset 0 */
 	size_t mmap_size;	/**< length of our mapping */
 	size_t page_size;	/**< of the backing file: 4 KiB, or a huge page */
-	int fd;			/**< the backing file, closed with the map */
-	int guard;		/**< of mmap_addr, see mem_guard.h */
+	int fd;			/**< the backing file, closed with the mapping */
 	bool hugetlb;		/**< the file is on hugetlbfs */
+	struct mem_mapping *mapping;	/**< one reference; equal in maps that share it */
 };
 
 struct mem_map {
 	unsigned int refcnt;	/**< control thread only */
-	bool broken;		/**< the guard's; read with vhost_mem_map_is_broken() */
 	uint64_t generation;	/**< never 0, never used twice */
 	uint32_t nregions;
 	struct mem_region regions[VHOST_MAX_REGIONS];
@@ -64,6 +71,21 @@ int vhost_mem_map_create(const char *name, const struct vu_memory *table,
 		int *fds, struct mem_map **map);
 
 /**
+ * The same, sharing the mappings of an earlier map, which may be NULL.  Of regions
+ * that both have the descriptors are left to the caller.
+ */
+int vhost_mem_map_renew(const char *name, const struct mem_map *before,
+		const struct vu_memory *table, int *fds, struct mem_map **map);
+
+/** A map of an earlier one's regions, if any, and another one. */
+int vhost_mem_map_add(const char *name, const struct mem_map *before,
+		const struct vu_region *region, int *fd, struct mem_map **map);
+
+/** A map of an earlier one's regions but one: -ENOENT when it has none like that. */
+int vhost_mem_map_remove(const char *name, const struct mem_map *before,
+		const struct vu_region *region, struct mem_map **map);
+
+/**
  * Whether the table describes the very map, descriptors (same files) included.
  * Never true for a broken map.
  */
@@ -85,12 +107,11 @@ void *vhost_mem_map_from_gpa(const struct mem_map *map, uint64_t gpa, uint64_t l
 const struct mem_region *vhost_mem_map_region(const struct mem_map *map,
 		const void *host, size_t len);
 
+/** Whether two regions are the same memory at the same places. */
+bool vhost_mem_region_is_same(const struct mem_region *a, const struct mem_region *b);
+
 /** Whether the guard had to replace a region: the device has to go. */
-static inline bool
-vhost_mem_map_is_broken(const struct mem_map *map)
-{
-	return __atomic_load_n(&map->broken, __ATOMIC_ACQUIRE);
-}
+bool vhost_mem_map_is_broken(const struct mem_map *map);
 
 /**
  * mmap() a file shared, from its start, so that no page is allocated even in a

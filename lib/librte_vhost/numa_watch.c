@@ -221,6 +221,17 @@ vhost_numa_watch_refresh(struct vhost_device *dev)
 	return ret;
 }
 
+uint64_t
+vhost_numa_watch_interval(void)
+{
+	uint64_t ms;
+
+	pthread_mutex_lock(&watch.lock);
+	ms = watch.interval_ms;
+	pthread_mutex_unlock(&watch.lock);
+	return ms;
+}
+
 void
 vhost_numa_watch_set_interval(uint64_t ms)
 {

@@ -28,7 +28,8 @@ void vhost_numa_watch_settled(struct vhost_device *dev);
  */
 int vhost_numa_watch_refresh(struct vhost_device *dev);
 
-/** Milliseconds between regular looks at one device; 0: none.  For tests. */
+/** Milliseconds between regular looks at one device; 0: none. */
 void vhost_numa_watch_set_interval(uint64_t ms);
+uint64_t vhost_numa_watch_interval(void);
 
 #endif /* VHOST_NUMA_WATCH_H */

@@ -233,16 +233,46 @@ census_region(const struct mem_region *region, struct placement_region *result)
 		result->evidence = ret < 0 ? PLACEMENT_REFUSED : PLACEMENT_NONE;
 }
 
+/** What an earlier census knows of every page of the region that it asked for, or NULL. */
+static const struct placement_region *
+known_region(const struct mem_region *region, const struct mem_map *before,
+		const struct placement_census *known)
+{
+	uint32_t i;
+
+	if (before == NULL || known->generation != before->generation)
+		return NULL;
+	for (i = 0; i < before->nregions; i++)
+		if (vhost_mem_region_is_same(&before->regions[i], region) &&
+				known->regions[i].known == known->regions[i].asked)
+			return &known->regions[i];
+	return NULL;
+}
+
 void
-vhost_placement_census(const struct mem_map *map, struct placement_census *census)
+vhost_placement_recount(const struct mem_map *map, const struct mem_map *before,
+		const struct placement_census *known, struct placement_census *census)
 {
 	uint32_t i;
 
 	memset(census, 0, sizeof(*census));
 	census->generation = map->generation;
 	census->nregions = map->nregions;
-	for (i = 0; i < map->nregions; i++)
-		census_region(&map->regions[i], &census->regions[i]);
+	for (i = 0; i < map->nregions; i++) {
+		const struct mem_region *region = &map->regions[i];
+		const struct placement_region *same = known_region(region, before, known);
+
+		if (same != NULL)
+			census->regions[i] = *same;
+		else
+			census_region(region, &census->regions[i]);
+	}
+}
+
+void
+vhost_placement_census(const struct mem_map *map, struct placement_census *census)
+{
+	vhost_placement_recount(map, NULL, NULL, census);
 }
 
 bool

@@ -48,6 +48,16 @@ struct placement_census {
 /** Take the census of a map. */
 void vhost_placement_census(const struct mem_map *map, struct placement_census *census);
 
+/**
+ * Take the census of a map that was made from another one, looking only at what is
+ * new or was not known entirely.
+ *
+ * @param before  that map, or NULL
+ * @param known   its census; of another map: nothing is known
+ */
+void vhost_placement_recount(const struct mem_map *map, const struct mem_map *before,
+		const struct placement_census *known, struct placement_census *census);
+
 /** Whether a census says where any memory is, or will be. */
 bool vhost_placement_is_known(const struct placement_census *census);
 

@@ -467,12 +467,14 @@ int
 vhost_queue_ring_node(struct vhost_queue *q, const struct mem_map *map,
 		const struct vq_cfg *cfg)
 {
-	if (q->placed.node == VHOST_NODE_ANY || q->placed.generation != map->generation ||
-			q->placed.desc != cfg->desc) {
+	const struct mem_region *region = vhost_mem_map_region(map, cfg->desc, 1);
+
+	if (q->placed.node == VHOST_NODE_ANY || region == NULL ||
+			q->placed.mapping != region->mapping || q->placed.desc != cfg->desc) {
 		const struct ring_areas areas = ring_areas(cfg->size, cfg->format);
 
 		q->placed = (struct queue_placement){
-			.generation = map->generation,
+			.mapping = region != NULL ? region->mapping : NULL,
 			.desc = cfg->desc,
 			.node = vhost_placement_ring_node(map,
 				cfg->desc, areas.desc.bytes,

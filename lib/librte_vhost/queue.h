@@ -48,7 +48,7 @@ struct queue_wish {
 
 /** Where a ring was found to be, and for which ring that holds. */
 struct queue_placement {
-	uint64_t generation;
+	const struct mem_mapping *mapping;	/**< of desc; only to compare */
 	const void *desc;
 	int node;
 	int seen;		/**< by the last look, if it was another one */

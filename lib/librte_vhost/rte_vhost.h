@@ -898,9 +898,8 @@ int rte_vhost_get_mtu(int vid, uint16_t *mtu);
  * the application should poll and allocate.
  *
  * It follows the guest's memory.  It is settled before
- * rte_vhost_device_ops::new_device is called and stable from there until
- * rte_vhost_device_ops::destroy_device, unless the application has registered
- * for moves of running devices.
+ * rte_vhost_device_ops::new_device is called and changes from there on only if
+ * the host has migrated the guest's memory: see rte_vhost_numa.h.
  *
  * Thread safety: device call.
  *

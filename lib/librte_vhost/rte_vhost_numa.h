@@ -57,7 +57,7 @@ enum rte_vhost_numa_mode {
 	RTE_VHOST_NUMA_FOLLOW,
 	/** Everything on one node. */
 	RTE_VHOST_NUMA_PIN,
-	/** Nothing: everything stays where it is, and the kernel is asked nothing. */
+	/** Nothing: everything stays where it is, and guest memory is not looked at. */
 	RTE_VHOST_NUMA_OFF,
 };
 
@@ -113,7 +113,7 @@ struct rte_vhost_numa_queue {
 /** A device. */
 struct rte_vhost_numa_report {
 	int node;		/**< of the device's structure, or RTE_VHOST_NUMA_NONE */
-	int app_node;		/**< that node when new_device was last called, likewise */
+	int app_node;		/**< as the running application was told last, likewise */
 	struct rte_vhost_numa_policy policy;	/**< in force */
 	uint64_t moves;		/**< of the device and all its queues */
 	uint64_t refusals;	/**< times something could not be where it belongs */
@@ -169,9 +169,10 @@ int rte_vhost_numa_report(int vid, struct rte_vhost_numa_report **report);
  * Look now where the guest's memory is, and move what belongs elsewhere.
  *
  * Traffic goes on; no packet is lost or reordered.  If the device is running
- * and its own node changes, an application that has not registered a callback
- * with rte_vhost_numa_callback_register() gets destroy_device,
- * vring_state_changed and new_device, as if the guest had rebooted.
+ * and is on another node now than in new_device, an application that has not
+ * registered a callback with rte_vhost_numa_callback_register() gets
+ * destroy_device, vring_state_changed and new_device, as if the guest had
+ * rebooted.
  *
  * Callbacks run on the library's control thread while the caller waits: hold no
  * lock that they take.  From within a callback of the same device the work is

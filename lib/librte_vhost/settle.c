@@ -194,11 +194,13 @@ update_view(struct vhost_device *dev, struct vhost_queue *q, const struct move *
 }
 
 static void
-call_changed(const struct vhost_device *dev, int queue, const struct move *move)
+call_changed(struct vhost_device *dev, int queue, const struct move *move)
 {
-	if (dev->driver.numa_changed != NULL)
-		dev->driver.numa_changed(dev->vid, queue, move->from, move->to,
-			dev->driver.numa_arg);
+	if (dev->driver.numa_changed == NULL)
+		return;
+	if (queue == RTE_VHOST_NUMA_DEVICE && dev->running)
+		vhost_device_note(dev, &dev->app_node, move->to);
+	dev->driver.numa_changed(dev->vid, queue, move->from, move->to, dev->driver.numa_arg);
 }
 
 /** Say what moved: in the log, to tracers, to who has a callback. */
@@ -351,12 +353,13 @@ close_retired(struct vhost_device *dev)
 
 /**
  * Whether the application has to be led through destroy_device and new_device to
- * take buffers and cores from the device's new node.
+ * take buffers and cores from the device's node: another one than it was told,
+ * from now on or since a look that moved the device alone.
  */
 static bool
 must_restart(const struct vhost_device *dev, const struct plan *plan)
 {
-	const struct move move = { .from = dev->net->node, .to = plan->net->node };
+	const struct move move = { .from = dev->app_node, .to = plan->net->node };
 
 	return dev->restart_wanted && dev->running && dev->driver.numa_changed == NULL &&
 		!has_vdpa(dev) && is_move(&move);

@@ -25,6 +25,7 @@
 
 #include "device.h"
 #include "mem_node.h"
+#include "numa_watch.h"
 
 /** Parameters of the longest command. */
 #define MAX_WORDS 4
@@ -474,6 +475,21 @@ policy(const char *cmd __rte_unused, const char *params, struct rte_tel_data *d)
 	return 0;
 }
 
+static int
+interval(const char *cmd __rte_unused, const char *params, struct rte_tel_data *d)
+{
+	int ms;
+
+	if (params != NULL && *params != '\0') {
+		if (parse_number(params, INT32_MAX, &ms) < 0)
+			return -1;
+		vhost_numa_watch_set_interval(ms);
+	}
+	rte_tel_data_start_dict(d);
+	rte_tel_data_add_dict_u64(d, "interval_ms", vhost_numa_watch_interval());
+	return 0;
+}
+
 RTE_INIT(vhost_telemetry_register)
 {
 	rte_telemetry_register_cmd("/vhost/list", tell_list,
@@ -486,6 +502,8 @@ RTE_INIT(vhost_telemetry_register)
 		"Returns where a guest's memory and its device are. Parameters: int vid");
 	rte_telemetry_register_cmd("/vhost/numa_policy", policy,
 		"Gets or sets a socket's placement. Parameters: vid or path[,follow|off|pin,int node[,restart]]");
+	rte_telemetry_register_cmd("/vhost/numa_interval", interval,
+		"Gets or sets the time between looks at guests' memory. Parameters: none or int ms");
 	rte_telemetry_register_cmd("/vhost/numa_refresh", refresh,
 		"Looks where a guest's memory is now, and moves its device. Parameters: int vid");
 }

@@ -25,6 +25,7 @@ enum rule_fds {
 	FDS_ONE,
 	FDS_VRING,	/**< one, or none with VU_VRING_NO_FD in the u64 payload */
 	FDS_REGIONS,	/**< one per memory region */
+	FDS_ANY_ONE,	/**< one, or none */
 };
 
 /** What a request is about, and where its payload says so. */
@@ -107,6 +108,12 @@ static const struct rule rules[] = {
 	[VU_GET_CONFIG] = { vhost_vu_on_get_config, .size_fits = config_size_fits,
 		.reply = REPLY_PAYLOAD },
 	[VU_SET_CONFIG] = { vhost_vu_on_set_config, .size_fits = config_size_fits },
+	[VU_GET_MAX_MEM_SLOTS] = { vhost_vu_on_get_max_mem_slots, .reply = REPLY_U64,
+		.needs = PROTOCOL(CONFIGURE_MEM_SLOTS) },
+	[VU_ADD_MEM_REG] = { vhost_vu_on_add_mem_reg, SIZE_OF(slot), .fds = FDS_ONE,
+		.needs = PROTOCOL(CONFIGURE_MEM_SLOTS) },
+	[VU_REM_MEM_REG] = { vhost_vu_on_rem_mem_reg, SIZE_OF(slot), .fds = FDS_ANY_ONE,
+		.needs = PROTOCOL(CONFIGURE_MEM_SLOTS) },
 	[VU_SET_STATUS] = { vhost_vu_on_set_status, SIZE_OF(u64) },
 	[VU_GET_STATUS] = { vhost_vu_on_get_status, .reply = REPLY_U64 },
 };
@@ -137,6 +144,8 @@ expected_fds(const struct rule *rule, const struct vu_message *msg)
 		return msg->payload.u64 & VU_VRING_NO_FD ? 0 : 1;
 	case FDS_REGIONS:
 		return msg->payload.memory.nregions;
+	case FDS_ANY_ONE:
+		return msg->nfds > 0 ? 1 : 0;
 	default:
 		return 0;
 	}

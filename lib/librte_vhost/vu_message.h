@@ -56,6 +56,9 @@ enum vu_request {
 	VU_POSTCOPY_END = 30,
 	VU_GET_INFLIGHT_FD = 31,
 	VU_SET_INFLIGHT_FD = 32,
+	VU_GET_MAX_MEM_SLOTS = 36,
+	VU_ADD_MEM_REG = 37,
+	VU_REM_MEM_REG = 38,
 	VU_SET_STATUS = 39,
 	VU_GET_STATUS = 40,
 	VU_REQUEST_MAX
@@ -68,6 +71,9 @@ enum vu_backend_request {
 	VU_BACKEND_VRING_HOST_NOTIFIER = 3,
 };
 
+/** VHOST_USER_ADD_MEM_REG and its kin; not among the public names of 22.11. */
+#define VHOST_USER_PROTOCOL_F_CONFIGURE_MEM_SLOTS 15
+
 /* vu_message.flags */
 #define VU_VERSION		0x1u
 #define VU_VERSION_MASK		0x3u
@@ -79,6 +85,7 @@ enum vu_backend_request {
 #define VU_VRING_NO_FD		(1u << 8)
 
 #define VU_MAX_FDS		8
+#define VU_MAX_TABLE		8	/* regions of a SET_MEM_TABLE */
 #define VU_CONFIG_MAX		256
 
 /* Payloads follow a header of 12 bytes: none of them is aligned as it would like to be. */
@@ -107,7 +114,12 @@ struct vu_region {
 struct vu_memory {
 	uint32_t nregions;
 	uint32_t padding;
-	struct vu_region regions[VHOST_MAX_REGIONS];
+	struct vu_region regions[VU_MAX_TABLE];
+} __rte_packed;
+
+struct vu_memory_slot {
+	uint64_t padding;
+	struct vu_region region;
 } __rte_packed;
 
 struct vu_config {
@@ -137,6 +149,7 @@ struct vu_message {
 		struct vu_vring_state state;
 		struct vu_vring_addr addr;
 		struct vu_memory memory;
+		struct vu_memory_slot slot;
 		struct vu_config config;
 		struct vu_vring_area area;
 		uint8_t raw[632];

@@ -42,6 +42,9 @@ int vhost_vu_on_get_status(struct vu_call *call);
 
 /* vu_on_memory.c */
 int vhost_vu_on_set_mem_table(struct vu_call *call);
+int vhost_vu_on_get_max_mem_slots(struct vu_call *call);
+int vhost_vu_on_add_mem_reg(struct vu_call *call);
+int vhost_vu_on_rem_mem_reg(struct vu_call *call);
 
 /* vu_on_queue.c */
 int vhost_vu_on_set_vring_num(struct vu_call *call);
