@@ -759,16 +759,19 @@ def draw_band(art, place, words, chips, y, memory):
         for depth, row in enumerate(column):
             at = y + 30 + depth * (CHIP + CHIP_GAP)
             width = (right - left - CHIP_GAP) / 2 if row[0].half else right - left
+            edges = {}
             for index, chip in enumerate(row):
                 x = left + index * (width + CHIP_GAP)
                 art.chip(chip.style, x, at, width, chip.words, chip.words)
                 if chip.style == 'remote' and chip.wanted in memory:
-                    draw_reach(art, (x, x + width), at, memory[chip.wanted])
+                    edges.setdefault(chip.wanted, [x, 0])[1] = x + width
+            for wanted, ends in edges.items():
+                draw_reach(art, ends, at, memory[wanted])
     return y + height
 
 
 def draw_reach(art, edges, at, memory):
-    """From the side of a box that is nearer to the memory, to its near side."""
+    """From the side of a row's boxes that is nearer to the memory, to its near side."""
     (low, high), y = memory
     if low > edges[1]:
         art.reach((edges[1], at + CHIP / 2), (low, y))
