@@ -26,6 +26,7 @@ sys.dont_write_bytecode = True
 import guest
 import nodes
 import report
+import show
 import switch
 from report import Row
 from waiting import ScenarioError, holds_within, wait_for
@@ -64,6 +65,8 @@ def parse_arguments():
                         help='folder of the library; without it the packaged one')
     parser.add_argument('--packaged', action='store_true',
                         help="expect the packaged library's log lines")
+    parser.add_argument('--picture', action='store_true',
+                        help='instead of the article: show.py')
     parser.add_argument('--logs', metavar='DIR',
                         default=os.environ.get('LAB_ARTIFACTS', 'article-logs'),
                         help='folder for logs and report')
@@ -97,17 +100,24 @@ def run(spec, folder):
         say(f'Open vSwitch runs on {library}')
         if spec.lib and not os.path.samefile(os.path.dirname(library), spec.lib):
             raise ScenarioError(f'{spec.lib} was asked for')
-        for kind, prefix in KINDS.items():
-            ports = [Port(f'{prefix}{number}', number, node,
-                          os.path.join(folder, f'{prefix}{number}'))
-                     for number, node in enumerate((home, other))]
-            rows += run_kind(ovs, kind, ports, spec)
+        if spec.picture:
+            ports = make_ports(folder, 'vhost', home, other)
+            rows += show.run(ovs, ports, spec.logs, say)
+        else:
+            for kind, prefix in KINDS.items():
+                ports = make_ports(folder, prefix, home, other)
+                rows += run_kind(ovs, kind, ports, spec)
     text = (f'library: {library}\n\n{report.table(rows)}\n\n'
             f'{report.summary(rows)}')
     with open(os.path.join(spec.logs, 'report.txt'), 'w') as file:
         file.write(text + '\n')
     say('Report', f'{text}\nlogs and report: {spec.logs}')
     return 0 if all(row.passed for row in rows) else 1
+
+
+def make_ports(folder, prefix, home, other):
+    return [Port(f'{prefix}{number}', number, node, os.path.join(folder, f'{prefix}{number}'))
+            for number, node in enumerate((home, other))]
 
 
 def run_kind(ovs, kind, ports, spec):

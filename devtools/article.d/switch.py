@@ -34,7 +34,7 @@ class Switch:
         self._db_log = os.path.join(logs, 'ovsdb-server.log')
         self._library_dir = library_dir
         self._nodes = (home, other)
-        self._prefix = f'article{os.getpid()}'
+        self.prefix = f'article{os.getpid()}'
         self.programs = []
         # What the tools and the daemons take from their environment.
         self._env = dict(os.environ, OVS_RUNDIR=folder, OVS_DBDIR=folder)
@@ -50,7 +50,7 @@ class Switch:
     def __exit__(self, *_):
         for program in reversed(self.programs):
             program.stop()
-        for rest in glob.glob(f'/dev/hugepages/{self._prefix}map_*'):
+        for rest in glob.glob(f'/dev/hugepages/{self.prefix}map_*'):
             os.unlink(rest)
 
     @property
@@ -84,7 +84,7 @@ class Switch:
                     f'other_config:dpdk-socket-mem="{memory}"',
                     f'other_config:dpdk-socket-limit="{memory}"',
                     'other_config:dpdk-extra='
-                    f'"--no-pci --file-prefix={self._prefix}"')
+                    f'"--no-pci --file-prefix={self.prefix}"')
 
     def _start_daemon(self):
         """EAL gives its control threads, vhost's among them, every CPU that
@@ -196,7 +196,7 @@ class Switch:
     def telemetry(self, command):
         """The library's own answer, or None if it does not know the command."""
         folder = os.environ.get('RUNTIME_DIRECTORY', '/var/run')
-        path = f'{folder}/dpdk/{self._prefix}/dpdk_telemetry.v2'
+        path = f'{folder}/dpdk/{self.prefix}/dpdk_telemetry.v2'
         with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as talk:
             talk.settimeout(20)
             try:
