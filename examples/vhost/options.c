@@ -287,10 +287,13 @@ static void
 print_usage(FILE *out)
 {
 	fputs("usage: dpdk-vhost EAL-OPTIONS -- OPTIONS\n", out);
-	for (unsigned int i = 0; i < RTE_DIM(rows); i++)
-		fprintf(out, "\t%s%s%s%s\n\t\t%s\n", rows[i].name[1] ? "--" : "-", rows[i].name,
-				rows[i].argument ? " " : "", rows[i].argument ? rows[i].argument : "",
-				rows[i].help);
+	for (unsigned int i = 0; i < RTE_DIM(rows); i++) {
+		const struct option_row *row = &rows[i];
+
+		fprintf(out, "\t%s%s%s%s\n\t\t%s\n", row->name[1] ? "--" : "-", row->name,
+				row->argument ? " " : "", row->argument ? row->argument : "",
+				row->help);
+	}
 }
 
 static int

@@ -31,7 +31,7 @@ struct placement_lcore {
 	int node;
 	uint64_t load;		/**< result: of all its queues */
 	uint32_t n_queues;	/**< result */
-	bool isolated;		/**< result: has pinned queues, gets no others while it can be avoided */
+	bool isolated;		/**< result: has pinned queues, gets no others without need */
 };
 
 /** How far two nodes are from each other. */

@@ -35,13 +35,13 @@ static struct candidate candidates[PLAN_MAX_POLLS];
 static struct placement_queue placed[PLAN_MAX_POLLS];
 static uint32_t n_candidates;
 
+/** What placement calls an lcore: the index of its worker. */
 static uint32_t
-worker_of(uint32_t lcore)
+index_of(uint32_t lcore)
 {
-	for (uint32_t i = 0; i < n_workers; i++)
-		if (workers[i]->lcore == lcore)
-			return i;
-	return PLACEMENT_NONE;
+	const struct worker *worker = worker_on(lcore);
+
+	return worker != NULL ? worker->index : PLACEMENT_NONE;
 }
 
 /* Choosing lcores */
@@ -63,7 +63,7 @@ collect_candidates(void)
 			placed[n_candidates] = (struct placement_queue){
 				.node = rxq->node,
 				.load = rxq->load,
-				.pinned = worker_of(rxq->pinned),
+				.pinned = index_of(rxq->pinned),
 			};
 			candidates[n_candidates++] = (struct candidate){ vport, queue, 0 };
 		}
@@ -197,7 +197,7 @@ tell(const struct candidate *candidate)
 {
 	const struct vport *vport = candidate->vport;
 	const struct vport_rxq *rxq = &vport->rxq[candidate->queue];
-	int node = workers[worker_of(candidate->lcore)]->node;
+	int node = worker_on(candidate->lcore)->node;
 	int distance = topology_distance(rxq->node, node);
 
 	LOG(INFO, VPORT_FMT " queue %u: lcore %u on node %d", VPORT_ARGS(vport),
@@ -206,8 +206,9 @@ tell(const struct candidate *candidate)
 		return;
 	if (rxq->pinned == candidate->lcore)
 		LOG(WARNING, VPORT_FMT " queue %u is pinned to lcore %u on node %d, each access "
-				"over distance %d instead of %d", VPORT_ARGS(vport), candidate->queue,
-				candidate->lcore, node, distance, DISTANCE_LOCAL);
+				"over distance %d instead of %d", VPORT_ARGS(vport),
+				candidate->queue, candidate->lcore, node, distance,
+				DISTANCE_LOCAL);
 	else
 		LOG(WARNING, "no polling lcore on node %d: " VPORT_FMT " queue %u is polled by "
 				"lcore %u on node %d, each access over distance %d instead of %d",

@@ -206,13 +206,17 @@ tell_lcores(const char *cmd __rte_unused, const char *params __rte_unused, struc
 	return 0;
 }
 
+/** The worker that a parameter names, or NULL. */
 static const struct worker *
-worker_of(const char *params)
+named_worker(const char *params)
 {
-	for (uint32_t i = 0; params != NULL && i < n_workers; i++)
-		if (workers[i]->lcore == strtoul(params, NULL, 10))
-			return workers[i];
-	return NULL;
+	unsigned long lcore;
+	char *end;
+
+	if (params == NULL || *params == '\0')
+		return NULL;
+	lcore = strtoul(params, &end, 10);
+	return *end == '\0' && lcore < RTE_MAX_LCORE ? worker_on(lcore) : NULL;
 }
 
 static struct rte_tel_data *
@@ -239,7 +243,7 @@ tell_lcore_queues(const struct worker *worker)
 static int
 tell_lcore(const char *cmd __rte_unused, const char *params, struct rte_tel_data *d)
 {
-	const struct worker *worker = worker_of(params);
+	const struct worker *worker = named_worker(params);
 	struct vport_counters sum;
 	uint64_t busy, total;
 

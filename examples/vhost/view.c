@@ -40,19 +40,10 @@ view_guest_memory(const struct vport *vport, struct guest_memory *memory)
 	free(table);
 }
 
-static const struct worker *
-worker_of(uint32_t lcore)
-{
-	for (uint32_t i = 0; i < n_workers; i++)
-		if (workers[i]->lcore == lcore)
-			return workers[i];
-	return NULL;
-}
-
 int
 view_lcore_node(uint32_t lcore)
 {
-	const struct worker *worker = worker_of(lcore);
+	const struct worker *worker = worker_on(lcore);
 
 	return worker != NULL ? worker->node : NODE_ANY;
 }
@@ -74,9 +65,10 @@ print_queues_of(FILE *out, const struct worker *worker)
 		for (uint32_t i = 0; vport->connected && i < vport->n_rxq; i++) {
 			const struct vport_rxq *rxq = &vport->rxq[i];
 
-			if (rxq->lcore == worker->lcore)
-				fprintf(out, "  port: %-16s  queue-id: %2u (%s)   pmd usage: %2u %%\n",
-						vport->name, i, "enabled", view_usage(rxq));
+			if (rxq->lcore != worker->lcore)
+				continue;
+			fprintf(out, "  port: %-16s  queue-id: %2u (enabled)   pmd usage: %2u %%\n",
+					vport->name, i, view_usage(rxq));
 		}
 	}
 }
@@ -97,7 +89,7 @@ farthest_worker(const struct vport *vport, int node)
 	const struct worker *farthest = NULL, *worker;
 
 	for (uint32_t i = 0; i < vport->n_rxq; i++) {
-		worker = worker_of(vport->rxq[i].lcore);
+		worker = worker_on(vport->rxq[i].lcore);
 		if (worker != NULL && (farthest == NULL ||
 				topology_distance(node, worker->node) >
 				topology_distance(node, farthest->node)))

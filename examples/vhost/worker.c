@@ -172,6 +172,15 @@ workers_create(void)
 	return 0;
 }
 
+struct worker *
+worker_on(unsigned int lcore)
+{
+	for (uint32_t i = 0; i < n_workers; i++)
+		if (workers[i]->lcore == lcore)
+			return workers[i];
+	return NULL;
+}
+
 int
 workers_start(void)
 {

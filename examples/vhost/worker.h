@@ -84,7 +84,7 @@ struct worker {
 	uint32_t index;			/**< among the workers */
 	unsigned int lcore;
 	int node;
-	bool isolated;			/**< polls queues that the user has put there, and no others */
+	bool isolated;			/**< polls what the user has put there, and no more */
 	uint64_t start_cycles;		/**< TSC when it began to poll */
 
 	/* the lcore's own */
@@ -108,6 +108,9 @@ extern struct rte_rcu_qsbr *workers_qsbr;
 
 /** Make a worker for each lcore that polls: 0 or a negative errno. */
 int workers_create(void);
+
+/** The worker on an lcore, or NULL. */
+struct worker *worker_on(unsigned int lcore);
 
 /** Start polling; the plans are empty yet. */
 int workers_start(void);
