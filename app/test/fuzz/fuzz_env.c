@@ -35,6 +35,7 @@
 #include "event_loop.h"
 #include "mem_guard.h"
 #include "mem_node.h"
+#include "numa_watch.h"
 
 #include "fuzz_env.h"
 #include "fuzz_private.h"
@@ -230,11 +231,19 @@ block_free(void *at)
 	free(at);
 }
 
+/** Handles stay where they are; a full node would not have them. */
+static int
+move_pages_nowhere(void *pages __rte_unused, size_t size __rte_unused, int node)
+{
+	return giving_node(node) == node ? 0 : -EAGAIN;
+}
+
 static const struct vhost_node_ops node_ops = {
 	.query = query,
 	.bound = bound,
 	.alloc = block_alloc,
 	.free = block_free,
+	.move = move_pages_nowhere,
 };
 
 /* ---- surroundings ---- */
@@ -279,6 +288,8 @@ fuzz_start(void)
 	/* what the library opens once and keeps */
 	FUZZ_CHECK(vhost_mem_guard_fd() >= 0, "errno %d", errno);
 	fuzz_events_start();
+	/* what comes with time would make an input another story */
+	vhost_numa_watch_set_interval(0);
 }
 
 /* ---- the books ---- */

@@ -49,6 +49,7 @@
 		(1ull << VIRTIO_NET_F_CTRL_VQ) | (1ull << VIRTIO_NET_F_MQ) | \
 		(1ull << VHOST_USER_F_PROTOCOL_FEATURES))
 #define GOOD_PROTOCOL	((1ull << VHOST_USER_PROTOCOL_F_MQ) | \
+		(1ull << VHOST_USER_PROTOCOL_F_CONFIGURE_MEM_SLOTS) | \
 		(1ull << VHOST_USER_PROTOCOL_F_REPLY_ACK) | \
 		(1ull << VHOST_USER_PROTOCOL_F_RARP) | \
 		(1ull << VHOST_USER_PROTOCOL_F_NET_MTU) | \
@@ -268,27 +269,54 @@ negotiate(struct frontend *fe)
 		GOOD_PROTOCOL & fe->driver.protocol_features & ~(less >> 32));
 }
 
+/** The i-th region, so far behind the start of its file. */
+static struct vu_region
+good_region(unsigned int i, uint8_t offset)
+{
+	return (struct vu_region){
+		.gpa = REGION_GPA(i),
+		.uva = REGION_UVA(i),
+		.size = REGION_SIZE,
+		.mmap_offset = offset << (offset & 1 ? 0 : 8),
+	};
+}
+
+/** A new file for a region. */
+static int
+make_region_file(const struct vu_region *region)
+{
+	unsigned int number;
+
+	return fds_make_file(region->mmap_offset + region->size, &number);
+}
+
 /** A memory table of new files. */
 static void
 make_mem_table(struct frontend *fe, struct wire *w, unsigned int nregions)
 {
 	uint8_t offset = fuzz_u8(&fe->in);
 	struct vu_memory table = { .nregions = nregions };
-	unsigned int number;
-	int fds[VHOST_MAX_REGIONS];
+	int fds[VU_MAX_TABLE];
 
 	for (unsigned int i = 0; i < nregions; i++) {
-		struct vu_region *r = &table.regions[i];
-
-		r->gpa = REGION_GPA(i);
-		r->uva = REGION_UVA(i);
-		r->size = REGION_SIZE;
-		r->mmap_offset = offset << (offset & 1 ? 0 : 8);
-		fds[i] = fds_make_file(r->mmap_offset + r->size, &number);
+		table.regions[i] = good_region(i, offset);
+		fds[i] = make_region_file(&table.regions[i]);
 	}
 	start_wire(w, VU_SET_MEM_TABLE, &table, offsetof(struct vu_memory, regions[nregions]));
 	for (unsigned int i = 0; i < nregions; i++)
 		add_fd(w, fds[i]);
+}
+
+/** A region that comes or goes. */
+static void
+make_mem_slot(struct frontend *fe, struct wire *w, uint32_t request, unsigned int i)
+{
+	struct vu_memory_slot slot = { .region = good_region(i, fuzz_u8(&fe->in)) };
+
+	start_wire(w, request, &slot, sizeof(slot));
+	/* frontends send the descriptor of one that goes, too, or do not */
+	if (request == VU_ADD_MEM_REG || (fuzz_u8(&fe->in) & 1))
+		add_fd(w, make_region_file(&slot.region));
 }
 
 static void
@@ -296,7 +324,7 @@ set_memory(struct frontend *fe)
 {
 	struct wire w;
 
-	make_mem_table(fe, &w, 1 + fuzz_below(&fe->in, VHOST_MAX_REGIONS));
+	make_mem_table(fe, &w, 1 + fuzz_below(&fe->in, VU_MAX_TABLE));
 	send_wire(fe, &w);
 }
 
@@ -341,7 +369,12 @@ make_payload(struct frontend *fe, struct wire *w, uint32_t request)
 
 	switch (request) {
 	case VU_SET_MEM_TABLE:
-		make_mem_table(fe, w, state.index % (VHOST_MAX_REGIONS + 1));
+		make_mem_table(fe, w, state.index % (VU_MAX_TABLE + 1));
+		return;
+	case VU_ADD_MEM_REG:
+	case VU_REM_MEM_REG:
+		/* one more than there may be */
+		make_mem_slot(fe, w, request, state.index % (VHOST_MAX_REGIONS + 1));
 		return;
 	case VU_SET_VRING_NUM:
 		state.num = 1u << fuzz_below(in, 17);
@@ -378,6 +411,7 @@ make_payload(struct frontend *fe, struct wire *w, uint32_t request)
 	case VU_GET_FEATURES:
 	case VU_GET_PROTOCOL_FEATURES:
 	case VU_GET_QUEUE_NUM:
+	case VU_GET_MAX_MEM_SLOTS:
 	case VU_GET_STATUS:
 	case VU_SET_OWNER:
 	case VU_RESET_OWNER:

@@ -393,6 +393,16 @@ refuse_memory(struct fuzz_input *in)
 	fuzz_nodes_refuse(after, count);
 }
 
+/** Because somebody asks, and because it is time. */
+static void
+look_again(struct vhost_device *dev)
+{
+	vhost_device_refresh(dev);
+	vhost_device_lock(dev);
+	vhost_device_look(dev);
+	vhost_device_unlock(dev);
+}
+
 void
 app_act(int vid, struct fuzz_input *in)
 {
@@ -408,7 +418,7 @@ app_act(int vid, struct fuzz_input *in)
 	case 6: relay(vid, index, in); break;
 	case 7: request_back(vid, in); break;
 	case 8: rte_vhost_slave_config_change(vid, false); break;
-	case 9: vhost_device_refresh(vhost_device_get(vid)); break;
+	case 9: look_again(vhost_device_get(vid)); break;
 	case 10: fuzz_nodes_layout(fuzz_u8(in)); break;
 	case 11: fuzz_nodes_full(fuzz_u8(in)); break;
 	default: refuse_memory(in); break;

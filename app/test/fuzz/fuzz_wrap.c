@@ -5,7 +5,8 @@
 /*
  * What stands between the library's files (the linker's --wrap).
  *
- * - The event loop: sources are served when the fuzzer says so, on its thread.
+ * - The event loop: sources and timers are served when the fuzzer says so, on its
+ *   thread.
  * - Mappings of guest memory: what is mapped but belongs to no region may not be
  *   accessed, as far as the address sanitizer can tell (8 bytes at a time).
  * - Functions in the middle of a burst: the guest uses the moment, see fuzz_hook.
@@ -74,12 +75,48 @@ WRAP(void, vhost_event_source_remove, struct event_source *source)
 	source->handle = NULL;
 }
 
+/* ---- timers ---- */
+
+/** The timer that is armed: the others wait for a turn that never comes. */
+static struct event_timer *armed;
+
+WRAP(int, vhost_event_timer_arm, struct event_timer *timer, uint64_t delay_ms,
+		void (*handle)(struct event_timer *timer))
+{
+	timer->handle = handle;
+	timer->due_ms = delay_ms + 1;
+	armed = timer;
+	return 0;
+}
+
+WRAP(void, vhost_event_timer_cancel, struct event_timer *timer)
+{
+	timer->due_ms = 0;
+	if (armed == timer)
+		armed = NULL;
+}
+
+static void
+serve_timer(void)
+{
+	struct event_timer *timer = armed;
+
+	if (timer == NULL)
+		return;
+	armed = NULL;
+	timer->due_ms = 0;
+	timer->handle(timer);
+}
+
+/* ---- turns ---- */
+
 void
 fuzz_events_serve(void)
 {
 	struct epoll_event event;
 	struct event_source *source;
 
+	serve_timer();
 	/* once: who cannot be satisfied would be asked for ever */
 	if (epoll_wait(epoll_fd, &event, 1, 0) != 1)
 		return;
@@ -89,18 +126,35 @@ fuzz_events_serve(void)
 
 /* ---- mappings ---- */
 
-WRAP(int, vhost_mem_map_create, const char *name, const struct vu_memory *table, int *fds,
-		struct mem_map **map)
+static void
+poison_around(const struct mem_map *map)
 {
-	int ret = __real_vhost_mem_map_create(name, table, fds, map);
-
-	for (uint32_t i = 0; ret == 0 && i < (*map)->nregions; i++) {
-		const struct mem_region *r = &(*map)->regions[i];
+	for (uint32_t i = 0; i < map->nregions; i++) {
+		const struct mem_region *r = &map->regions[i];
 		size_t before = r->host - r->mmap_addr;
 
 		ASAN_POISON_MEMORY_REGION(r->mmap_addr, before);
 		ASAN_POISON_MEMORY_REGION(r->host + r->size, r->mmap_size - before - r->size);
 	}
+}
+
+WRAP(int, vhost_mem_map_renew, const char *name, const struct mem_map *earlier,
+		const struct vu_memory *table, int *fds, struct mem_map **map)
+{
+	int ret = __real_vhost_mem_map_renew(name, earlier, table, fds, map);
+
+	if (ret == 0)
+		poison_around(*map);
+	return ret;
+}
+
+WRAP(int, vhost_mem_map_add, const char *name, const struct mem_map *earlier,
+		const struct vu_region *region, int *fd, struct mem_map **map)
+{
+	int ret = __real_vhost_mem_map_add(name, earlier, region, fd, map);
+
+	if (ret == 0)
+		poison_around(*map);
 	return ret;
 }
 
