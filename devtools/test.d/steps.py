@@ -93,10 +93,13 @@ def steps(work):
                       '-Dbuildtype=debugoptimized', env='CC=clang'), ninja(tsan)], group='full')
     yield Step('fast suite, TSan', [suite(tsan, 'fast-tests', slower=8)], group='full',
                suites=tsan)
+    yield Step('fuzzers', [['app/test/fuzz/run', '20', work / 'fuzz']], group='full',
+               suites='stdout', env={'FUZZ_SEED': '1'})
     docs = work / 'docs'
     yield Step('guides', [setup(docs, '-Denable_docs=true', '-Dtests=false'), ninja(docs)],
                group='full')
 
+    yield Step('every vector width', [suite(build, 'simd-tests')], group='full', suites=build)
     yield Step('stress suite', [suite(build, 'stress-tests')], group='full', suites=build)
     yield Step('real peers', [['app/test/interop/run', '--lib', build / 'lib']],
                group='full', suites='stdout', timeout=1500)
