@@ -183,11 +183,25 @@ def program(prefix, telemetry, vids):
     found = {'prefix': prefix, 'pid': pid, 'version': telemetry.banner.get('version', ''),
              'program': os.path.basename(read(f'/proc/{pid}/cmdline').split('\0')[0]) or '?',
              'pools': pools(telemetry, pid)}
-    found['devices'] = [each for each in (device(telemetry, vid) for vid in vids) if each]
+    told = told_by_switch(telemetry)
+    found['devices'] = [each for each in (device(telemetry, vid, told.get(vid, {}))
+                                          for vid in vids) if each]
     return found
 
 
-def device(telemetry, vid):
+def told_by_switch(telemetry):
+    """{vid: what dpdk-vhost adds about its guest}"""
+    told = {}
+    for name in telemetry.ask('/vhost_switch/list') or []:
+        info = telemetry.ask(f'/vhost_switch/info,{name}')
+        if info and info['kind'] == 'guest' and info['connected']:
+            told[info['vid']] = {
+                'name': name, 'mbufs_node': info['mbufs_node'],
+                'lcores': sorted({lcore for lcore in info['queue_lcore'] if lcore >= 0})}
+    return told
+
+
+def device(telemetry, vid, told):
     """One guest; None if it left meanwhile."""
     info = telemetry.ask(f'/vhost/info,{vid}')
     numa = telemetry.ask(f'/vhost/numa,{vid}')
@@ -195,16 +209,11 @@ def device(telemetry, vid):
         return None
     kept = ('policy', 'policy_node', 'app_node', 'moves', 'refusals', 'drifts',
             'last_refusal')
-    name = os.path.basename(info['path'])
-    found = {'vid': vid, 'name': name, 'path': info['path'], 'node': info['numa_node'],
-             'running': info['running'], 'regions': regions(numa),
-             **{key: numa[key] for key in kept if key in numa}}
+    found = {'vid': vid, 'name': os.path.basename(info['path']), 'path': info['path'],
+             'node': info['numa_node'], 'running': info['running'], 'regions': regions(numa),
+             **{key: numa[key] for key in kept if key in numa}, **told}
     found['queues'] = [queue(telemetry, vid, qid, node_now)
                        for qid, node_now in enumerate(info.get('vring_nodes', []))]
-    switch = telemetry.ask(f'/vhost_switch/info,{name}')
-    if switch:
-        found['mbufs_node'] = switch['mbufs_node']
-        found['lcores'] = sorted({each['lcore'] for each in switch['queues']})
     return found
 
 

@@ -267,10 +267,13 @@ class Asked(unittest.TestCase):
         self.assertEqual(state['programs'][0]['devices'][0]['cpus'], [cpu])
 
     def test_switch_that_tells_more(self):
-        self.start('fake', {**ANSWERS, '/vhost_switch/info,vm0': {
-            'mbufs_node': 0, 'queues': [{'lcore': 3}, {'lcore': 1}]}})
+        self.start('fake', {**ANSWERS, '/vhost_switch/list': ['vm0.1', 'net_tap0'],
+            '/vhost_switch/info,net_tap0': {'kind': 'port', 'connected': 1},
+            '/vhost_switch/info,vm0.1': {'kind': 'guest', 'connected': 1, 'vid': 0,
+                                         'mbufs_node': 0, 'queue_lcore': [3, 1, -1]}})
         guest = self.ask()[1]['programs'][0]['devices'][0]
-        self.assertEqual((guest['buffer_nodes'], guest['lcores']), ([0], [1, 3]))
+        self.assertEqual((guest['name'], guest['buffer_nodes'], guest['lcores']),
+                         ('vm0.1', [0], [1, 3]))
         self.assertIn('buffers', guest['remote'])
 
     def test_only_some_prefixes(self):
