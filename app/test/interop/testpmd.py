@@ -42,9 +42,9 @@ class Testpmd(Process):
                  "--mbcache=64", *args]
         super().__init__(bench, name, argv, self.library.environment() if backend else None)
 
-    def ready(self):
+    def ready(self, seconds=START_SECONDS):
         """Wait for the prompt. Apart from the start: some ports wait for their peer first."""
-        self.command("", START_SECONDS)
+        self.command("", seconds)
         if self.library:
             self.library.check_loaded_by(self)
         return self
