@@ -22,6 +22,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #define EXPORT __attribute__((visibility("default")))
@@ -168,6 +170,24 @@ free(void *memory)
 {
 	removed(memory, CALLER);
 	__libc_free(memory);
+}
+
+/** Guest memory is mapped with it as well, but is never anonymous. */
+EXPORT void *
+mmap64(void *at, size_t size, int protection, int flags, int fd, off_t offset)
+{
+	void *memory = (void *)syscall(SYS_mmap, at, size, protection, flags, fd, offset);
+
+	if (memory != MAP_FAILED && (flags & MAP_ANONYMOUS) != 0)
+		added(memory, size, CALLER);
+	return memory;
+}
+
+EXPORT int
+munmap(void *memory, size_t size)
+{
+	removed(memory, CALLER);
+	return syscall(SYS_munmap, memory, size);
 }
 
 /* DPDK's; its functions without a node are the others with ANY_NODE. */

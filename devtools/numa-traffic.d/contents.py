@@ -14,15 +14,17 @@ import re
 from places import pagemap
 
 # What the watched core may touch; the position is the plug-in's number.
-KINDS = ('rest', 'structures', 'handles', 'rings', 'guest', 'mbufs', 'stack', 'dpdk')
-REST, STRUCTURES, HANDLES, RINGS, GUEST, MBUFS, STACK, DPDK = range(len(KINDS))
+KINDS = ('rest', 'structures', 'handles', 'rings', 'guest', 'mbufs', 'stack', 'dpdk',
+         'variables')
+REST, STRUCTURES, HANDLES, RINGS, GUEST, MBUFS, STACK, DPDK, VARIABLES = range(len(KINDS))
 MEANING = {
     'structures': 'what the vhost library allocates from DPDK memory',
-    'handles': 'what it allocates with malloc, and its variables',
+    'handles': "what it allocates outside of DPDK's memory",
     'rings': 'descriptor, available and used rings',
     'guest': "the guest's other memory: packet buffers",
     'mbufs': "the switch's mbufs, their pool and its caches",
     'stack': 'stack and thread-local variables of the polling thread',
+    'variables': "the library's global variables",
     'dpdk': "the switch's other DPDK memory: ports, drivers",
     'rest': 'everything else',
 }
@@ -32,12 +34,17 @@ Place = collections.namedtuple('Place', 'first end kind')
 
 
 def mappings(pid):
+    """All of a process; what follows a library's variables is more of them, which
+    are zero at first and not in its file."""
     found = []
     with open(f'/proc/{pid}/maps') as file:
         for line in file:
             words = line.split(maxsplit=5)
             first, end = (int(word, 16) for word in words[0].split('-'))
             path = words[5].rstrip('\n') if len(words) > 5 else ''
+            if not path and found and found[-1].writable and found[-1].end == first and \
+                    '.so' in found[-1].path:
+                path = found[-1].path
             found.append(Mapping(first, end, words[1][1] == 'w',
                                  int(words[2], 16), path))
     return found
@@ -102,7 +109,7 @@ def of_switch(switch, guest, thread, places):
     contents.add_zones(guest, r'port\d+_vq\d+', RINGS)
     contents.add_mappings(switch.pid, lambda m: is_hugepages(m, switch), DPDK)
     contents.add_zones(switch, r'(RG_)?MP_.*', MBUFS)
-    contents.add_mappings(switch.pid, is_library_data, HANDLES)
+    contents.add_mappings(switch.pid, is_library_data, VARIABLES)
     dpdk = [m for m in mappings(switch.pid) if is_hugepages(m, switch)]
     for first, length in switch.allocations():
         in_dpdk = any(m.first <= first < m.end for m in dpdk)
@@ -110,6 +117,11 @@ def of_switch(switch, guest, thread, places):
     pointer = stack_pointer(switch.pid, thread)
     contents.add_mappings(switch.pid, lambda m: m.first <= pointer < m.end, STACK)
     return contents.result()
+
+
+def lines(found):
+    """Of the plug-in's table."""
+    return [f'kind {place.first:x} {place.end:x} {place.kind}' for place in found]
 
 
 def is_hugepages(mapping, process):

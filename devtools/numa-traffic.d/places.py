@@ -43,9 +43,6 @@ class Places:
         part = self._part(address)
         return self._base[part.node] + part.offset + address - part.first
 
-    def node_of(self, place):
-        return max(node for node, base in self._base.items() if base <= place)
-
     def node_lines(self):
         """The nodes, as lines of the plug-in's table."""
         lines = []

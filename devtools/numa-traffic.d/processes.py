@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: BSD-3-Clause
 # Copyright(c) 2026 The vhost-numa authors
-"""The switch and the guest: two unmodified dpdk-testpmd."""
+"""The switch and the guest, which are unmodified programs."""
 
 import contextlib
 import glob
@@ -14,7 +14,10 @@ import subprocess
 from waiting import ScenarioError, wait_for
 
 HUGEPAGES = '/dev/hugepages'
-START_SECONDS = 90
+START_SECONDS = 120
+MAC = '02:00:00:00:01:0'
+READY = 'virtio is now ready for processing'
+FORWARDS = 'packet forwarding - ports='
 
 
 class DpdkProcess:
@@ -104,25 +107,32 @@ class DpdkProcess:
 
 
 class Switch(DpdkProcess):
-    """net_vhost with one port, which sends every packet back to its guest."""
+    """A switch on the vhost library under test."""
 
-    def __init__(self, folder, plan, tools, lib):
-        self.socket = os.path.join(folder, 'vhost0')
+    def __init__(self, folder, plan, spec, command, arguments, sockets):
+        self.sockets = [os.path.join(folder, name) for name in sockets]
         self._allocations = os.path.join(folder, 'allocations')
         env = dict(os.environ, VHOST_ALLOCATIONS=self._allocations,
-                   LD_PRELOAD=os.path.join(tools, 'allocations.so'))
+                   LD_PRELOAD=os.path.join(spec.tools, 'allocations.so'))
         if plan.structures is not None:
             env['VHOST_ALLOCATIONS_NODE'] = str(plan.structures)
-        if lib:
-            env['LD_LIBRARY_PATH'] = lib
+        if spec.lib:
+            env['LD_LIBRARY_PATH'] = spec.lib
         prefix = f'traffic{os.getpid()}s'
         super().__init__('switch', prefix, [
-            'stdbuf', '-oL', 'dpdk-testpmd', '-l', f'{plan.main_cpu},{plan.cpu}',
+            'stdbuf', '-oL', '-eL', command, '-l', f'{plan.main_cpu},{plan.cpu}',
             '--main-lcore', str(plan.main_cpu), '--no-pci',
-            '--file-prefix', prefix, '--socket-mem', '128,128',
-            '--vdev', f'net_vhost0,iface={self.socket},queues=1', '--', '-i',
-            '--total-num-mbufs', '4096', '--port-numa-config', f'(0,{plan.mbufs})',
-            '--forward-mode', 'mac'], os.path.join(folder, 'switch.log'), env)
+            '--file-prefix', prefix, '--socket-mem', '128,128', *arguments],
+            os.path.join(folder, 'switch.log'), env)
+
+    def wait_listening(self):
+        wait_for('the switch', lambda: all(map(os.path.exists, self.sockets)),
+                 START_SECONDS, [self])
+
+    def wait_devices(self, guest):
+        """Packets to a queue that the switch does not serve yet are lost."""
+        wait_for('the devices', lambda: self.log_text().count(READY) == len(self.sockets),
+                 START_SECONDS, [self, guest])
 
     def allocations(self):
         """[(address, length)] of what the vhost library holds."""
@@ -144,34 +154,76 @@ class Switch(DpdkProcess):
         raise ScenarioError('the switch has no vhost library')
 
 
+class Testpmd(Switch):
+    """net_vhost with one port, which sends every packet back to its guest."""
+
+    def __init__(self, folder, plan, spec):
+        path = os.path.join(folder, 'vhost0')
+        super().__init__(folder, plan, spec, 'dpdk-testpmd', [
+            '--vdev', f'net_vhost0,iface={path},queues=1', '--', '-i',
+            '--total-num-mbufs', '4096', '--port-numa-config', f'(0,{plan.mbufs})',
+            '--forward-mode', 'mac'], ['vhost0'])
+
+    def begin(self, guest):
+        self.say('start')
+        wait_for('the switch to forward', lambda: FORWARDS in self.log_text(),
+                 START_SECONDS, [self, guest])
+
+
+class DpdkVhost(Switch):
+    """The sample switch, between two ports of the guest."""
+
+    def __init__(self, folder, plan, spec):
+        sockets = ['vhost0', 'vhost1']
+        arguments = [word for name in sockets
+                     for word in ('--socket-file', os.path.join(folder, name))]
+        super().__init__(folder, plan, spec, spec.dpdk_vhost, [
+            '--', *arguments, '--total-num-mbufs', '8192'], sockets)
+
+    def begin(self, guest):
+        """It forwards as soon as there are guests."""
+
+
 class Guest(DpdkProcess):
     """virtio-user; changes each packet that it gets and sends it again."""
 
-    def __init__(self, folder, plan, path, nodes):
+    def __init__(self, folder, plan, paths, nodes):
         memory = ['0'] * nodes
         memory[plan.guest] = '128'
         prefix = f'traffic{os.getpid()}g'
         main_cpu, cpu = plan.guest_cpus
+        self._queues = len(paths)
+        devices = [word for number, path in enumerate(paths) for word in (
+            '--vdev', f'net_virtio_user{number},path={path},queues=1,mac={MAC}{number}')]
+        # Each port talks to the next one, which may be itself.
+        peers = [f'--eth-peer={number},{MAC}{(number + 1) % len(paths)}'
+                 for number in range(len(paths))]
         super().__init__('guest', prefix, [
             'stdbuf', '-oL', 'dpdk-testpmd', '-l', f'{main_cpu},{cpu}',
             '--main-lcore', str(main_cpu), '--no-pci',
             '--file-prefix', prefix, '--single-file-segments',
-            '--socket-mem', ','.join(memory),
-            '--vdev', f'net_virtio_user0,path={path},queues=1', '--', '-i',
-            '--total-num-mbufs', '4096', '--forward-mode', 'macswap'],
-            os.path.join(folder, 'guest.log'))
+            '--socket-mem', ','.join(memory), *devices, '--', '-i',
+            '--total-num-mbufs', '4096', '--forward-mode', 'macswap',
+            '--port-topology', 'loop', *peers], os.path.join(folder, 'guest.log'))
 
-    def ring(self, number):
-        """Address of a queue's ring; 0: to the guest, 1: from the guest."""
-        for name, address, _ in self.memzones():
-            if name == f'port0_vq{number}':
-                return address
-        raise ScenarioError(f'the guest has no queue {number}: '
-                            f'{[zone[0] for zone in self.memzones()]}')
+    def wait_started(self, switch):
+        wait_for('the guest', lambda: 'testpmd>' in self.log_text(), START_SECONDS,
+                 [switch, self])
 
-    def used_index(self, number, size=256):
-        """How many buffers of a queue the switch has given back, modulo 2^16:
-        virtio 1.2, 2.7.2 for where, 2.7.8 for what."""
+    def given_back(self):
+        """How many buffers with packets the switch has given back, modulo 2^16,
+        for each queue."""
+        return [self._used_index(port) for port in range(self._queues)]
+
+    def _used_index(self, port, size=256):
+        """virtio 1.2, 2.7.2 for where, 2.7.8 for what; queue 1 is the guest's
+        queue for sending."""
         after_available = 16 * size + 2 * (3 + size)
         used = (after_available + 4095) // 4096 * 4096
-        return self.read_u16(self.ring(number) + used + 2)
+        return self.read_u16(self._ring(f'port{port}_vq1') + used + 2)
+
+    def _ring(self, zone):
+        for name, address, _ in self.memzones():
+            if name == zone:
+                return address
+        raise ScenarioError(f'the guest has no {zone}: {self.memzones()}')

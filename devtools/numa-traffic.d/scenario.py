@@ -20,14 +20,12 @@ import contents
 import orders
 import places
 from nodes import usable_nodes
-from processes import START_SECONDS, Guest, Switch
+from processes import DpdkVhost, Guest, Testpmd
 from waiting import ScenarioError, wait_for
 
 WARM_PACKETS = 6000     # the cache model fills up before the window opens
 IN_FLIGHT = 7           # bursts of 32 packets
-PATIENCE = 60
-READY = 'virtio is now ready for processing'
-FORWARDS = 'packet forwarding - ports='
+PATIENCE = 120
 
 # Nodes of structures (None: as the library decides) and mbufs; CPUs.
 Plan = collections.namedtuple(
@@ -77,6 +75,7 @@ def parse_arguments():
     parser.add_argument('--tools', required=True, help='folder of the compiled programs')
     parser.add_argument('--self-check', action='store_true')
     parser.add_argument('--lib', metavar='DIR', help='library; without it the packaged one')
+    parser.add_argument('--dpdk-vhost', metavar='FILE', help='the switch, instead of testpmd')
     parser.add_argument('--scenario')
     parser.add_argument('--packets', type=int, default=20000)
     return parser.parse_args()
@@ -85,32 +84,26 @@ def parse_arguments():
 def measure(spec, plugin, plan, folder):
     """One run of the switch; returns what was counted."""
     with contextlib.ExitStack() as stack:
-        switch = stack.enter_context(Switch(folder, plan, spec.tools, spec.lib))
+        kind = DpdkVhost if spec.dpdk_vhost else Testpmd
+        switch = stack.enter_context(kind(folder, plan, spec))
         stack.callback(keep_log, spec, plan, switch)
-        wait_for('the switch', lambda: os.path.exists(switch.socket), START_SECONDS, [switch])
-        guest = stack.enter_context(Guest(folder, plan, switch.socket, 2))
+        switch.wait_listening()
+        guest = stack.enter_context(Guest(folder, plan, switch.sockets, 2))
         stack.callback(keep_log, spec, plan, guest)
-        wait_for('the guest', lambda: 'testpmd>' in guest.log_text(), START_SECONDS,
-                 [switch, guest])
-        # Packets to a queue that the switch does not serve yet are lost.
-        wait_for('the device', lambda: READY in switch.log_text(), START_SECONDS,
-                 [switch, guest])
-        switch.say('start')
-        wait_for('the switch to forward', lambda: FORWARDS in switch.log_text(),
-                 START_SECONDS, [switch, guest])
+        guest.wait_started(switch)
+        switch.wait_devices(guest)
+        switch.begin(guest)
         guest.say(f'start tx_first {IN_FLIGHT}')
         wait_packets(switch, guest, 1000)
         # Only now: it makes the machine several times slower.
         plugin.give(orders.ARM)
         where = places.Places(plugin)
-        lines, found = tell_contents(switch, guest, plan, where)
-        plugin.write_table(lines)
+        plugin.write_table(table(switch, guest, plan, where))
         watch(plugin, plan.cpu)
         wait_packets(switch, guest, WARM_PACKETS)
         packets = count_window(plugin, switch, guest, spec.packets)
         return {'scenario': plan.name, 'packets': packets, 'library_file': switch.library(),
-                'core': plan.core, 'nodes': nodes_of(found, where),
-                **read_counts(plugin, switch)}
+                'core': plan.core, **read_counts(plugin, switch)}
 
 
 def keep_log(spec, plan, process):
@@ -118,30 +111,34 @@ def keep_log(spec, plan, process):
         file.write(process.log_text())
 
 
+class Packets:
+    """How many packets the switch has taken from the guest since now."""
+
+    def __init__(self, guest):
+        self._guest = guest
+        self._last = guest.given_back()
+        self._seen = 0
+
+    def __call__(self):
+        now = self._guest.given_back()
+        self._seen += sum((new - old) % 65536 for new, old in zip(now, self._last))
+        self._last = now
+        return self._seen
+
+
 def wait_packets(switch, guest, packets):
-    """Return when that many more have come from the guest; their number."""
-    seen, last = 0, guest.used_index(1)
-
-    def enough():
-        nonlocal seen, last
-        now = guest.used_index(1)
-        seen += (now - last) % 65536
-        last = now
-        return seen >= packets
-
-    wait_for(f'{packets} packets', enough, PATIENCE, [switch, guest])
-    return seen
+    seen = Packets(guest)
+    wait_for(f'{packets} packets', lambda: seen() >= packets, PATIENCE, [switch, guest])
 
 
-def tell_contents(switch, guest, plan, where):
-    """The plug-in's table, and the list of places it was made from."""
+def table(switch, guest, plan, where):
+    """The plug-in's table: what lies where, and on which node that is."""
+    # Asked while the processes can answer.
     switch.memzones(), guest.memzones()
     thread = contents.polling_thread(switch.pid, plan.cpu)
     with switch.standing_still(), guest.standing_still():
         found = contents.of_switch(switch, guest, thread, where)
-    lines = [f'home 0 0 {plan.core}', *where.node_lines()]
-    lines += [f'kind {place.first:x} {place.end:x} {place.kind}' for place in found]
-    return lines, found
+    return [f'home 0 0 {plan.core}', *where.node_lines(), *contents.lines(found)]
 
 
 def watch(plugin, cpu):
@@ -153,21 +150,12 @@ def watch(plugin, cpu):
 
 def count_window(plugin, switch, guest, packets):
     plugin.answers()
-    first = guest.used_index(1)
+    seen = Packets(guest)
     plugin.give(orders.OPEN)
-    seen = wait_packets(switch, guest, packets)
-    last = guest.used_index(1)
+    wait_for(f'{packets} packets', lambda: seen() >= packets, PATIENCE, [switch, guest])
+    passed = seen()
     plugin.give(orders.CLOSE)
-    return seen + (last - first - seen) % 65536
-
-
-def nodes_of(found, where):
-    """Bytes of each kind on each node: is it as the plan says?"""
-    sizes = collections.defaultdict(collections.Counter)
-    for place in found:
-        node = where.node_of(place.first)
-        sizes[contents.KINDS[place.kind]][node] += place.end - place.first
-    return sizes
+    return passed
 
 
 def read_counts(plugin, switch):
@@ -212,8 +200,7 @@ def self_check(spec, plugin, home, away):
                 kinds[words[0]] = len(kinds) + 1
                 found.add(program.pid, int(words[1], 16), int(words[2], 16), kinds[words[0]])
                 if len(kinds) == 2:
-                    lines += [f'kind {p.first:x} {p.end:x} {p.kind}' for p in found.result()]
-                    plugin.write_table(lines)
+                    plugin.write_table(lines + contents.lines(found.result()))
             else:
                 cases += 1
                 node = home.number if words[1] == 'near' else away.number

@@ -6,16 +6,13 @@ import bisect
 import collections
 import subprocess
 
-from contents import KINDS, MEANING
+from contents import MEANING
 
 COLUMNS = tuple(MEANING)
 OURS_PLACED = ('structures', 'handles', 'rings', 'guest', 'mbufs')
 LINES_PLACED = 0.02
-# What the name of a scenario says about nodes: (kind, is it on the guest's?).
-PLACEMENT = {'core': {'structures': True, 'rings': True},
-             'structures': {'structures': False, 'rings': True},
-             'mbufs': {'structures': True, 'rings': True},
-             'placed': {'structures': True, 'rings': True}}
+# All of it is on the guest's node, but for what the scenario is named after.
+PLACED = ('structures', 'rings', 'guest', 'mbufs')
 GUEST_NODE = 1
 
 
@@ -42,11 +39,11 @@ def tables(measured):
 
 
 def table(measured, value, form):
-    rows = [('library', 'wrong node', *COLUMNS, 'all')]
+    rows = [('switch', 'wrong node', *COLUMNS, 'all')]
     for result in measured:
         figures = [remote(result, kind, value) for kind in COLUMNS]
         name = {'placed': '(none)'}.get(result['scenario'], result['scenario'])
-        rows.append((result['library'], name,
+        rows.append((result['switch'], name,
                      *(format(figure, form) if figure else '0'
                        for figure in [*figures, sum(figures)])))
     widths = [max(map(len, column)) for column in zip(*rows)]
@@ -55,11 +52,11 @@ def table(measured, value, form):
 
 
 def csv(measured):
-    text = ['library,scenario,packets,core_node,kind,node,loads,stores,lines']
+    text = ['switch,scenario,packets,core_node,kind,node,loads,stores,lines']
     for result in measured:
         for count in result['counts']:
             text.append(','.join(map(str, (
-                result['library'], result['scenario'], result['packets'], result['core'],
+                result['switch'], result['scenario'], result['packets'], result['core'],
                 count['kind'], count['node'], count['loads'], count['stores'],
                 count['lines']))))
     return '\n'.join(text) + '\n'
@@ -69,11 +66,11 @@ def problems(measured):
     """What is not as it should be, one line each."""
     found = []
     for result in measured:
-        name = f'{result["library"]}, {result["scenario"]}'
+        name = f'{result["switch"]}, {result["scenario"]}'
         found += [f'{name}: {text}' for text in misplaced(result)]
         if result['unknown']:
             found.append(f'{name}: {result["unknown"]} accesses to unknown places')
-        if result['library'] == 'ours' and result['scenario'] == 'placed':
+        if result['switch'] != 'packaged' and result['scenario'] == 'placed':
             found += [f'{name}: remote accesses to {kind}'
                       for kind in OURS_PLACED if remote(result, kind, accesses)]
             fetched = sum(remote(result, kind, lines) for kind in COLUMNS)
@@ -85,10 +82,11 @@ def problems(measured):
 
 def misplaced(result):
     """Was the scenario what it is called?"""
-    for kind, on_guest_node in PLACEMENT[result['scenario']].items():
-        nodes = {int(node) for node, size in result['nodes'].get(kind, {}).items() if size}
-        if not nodes or any((node == GUEST_NODE) != on_guest_node for node in nodes):
-            yield f'{kind} are on nodes {sorted(nodes)}'
+    for kind in PLACED:
+        nodes = {count['node'] for count in result['counts'] if count['kind'] == kind}
+        wrong = kind == result['scenario']
+        if not nodes or any((node != GUEST_NODE) != wrong for node in nodes):
+            yield f'{kind} were on nodes {sorted(nodes)}'
 
 
 def sites(measured, most):
@@ -99,7 +97,7 @@ def sites(measured, most):
         for site in result['sites']:
             function = function_of(site['file'], site['offset'], symbols)
             sums[site['kind'], site['file'].rpartition('/')[2], function] += accesses(site)
-        text.append(f'\n{result["library"]}, {result["scenario"]}: remote accesses per packet')
+        text.append(f'\n{result["switch"]}, {result["scenario"]}: remote accesses per packet')
         for (kind, file, function), total in sums.most_common(most):
             text.append(f'{total / result["packets"]:9.3f}  {kind:10}  {file} {function}')
     return '\n'.join(text)

@@ -106,6 +106,11 @@ def steps(work):
     yield Step('two nodes: relocation', [['devtools/numa-lab', '--timeout', '600', '--',
                'meson', 'test', '-C', build, '--no-rebuild', '--suite', 'numa-tests',
                '--print-errorlogs', '--verbose']], group='full', suites='stdout', timeout=900)
+    traffic = ['devtools/numa-traffic', '--lib', build / 'lib', '--work', work / 'numa-traffic']
+    yield Step('two nodes: accesses are counted right', [[*traffic, '--self-check']],
+               group='full', suites='stdout', timeout=400)
+    yield Step('two nodes: no remote traffic',
+               [[*traffic, '--switch', 'ours', '--scenario', 'placed']], group='full', timeout=600)
     yield Step('two nodes: the article', [['devtools/article', '--no-build', '--lib',
                build / 'lib']], group='full', timeout=1500)
 
