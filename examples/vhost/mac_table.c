@@ -72,10 +72,12 @@ mac_table_create(uint32_t limit, struct rte_rcu_qsbr *readers)
 void
 mac_table_free(void)
 {
+	rte_spinlock_lock(&lock);
 	rte_hash_free(hash);
 	rte_free(notes);
 	hash = NULL;
 	notes = NULL;
+	rte_spinlock_unlock(&lock);
 }
 
 uint32_t
@@ -229,7 +231,7 @@ mac_table_next(uint32_t *position, uint32_t now, struct mac_table_entry *entry)
 	int32_t index;
 
 	rte_spinlock_lock(&lock);
-	index = rte_hash_iterate(hash, &key, &vport, position);
+	index = hash != NULL ? rte_hash_iterate(hash, &key, &vport, position) : -ENOENT;
 	if (index >= 0) {
 		memcpy(&entry->address, key, sizeof(entry->address));
 		entry->vport = (uintptr_t)vport;

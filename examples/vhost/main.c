@@ -159,7 +159,8 @@ start(void)
 		ret = ports_start();
 	if (ret == 0)
 		ret = guests_start();
-	telemetry_register();
+	if (ret == 0)
+		telemetry_register();
 	return ret;
 }
 
@@ -171,13 +172,16 @@ stop(void)
 	workers_stop();
 }
 
+/** Telemetry may still ask: under the lock it finds things whole or not there. */
 static void
 release(void)
 {
+	control_lock();
 	ports_stop();
 	mac_table_free();
 	workers_free();
 	pools_free();
+	control_unlock();
 }
 
 int

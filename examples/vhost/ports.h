@@ -18,7 +18,7 @@
 /** Configure and start all ports of the port mask: 0 or a negative errno. */
 int ports_start(void);
 
-/** Stop and close them.  No lcore may use them any more. */
+/** Stop and close them.  No lcore may use them any more.  Control lock held. */
 void ports_stop(void);
 
 /** Make the ports receive what is for guests that were learned of lately.  Control lock held. */

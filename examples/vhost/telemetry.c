@@ -201,8 +201,10 @@ static int
 tell_lcores(const char *cmd __rte_unused, const char *params __rte_unused, struct rte_tel_data *d)
 {
 	rte_tel_data_start_array(d, RTE_TEL_INT_VAL);
+	control_lock();
 	for (uint32_t i = 0; i < n_workers; i++)
 		rte_tel_data_add_array_int(d, workers[i]->lcore);
+	control_unlock();
 	return 0;
 }
 
@@ -243,13 +245,16 @@ tell_lcore_queues(const struct worker *worker)
 static int
 tell_lcore(const char *cmd __rte_unused, const char *params, struct rte_tel_data *d)
 {
-	const struct worker *worker = named_worker(params);
+	const struct worker *worker;
 	struct vport_counters sum;
 	uint64_t busy, total;
 
-	if (worker == NULL)
-		return -1;
 	control_lock();
+	worker = named_worker(params);
+	if (worker == NULL) {
+		control_unlock();
+		return -1;
+	}
 	plan_count_worker(worker, &sum);
 	busy = __atomic_load_n(&worker->work.busy_cycles, __ATOMIC_RELAXED);
 	total = rte_rdtsc() - worker->start_cycles;
