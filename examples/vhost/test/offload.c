@@ -10,6 +10,7 @@
 #include <rte_tcp.h>
 #include <rte_udp.h>
 
+#include "../merge.h"
 #include "../offload.h"
 #include "switch_test.h"
 
@@ -79,6 +80,8 @@ make_packet(bool ipv6, uint8_t protocol, uint32_t payload)
 		sizeof(struct rte_udp_hdr);
 	memset(rte_pktmbuf_append(pkt, pkt->l2_len + pkt->l3_len + pkt->l4_len), 0,
 			pkt->l2_len + pkt->l3_len + pkt->l4_len);
+	rte_pktmbuf_mtod(pkt, struct rte_ether_hdr *)->ether_type =
+		rte_cpu_to_be_16(ipv6 ? RTE_ETHER_TYPE_IPV6 : RTE_ETHER_TYPE_IPV4);
 	write_ip(rte_pktmbuf_mtod_offset(pkt, void *, pkt->l2_len), ipv6, protocol,
 			pkt->l4_len + payload);
 	pkt->ol_flags = ipv6 ? RTE_MBUF_F_TX_IPV6 : RTE_MBUF_F_TX_IPV4;
@@ -204,6 +207,45 @@ test_nonsense(void)
 	return failed;
 }
 
+/** A packet as it comes from a port: nothing is known of it. */
+static void
+forget_flags(struct rte_mbuf *pkt)
+{
+	pkt->ol_flags &= RTE_MBUF_F_INDIRECT;
+	pkt->tx_offload = 0;
+	pkt->packet_type = 0;
+}
+
+/** What was segmented is merged, but for the end, and segmented again. */
+static int
+test_merging(void)
+{
+	static struct worker worker;
+	struct rte_mbuf *pkts[OFFLOAD_MAX_SEGMENTS], *done[OFFLOAD_MAX_SEGMENTS];
+	struct rte_mbuf *pkt = make_packet(false, IPPROTO_TCP, 10 * MSS);
+	int n, failed = 0;
+
+	pkt->ol_flags |= RTE_MBUF_F_TX_TCP_SEG;
+	pkt->tso_segsz = MSS;
+	n = offload_complete(pkt, mbufs, pkts);
+	for (int i = 0; i < n; i++) {
+		forget_flags(pkts[i]);
+		rte_pktmbuf_linearize(pkts[i]);
+	}
+	n = merge_segments(&worker, pkts, n);
+	CHECK(n == 2, "%d packets", n);
+	CHECK(worker.work.gro_merged == 8, "%lu merged", worker.work.gro_merged);
+	CHECK(pkts[0]->pkt_len > 9 * MSS && offload_needs(pkts[0]) == (OFFLOAD_CSUM | OFFLOAD_TSO4),
+			"%u bytes", pkts[0]->pkt_len);
+	rte_pktmbuf_free_bulk(&pkts[1], n - 1);
+	n = offload_complete(pkts[0], mbufs, done);
+	CHECK(n == 9, "%d segments", n);
+	for (int i = 0; i < n; i++)
+		failed += check_segment(done[i], false, i * MSS, MSS, false);
+	rte_pktmbuf_free_bulk(done, RTE_MAX(n, 0));
+	return failed;
+}
+
 int
 test_offload(void)
 {
@@ -214,7 +256,7 @@ test_offload(void)
 	CHECK(mbufs != NULL, "no memory");
 	if (mbufs == NULL)
 		return failed;
-	failed += test_checksums() + test_nonsense();
+	failed += test_checksums() + test_nonsense() + test_merging();
 	for (unsigned int ipv6 = 0; ipv6 < 2; ipv6++) {
 		failed += test_segments_of(ipv6, 1);
 		failed += test_segments_of(ipv6, MSS);
