@@ -72,16 +72,18 @@ net_copy_long(uint8_t *dst, const uint8_t *src, uint32_t len, struct net_next ne
 static __rte_always_inline void
 net_copy_short(uint8_t *dst, const uint8_t *src, uint32_t len)
 {
-	if (len > 128)
-		NET_COPY_TWICE(rte_mov128, 128);
-	else if (len > 64)
-		NET_COPY_TWICE(rte_mov64, 64);
-	else if (len > 32)
+	if (len > 64) {
+		if (len > 128)
+			NET_COPY_TWICE(rte_mov128, 128);
+		else
+			NET_COPY_TWICE(rte_mov64, 64);
+	} else if (len > 32) {
 		NET_COPY_TWICE(rte_mov32, 32);
-	else if (len >= 16)
+	} else if (len >= 16) {
 		NET_COPY_TWICE(rte_mov16, 16);
-	else
+	} else {
 		rte_mov15_or_less(dst, src, len);
+	}
 }
 
 static __rte_always_inline void

@@ -244,7 +244,8 @@ static __rte_always_inline uint16_t
 take_simple(struct vhost_virtqueue *vq, const struct ring_run *run, struct rte_mbuf **pkts,
 		unsigned int n, unsigned int flags)
 {
-	const uint32_t hdr_len = vq->net->hdr_len;
+	const unsigned int first = RTE_MIN(n, (unsigned int)NET_LOOK_AHEAD);
+	const uint32_t hdr_len = net_hdr_len(vq->net, flags);
 	struct slot slots[VHOST_BURST];
 	unsigned int ahead, i;
 	uint32_t room;
@@ -252,9 +253,11 @@ take_simple(struct vhost_virtqueue *vq, const struct ring_run *run, struct rte_m
 	/* the same for all mbufs of a pool */
 	rte_pktmbuf_reset_headroom(pkts[0]);
 	room = pkts[0]->buf_len - pkts[0]->data_off;
-	for (ahead = 0; ahead < RTE_MIN(n, (unsigned int)NET_LOOK_AHEAD); ahead++)
-		if (!find_slot(vq, run, pkts[ahead], ahead, hdr_len, room, &slots[ahead], flags))
+	for (ahead = 0; ahead < first; ahead++)
+		if (!find_slot(vq, run, pkts[ahead], ahead, hdr_len, room, &slots[ahead], flags)) {
 			n = ahead;
+			break;
+		}
 	for (i = 0; i < n; i++, ahead++) {
 		if (ahead < n && !find_slot(vq, run, pkts[ahead], ahead, hdr_len, room,
 				&slots[ahead], flags))
@@ -390,7 +393,7 @@ static __rte_always_inline uint16_t
 take_planned(struct vhost_virtqueue *vq, struct rte_mempool *pool, struct rte_mbuf **pkts,
 		uint16_t n, uint16_t *available, unsigned int flags)
 {
-	const uint32_t hdr_len = vq->net->hdr_len;
+	const uint32_t hdr_len = net_hdr_len(vq->net, flags);
 	const struct vq_piece *pieces = vq->pieces;
 	struct item items[VHOST_BURST];
 	struct plan plan = { 0 };

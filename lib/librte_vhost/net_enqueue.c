@@ -62,14 +62,13 @@ static __rte_always_inline void
 write_header(const struct virtio_net *net, struct rte_mbuf *pkt, uint16_t chains,
 		uint8_t *dst, uint32_t hdr_len)
 {
-	static const struct virtio_net_hdr nothing;
 	struct virtio_net_hdr hdr;
 
 	if (unlikely(pkt->ol_flags & NET_HEADER_OL_FLAGS)) {
 		vhost_net_header_to_guest(net, pkt, &hdr);
 		memcpy(dst, &hdr, sizeof(hdr));
 	} else {
-		memcpy(dst, &nothing, sizeof(nothing));
+		memset(dst, 0, sizeof(hdr));
 	}
 	if (likely(hdr_len > sizeof(hdr)))
 		memcpy(dst + sizeof(hdr), &chains, sizeof(chains));
@@ -128,13 +127,16 @@ static __rte_always_inline uint16_t
 place_simple(struct vhost_virtqueue *vq, const struct ring_run *run, struct rte_mbuf **pkts,
 		unsigned int flags)
 {
-	const uint32_t hdr_len = vq->net->hdr_len;
+	const uint32_t hdr_len = net_hdr_len(vq->net, flags);
+	const unsigned int first = RTE_MIN(run->n, NET_LOOK_AHEAD);
 	struct slot slots[VHOST_BURST];
 	unsigned int ahead, i, n = run->n;
 
-	for (ahead = 0; ahead < RTE_MIN(n, (unsigned int)NET_LOOK_AHEAD); ahead++)
-		if (!find_slot(vq, run, pkts[ahead], ahead, hdr_len, &slots[ahead], flags))
+	for (ahead = 0; ahead < first; ahead++)
+		if (!find_slot(vq, run, pkts[ahead], ahead, hdr_len, &slots[ahead], flags)) {
 			n = ahead;
+			break;
+		}
 	for (i = 0; i < n; i++, ahead++) {
 		if (ahead < n && !find_slot(vq, run, pkts[ahead], ahead, hdr_len,
 				&slots[ahead], flags))
@@ -186,7 +188,7 @@ static __rte_always_inline bool
 plan_packet(const struct vhost_virtqueue *vq, struct plan *plan, const struct rte_mbuf *pkt,
 		uint16_t available, unsigned int flags)
 {
-	const uint32_t hdr_len = vq->net->hdr_len;
+	const uint32_t hdr_len = net_hdr_len(vq->net, flags);
 	uint64_t len = (uint64_t)pkt->pkt_len + hdr_len;
 	uint16_t at = plan->ring_places;
 	struct place place = { 0 };
@@ -306,7 +308,7 @@ static __rte_always_inline uint16_t
 place_planned(struct vhost_virtqueue *vq, struct rte_mbuf **pkts, uint16_t n,
 		uint16_t *available, unsigned int flags)
 {
-	const uint32_t hdr_len = vq->net->hdr_len;
+	const uint32_t hdr_len = net_hdr_len(vq->net, flags);
 	const struct vq_piece *pieces = vq->pieces;
 	const struct vq_chain *chains = vq->chains;
 	struct plan plan = { 0 };
@@ -377,7 +379,7 @@ enqueue(struct vhost_virtqueue *vq, struct rte_mbuf **pkts, uint16_t count,
 }
 
 #define DEFINE_VARIANT(name, flags) \
-	static __rte_always_inline uint16_t \
+	static __rte_noinline uint16_t \
 	place_planned_ ## name(struct vhost_virtqueue *vq, struct rte_mbuf **pkts, \
 			uint16_t n, uint16_t *available) \
 	{ \

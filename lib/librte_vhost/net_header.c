@@ -17,21 +17,24 @@
 
 #include "net_header.h"
 
-/** Where an L4 protocol has its checksum, and how it is called in flags. */
+/** An L4 protocol, and where it has its checksum. */
 struct l4_proto {
 	uint32_t ptype;
-	uint64_t cksum_flag;	/**< RTE_MBUF_F_TX_* */
 	uint16_t cksum_offset;
 	uint8_t min_len;	/**< of a header */
 };
 
-static const struct l4_proto l4_protos[] = {
-	{ RTE_PTYPE_L4_TCP, RTE_MBUF_F_TX_TCP_CKSUM, offsetof(struct rte_tcp_hdr, cksum),
-		sizeof(struct rte_tcp_hdr) },
-	{ RTE_PTYPE_L4_UDP, RTE_MBUF_F_TX_UDP_CKSUM, offsetof(struct rte_udp_hdr, dgram_cksum),
-		sizeof(struct rte_udp_hdr) },
-	{ RTE_PTYPE_L4_SCTP, RTE_MBUF_F_TX_SCTP_CKSUM, offsetof(struct rte_sctp_hdr, cksum),
-		sizeof(struct rte_sctp_hdr) },
+/** The field of ol_flags that names the protocol, as a small number; 0 for none. */
+#define L4_INDEX(cksum_flag) ((cksum_flag) / RTE_MBUF_F_TX_TCP_CKSUM)
+#define L4_CKSUM_FLAG(index) ((index) * RTE_MBUF_F_TX_TCP_CKSUM)
+
+static const struct l4_proto l4_protos[L4_INDEX(RTE_MBUF_F_TX_L4_MASK) + 1] = {
+	[L4_INDEX(RTE_MBUF_F_TX_TCP_CKSUM)] = { RTE_PTYPE_L4_TCP,
+		offsetof(struct rte_tcp_hdr, cksum), sizeof(struct rte_tcp_hdr) },
+	[L4_INDEX(RTE_MBUF_F_TX_UDP_CKSUM)] = { RTE_PTYPE_L4_UDP,
+		offsetof(struct rte_udp_hdr, dgram_cksum), sizeof(struct rte_udp_hdr) },
+	[L4_INDEX(RTE_MBUF_F_TX_SCTP_CKSUM)] = { RTE_PTYPE_L4_SCTP,
+		offsetof(struct rte_sctp_hdr, cksum), sizeof(struct rte_sctp_hdr) },
 };
 
 /** A kind of segmentation, as the header and as an mbuf name it. */
@@ -139,18 +142,12 @@ ask_for_cksum(struct rte_mbuf *pkt, uint64_t cksum_flag, struct virtio_net_hdr *
 {
 	uint32_t l4_offset = l3_offset(pkt) + pkt->l3_len;
 
-	for (unsigned int i = 0; i < RTE_DIM(l4_protos); i++) {
-		const struct l4_proto *l4 = &l4_protos[i];
-
-		if (l4->cksum_flag != cksum_flag)
-			continue;
-		hdr->flags = VIRTIO_NET_HDR_F_NEEDS_CSUM;
-		hdr->csum_start = l4_offset;
-		hdr->csum_offset = l4->cksum_offset;
-		/* SCTP's checksum knows no pseudo header */
-		if (cksum_flag != RTE_MBUF_F_TX_SCTP_CKSUM)
-			write_pseudo_sum(pkt, l4_offset + l4->cksum_offset);
-	}
+	hdr->flags = VIRTIO_NET_HDR_F_NEEDS_CSUM;
+	hdr->csum_start = l4_offset;
+	hdr->csum_offset = l4_protos[L4_INDEX(cksum_flag)].cksum_offset;
+	/* SCTP's checksum knows no pseudo header */
+	if (cksum_flag != RTE_MBUF_F_TX_SCTP_CKSUM)
+		write_pseudo_sum(pkt, l4_offset + hdr->csum_offset);
 }
 
 static void
@@ -205,9 +202,10 @@ vhost_net_header_to_guest(const struct virtio_net *net, struct rte_mbuf *pkt,
 		cksum_flag = RTE_MBUF_F_TX_TCP_CKSUM;
 	else if (pkt->ol_flags & RTE_MBUF_F_TX_UDP_SEG)
 		cksum_flag = RTE_MBUF_F_TX_UDP_CKSUM;
-	if (virtio_net_has(net, VIRTIO_NET_F_GUEST_CSUM)) {
+	if (virtio_net_has(net, VIRTIO_NET_F_GUEST_CSUM) && cksum_flag != 0) {
 		ask_for_cksum(pkt, cksum_flag, &hdr);
-		ask_for_segments(net, pkt, &hdr);
+		if (pkt->ol_flags & (RTE_MBUF_F_TX_TCP_SEG | RTE_MBUF_F_TX_UDP_SEG))
+			ask_for_segments(net, pkt, &hdr);
 	}
 	write_header(to, hdr);
 }
@@ -240,7 +238,7 @@ parse(const struct rte_mbuf *pkt, struct parsed *parsed)
 	parsed->l4_start = lens->l2_len + lens->l3_len;
 	if (parsed->l4_start + lens->l4_len > pkt->data_len || !lens_fit_mbuf(lens))
 		return;
-	for (unsigned int i = 0; i < RTE_DIM(l4_protos); i++)
+	for (unsigned int i = 1; i < RTE_DIM(l4_protos); i++)
 		if ((parsed->ptype & RTE_PTYPE_L4_MASK) == l4_protos[i].ptype &&
 				lens->l4_len >= l4_protos[i].min_len)
 			parsed->l4 = &l4_protos[i];
@@ -319,7 +317,7 @@ set_legacy_flags(struct rte_mbuf *pkt, const struct virtio_net_hdr *hdr,
 	pkt->l2_len = parsed->lens.l2_len;
 	pkt->l3_len = parsed->lens.l3_len;
 	pkt->l4_len = parsed->lens.l4_len;
-	pkt->ol_flags |= parsed->l4->cksum_flag;
+	pkt->ol_flags |= L4_CKSUM_FLAG(parsed->l4 - l4_protos);
 	pkt->ol_flags |= RTE_ETH_IS_IPV4_HDR(parsed->ptype) ? RTE_MBUF_F_TX_IPV4 :
 		RTE_MBUF_F_TX_IPV6;
 	if (gso != NULL) {

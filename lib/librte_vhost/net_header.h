@@ -17,7 +17,17 @@
 
 #include <rte_mbuf.h>
 
+#include "vhost_virtqueue.h"
 #include "virtio_net.h"
+
+/** Bytes of the header; queues that only have the long one save asking. */
+static __rte_always_inline uint32_t
+net_hdr_len(const struct virtio_net *net, unsigned int flags)
+{
+	if (flags & (VQ_PACKED | VQ_MERGEABLE))
+		return sizeof(struct virtio_net_hdr_mrg_rxbuf);
+	return net->hdr_len;
+}
 
 /** Flags of an mbuf that mean work, or a header that is not zero. */
 #define NET_HEADER_OL_FLAGS (RTE_MBUF_F_TX_L4_MASK | RTE_MBUF_F_TX_IP_CKSUM | \

@@ -233,7 +233,8 @@ static __rte_always_inline void
 ring_packed_write(struct vhost_virtqueue *vq, uint16_t i, uint64_t *place, uint64_t used,
 		uint16_t id, uint32_t len)
 {
-	uint64_t rest = RING_PACKED_WORD(len, id, len > 0 ? VRING_DESC_F_WRITE : 0) | used;
+	/* VRING_DESC_F_WRITE unless nothing was written */
+	uint64_t rest = RING_PACKED_WORD(len, id, (len > 0) << 1) | used;
 
 	if (i == 0)
 		vq->withheld = rest;
