@@ -13,8 +13,9 @@
  * cross a line in every move: better the loads.
  *
  * What bounds long copies is fetching the lines to be written from the second
- * level cache.  So a long copy has, line by line, those of the next copy fetched
- * meanwhile, which saves a tenth to a sixth of the time (512 to 1518 bytes).
+ * level cache.  So they have those fetched that are some way ahead, line by line,
+ * first in the same packet and then in the one after it, which saves a tenth to a
+ * sixth of the time at 512 to 1518 bytes.
  */
 
 #include <stddef.h>
@@ -43,23 +44,35 @@ struct net_next {
 
 #define NET_NEXT_NONE ((struct net_next){ NULL, 0 })
 
+/** Bytes that the lines to be written are fetched ahead. */
+#define NET_COPY_AHEAD 2048
+
+/** Copy lines, and fetch those that are so far ahead; moves both pointers. */
+static __rte_always_inline void
+net_copy_lines(uint8_t **dst, const uint8_t **src, const uint8_t *end, uintptr_t ahead)
+{
+	for (; *dst < end; *dst += 64, *src += 64) {
+		rte_prefetch0_write((const void *)((uintptr_t)*dst + ahead));
+		rte_mov64(*dst, *src);
+	}
+}
+
 /** Copy at least 64 bytes, and have the memory of the next copy fetched. */
 static __rte_noinline void
 net_copy_long(uint8_t *dst, const uint8_t *src, uint32_t len, struct net_next next)
 {
 	uint32_t to_line = 64 - ((uintptr_t)dst & 63);
-	uintptr_t ahead = (uintptr_t)next.dst - (uintptr_t)dst;
+	uint32_t own = len > NET_COPY_AHEAD ? len - NET_COPY_AHEAD : 0;
 	uint8_t *last_dst = dst + len - 64;
 	const uint8_t *last_src = src + len - 64;
-	const uint8_t *fetch_end = RTE_MIN(last_dst, dst + next.len);
+	const uint8_t *own_end = dst + own;
+	const uint8_t *next_end = RTE_MIN(last_dst, dst + own + next.len);
 
 	rte_mov64(dst, src);
 	dst += to_line;
 	src += to_line;
-	for (; dst < fetch_end; dst += 64, src += 64) {
-		rte_prefetch0_write((const void *)((uintptr_t)dst + ahead));
-		rte_mov64(dst, src);
-	}
+	net_copy_lines(&dst, &src, own_end, NET_COPY_AHEAD);
+	net_copy_lines(&dst, &src, next_end, (uintptr_t)next.dst - (uintptr_t)own_end);
 	for (; dst < last_dst; dst += 64, src += 64)
 		rte_mov64(dst, src);
 	rte_mov64(last_dst, last_src);
@@ -86,11 +99,12 @@ net_copy_short(uint8_t *dst, const uint8_t *src, uint32_t len)
 	}
 }
 
+/** Copy any number of bytes. */
 static __rte_always_inline void
-net_copy(uint8_t *dst, const uint8_t *src, uint32_t len)
+net_copy(uint8_t *dst, const uint8_t *src, uint32_t len, struct net_next next)
 {
 	if (len > NET_COPY_SHORT)
-		net_copy_long(dst, src, len, NET_NEXT_NONE);
+		net_copy_long(dst, src, len, next);
 	else
 		net_copy_short(dst, src, len);
 }
@@ -100,6 +114,17 @@ struct net_cursor {
 	const struct vq_piece *piece;
 	uint32_t offset;	/**< into the piece */
 };
+
+/**
+ * The piece after this one that is written at length: in front of it there may be one
+ * for a header.  Both may be looked at behind the last piece.
+ */
+static __rte_always_inline struct net_next
+net_next_piece(const struct vq_piece *piece)
+{
+	piece += piece[1].len > 64 ? 1 : 2;
+	return (struct net_next){ piece->base, piece->len };
+}
 
 /** Bytes that can be copied at once. */
 static __rte_always_inline uint32_t

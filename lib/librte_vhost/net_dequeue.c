@@ -126,7 +126,8 @@ gather(struct net_cursor *from, uint8_t *dst, uint32_t len)
 	while (len > 0) {
 		uint32_t n = RTE_MIN(len, net_cursor_room(from));
 
-		net_copy(dst, from->piece->base + from->offset, n);
+		net_copy(dst, from->piece->base + from->offset, n,
+				(struct net_next){ dst + n, len - n });
 		dst += n;
 		len -= n;
 		net_cursor_advance(from, n);
@@ -179,6 +180,13 @@ header_matters(const struct virtio_net_hdr *hdr)
 	return (hdr->flags | hdr->gso_type) != 0;
 }
 
+/** Where the data of a packet goes whose mbuf is as it came from its pool. */
+static __rte_always_inline struct net_next
+packet_data(const struct rte_mbuf *pkt, uint32_t len)
+{
+	return (struct net_next){ (const uint8_t *)pkt->buf_addr + RTE_PKTMBUF_HEADROOM, len };
+}
+
 /** Look at the i-th chain and have it and its mbuf at hand; false unless it is simple. */
 static __rte_always_inline bool
 find_slot(const struct vhost_virtqueue *vq, const struct ring_run *run, struct rte_mbuf *pkt,
@@ -204,11 +212,7 @@ static __rte_always_inline struct net_next
 slot_data(const struct slot *slots, struct rte_mbuf *const *pkts, unsigned int i,
 		unsigned int n)
 {
-	if (i >= n)
-		return NET_NEXT_NONE;
-	return (struct net_next){
-		(const uint8_t *)pkts[i]->buf_addr + RTE_PKTMBUF_HEADROOM, slots[i].len
-	};
+	return i < n ? packet_data(pkts[i], slots[i].len) : NET_NEXT_NONE;
 }
 
 /** Empty the i-th of n places. */
@@ -337,7 +341,7 @@ report_oversized(struct vhost_virtqueue *vq, const struct rte_mbuf *pkt, uint32_
 /** Copy header and data of a packet into an mbuf that has room. */
 static __rte_always_inline void
 copy_packet(const struct virtio_net *net, struct rte_mbuf *pkt, const struct vq_piece *pieces,
-		uint32_t len)
+		uint32_t len, struct net_next next)
 {
 	struct virtio_net_hdr_mrg_rxbuf hdr = { 0 };
 	struct net_cursor from = { pieces, 0 };
@@ -350,7 +354,8 @@ copy_packet(const struct virtio_net *net, struct rte_mbuf *pkt, const struct vq_
 		gather(&from, (uint8_t *)&hdr, net->hdr_len);
 	}
 	if (likely(len <= net_cursor_room(&from) && len <= rte_pktmbuf_tailroom(pkt))) {
-		net_copy(rte_pktmbuf_mtod(pkt, uint8_t *), from.piece->base + from.offset, len);
+		net_copy(rte_pktmbuf_mtod(pkt, uint8_t *), from.piece->base + from.offset, len,
+				next);
 		pkt->pkt_len = len;
 		pkt->data_len = len;
 	} else {
@@ -364,11 +369,12 @@ copy_packet(const struct virtio_net *net, struct rte_mbuf *pkt, const struct vq_
  * Take the packet of a chain.
  *
  * @param pkt  an mbuf as it came from its pool
+ * @param next  where the packet after it goes
  * @return 1 it holds the packet; 0 there is none for the application; -ENOMEM
  */
 static __rte_always_inline int
 take_packet(struct vhost_virtqueue *vq, struct rte_mempool *pool, struct rte_mbuf *pkt,
-		const struct item *item, const struct vq_piece *pieces)
+		const struct item *item, const struct vq_piece *pieces, struct net_next next)
 {
 	int ret = 0;
 
@@ -378,7 +384,7 @@ take_packet(struct vhost_virtqueue *vq, struct rte_mempool *pool, struct rte_mbu
 	if (unlikely(item->len > rte_pktmbuf_tailroom(pkt)))
 		ret = make_room(vq, pool, pkt, item->len);
 	if (likely(ret == 0)) {
-		copy_packet(vq->net, pkt, pieces, item->len);
+		copy_packet(vq->net, pkt, pieces, item->len, next);
 		return 1;
 	}
 	if (ret == -EMSGSIZE) {
@@ -401,6 +407,7 @@ take_planned(struct vhost_virtqueue *vq, struct rte_mempool *pool, struct rte_mb
 	bool starved = false;
 
 	for (uint16_t i = 0; i < n + NET_LOOK_AHEAD; i++) {
+		struct net_next next = NET_NEXT_NONE;
 		const struct item *item;
 		int got;
 
@@ -409,7 +416,9 @@ take_planned(struct vhost_virtqueue *vq, struct rte_mempool *pool, struct rte_mb
 		if (i < NET_LOOK_AHEAD || i - NET_LOOK_AHEAD >= n)
 			continue;
 		item = &items[i - NET_LOOK_AHEAD];
-		got = take_packet(vq, pool, pkts[done], item, pieces);
+		if (i - NET_LOOK_AHEAD + 1 < n)
+			next = packet_data(pkts[done + 1], item[1].len);
+		got = take_packet(vq, pool, pkts[done], item, pieces, next);
 		if (unlikely(got < 0)) {
 			starved = true;
 			break;

@@ -242,7 +242,7 @@ scatter(struct net_cursor *to, const uint8_t *src, uint32_t len)
 	while (len > 0) {
 		uint32_t n = RTE_MIN(len, net_cursor_room(to));
 
-		net_copy(to->piece->base + to->offset, src, n);
+		net_copy(to->piece->base + to->offset, src, n, net_next_piece(to->piece));
 		src += n;
 		len -= n;
 		net_cursor_advance(to, n);
@@ -278,7 +278,7 @@ copy_packet(const struct virtio_net *net, struct rte_mbuf *pkt, uint32_t hdr_len
 	}
 	if (likely(pkt->nb_segs == 1 && pkt->pkt_len <= net_cursor_room(&to)))
 		net_copy(to.piece->base + to.offset, rte_pktmbuf_mtod(pkt, const uint8_t *),
-				pkt->pkt_len);
+				pkt->pkt_len, net_next_piece(to.piece));
 	else
 		scatter_segments(&to, pkt);
 }

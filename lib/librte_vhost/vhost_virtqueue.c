@@ -20,7 +20,7 @@ static const struct vq_array {
 	size_t bytes;
 } vq_arrays[] = {
 	{ offsetof(struct vhost_virtqueue, pieces),
-		(VHOST_MAX_PIECES + 1) * sizeof(struct vq_piece) },
+		(VHOST_MAX_PIECES + 2) * sizeof(struct vq_piece) },
 	{ offsetof(struct vhost_virtqueue, chains),
 		VHOST_MAX_PIECES * sizeof(struct vq_chain) },
 };

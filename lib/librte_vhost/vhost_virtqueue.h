@@ -125,7 +125,7 @@ struct vhost_virtqueue {
 	struct vq_state state;
 
 	/* scratch rows, see vq_arrays[] */
-	struct vq_piece *pieces;	/**< VHOST_MAX_PIECES, and one that may be looked at */
+	struct vq_piece *pieces;	/**< VHOST_MAX_PIECES, and two that may be looked at */
 	struct vq_chain *chains;	/**< VHOST_MAX_PIECES */
 
 	/* control side */
