@@ -18,7 +18,7 @@ STOP_SECONDS = 20
 TELEMETRY_SECONDS = 20
 LONGEST_ANSWER = 1 << 20
 # Between two readings that have to be equal.
-SETTLE_INTERVAL = 0.1
+SETTLE_INTERVAL = 0.03
 GAINS = ("received", "flood_copies", "gso_segments")
 LOSSES = ("gro_merged", "sent", "dropped")
 
@@ -123,16 +123,18 @@ class VhostSwitch(Process):
         wait_until(lambda: name not in self.connected(), seconds, f"the switch to notice that {name} has gone")
 
     def settled_totals(self):
-        """Wait until nothing moves; the totals, which then must balance."""
+        """Wait until nothing moves and no packet is held; the totals, which then must balance."""
         seen = [self.totals()]
 
         def steady():
             time.sleep(SETTLE_INTERVAL)
             seen.append(self.totals())
-            return seen[-1] == seen[-2]
+            return seen[-1] == seen[-2] and seen[-1]["balance"] == 0
 
-        wait_until(steady, SETTLE_SECONDS, "the switch to come to rest")
-        check_balance(seen[-1], seen[-1]["drops"])
+        try:
+            wait_until(steady, SETTLE_SECONDS, "the switch to come to rest")
+        finally:
+            check_balance(seen[-1], seen[-1]["drops"])
         return seen[-1]
 
     def audit(self, stations):
