@@ -8,3 +8,5 @@ master_doc = 'index'
 html_theme = 'sphinx_rtd_theme'
 html_show_sourcelink = False
 highlight_language = 'none'
+# Part of another page.
+exclude_patterns = ['prog_guide/vhost_lib_speed.rst']
