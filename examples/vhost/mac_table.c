@@ -233,7 +233,7 @@ mac_table_next(uint32_t *position, uint32_t now, struct mac_table_entry *entry)
 	rte_spinlock_lock(&lock);
 	index = hash != NULL ? rte_hash_iterate(hash, &key, &vport, position) : -ENOENT;
 	if (index >= 0) {
-		memcpy(&entry->address, key, sizeof(entry->address));
+		entry->address = mac_of_key(*(const uint64_t *)key);
 		entry->vport = (uintptr_t)vport;
 		entry->age = now - notes[index].heard;
 	}

@@ -16,18 +16,39 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <string.h>
 
 #include <rte_ether.h>
 #include <rte_rcu_qsbr.h>
 
-/** An address as a number: equal if the addresses are. */
+/**
+ * An address as a number: equal if the addresses are.
+ *
+ * Put together in registers.  By way of memory it would be read in another width
+ * than it was written in, and processors wait for that, twice for each packet.
+ */
 static inline uint64_t
 mac_key(const struct rte_ether_addr *address)
 {
-	uint64_t key = 0;
+	uint32_t first;
+	uint16_t last;
 
-	__builtin_memcpy(&key, address, sizeof(*address));
-	return key;
+	memcpy(&first, address, sizeof(first));
+	memcpy(&last, &address->addr_bytes[sizeof(first)], sizeof(last));
+	return (uint64_t)last << 32 | first;
+}
+
+/** The address that a number stands for. */
+static inline struct rte_ether_addr
+mac_of_key(uint64_t key)
+{
+	struct rte_ether_addr address;
+	uint32_t first = key;
+	uint16_t last = key >> 32;
+
+	memcpy(&address, &first, sizeof(first));
+	memcpy(&address.addr_bytes[sizeof(first)], &last, sizeof(last));
+	return address;
 }
 
 struct mac_table_counts {
