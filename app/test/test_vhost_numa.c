@@ -128,6 +128,7 @@ what_cannot_be_told_is_refused(void)
 	const struct rte_vhost_numa_policy wrong[] = {
 		{ .mode = 3 },
 		{ .mode = RTE_VHOST_NUMA_PIN, .node = -1 },
+		{ .mode = RTE_VHOST_NUMA_PIN, .node = RTE_VHOST_NUMA_MAX_NODES },
 		{ .mode = RTE_VHOST_NUMA_FOLLOW, .flags = 2 },
 	};
 	struct rte_vhost_numa_policy policy;

@@ -123,7 +123,7 @@ numa_policy_of(uint64_t flags)
 
 	if (flags & RTE_VHOST_USER_NUMA_PIN(0)) {
 		policy.mode = RTE_VHOST_NUMA_PIN;
-		policy.node = (flags >> 48) & 0x3ff;
+		policy.node = (flags >> 48) & 0x3f;
 	} else if (flags & RTE_VHOST_USER_NUMA_OFF) {
 		policy.mode = RTE_VHOST_NUMA_OFF;
 	}

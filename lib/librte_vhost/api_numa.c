@@ -163,7 +163,7 @@ is_valid(const struct rte_vhost_numa_policy *policy)
 	case RTE_VHOST_NUMA_OFF:
 		break;
 	case RTE_VHOST_NUMA_PIN:
-		if (policy->node < 0)
+		if (placement_node_bit(policy->node) == 0)
 			return false;
 		break;
 	default:

@@ -47,9 +47,9 @@ extern "C" {
 
 /**
  * Flag for rte_vhost_driver_register(): devices of this socket are on one node,
- * 0 to 1023, wherever their guests are (RTE_VHOST_NUMA_PIN).
+ * 0 to 63, wherever their guests are (RTE_VHOST_NUMA_PIN).
  */
-#define RTE_VHOST_USER_NUMA_PIN(node)	((1ULL << 63) | (((uint64_t)(node) & 0x3ff) << 48))
+#define RTE_VHOST_USER_NUMA_PIN(node)	((1ULL << 63) | (((uint64_t)(node) & 0x3f) << 48))
 
 /** What is done about placement. */
 enum rte_vhost_numa_mode {
@@ -202,7 +202,8 @@ int rte_vhost_numa_refresh(int vid);
  * @return
  *   - 0.
  *   - -ENOENT: no such socket is registered.
- *   - -EINVAL: NULL, an unknown mode or flag, or a negative node to pin to.
+ *   - -EINVAL: NULL, an unknown mode or flag, or a node to pin to that is not 0 to
+ *     63.
  */
 __rte_experimental
 int rte_vhost_numa_policy_set(const char *path, const struct rte_vhost_numa_policy *policy);
