@@ -30,7 +30,9 @@ import time
 import xml.etree.ElementTree as ElementTree
 
 SAMPLE_SECONDS = 0.3    # between two looks at the threads
-BUSY = 0.05             # share of a CPU that makes a pinned thread a polling one
+# Share of a CPU that makes a thread with a CPU for itself a polling one: Open
+# vSwitch's may sleep, lcores do when there is nothing to do, others are guesses.
+BUSY = (('pmd-c', 0), ('rte-worker-', 0.05), ('lcore-worker-', 0.05), ('', 0.5))
 UNKNOWN = -1
 
 
@@ -298,7 +300,8 @@ def add_threads(found, seconds, nodes):
             cpus = parse_list(''.join(re.findall(r'Cpus_allowed_list:\s*(\S+)', read(
                 f'/proc/{each["pid"]}/task/{thread}/status'))))
             busy = (used - before[each['pid']].get(thread, (name, used))[1]) / passed
-            if len(cpus) == 1 and (busy >= BUSY or name.startswith('pmd-c')):
+            enough = next(share for start_of, share in BUSY if name.startswith(start_of))
+            if len(cpus) == 1 and busy >= enough:
                 each['threads'].append({
                     'thread': thread, 'name': name, 'cpu': cpus[0],
                     'node': node_of.get(cpus[0], UNKNOWN), 'busy': round(min(busy, 1), 2)})
