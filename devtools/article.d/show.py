@@ -4,8 +4,9 @@
 
 The second of two ports is pinned to the first one's node when its guest comes:
 structures, buffers and polling core are on the wrong node, which
-dpdk-vhost-numa.py shows in red.  Then the policy becomes "follow", and a refresh leads the switch, which
-knows nothing of all this, through the end and the beginning of the device.
+dpdk-vhost-numa.py shows in red.  Then the policy becomes "follow", and a refresh
+leads the switch, which knows nothing of all this, through the end and the
+beginning of the device.
 """
 
 import contextlib
