@@ -106,6 +106,9 @@ def steps(work):
     yield Step('two nodes: relocation', [['devtools/numa-lab', '--timeout', '600', '--',
                'meson', 'test', '-C', build, '--no-rebuild', '--suite', 'numa-tests',
                '--print-errorlogs', '--verbose']], group='full', suites='stdout', timeout=900)
+    yield Step('two nodes: guests that are migrated', [['devtools/numa-follow', '--lib',
+               build / 'lib', '--output', work / 'numa-follow']], group='full',
+               suites='stdout', timeout=1200)
     traffic = ['devtools/numa-traffic', '--lib', build / 'lib', '--work', work / 'numa-traffic']
     yield Step('two nodes: accesses are counted right', [[*traffic, '--self-check']],
                group='full', suites='stdout', timeout=400)
