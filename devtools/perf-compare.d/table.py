@@ -54,7 +54,8 @@ def place(ratios):
     """Mergeable first; a dash for what is measured in the other way only."""
     if not ratios:
         return ""
-    return " / ".join(f"{ratios[way]:.2f}" if way in ratios else "-" for way in (True, False))
+    # an ordinary dash would begin a list
+    return " / ".join(f"{ratios[way]:.2f}" if way in ratios else "–" for way in (True, False))
 
 
 def geometric_mean(ratios):
@@ -62,7 +63,8 @@ def geometric_mean(ratios):
 
 
 def write_table(head, rows):
-    lines = [".. list-table::", "   :header-rows: 1", ""]
+    widths = " ".join(["40"] + ["15"] * (len(head) - 1))
+    lines = [".. list-table::", "   :header-rows: 1", f"   :widths: {widths}", ""]
     for row in [head, *rows]:
         lines += [f"   {'*' if number == 0 else ' '} - {text}".rstrip()
                   for number, text in enumerate(row)]
