@@ -21,6 +21,7 @@
 #include <rte_string_fns.h>
 #include <rte_vhost.h>
 
+#include "guest_node.h"
 #include "guests.h"
 #include "mac_table.h"
 #include "offload.h"
@@ -126,22 +127,37 @@ update_queues(struct vport *vport)
 		memcmp(txq, vport->txq, before * sizeof(txq[0])) != 0;
 }
 
+/** Take over where the queues are: true if that is news. */
+static bool
+update_queue_nodes(struct vport *vport)
+{
+	bool news = false;
+
+	for (uint32_t queue = 0; queue < vport->n_rxq; queue++) {
+		struct vport_rxq *rxq = &vport->rxq[queue];
+		int node = guest_node_of_ring(vport->guest.vid, 2 * queue + 1);
+
+		news |= rxq->enabled && node != rxq->node;
+		rxq->node = node;
+	}
+	return news;
+}
+
 /** Take over where the guest is: true if that is news. */
 static bool
 update_node(struct vport *vport)
 {
 	int node = rte_vhost_get_numa_node(vport->guest.vid);
+	bool news = update_queue_nodes(vport);
 
 	if (vport->pool != NULL && node == vport->node)
-		return false;
+		return news;
 	if (vport->pool != NULL)
 		LOG(INFO, VPORT_FMT " is on node %d now, was on %d", VPORT_ARGS(vport), node,
 				vport->node);
 	vport->node = node;
-	for (uint32_t queue = 0; queue < VPORT_MAX_RXQ; queue++)
-		vport->rxq[queue].node = node;
 	vport->pool = pools_get(node);
-	return vport->pool != NULL;
+	return news || vport->pool != NULL;
 }
 
 static void
@@ -154,8 +170,8 @@ add_guest(struct vport *vport, int vid, const char *path)
 	vport->takes = offloads_taken(vport->guest.features);
 	vport->max_len = UINT32_MAX;
 	vport->pool = NULL;
-	update_node(vport);
 	update_queues(vport);
+	update_node(vport);
 	vport->connected = true;
 	vport_of[vid] = vport;
 	LOG(INFO, "guest %s connected: vid %d, node %d, %u queue pairs, features 0x%" PRIx64,
@@ -260,6 +276,7 @@ start_socket(const char *path)
 		return -EINVAL;
 	}
 	n_started++;
+	guest_node_watch(path, wake_main);
 	if (rte_vhost_driver_disable_features(path, withheld_features()) != 0 ||
 			rte_vhost_driver_callback_register(path, &guest_ops) != 0 ||
 			rte_vhost_driver_start(path) != 0) {

@@ -195,7 +195,8 @@ prompt_serve(void)
 		closed = true;
 	/* byte by byte: what follows "quit" is not run */
 	for (ssize_t i = 0; i < n && !quitting; i++)
-		cmdline_in(prompt, &typed[i], 1);
+		if (cmdline_in(prompt, &typed[i], 1) < 0)	/* the end, as a key */
+			quitting = true;
 	return quitting ? PROMPT_QUIT : PROMPT_GO_ON;
 }
 
