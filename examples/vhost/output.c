@@ -70,12 +70,19 @@ retry(const struct sending *sending, uint16_t ring, struct rte_mbuf **pkts, uint
 	return sent;
 }
 
-/** Whether a ring has buffers enough and yet none for this packet. */
-static bool
-is_too_big(const struct sending *sending, uint16_t ring, struct rte_mbuf *pkt)
+/**
+ * Send the first of the packets that a ring with buffers did not take: it is too big
+ * for them, unless the guest has added these buffers only now.
+ */
+static void
+send_first(const struct sending *sending, uint16_t ring, struct rte_mbuf **pkts)
 {
-	return rte_vhost_avail_entries(sending->out->target, ring) >= BURST_SIZE &&
-		rte_vhost_enqueue_burst(sending->out->target, ring, &pkt, 1) == 0;
+	if (rte_vhost_enqueue_burst(sending->out->target, ring, pkts, 1) == 0) {
+		drop(sending, DROP_TOO_BIG, pkts, 1);
+		return;
+	}
+	count(sending, pkts, 1, 1);
+	rte_pktmbuf_free(pkts[0]);
 }
 
 /**
@@ -104,11 +111,11 @@ send_to_guest(const struct sending *sending, struct rte_mbuf **pkts, uint16_t n)
 		n -= sent;
 		if (likely(n == 0))
 			return;
-		if (!is_too_big(sending, ring, pkts[0])) {
+		if (rte_vhost_avail_entries(sending->out->target, ring) < BURST_SIZE) {
 			drop(sending, DROP_RING_FULL, pkts, n);
 			return;
 		}
-		drop(sending, DROP_TOO_BIG, pkts++, 1);
+		send_first(sending, ring, pkts++);
 		n--;
 	}
 }
