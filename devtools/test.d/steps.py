@@ -53,7 +53,8 @@ class Step:
 def steps(work):
     """All steps, in the order of running; builds go below the folder 'work'."""
     build = work / 'gcc'
-    yield Step('build with gcc', [setup(build), ninja(build)], group='fast')
+    yield Step('build with gcc', [setup(build, '-Dexamples=vhost'), ninja(build)],
+               group='fast')
     yield Step('fast suite', [suite(build, 'fast-tests')], group='fast', suites=build)
     yield Step('layers', [['devtools/check-layers.py']], group='fast')
     yield Step('imports of the data path', [['devtools/check-datapath.py', build]], group='fast')
@@ -72,7 +73,8 @@ def steps(work):
                group='fast', env={'LD_LIBRARY_PATH': str(build / 'lib')})
 
     clang = work / 'clang'
-    yield Step('build with clang', [setup(clang, env='CC=clang'), ninja(clang)], group='full')
+    yield Step('build with clang', [setup(clang, '-Dexamples=vhost', env='CC=clang'),
+                                    ninja(clang)], group='full')
     yield Step('fast suite, clang', [suite(clang, 'fast-tests')], group='full', suites=clang)
     plain = work / 'no-numa'
     yield Step('build without libnuma', [setup(plain, '-Dnuma=disabled'), ninja(plain)],
@@ -81,7 +83,8 @@ def steps(work):
                suites=plain)
     asan = work / 'asan'
     yield Step('build with ASan and UBSan',
-               [setup(asan, '-Db_sanitize=address,undefined', '-Dbuildtype=debugoptimized'),
+               [setup(asan, '-Db_sanitize=address,undefined', '-Dbuildtype=debugoptimized',
+                      '-Dexamples=vhost'),
                 ninja(asan)], group='full')
     yield Step('fast suite, ASan and UBSan', [suite(asan, 'fast-tests', slower=5)], group='full',
                suites=asan)
@@ -103,6 +106,8 @@ def steps(work):
     yield Step('stress suite', [suite(build, 'stress-tests')], group='full', suites=build)
     yield Step('real peers', [['app/test/interop/run', '--lib', build / 'lib']],
                group='full', suites='stdout', timeout=1500)
+    yield Step('guests of dpdk-vhost', [['app/test/switch/run', '--build', build, '--quick',
+               '--durations']], group='full', suites='stdout', timeout=900)
     yield Step('two nodes: relocation', [['devtools/numa-lab', '--timeout', '600', '--',
                'meson', 'test', '-C', build, '--no-rebuild', '--suite', 'numa-tests',
                '--print-errorlogs', '--verbose']], group='full', suites='stdout', timeout=900)
@@ -114,6 +119,10 @@ def steps(work):
                group='full', suites='stdout', timeout=400)
     yield Step('two nodes: no remote traffic',
                [[*traffic, '--switch', 'ours', '--scenario', 'placed']], group='full', timeout=600)
+    yield Step('two nodes: guests of dpdk-vhost', [['devtools/numa-lab', '--cpus-per-node', '4',
+               '--timeout', '700', '--artifacts', work / 'switch-nodes', '--',
+               'app/test/switch/run', '--build', build, '--durations', '--artifacts',
+               work / 'switch-nodes', 'nodes']], group='full', suites='stdout', timeout=900)
     yield Step('two nodes: the article', [['devtools/article', '--no-build', '--lib',
                build / 'lib']], group='full', timeout=1500)
 
