@@ -241,35 +241,7 @@ def run_qemu(bench):
     switch.stop()
 
 
-def run_poor_node(bench):
-    """No lcore and no memory for mbufs on the guest's node: it is told, and packets flow from the nearest."""
-    machine = Machine()
-    ports = ["vhost0", "vhost1"]
-    switch = machine.start_switch(bench, ports, [machine.home], memory=(MEMORY, 0), limit=(2 * MEMORY, 2))
-    stations = [start_station(bench, f"guest{index}", port, index + 1, node)
-                for index, (port, node) in enumerate(zip(ports, (machine.home, machine.other)))]
-    switch.wait_guests(ports, PATIENCE)
-    for station in stations:
-        station.begin()
-    talk(switch, ports, stations, "poor")
-    home, other = machine.home.number, machine.other.number
-    for line in (rf"no polling lcore on node {other}: guest vhost1 queue 0 is polled by lcore 1 on node {home}, "
-                 r"each access over distance \d+ instead of 10",
-                 rf"no memory for a pool on node {other}: mbufs come from node {home}, distance \d+ instead of 10"):
-        found = re.findall(line, switch.output())
-        check(len(found) == 1, f"{len(found)} times in the log: {line}")
-    info = switch.info("vhost1")
-    check(info["node"] == other and info["mbufs_node"] == home and not switch.queues("vhost1")[0]["local"], f"vhost1: {info}")
-    text = show(switch, "a guest on a node without lcores and mbufs")
-    check("REMOTE" in text.partition("guest vhost1")[2], "pmd-rxq-show shows nothing remote")
-    switch.audit(dict(zip(ports, stations)))
-    for station in stations:
-        station.leave()
-    switch.stop()
-
-
 def cases():
     """Name and function of each case."""
     yield "nodes-virtio-user", run_stations
     yield "nodes-qemu", run_qemu
-    yield "nodes-poor-node", run_poor_node
