@@ -106,9 +106,8 @@ slot_data(const struct slot *slots, struct rte_mbuf *const *pkts, unsigned int i
 
 /** Fill the i-th of n places. */
 static __rte_always_inline void
-fill_slot(struct vhost_virtqueue *vq, const struct ring_run *run, struct rte_mbuf **pkts,
-		const struct slot *slots, unsigned int i, unsigned int n, uint32_t hdr_len,
-		unsigned int flags)
+fill_slot(struct vhost_virtqueue *vq, struct rte_mbuf **pkts, const struct slot *slots,
+		unsigned int i, unsigned int n, uint32_t hdr_len)
 {
 	uint8_t *dst = slots[i].dst + hdr_len;
 	const uint8_t *src = rte_pktmbuf_mtod(pkts[i], const uint8_t *);
@@ -119,7 +118,17 @@ fill_slot(struct vhost_virtqueue *vq, const struct ring_run *run, struct rte_mbu
 		net_copy_long(dst, src, len, slot_data(slots, pkts, i + 1, n, hdr_len));
 	else
 		net_copy_short(dst, src, len);
-	ring_run_put(vq, run, i, slots[i].id, len + hdr_len, flags);
+}
+
+/** Give the places back, all at once: the driver may be looking at the ring right now. */
+static __rte_always_inline void
+give_slots(struct vhost_virtqueue *vq, const struct ring_run *run, struct rte_mbuf **pkts,
+		const struct slot *slots, unsigned int n, uint32_t hdr_len, unsigned int flags)
+{
+	for (unsigned int i = 0; i < n; i++)
+		ring_run_put(vq, run, i, slots[i].id, pkts[i]->data_len + hdr_len, flags);
+	ring_take(vq, n, flags);
+	ring_give(vq, n, flags);
 }
 
 /** Place the packets in front that are simple: their number. */
@@ -141,12 +150,10 @@ place_simple(struct vhost_virtqueue *vq, const struct ring_run *run, struct rte_
 		if (ahead < n && !find_slot(vq, run, pkts[ahead], ahead, hdr_len,
 				&slots[ahead], flags))
 			n = ahead;
-		fill_slot(vq, run, pkts, slots, i, n, hdr_len, flags);
+		fill_slot(vq, pkts, slots, i, n, hdr_len);
 	}
-	if (n > 0) {
-		ring_take(vq, n, flags);
-		ring_give(vq, n, flags);
-	}
+	if (n > 0)
+		give_slots(vq, run, pkts, slots, n, hdr_len, flags);
 	return n;
 }
 
