@@ -49,8 +49,8 @@ class Machine:
             sizes.append("--socket-limit=" + self._by_node(limit))
         return VhostSwitch(
             # Idle polling would slow down an emulated machine.
-            bench, ports, [*options, "--interactive", "--total-num-mbufs=32768", "--pmd-sleep-max=500"], lcores=",".join(lcores),
-            memory=[*sizes, "--huge-unlink"],
+            bench, ports, [*options, "--interactive", "--total-num-mbufs=32768", "--pmd-sleep-max=500"],
+            lcores=",".join(lcores), memory=[*sizes, "--huge-unlink"],
             launcher=["taskset", "--cpu-list", ",".join(map(str, self.home.cpus[1:]))]).ready()
 
     def _by_node(self, pair):
@@ -241,7 +241,65 @@ def run_qemu(bench):
     switch.stop()
 
 
+def start_pair(bench, machine, ports):
+    """A station on each node."""
+    stations = [start_station(bench, f"guest{index}", port, index + 1, node)
+                for index, (port, node) in enumerate(zip(ports, (machine.home, machine.other)))]
+    for station in stations:
+        station.begin()
+    return stations
+
+
+def end(switch, ports, stations):
+    """Audit and end everything."""
+    switch.audit(dict(zip(ports, stations)))
+    for station in stations:
+        station.leave()
+    switch.stop()
+
+
+def run_no_lcore(bench):
+    """No lcore on the guest's node: the cost is told, everything else is on that node, and packets flow."""
+    machine = Machine()
+    ports = ["vhost0", "vhost1"]
+    switch = machine.start_switch(bench, ports, [machine.home])
+    stations = start_pair(bench, machine, ports)
+    switch.wait_guests(ports, PATIENCE)
+    talk(switch, ports, stations, "nolcore")
+    home, other = machine.home.number, machine.other.number
+    told = re.findall(rf"no polling lcore on node {other}: guest vhost1 queue 0 is polled by lcore 1 on node {home}, "
+                      r"each access over distance \d+ instead of 10", switch.output())
+    check(len(told) == 1, f"the cost is told {len(told)} times")
+    info, (queue,) = switch.info("vhost1"), switch.queues("vhost1")
+    check(info["node"] == info["mbufs_node"] == info["structures_node"] == other, f"vhost1: {info}")
+    check(not queue["local"] and queue["distance"] > LOCAL_DISTANCE and queue["lcore_node"] == home, f"vhost1: {queue}")
+    text = show(switch, "a guest on a node without lcores").partition("guest vhost1:")[2]
+    check(len(re.findall("REMOTE", text)) >= 3, f"pmd-rxq-show: {text}")
+    end(switch, ports, stations)
+
+
+def run_no_memory(bench):
+    """No memory for the switch on the guest's node: it is told, the nearest node serves, and packets flow."""
+    machine = Machine()
+    ports = ["vhost0", "vhost1"]
+    switch = machine.start_switch(bench, ports, [machine.home, machine.other], memory=(MEMORY, 0),
+                                  limit=(2 * MEMORY, 2))
+    stations = start_pair(bench, machine, ports)
+    switch.wait_guests(ports, PATIENCE)
+    talk(switch, ports, stations, "nomem")
+    home, other = machine.home.number, machine.other.number
+    check(re.search(rf"no DPDK memory on node {other}\b.*stays on node {home}|no memory for a pool on node {other}",
+                    switch.output()), f"nobody tells that node {other} has no memory")
+    info = switch.info("vhost1")
+    check(info["mbufs_node"] == home and info["guest_memory_node"] == other, f"vhost1: {info}")
+    text = show(switch, "a guest on a node without memory").partition("guest vhost1:")[2]
+    check("REMOTE" in text, f"pmd-rxq-show: {text}")
+    end(switch, ports, stations)
+
+
 def cases():
     """Name and function of each case."""
     yield "nodes-virtio-user", run_stations
     yield "nodes-qemu", run_qemu
+    yield "nodes-no-lcore", run_no_lcore
+    yield "nodes-no-memory", run_no_memory
