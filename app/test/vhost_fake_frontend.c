@@ -176,6 +176,20 @@ fake_disconnect(struct fake *fe)
 	fe->vid = -1;
 }
 
+/** Offer memory slots, which is not the default, to a frontend that wants them. */
+static int
+offer_slots(const struct fake *fe)
+{
+	const uint64_t slots = FE_BIT(FE_PROTOCOL_MEM_SLOTS);
+	uint64_t offered;
+
+	if ((fe->cfg.protocol_features & slots) == 0)
+		return 0;
+	if (rte_vhost_driver_get_protocol_features(fe->path, &offered) < 0)
+		return -1;
+	return rte_vhost_driver_set_protocol_features(fe->path, offered | slots);
+}
+
 static int
 register_socket(struct fake *fe)
 {
@@ -194,7 +208,7 @@ register_socket(struct fake *fe)
 	if (rte_vhost_driver_register(fe->path, flags) < 0)
 		return -1;
 	fe->owns_path = true;
-	if (rte_vhost_driver_callback_register(fe->path, ops) < 0)
+	if (rte_vhost_driver_callback_register(fe->path, ops) < 0 || offer_slots(fe) < 0)
 		return -1;
 	return rte_vhost_driver_start(fe->path);
 }

@@ -602,7 +602,8 @@ register_driver(struct frontend *fe)
 	fe->driver = (struct vhost_driver){
 		.path = "/fuzz",
 		.features = choice & 1 ? fuzz_u64(&fe->in) : VHOST_NET_FEATURES,
-		.protocol_features = VHOST_PROTOCOL_FEATURES,
+		.protocol_features = VHOST_PROTOCOL_FEATURES |
+			(1ull << VHOST_USER_PROTOCOL_F_CONFIGURE_MEM_SLOTS),
 		.flags = choice & 2 ? fuzz_u16(&fe->in) : RTE_VHOST_USER_NET_STATS_ENABLE,
 		.builtin = !(choice & 4),
 		.ops = choice & 8 ? NULL : &app_ops,
