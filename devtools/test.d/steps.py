@@ -111,9 +111,6 @@ def steps(work):
     yield Step('two nodes: relocation', [['devtools/numa-lab', '--timeout', '600', '--',
                'meson', 'test', '-C', build, '--no-rebuild', '--suite', 'numa-tests',
                '--print-errorlogs', '--verbose']], group='full', suites='stdout', timeout=900)
-    yield Step('two nodes: guests that are migrated', [['devtools/numa-follow', '--lib',
-               build / 'lib', '--output', work / 'numa-follow']], group='full',
-               suites='stdout', timeout=1200)
     traffic = ['devtools/numa-traffic', '--lib', build / 'lib', '--work', work / 'numa-traffic']
     yield Step('two nodes: accesses are counted right', [[*traffic, '--self-check']],
                group='full', suites='stdout', timeout=400)
@@ -122,7 +119,7 @@ def steps(work):
     yield Step('two nodes: guests of dpdk-vhost', [['devtools/numa-lab', '--cpus-per-node', '4',
                '--timeout', '700', '--artifacts', work / 'switch-nodes', '--',
                'app/test/switch/run', '--build', build, '--durations', '--artifacts',
-               work / 'switch-nodes', 'nodes']], group='full', suites='stdout', timeout=900)
+               work / 'switch-nodes', 'nodes-virtio-user', 'nodes-qemu']], group='full', suites='stdout', timeout=900)
     yield Step('two nodes: the article', [['devtools/article', '--no-build', '--lib',
                build / 'lib']], group='full', timeout=1500)
 
