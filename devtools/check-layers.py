@@ -16,7 +16,7 @@ LIBRARY = pathlib.Path(__file__).resolve().parent.parent / 'lib' / 'librte_vhost
 LAYERS = (
     ('public', 'rte_vhost rte_vhost_async rte_vhost_crypto rte_vhost_numa '
                'rte_vdpa vdpa_driver'),
-    ('ground', 'doorbell event_loop mem_guard mem_map mem_node mem_probe '
+    ('ground', 'doorbell event_loop mem_file mem_guard mem_map mem_node mem_probe '
                'vhost_log vhost_trace vu_discard vu_message'),
     ('running halves', 'net_copy net_header net_notify net_stats '
                        'ring ring_packed ring_piece ring_split vhost_virtqueue virtio_net'),

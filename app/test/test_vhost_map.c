@@ -26,6 +26,7 @@
 
 #include <linux/memfd.h>
 
+#include "mem_guard.h"
 #include "mem_map.h"
 #include "test.h"
 #include "vu_message.h"

@@ -6,63 +6,23 @@
  * Mapping what a frontend describes and hands over, neither of which is trusted.
  *
  * The table is checked before any file is looked at, and a file before it is
- * mapped.  Two things are peculiar:
- *
- * - Looking at a descriptor must not block.  A file of FUSE or of a network file
- *   system belongs to a server that need not answer fstat(), and every access to
- *   its pages would wait for that server, too.  Such files are recognised from
- *   what the kernel tells by itself, and refused: see file_answers_itself().
- *
- * - Mapping must not allocate guest memory, or it would land on our node rather
- *   than on the guest's: see vhost_mem_map_file().
+ * mapped (mem_file.c).
  *
  * Mappings start at file offset 0 although a region starts at mmap_offset, since
  * that is what rte_vhost_get_mem_table() promises to applications.
  */
 
 #include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <sys/stat.h>
-#include <sys/vfs.h>
-#include <unistd.h>
-
-#include <linux/magic.h>
 
 #include <rte_common.h>
 
 #include "mem_map.h"
 #include "vhost_log.h"
 #include "vu_message.h"
-
-/** What is known of a descriptor. */
-struct backing_file {
-	uint64_t size;
-	size_t page_size;
-	bool hugetlb;
-};
-
-void *
-vhost_mem_map_file(int fd, size_t len, int prot, int flags)
-{
-	/*
-	 * Under mlockall(MCL_FUTURE) the kernel populates a new mapping, but not
-	 * one that cannot be accessed, and not one that is not locked any more.
-	 */
-	void *at = mmap(NULL, len, PROT_NONE, MAP_SHARED | flags, fd, 0);
-
-	if (at == MAP_FAILED)
-		return NULL;
-	munlock(at, len);
-	if (mprotect(at, len, prot) == 0)
-		return at;
-	munmap(at, len);
-	return NULL;
-}
 
 /* Checking the table */
 
@@ -118,187 +78,6 @@ regions_check(const char *name, const struct vu_region *regions, unsigned int n)
 	return 0;
 }
 
-/* Checking the files */
-
-/** File systems without a device of their own that need no server to answer. */
-static bool
-is_local_fstype(const char *type)
-{
-	static const char *const local[] = {
-		"bcachefs", "btrfs", "hugetlbfs", "overlay", "ramfs", "tmpfs", "zfs",
-	};
-	unsigned int i;
-
-	for (i = 0; i < RTE_DIM(local); i++)
-		if (strcmp(type, local[i]) == 0)
-			return true;
-	return false;
-}
-
-/** Whether a mount of this process is of such a file system; see proc(5). */
-static bool
-mount_is_local(uint64_t mount_id)
-{
-	FILE *mounts = fopen("/proc/self/mountinfo", "re");
-	bool found = false, local = false;
-	char *line = NULL;
-	size_t room = 0;
-
-	if (mounts == NULL)
-		return false;
-	while (!found && getline(&line, &room, mounts) > 0) {
-		char type[32] = "";
-		const char *tail = strstr(line, " - ");
-
-		found = strtoull(line, NULL, 10) == mount_id;
-		if (found && tail != NULL && sscanf(tail, " - %31s", type) == 1)
-			local = is_local_fstype(type);
-	}
-	free(line);
-	fclose(mounts);
-	return local;
-}
-
-static bool
-is_memory_file(int fd)
-{
-	/* Only shmem and hugetlbfs have seals. */
-	return fcntl(fd, F_GET_SEALS) >= 0;
-}
-
-/**
- * Whether operations on the file end without the help of a server: it is on
- * shmem or hugetlbfs, on a block device, or on a mount that we know.
- */
-static bool
-file_answers_itself(int fd, const struct statx *stx)
-{
-	return is_memory_file(fd) || stx->stx_dev_major != 0 ||
-		((stx->stx_mask & STATX_MNT_ID) != 0 && mount_is_local(stx->stx_mnt_id));
-}
-
-static const char *
-file_type_name(mode_t mode)
-{
-	switch (mode & S_IFMT) {
-	case S_IFSOCK: return "a socket";
-	case S_IFIFO: return "a pipe";
-	case S_IFDIR: return "a directory";
-	case S_IFCHR: return "a character device";
-	case S_IFBLK: return "a block device";
-	default: return "no file";
-	}
-}
-
-/** statx() of a descriptor that never asks a server. */
-static int
-fd_statx(int fd, struct statx *stx)
-{
-	memset(stx, 0, sizeof(*stx));
-	return statx(fd, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC,
-		STATX_TYPE | STATX_INO | STATX_SIZE | STATX_MNT_ID, stx) < 0 ? -errno : 0;
-}
-
-/** Say what cannot be mapped, and why: the value of the caller's return. */
-static int
-refuse_file(const char *name, unsigned int i, const char *what, int err)
-{
-	VHOST_LOG_CONFIG(ERR, "(%s) memory region %u: descriptor is %s\n", name, i, what);
-	return -err;
-}
-
-static int
-file_check(const char *name, unsigned int i, int fd, struct backing_file *file)
-{
-	int flags = fcntl(fd, F_GETFL);
-	struct statx stx;
-	struct statfs fs;
-
-	if (flags < 0)
-		return refuse_file(name, i, "missing", EBADF);
-	if ((flags & O_PATH) != 0 || (flags & O_ACCMODE) != O_RDWR)
-		return refuse_file(name, i, "not open for reading and writing", EACCES);
-	if (fd_statx(fd, &stx) < 0)
-		return refuse_file(name, i, "one that cannot be looked at", EBADF);
-	if (!S_ISREG(stx.stx_mode))
-		return refuse_file(name, i, file_type_name(stx.stx_mode), ENODEV);
-	if (!file_answers_itself(fd, &stx))
-		return refuse_file(name, i, "on a file system that may block", ENODEV);
-
-	*file = (struct backing_file){
-		.size = stx.stx_size,
-		.page_size = sysconf(_SC_PAGESIZE),
-	};
-	if (is_memory_file(fd) && fstatfs(fd, &fs) == 0 &&
-			fs.f_type == HUGETLBFS_MAGIC) {
-		file->hugetlb = true;
-		file->page_size = fs.f_bsize;
-	}
-	return 0;
-}
-
-/* Mappings */
-
-struct mem_mapping {
-	unsigned int refcnt;	/**< control thread only, as that of maps */
-	bool broken;		/**< the guard's */
-	uint8_t *addr;
-	size_t size;
-	int fd;			/**< -1 until it belongs to the mapping */
-	int guard;		/**< of addr, see mem_guard.h */
-};
-
-static void
-mapping_put(struct mem_mapping *mapping)
-{
-	if (--mapping->refcnt > 0)
-		return;
-	vhost_mem_guard_remove(mapping->guard);
-	munmap(mapping->addr, mapping->size);
-	if (mapping->fd >= 0)
-		close(mapping->fd);
-	free(mapping);
-}
-
-/** Map a file that was checked, for r->mmap_size bytes: 0 or a negative errno. */
-static int
-mapping_create(struct mem_region *r, int fd)
-{
-	struct mem_mapping *mapping = calloc(1, sizeof(*mapping));
-	int err = ENOMEM;
-
-	if (mapping == NULL)
-		return -err;
-	mapping->addr = vhost_mem_map_file(fd, r->mmap_size, PROT_READ | PROT_WRITE, 0);
-	if (mapping->addr == NULL) {
-		err = errno;
-		free(mapping);
-		return -err;
-	}
-	/* Guest memory has no place in our core dumps; refused is no harm. */
-	madvise(mapping->addr, r->mmap_size, MADV_DONTDUMP);
-	mapping->guard = vhost_mem_guard_add(mapping->addr, r->mmap_size, r->page_size,
-		&mapping->broken);
-	if (mapping->guard < 0) {
-		err = -mapping->guard;
-		munmap(mapping->addr, r->mmap_size);
-		free(mapping);
-		return -err;
-	}
-	mapping->refcnt = 1;
-	mapping->size = r->mmap_size;
-	mapping->fd = -1;
-	r->mapping = mapping;
-	r->mmap_addr = mapping->addr;
-	return 0;
-}
-
-static bool
-mapping_is_broken(const struct mem_mapping *mapping)
-{
-	return __atomic_load_n(&mapping->broken, __ATOMIC_ACQUIRE);
-}
-
 /* Building */
 
 static int
@@ -306,9 +85,12 @@ region_create(const char *name, unsigned int i, const struct vu_region *wire,
 		int fd, struct mem_region *r)
 {
 	uint64_t end = wire->mmap_offset + wire->size;
-	struct backing_file file;
-	int ret = file_check(name, i, fd, &file);
+	struct mem_file file;
+	char what[32];
+	int ret;
 
+	snprintf(what, sizeof(what), "memory region %u", i);
+	ret = vhost_mem_file_check(name, what, fd, &file);
 	if (ret < 0)
 		return ret;
 	if (end > file.size) {
@@ -322,12 +104,13 @@ region_create(const char *name, unsigned int i, const struct vu_region *wire,
 		.page_size = file.page_size, .hugetlb = file.hugetlb,
 		.fd = fd,
 	};
-	ret = mapping_create(r, fd);
+	ret = vhost_mem_mapping_create(fd, r->mmap_size, r->page_size, &r->mapping);
 	if (ret < 0) {
 		VHOST_LOG_CONFIG(ERR, "(%s) memory region %u: cannot map 0x%zx bytes: %s\n",
 			name, i, r->mmap_size, strerror(-ret));
 		return ret;
 	}
+	r->mmap_addr = vhost_mem_mapping_addr(r->mapping);
 	r->host = r->mmap_addr + wire->mmap_offset;
 	return 0;
 }
@@ -351,14 +134,14 @@ map_regions(const char *name, struct mem_map *map, const struct blueprint *plan)
 
 		if (plan->shared[i] != NULL) {
 			map->regions[i] = *plan->shared[i];
-			map->regions[i].mapping->refcnt++;
+			vhost_mem_mapping_get(map->regions[i].mapping);
 			continue;
 		}
 		ret = region_create(name, i, &plan->wire[i], plan->fds[i], &map->regions[i]);
 		if (ret == 0)
 			continue;
 		while (i-- > 0)
-			mapping_put(map->regions[i].mapping);
+			vhost_mem_mapping_put(map->regions[i].mapping);
 		return ret;
 	}
 	return 0;
@@ -385,7 +168,7 @@ build(const char *name, const struct blueprint *plan, struct mem_map **out)
 	}
 	for (i = 0; i < map->nregions; i++)
 		if (plan->shared[i] == NULL)
-			map->regions[i].mapping->fd = plan->fds[i];
+			vhost_mem_mapping_keep_fd(map->regions[i].mapping, plan->fds[i]);
 	map->refcnt = 1;
 	map->generation = __atomic_add_fetch(&generations, 1, __ATOMIC_RELAXED);
 	*out = map;
@@ -400,21 +183,11 @@ too_many_regions(const char *name, unsigned int n)
 }
 
 static bool
-is_same_file(int fd, int other_fd)
-{
-	struct statx a, b;
-
-	return fd_statx(fd, &a) == 0 && fd_statx(other_fd, &b) == 0 &&
-		a.stx_dev_major == b.stx_dev_major &&
-		a.stx_dev_minor == b.stx_dev_minor && a.stx_ino == b.stx_ino;
-}
-
-static bool
 region_matches(const struct mem_region *r, const struct vu_region *wire, int fd)
 {
 	return r->gpa == wire->gpa && r->uva == wire->uva && r->size == wire->size &&
 		(uint64_t)(r->host - r->mmap_addr) == wire->mmap_offset &&
-		is_same_file(r->fd, fd);
+		vhost_mem_file_is_same(r->fd, fd);
 }
 
 /** The same memory, described the same way, in an earlier map; or NULL. */
@@ -426,7 +199,7 @@ find_same(const struct mem_map *before, const struct vu_region *wire, int fd)
 	for (i = 0; before != NULL && i < before->nregions; i++) {
 		const struct mem_region *r = &before->regions[i];
 
-		if (!mapping_is_broken(r->mapping) && region_matches(r, wire, fd))
+		if (!vhost_mem_mapping_is_broken(r->mapping) && region_matches(r, wire, fd))
 			return r;
 	}
 	return NULL;
@@ -540,7 +313,7 @@ vhost_mem_map_put(struct mem_map *map)
 	if (map == NULL || --map->refcnt > 0)
 		return;
 	for (i = 0; i < map->nregions; i++)
-		mapping_put(map->regions[i].mapping);
+		vhost_mem_mapping_put(map->regions[i].mapping);
 	free(map);
 }
 
@@ -550,7 +323,7 @@ vhost_mem_map_is_broken(const struct mem_map *map)
 	unsigned int i;
 
 	for (i = 0; i < map->nregions; i++)
-		if (mapping_is_broken(map->regions[i].mapping))
+		if (vhost_mem_mapping_is_broken(map->regions[i].mapping))
 			return true;
 	return false;
 }

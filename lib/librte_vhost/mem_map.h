@@ -21,16 +21,13 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "mem_guard.h"
+#include "mem_file.h"
 
 /** Regions of one map (vhost-user: VHOST_USER_GET_MAX_MEM_SLOTS). */
 #define VHOST_MAX_REGIONS 32
 
 struct vu_memory;
 struct vu_region;
-
-/** A file as mapped; counted by the regions of maps that use it. */
-struct mem_mapping;
 
 struct mem_region {
 	uint64_t gpa;		/**< guest physical address of the first byte */
@@ -112,14 +109,5 @@ bool vhost_mem_region_is_same(const struct mem_region *a, const struct mem_regio
 
 /** Whether the guard had to replace a region: the device has to go. */
 bool vhost_mem_map_is_broken(const struct mem_map *map);
-
-/**
- * mmap() a file shared, from its start, so that no page is allocated even in a
- * process that called mlockall(MCL_FUTURE).
- *
- * @param flags  MAP_SHARED is implied
- * @return the address, or NULL with errno set
- */
-void *vhost_mem_map_file(int fd, size_t len, int prot, int flags);
 
 #endif /* VHOST_MEM_MAP_H */

@@ -39,6 +39,7 @@
 
 #include <rte_common.h>
 
+#include "mem_file.h"
 #include "mem_probe.h"
 
 /* Younger than the C library's headers. */
@@ -125,7 +126,7 @@ vhost_mem_probe_open(struct mem_probe *probe, const struct mem_region *region)
 	*probe = (struct mem_probe){
 		.region = region,
 		/* No reservation: the window is not there to be filled. */
-		.window = vhost_mem_map_file(region->fd, region->mmap_size,
+		.window = vhost_mem_file_map(region->fd, region->mmap_size,
 			PROT_READ, MAP_NORESERVE),
 	};
 	if (probe->window == NULL)

@@ -42,6 +42,7 @@
 #include <unistd.h>
 
 #include "event_loop.h"
+#include "mem_guard.h"
 #include "rte_vdpa.h"
 #include "socket.h"
 #include "socket_path.h"

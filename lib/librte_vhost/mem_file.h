@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * Copyright(c) 2026 The vhost-numa authors
+ */
+
+#ifndef VHOST_MEM_FILE_H
+#define VHOST_MEM_FILE_H
+
+/*
+ * Files that a frontend hands over, to be mapped: guest memory and what comes with
+ * it.  None of them is trusted; see mem_guard.h for what happens when one is
+ * truncated later.
+ */
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/** What is known of a descriptor. */
+struct mem_file {
+	uint64_t size;
+	size_t page_size;	/**< 4 KiB, or a huge page */
+	bool hugetlb;		/**< on hugetlbfs */
+};
+
+/**
+ * Look at a descriptor without blocking.  Refused, with a line in the log, is what
+ * is not open for reading and writing, and what is no regular file of a file
+ * system that answers by itself.
+ *
+ * @param name  for log lines: the socket path
+ * @param what  likewise: what the file is for
+ * @return 0 or a negative errno
+ */
+int vhost_mem_file_check(const char *name, const char *what, int fd, struct mem_file *file);
+
+/** Whether two descriptors are of the same file. */
+bool vhost_mem_file_is_same(int fd, int other_fd);
+
+/**
+ * mmap() a file shared, from its start, so that no page is allocated even in a
+ * process that called mlockall(MCL_FUTURE).
+ *
+ * @param flags  MAP_SHARED is implied
+ * @return the address, or NULL with errno set
+ */
+void *vhost_mem_file_map(int fd, size_t len, int prot, int flags);
+
+/** A file as mapped from its start, guarded and counted; control thread only. */
+struct mem_mapping;
+
+/**
+ * Map a file that was checked, for size bytes in units of its page_size.
+ *
+ * @param[out] mapping  one reference, the caller's
+ * @return 0 or a negative errno
+ */
+int vhost_mem_mapping_create(int fd, size_t size, size_t page_size,
+		struct mem_mapping **mapping);
+
+uint8_t *vhost_mem_mapping_addr(const struct mem_mapping *mapping);
+
+/** The descriptor is the mapping's from now on, closed with it. */
+void vhost_mem_mapping_keep_fd(struct mem_mapping *mapping, int fd);
+
+void vhost_mem_mapping_get(struct mem_mapping *mapping);
+
+/** Drop a reference; the last one unmaps and closes. */
+void vhost_mem_mapping_put(struct mem_mapping *mapping);
+
+/** Whether the guard had to replace it: the device has to go. */
+bool vhost_mem_mapping_is_broken(const struct mem_mapping *mapping);
+
+#endif /* VHOST_MEM_FILE_H */
