@@ -37,7 +37,7 @@ enum rule_aim {
 };
 
 enum rule_reply {
-	REPLY_ACK,	/**< only if the frontend asks for one */
+	REPLY_ACK,	/**< only if the frontend asks for one, or as the handler says */
 	REPLY_U64,
 	REPLY_PAYLOAD,	/**< of the size that the handler leaves in the message */
 };
@@ -274,7 +274,7 @@ serve(struct vu_call *call, bool *reply)
 		ret = serve_builtin(call, rule);
 		if (ret < 0)
 			return ret;
-		*reply = rule->reply != REPLY_ACK;
+		*reply = rule->reply != REPLY_ACK || call->reply;
 	}
 	after = run_extern(call, extern_ops->post_msg_handle);
 	if (after == RTE_VHOST_MSG_RESULT_ERR)
@@ -288,12 +288,12 @@ serve(struct vu_call *call, bool *reply)
 }
 
 static int
-send_reply(struct vhost_device *dev, struct vu_message *msg)
+send_reply(struct vhost_device *dev, struct vu_message *msg, int fd_to_pass)
 {
 	int ret;
 
 	msg->flags = VU_VERSION | VU_REPLY;
-	ret = vhost_vu_send(dev->link, msg, -1);
+	ret = vhost_vu_send(dev->link, msg, fd_to_pass);
 	if (ret < 0)
 		VHOST_LOG_CONFIG(ERR, "(%s) cannot reply to %s: %s\n", dev->driver.path,
 			vhost_vu_request_name(msg->request), strerror(-ret));
@@ -305,13 +305,13 @@ send_ack(struct vhost_device *dev, struct vu_message *msg, bool failed)
 {
 	msg->payload.u64 = failed;
 	msg->size = SIZE_OF(u64);
-	return send_reply(dev, msg);
+	return send_reply(dev, msg, -1);
 }
 
 int
 vhost_vu_dispatch(struct vhost_device *dev, struct vu_message *msg)
 {
-	struct vu_call call = { .dev = dev, .msg = msg };
+	struct vu_call call = { .dev = dev, .msg = msg, .reply_fd = -1 };
 	const uint32_t request = msg->request;
 	bool need_ack = msg->flags & VU_NEED_REPLY;
 	bool reply;
@@ -325,7 +325,7 @@ vhost_vu_dispatch(struct vhost_device *dev, struct vu_message *msg)
 	/* an extern handler may have changed what it was given */
 	msg->request = request;
 	if (ret == 0 && reply)
-		ret = send_reply(dev, msg);
+		ret = send_reply(dev, msg, call.reply_fd);
 	else if (need_ack)
 		ret = send_ack(dev, msg, ret < 0);
 	else if (ret < 0)

@@ -14,6 +14,8 @@
  * A handler returns 0, or a negative errno after one log line that says why.
  */
 
+#include <stdbool.h>
+
 #include "device.h"
 #include "vu_message.h"
 
@@ -22,6 +24,8 @@ struct vu_call {
 	struct vhost_device *dev;	/**< control lock held */
 	struct vu_message *msg;		/**< the request; a replying handler writes the answer here */
 	struct vhost_queue *queue;	/**< that the request names, NULL if it names none */
+	bool reply;			/**< the message holds an answer, whatever its row says */
+	int reply_fd;			/**< sent with the answer, stays the device's; -1: none */
 };
 
 /* vu_on_device.c */
