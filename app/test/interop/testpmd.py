@@ -53,15 +53,16 @@ class Testpmd(Process):
         """Give one command and return what it prints.
 
         The prompt handles and echoes line after line, so once it echoes the
-        unknown word that follows, the command's own output is complete.
+        unknown word that follows, the command's own output is complete. What
+        other threads print may break that echo, so either half of it will do.
         """
-        sentinel = f"end-of-{next(_sentinels)}"
+        halves = ("sentin", f"el-{next(_sentinels)}")
         start = self.mark()
         if text:
             self.send(text)
-        self.send(sentinel)
-        self.expect(sentinel, seconds, start)
-        return self.output(start).partition(sentinel)[0]
+        self.send("".join(halves))
+        self.expect("|".join(halves), seconds, start)
+        return re.split("|".join(halves), self.output(start))[0]
 
     def command_ok(self, text, wanted, seconds=COMMAND_SECONDS):
         """Give one command and fail unless its output matches."""
