@@ -49,8 +49,9 @@ static const struct row rows[] = {
 	ROW(SET_OWNER),
 	ROW(RESET_OWNER),
 	ROW(SET_MEM_TABLE, .size = 40, .fds = REGION_FDS),
-	ROW(SET_LOG_BASE, .size = 16, .fds = ONE_FD, .absent = true),
-	ROW(SET_LOG_FD, .fds = ONE_FD, .absent = true),
+	ROW(SET_LOG_BASE, .size = 16, .fds = ONE_FD, .replies = true,
+		.needs = FE_BIT(VHOST_USER_PROTOCOL_F_LOG_SHMFD)),
+	ROW(SET_LOG_FD, .fds = ONE_FD),
 	ROW(SET_VRING_NUM, .size = 8, .aim = STATE),
 	ROW(SET_VRING_ADDR, .size = 40, .aim = ADDR),
 	ROW(SET_VRING_BASE, .size = 8, .aim = STATE),
@@ -257,6 +258,7 @@ walk_row(const void *arg)
 	/* Once with acks and once where only the end of the connection tells. */
 	for (int no_ack = 0; no_ack < 2; no_ack++) {
 		TEST_ASSERT(two_start(&t, .until = FAKE_MEMORY, .protocol_features =
+			FE_BIT(VHOST_USER_PROTOCOL_F_LOG_SHMFD) |
 			FE_BIT(VHOST_USER_PROTOCOL_F_SLAVE_REQ) |
 			FE_BIT(FE_PROTOCOL_MEM_SLOTS),
 			.no_reply_ack = no_ack), "two devices");

@@ -1003,14 +1003,6 @@ inflight_area_of_gigabytes_is_not_made(void)
 }
 
 static int
-log_base_is_refused(void)
-{
-	uint64_t p[2] = { -4096ULL, 8192 };
-
-	return refused_without_leak(FE_SET_LOG_BASE, p, 16, 1);
-}
-
-static int
 crypto_session_is_refused(void)
 {
 	static const uint8_t session[632];
@@ -1089,7 +1081,6 @@ static const struct test_case fixed_cases[] = {
 	TEST_CASE(inflight_of_257_queues_is_refused_without_leak),
 	TEST_CASE(inflight_smaller_than_its_queues_is_refused),
 	TEST_CASE(inflight_area_of_gigabytes_is_not_made),
-	TEST_CASE(log_base_is_refused),
 	TEST_CASE(crypto_session_is_refused),
 	TEST_CASE(more_descriptors_than_a_message_may_have),
 	TEST_CASE(announced_size_beyond_all_bounds),

@@ -258,11 +258,60 @@ rte_vhost_enable_guest_notification(int vid, uint16_t queue_id, int enable)
 int
 rte_vhost_get_log_base(int vid, uint64_t *log_base, uint64_t *log_size)
 {
-	if (vhost_device_get(vid) == NULL || log_base == NULL || log_size == NULL)
+	struct vhost_device *dev = vhost_device_get(vid);
+	struct mem_log_view view;
+
+	if (dev == NULL || log_base == NULL || log_size == NULL)
 		return -1;
-	*log_base = 0;
-	*log_size = 0;
+	rte_spinlock_lock(&dev->view_lock);
+	view = vhost_mem_log_view(dev->log);
+	rte_spinlock_unlock(&dev->view_lock);
+	*log_base = (uintptr_t)view.words;
+	*log_size = mem_log_bytes(&view);
 	return 0;
+}
+
+/** The device of a vid, if what is written to its guest is logged. */
+static struct vhost_device *
+find_logging(int vid)
+{
+	struct vhost_device *dev = vhost_device_get(vid);
+
+	return dev != NULL && __atomic_load_n(&dev->logging, __ATOMIC_RELAXED) ? dev : NULL;
+}
+
+/** View lock held, under which the log is replaced. */
+static void
+log_written(struct vhost_device *dev, uint64_t gpa, uint64_t len)
+{
+	if (dev->net != NULL)
+		vhost_mem_log_mark(&dev->net->log, gpa, len);
+}
+
+void
+rte_vhost_log_write(int vid, uint64_t addr, uint64_t len)
+{
+	struct vhost_device *dev = find_logging(vid);
+
+	if (dev == NULL)
+		return;
+	rte_spinlock_lock(&dev->view_lock);
+	log_written(dev, addr, len);
+	rte_spinlock_unlock(&dev->view_lock);
+}
+
+void
+rte_vhost_log_used_vring(int vid, uint16_t vring_idx, uint64_t offset, uint64_t len)
+{
+	struct vhost_device *dev = find_logging(vid);
+	struct vhost_queue *q = dev != NULL ? vhost_device_queue(dev, vring_idx) : NULL;
+
+	if (q == NULL)
+		return;
+	rte_spinlock_lock(&dev->view_lock);
+	if (q->view.log_guest_addr != 0 && offset <= UINT64_MAX - q->view.log_guest_addr)
+		log_written(dev, q->view.log_guest_addr + offset, len);
+	rte_spinlock_unlock(&dev->view_lock);
 }
 
 int

@@ -29,13 +29,10 @@
 
 /*
  * What an application may ask for, expecting the library to do its part, and
- * this release does not have: dirty log, vIOMMU; in the protocol dirty log,
- * postcopy, inflight tracking.
+ * this release does not have: vIOMMU; in the protocol postcopy, inflight tracking.
  */
-#define MISSING_FEATURES	((1ULL << VHOST_F_LOG_ALL) | \
-		(1ULL << VIRTIO_F_ACCESS_PLATFORM))
-#define MISSING_PROTOCOL_FEATURES ((1ULL << VHOST_USER_PROTOCOL_F_LOG_SHMFD) | \
-		(1ULL << VHOST_USER_PROTOCOL_F_PAGEFAULT) | \
+#define MISSING_FEATURES	(1ULL << VIRTIO_F_ACCESS_PLATFORM)
+#define MISSING_PROTOCOL_FEATURES ((1ULL << VHOST_USER_PROTOCOL_F_PAGEFAULT) | \
 		(1ULL << VHOST_USER_PROTOCOL_F_INFLIGHT_SHMFD))
 
 /** Result of a call inward, as the public functions return it. */

@@ -125,6 +125,7 @@ vhost_device_net_cfg(const struct vhost_device *dev, struct virtio_net_cfg *cfg)
 		.features = dev->features,
 		.generation = dev->generation,
 		.map = dev->wish_map,
+		.log = dev->wish_log,
 		.ops = dev->driver.ops,
 	};
 }
@@ -181,6 +182,7 @@ device_init(struct vhost_device *dev, const struct vhost_driver *driver, struct 
 	dev->mtu = 0;
 	dev->status = 0;
 	dev->wish_map = NULL;
+	dev->wish_log = NULL;
 	dev->generation = 1;
 	dev->stop_wanted = false;
 	dev->ctrl_pairs = 0;
@@ -190,6 +192,8 @@ device_init(struct vhost_device *dev, const struct vhost_driver *driver, struct 
 	dev->data_vrings = 0;
 	dev->vdpa_configured = false;
 	dev->map = NULL;
+	dev->log = NULL;
+	dev->logging = false;
 	device_init_placement(dev);
 	if (device_build_net(dev) < 0)
 		return -ENOMEM;
@@ -233,10 +237,12 @@ device_release_memory(struct vhost_device *dev)
 {
 	unsigned int i, nreplicas = dev->nreplicas;
 	struct mem_map *map = dev->map;
+	struct mem_log *log = dev->log;
 
 	rte_spinlock_lock(&dev->view_lock);
 	dev->net = NULL;
 	dev->map = NULL;
+	dev->log = NULL;
 	dev->nreplicas = 0;
 	rte_spinlock_unlock(&dev->view_lock);
 	for (i = 0; i < nreplicas; i++)
@@ -244,6 +250,9 @@ device_release_memory(struct vhost_device *dev)
 	vhost_mem_map_put(map);
 	vhost_mem_map_put(dev->wish_map);
 	dev->wish_map = NULL;
+	vhost_mem_log_put(log);
+	vhost_mem_log_put(dev->wish_log);
+	dev->wish_log = NULL;
 	vhost_backchannel_replace(dev, -1);
 }
 
@@ -355,6 +364,16 @@ vhost_device_wish_map(struct vhost_device *dev, struct mem_map *map)
 }
 
 void
+vhost_device_wish_log(struct vhost_device *dev, struct mem_log *log)
+{
+	vhost_mem_log_put(dev->wish_log);
+	dev->wish_log = log;
+	/* else nobody writes to it */
+	if (vhost_device_has(dev, VHOST_F_LOG_ALL))
+		dev->generation++;
+}
+
+void
 vhost_device_reset_wish(struct vhost_device *dev)
 {
 	uint32_t i;
@@ -367,6 +386,7 @@ vhost_device_reset_wish(struct vhost_device *dev)
 	dev->ctrl_pairs = 0;
 	vhost_backchannel_replace(dev, -1);
 	vhost_device_wish_map(dev, NULL);
+	vhost_device_wish_log(dev, NULL);
 	for (i = 0; i < dev->nvrings; i++)
 		vhost_queue_reset_wish(dev->queues[i]);
 }
@@ -384,6 +404,7 @@ vhost_device_keep_wish(struct vhost_device *dev, struct device_wish *kept)
 	kept->status = dev->status;
 	kept->stop_wanted = dev->stop_wanted;
 	kept->map = dev->wish_map != NULL ? vhost_mem_map_get(dev->wish_map) : NULL;
+	kept->log = dev->wish_log != NULL ? vhost_mem_log_get(dev->wish_log) : NULL;
 	kept->nvrings = dev->nvrings;
 	for (i = 0; i < dev->nvrings; i++)
 		kept->queues[i] = dev->queues[i]->wish;
@@ -403,6 +424,8 @@ vhost_device_restore_wish(struct vhost_device *dev, struct device_wish *kept)
 	dev->stop_wanted = kept->stop_wanted;
 	vhost_mem_map_put(dev->wish_map);
 	dev->wish_map = kept->map;
+	vhost_mem_log_put(dev->wish_log);
+	dev->wish_log = kept->log;
 	for (i = 0; i < kept->nvrings; i++)
 		vhost_queue_restore_wish(dev->queues[i], &kept->queues[i]);
 }
@@ -411,6 +434,7 @@ void
 vhost_device_forget_wish(struct device_wish *kept)
 {
 	vhost_mem_map_put(kept->map);
+	vhost_mem_log_put(kept->log);
 }
 
 uint32_t

@@ -23,6 +23,7 @@
 #include <rte_spinlock.h>
 
 #include "event_loop.h"
+#include "mem_log.h"
 #include "mem_map.h"
 #include "placement.h"
 #include "queue.h"
@@ -44,9 +45,10 @@ struct rte_vdpa_device;
  */
 #define VHOST_NET_FEATURES	((1ULL << 0) | (1ULL << 1) | (1ULL << 3) | \
 		(0x1ffULL << 6) | (1ULL << 15) | (3ULL << 17) | \
-		(3ULL << 21) | (7ULL << 27) | (1ULL << 30) | (1ULL << 32) | \
+		(3ULL << 21) | (1ULL << VHOST_F_LOG_ALL) | (7ULL << 27) | (1ULL << 30) | (1ULL << 32) | \
 		(3ULL << 34))
 #define VHOST_PROTOCOL_FEATURES	((1ULL << VHOST_USER_PROTOCOL_F_MQ) | \
+		(1ULL << VHOST_USER_PROTOCOL_F_LOG_SHMFD) | \
 		(1ULL << VHOST_USER_PROTOCOL_F_RARP) | \
 		(1ULL << VHOST_USER_PROTOCOL_F_REPLY_ACK) | \
 		(1ULL << VHOST_USER_PROTOCOL_F_NET_MTU) | \
@@ -95,7 +97,8 @@ struct vhost_device {
 	uint16_t mtu;			/**< 0 until NET_SET_MTU */
 	uint8_t status;			/**< virtio device status */
 	struct mem_map *wish_map;	/**< of the last SET_MEM_TABLE, or NULL */
-	uint64_t generation;		/**< grows when features or memory change */
+	struct mem_log *wish_log;	/**< of the last SET_LOG_BASE, or NULL */
+	uint64_t generation;		/**< grows when features, memory or log change */
 	bool stop_wanted;		/**< the next settle stops the device first */
 	uint16_t ctrl_pairs;		/**< queue pairs set by VIRTIO_NET_CTRL_MQ, 0: all */
 	struct rte_vhost_user_extern_ops extern_ops;
@@ -109,10 +112,12 @@ struct vhost_device {
 	bool ready;			/**< new_device was called; atomic */
 	bool running;			/**< new_device was called and returned 0 */
 	bool vdpa_configured;		/**< the vDPA driver's dev_conf was called */
+	bool logging;			/**< what is written to the guest is logged; atomic */
 
 	/* what a settle has made of the wishes */
-	rte_spinlock_t view_lock;	/**< a leaf; for map, net and vring views */
+	rte_spinlock_t view_lock;	/**< a leaf; for map, log, net and vring views */
 	struct mem_map *map;		/**< NULL before SET_MEM_TABLE */
+	struct mem_log *log;		/**< NULL before SET_LOG_BASE */
 	struct virtio_net *net;		/**< the replica on the device's own node */
 	struct virtio_net *replicas[PLACEMENT_MAX_NODES];	/**< all in use */
 	unsigned int nreplicas;
@@ -186,6 +191,9 @@ int vhost_device_need_queue(struct vhost_device *dev, uint32_t index);
 /** Wish for another memory map; takes over the reference.  Control lock held. */
 void vhost_device_wish_map(struct vhost_device *dev, struct mem_map *map);
 
+/** Wish for another log of written pages; takes over the reference.  Control lock held. */
+void vhost_device_wish_log(struct vhost_device *dev, struct mem_log *log);
+
 /** Back to the state of a fresh connection, without descriptors.  Settle afterwards. */
 void vhost_device_reset_wish(struct vhost_device *dev);
 
@@ -199,6 +207,7 @@ struct device_wish {
 	uint8_t status;
 	bool stop_wanted;
 	struct mem_map *map;		/**< a reference, or NULL */
+	struct mem_log *log;		/**< likewise */
 	uint32_t nvrings;
 	struct queue_wish queues[VHOST_MAX_VRINGS];
 };

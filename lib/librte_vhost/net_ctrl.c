@@ -130,6 +130,8 @@ serve_chain(struct vhost_virtqueue *vq, uint16_t left, uint32_t pairs, uint16_t 
 		ack = vq->pieces[nread].base;
 		*ack = judge(vq->net, &command, pairs, wanted);
 		written = sizeof(*ack);
+		if (format & VQ_LOG)
+			vhost_ring_log_data(vq, ack, written);
 	}
 	ring_put(vq, 0, chain.id, written, format);
 	ring_give(vq, chain.places, format);

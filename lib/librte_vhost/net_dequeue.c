@@ -33,9 +33,9 @@
 
 /** All variants, the cheapest first: name, what it covers. */
 #define DEQUEUE_VARIANTS(X) \
-	X(split, VQ_IN_ORDER) \
-	X(packed, VQ_PACKED) \
-	X(packed_in_order, VQ_PACKED | VQ_IN_ORDER)
+	X(split, NET_ISA_FLAGS | VQ_IN_ORDER) \
+	X(packed, NET_ISA_FLAGS | VQ_PACKED) \
+	X(packed_in_order, NET_ISA_FLAGS | VQ_PACKED | VQ_IN_ORDER)
 
 /** Bytes of the largest packet: 64 KiB of IP in Ethernet with room for tags. */
 #define LARGEST_PACKET (UINT16_MAX + 64)

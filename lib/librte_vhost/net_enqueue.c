@@ -42,10 +42,10 @@
 
 /** All variants, the cheapest first: name, what it covers. */
 #define ENQUEUE_VARIANTS(X) \
-	X(split, 0) \
-	X(split_mrg, VQ_MERGEABLE) \
-	X(packed, VQ_PACKED) \
-	X(packed_mrg, VQ_PACKED | VQ_MERGEABLE)
+	X(split, NET_ISA_FLAGS) \
+	X(split_mrg, NET_ISA_FLAGS | VQ_MERGEABLE) \
+	X(packed, NET_ISA_FLAGS | VQ_PACKED) \
+	X(packed_mrg, NET_ISA_FLAGS | VQ_PACKED | VQ_MERGEABLE)
 
 /** A simple packet's place. */
 struct slot {
@@ -107,7 +107,7 @@ slot_data(const struct slot *slots, struct rte_mbuf *const *pkts, unsigned int i
 /** Fill the i-th of n places. */
 static __rte_always_inline void
 fill_slot(struct vhost_virtqueue *vq, struct rte_mbuf **pkts, const struct slot *slots,
-		unsigned int i, unsigned int n, uint32_t hdr_len)
+		unsigned int i, unsigned int n, uint32_t hdr_len, unsigned int flags)
 {
 	uint8_t *dst = slots[i].dst + hdr_len;
 	const uint8_t *src = rte_pktmbuf_mtod(pkts[i], const uint8_t *);
@@ -118,6 +118,8 @@ fill_slot(struct vhost_virtqueue *vq, struct rte_mbuf **pkts, const struct slot 
 		net_copy_long(dst, src, len, slot_data(slots, pkts, i + 1, n, hdr_len));
 	else
 		net_copy_short(dst, src, len);
+	if (flags & VQ_LOG)
+		vhost_ring_log_data(vq, slots[i].dst, hdr_len + len);
 }
 
 /** Give the places back, all at once: the driver may be looking at the ring right now. */
@@ -150,7 +152,7 @@ place_simple(struct vhost_virtqueue *vq, const struct ring_run *run, struct rte_
 		if (ahead < n && !find_slot(vq, run, pkts[ahead], ahead, hdr_len,
 				&slots[ahead], flags))
 			n = ahead;
-		fill_slot(vq, pkts, slots, i, n, hdr_len);
+		fill_slot(vq, pkts, slots, i, n, hdr_len, flags);
 	}
 	if (n > 0)
 		give_slots(vq, run, pkts, slots, n, hdr_len, flags);
@@ -290,6 +292,18 @@ copy_packet(const struct virtio_net *net, struct rte_mbuf *pkt, uint32_t hdr_len
 		scatter_segments(&to, pkt);
 }
 
+/** Note that the first len bytes of those pieces were written. */
+static inline void
+log_pieces(struct vhost_virtqueue *vq, const struct vq_piece *piece, uint32_t len)
+{
+	for (; len > 0; piece++) {
+		uint32_t n = RTE_MIN(len, piece->len);
+
+		vhost_ring_log_data(vq, piece->base, n);
+		len -= n;
+	}
+}
+
 /**
  * Put down the n chains of a packet of len bytes, each with its share.
  *
@@ -332,6 +346,8 @@ place_planned(struct vhost_virtqueue *vq, struct rte_mbuf **pkts, uint16_t n,
 		pkt = pkts[i - NET_LOOK_AHEAD];
 		place = plan.places[i - NET_LOOK_AHEAD];
 		copy_packet(vq->net, pkt, hdr_len, pieces, place);
+		if (flags & VQ_LOG)
+			log_pieces(vq, pieces, pkt->pkt_len + hdr_len);
 		given = put_shares(vq, given, chains, place.chains, pkt->pkt_len + hdr_len,
 				flags);
 		pieces += place.pieces;

@@ -32,11 +32,19 @@ static const struct build builds[] = {
 		.dequeue_select = vhost_net_dequeue_select_plain },
 };
 
+/** That logs what is written to the guest. */
+static const struct build log_build = {
+	.enqueue_select = vhost_net_enqueue_select_log,
+	.dequeue_select = vhost_net_dequeue_select_log,
+};
+
 static const struct build *
-best_build(void)
+best_build(const struct vhost_virtqueue *block)
 {
 	const struct build *build = builds;
 
+	if (block->cfg.format & VQ_LOG)
+		return &log_build;
 	while (build->bits != 0 && (rte_cpu_get_flag_enabled(build->needs) != 1 ||
 			rte_vect_get_max_simd_bitwidth() < build->bits))
 		build++;
@@ -46,11 +54,11 @@ best_build(void)
 vq_enqueue_t
 vhost_net_enqueue_select(const struct vhost_virtqueue *block)
 {
-	return best_build()->enqueue_select(block);
+	return best_build(block)->enqueue_select(block);
 }
 
 vq_dequeue_t
 vhost_net_dequeue_select(const struct vhost_virtqueue *block)
 {
-	return best_build()->dequeue_select(block);
+	return best_build(block)->dequeue_select(block);
 }

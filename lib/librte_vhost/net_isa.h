@@ -9,12 +9,20 @@
  * The bursts for different instruction sets.  net_enqueue.c and net_dequeue.c are
  * compiled once for each, with NET_ISA as its name; nothing in them is written for
  * one of them.  net_isa.c picks when a block is made.
+ *
+ * One more build is for guests that are being migrated: it logs what is written, and
+ * the others know nothing of that.
  */
 
 #include "vhost_virtqueue.h"
 
 #define NET_ISA_JOIN(name, isa) name ## _ ## isa
 #define NET_ISA_EXPAND(name, isa) NET_ISA_JOIN(name, isa)
+
+/* What all variants of this build are for, beside what their row says. */
+#ifndef NET_ISA_FLAGS
+#define NET_ISA_FLAGS 0
+#endif
 
 /** The name that a function has in this build of its source. */
 #define NET_ISA_NAME(name) NET_ISA_EXPAND(name, NET_ISA)
@@ -25,5 +33,6 @@
 
 NET_ISA_DECLARE(plain)
 NET_ISA_DECLARE(avx2)
+NET_ISA_DECLARE(log)
 
 #endif /* VHOST_NET_ISA_H */

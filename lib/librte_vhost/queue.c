@@ -435,6 +435,21 @@ vhost_queue_ring_fits(const struct vhost_queue *q, uint64_t features, const stru
 	return map != NULL && translate_ring(&q->wish, map, &cfg);
 }
 
+/** How writes to a ring that was translated are logged. */
+static void
+shape_log(const struct queue_wish *wish, const struct mem_map *map, struct vq_cfg *cfg)
+{
+	const struct ring_areas areas = ring_areas(wish->size, cfg->format);
+	const struct mem_region *region = vhost_mem_map_region(map, cfg->desc, 1);
+
+	cfg->log = (struct vq_log_cfg){
+		/* one that wraps is nobody's */
+		.ring = wish->log_ring && wish->log_gpa <= UINT64_MAX - areas.used.bytes,
+		.device_gpa = wish->log_gpa,
+		.desc_gpa = region->gpa + ((uint8_t *)cfg->desc - region->host),
+	};
+}
+
 static bool
 ring_is_started(const struct queue_wish *wish)
 {
@@ -456,6 +471,8 @@ vhost_queue_shape(const struct vhost_queue *q, uint64_t features, const struct m
 		return;
 	if (translate_ring(&q->wish, map, cfg)) {
 		cfg->size = q->wish.size;
+		if (cfg->format & VQ_LOG)
+			shape_log(&q->wish, map, cfg);
 	} else {
 		cfg->desc = NULL;
 		cfg->avail = NULL;
@@ -569,7 +586,7 @@ vhost_queue_commit(struct vhost_queue *q, bool enabled)
 		vhost_block_inherit(block, done.old);
 		q->gate.block = block;
 		q->staged = NULL;
-		starts |= block->cfg.format != done.old->cfg.format;
+		starts |= !ring_is_same_format(block->cfg.format, done.old->cfg.format);
 	}
 	if (block->size != 0 && starts)
 		done.adopted = !vhost_block_start(block);

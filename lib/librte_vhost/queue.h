@@ -39,6 +39,7 @@ struct queue_wish {
 	uint64_t avail_uva;
 	uint64_t used_uva;
 	uint64_t log_gpa;	/**< of the used ring */
+	bool log_ring;		/**< writes to the ring are to be logged */
 	int kickfd;		/**< descriptor (the queue's) or QUEUE_FD_* */
 	int callfd;		/**< descriptor (the queue's) or QUEUE_FD_* */
 	enum doorbell_kind kick_kind;

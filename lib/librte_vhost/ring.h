@@ -31,6 +31,8 @@
  *	ring_give	those places are the driver's again, which may look
  *	ring_should_notify	and wants to be told
  *
+ * With VQ_LOG they note what they write to guest memory in the log of written pages.
+ *
  * Whatever the driver owns may change at any moment and may be nonsense.  It is
  * read by the verbs only, once, into a local copy, and only the copy is used.  What
  * a verb hands out is safe to use.
@@ -39,6 +41,9 @@
  * the ring at most, as nothing on offer is farther away.
  */
 
+#include <linux/vhost_types.h>
+
+#include "ring_log.h"
 #include "ring_packed.h"
 #include "ring_piece.h"
 #include "ring_split.h"
@@ -51,11 +56,19 @@
 
 /* ---- what a ring looks like ---- */
 
-/** The format that was negotiated: for vq_cfg.format, and the last argument of verbs. */
+/** What was negotiated: for vq_cfg.format, and the last argument of verbs. */
 static inline unsigned int
 ring_format(uint64_t features)
 {
-	return (features & (1ULL << VIRTIO_F_RING_PACKED)) != 0 ? VQ_PACKED : 0;
+	return ((features & (1ULL << VIRTIO_F_RING_PACKED)) != 0 ? VQ_PACKED : 0) |
+		((features & (1ULL << VHOST_F_LOG_ALL)) != 0 ? VQ_LOG : 0);
+}
+
+/** Whether indices of the one mean the same in the other. */
+static inline bool
+ring_is_same_format(unsigned int a, unsigned int b)
+{
+	return ((a ^ b) & VQ_PACKED) == 0;
 }
 
 /** The parts of a ring of so many descriptors. */
@@ -242,7 +255,16 @@ ring_run_put(struct vhost_virtqueue *vq, const struct ring_run *run, uint16_t i,
 static __rte_always_inline void
 ring_give(struct vhost_virtqueue *vq, uint16_t n, unsigned int flags)
 {
+	uint16_t from = vq->state.last_used_idx;
+
+	/* the data comes before what says that it is there */
+	if (flags & VQ_LOG)
+		vhost_ring_log_flush(vq);
 	RING_VERB(flags, give, vq, n);
+	if (flags & VQ_LOG) {
+		RING_VERB(flags, log_given, vq, from, n);
+		vhost_ring_log_flush(vq);
+	}
 }
 
 /**
@@ -253,7 +275,13 @@ ring_give(struct vhost_virtqueue *vq, uint16_t n, unsigned int flags)
 static inline int
 ring_relay(struct vhost_virtqueue *vq, struct vring *from, unsigned int flags)
 {
-	return flags & VQ_PACKED ? -1 : ring_split_relay(vq, from);
+	int n = flags & VQ_PACKED ? -1 : ring_split_relay(vq, from, flags);
+
+	if (n > 0)
+		ring_give(vq, n, flags);
+	if (n >= 0)
+		ring_split_relayed(vq, from);
+	return n;
 }
 
 /* ---- notifications ---- */
@@ -276,6 +304,10 @@ static inline void
 ring_want_kicks(struct vhost_virtqueue *vq, bool wanted, unsigned int flags)
 {
 	RING_VERB(flags, want_kicks, vq, wanted);
+	if (flags & VQ_LOG) {
+		RING_VERB(flags, log_wish, vq);
+		vhost_ring_log_flush(vq);
+	}
 }
 
 /**
@@ -285,7 +317,10 @@ ring_want_kicks(struct vhost_virtqueue *vq, bool wanted, unsigned int flags)
 static __rte_always_inline void
 ring_renew_wish(struct vhost_virtqueue *vq, unsigned int flags)
 {
-	RING_VERB(flags, renew_wish, vq);
+	if (RING_VERB(flags, renew_wish, vq) && (flags & VQ_LOG)) {
+		RING_VERB(flags, log_wish, vq);
+		vhost_ring_log_flush(vq);
+	}
 }
 
 /** What the driver will write when it offers the next chain. */

@@ -31,6 +31,7 @@
 #include <rte_branch_prediction.h>
 #include <rte_common.h>
 
+#include "ring_log.h"
 #include "ring_piece.h"
 #include "vhost_virtqueue.h"
 
@@ -380,6 +381,18 @@ ring_packed_give(struct vhost_virtqueue *vq, uint16_t n)
 			__ATOMIC_RELEASE);
 }
 
+/** Note what was written to give n places back, or more. */
+static inline void
+ring_packed_log_given(struct vhost_virtqueue *vq, uint16_t from, uint16_t n)
+{
+	const size_t place = sizeof(struct vring_packed_desc);
+	uint32_t first = ring_packed_place(from);
+	uint32_t to_end = RTE_MIN((uint32_t)n, vq->size - first);
+
+	vhost_ring_log_descs(vq, first * place, to_end * place);
+	vhost_ring_log_descs(vq, 0, (n - to_end) * place);
+}
+
 static __rte_always_inline volatile struct vring_packed_desc_event *
 ring_packed_drivers_wish(const struct vhost_virtqueue *vq)
 {
@@ -434,12 +447,22 @@ ring_packed_want_kicks(struct vhost_virtqueue *vq, bool wanted)
 	rte_atomic_thread_fence(__ATOMIC_SEQ_CST);
 }
 
-static __rte_always_inline void
+/** Note what was written to ask for kicks or for none. */
+static inline void
+ring_packed_log_wish(struct vhost_virtqueue *vq)
+{
+	vhost_ring_log_device_area(vq, 0, sizeof(struct vring_packed_desc_event));
+}
+
+/** Whether it had to be written. */
+static __rte_always_inline bool
 ring_packed_renew_wish(struct vhost_virtqueue *vq)
 {
-	if (unlikely(vq->wants_kicks) &&
-			ring_packed_our_wish(vq)->off_wrap != vq->state.last_avail_idx)
-		ring_packed_want_kicks(vq, true);
+	if (likely(!vq->wants_kicks) ||
+			ring_packed_our_wish(vq)->off_wrap == vq->state.last_avail_idx)
+		return false;
+	ring_packed_want_kicks(vq, true);
+	return true;
 }
 
 static inline void

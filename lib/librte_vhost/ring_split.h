@@ -23,6 +23,7 @@
 #include <rte_common.h>
 #include <rte_prefetch.h>
 
+#include "ring_log.h"
 #include "ring_piece.h"
 #include "vhost_log.h"
 #include "vhost_virtqueue.h"
@@ -212,6 +213,20 @@ ring_split_give(struct vhost_virtqueue *vq, uint16_t n)
 	__atomic_store_n(&vq->used->idx, vq->state.last_used_idx, __ATOMIC_RELEASE);
 }
 
+/** Note what was written to give n chains back. */
+static inline void
+ring_split_log_given(struct vhost_virtqueue *vq, uint16_t from, uint16_t n)
+{
+	const size_t entry = sizeof(struct vring_used_elem);
+	uint32_t first = from & vq->mask;
+	uint32_t to_end = RTE_MIN((uint32_t)n, vq->size - first);
+
+	vhost_ring_log_device_area(vq, offsetof(struct vring_used, ring) + first * entry,
+			to_end * entry);
+	vhost_ring_log_device_area(vq, offsetof(struct vring_used, ring), (n - to_end) * entry);
+	vhost_ring_log_device_area(vq, offsetof(struct vring_used, idx), sizeof(vq->used->idx));
+}
+
 static inline bool
 ring_split_should_notify(struct vhost_virtqueue *vq)
 {
@@ -257,12 +272,25 @@ ring_split_want_kicks(struct vhost_virtqueue *vq, bool wanted)
 	rte_atomic_thread_fence(__ATOMIC_SEQ_CST);
 }
 
-static __rte_always_inline void
+/** Note what was written to ask for kicks or for none. */
+static inline void
+ring_split_log_wish(struct vhost_virtqueue *vq)
+{
+	size_t offset = vq->event_idx ? offsetof(struct vring_used, ring) +
+		vq->size * sizeof(struct vring_used_elem) : offsetof(struct vring_used, flags);
+
+	vhost_ring_log_device_area(vq, offset, sizeof(uint16_t));
+}
+
+/** Whether it had to be written. */
+static __rte_always_inline bool
 ring_split_renew_wish(struct vhost_virtqueue *vq)
 {
-	if (unlikely(vq->wants_kicks) &&
-			*ring_split_avail_event(vq) != vq->state.last_avail_idx)
-		ring_split_want_kicks(vq, true);
+	if (likely(!vq->wants_kicks) ||
+			*ring_split_avail_event(vq) == vq->state.last_avail_idx)
+		return false;
+	ring_split_want_kicks(vq, true);
+	return true;
 }
 
 static inline void
@@ -307,8 +335,22 @@ ring_split_resume(struct vhost_virtqueue *vq)
 	return false;
 }
 
+/** Note the memory that hardware may have written to: of a chain what is to be written. */
+static inline void
+ring_split_log_chain(struct vhost_virtqueue *vq, uint16_t id)
+{
+	struct vring_desc first = ring_split_desc(ring_read_words(&vq->desc[id]));
+	struct ring_memory memory = { .pieces = vq->pieces, .room = VHOST_MAX_PIECES };
+	struct vq_chain chain;
+	int n = ring_split_gather(vq, 0, first, &chain, RING_BOTH, &memory);
+
+	for (int i = memory.nread; i < n; i++)
+		vhost_ring_log_data(vq, vq->pieces[i].base, vq->pieces[i].len);
+}
+
+/** Put down what hardware has used since the last time: how many, or -1. */
 static inline int
-ring_split_relay(struct vhost_virtqueue *vq, struct vring *from)
+ring_split_relay(struct vhost_virtqueue *vq, const struct vring *from, unsigned int flags)
 {
 	uint16_t published = ring_split_published(vq);
 	uint16_t n;
@@ -324,11 +366,18 @@ ring_split_relay(struct vhost_virtqueue *vq, struct vring *from)
 		if (elem.id >= vq->size)
 			return -1;
 		ring_split_put(vq, i, elem.id, elem.len);
+		if (flags & VQ_LOG)
+			ring_split_log_chain(vq, elem.id);
 	}
-	ring_split_give(vq, n);
+	return n;
+}
+
+/** Ask the hardware for an interrupt when it uses more than was given. */
+static inline void
+ring_split_relayed(const struct vhost_virtqueue *vq, struct vring *from)
+{
 	if (vq->event_idx)
 		vring_used_event(from) = vq->state.last_used_idx;
-	return n;
 }
 
 #endif /* VHOST_RING_SPLIT_H */

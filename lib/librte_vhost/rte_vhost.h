@@ -493,9 +493,9 @@ rte_vhost_va_from_guest_pa(struct rte_vhost_memory *mem,
  * Mark guest memory as written, for live migration.
  *
  * For applications that write to the guest themselves; the burst functions do
- * it on their own.
- *
- * This release never negotiates VHOST_F_LOG_ALL, so the call has no effect.
+ * it on their own.  To be called after the write.  Without effect unless
+ * VHOST_F_LOG_ALL is negotiated (see features_changed), and for addresses that
+ * the log has no bit for.
  *
  * Thread safety: device call.
  *
@@ -513,7 +513,8 @@ void rte_vhost_log_write(int vid, uint64_t addr, uint64_t len);
 /**
  * Mark a part of a used ring as written, for live migration.
  *
- * This release never negotiates VHOST_F_LOG_ALL, so the call has no effect.
+ * As rte_vhost_log_write(), counted from the guest address that the frontend gave
+ * the ring for the log.
  *
  * Thread safety: device call.
  *
@@ -1310,9 +1311,11 @@ rte_vhost_get_monitor_addr(int vid, uint16_t queue_id,
 		struct rte_vhost_power_monitor_cond *pmc);
 
 /**
- * Where the log of written pages lies: one bit per 4096 bytes of guest memory.
+ * Where the log of written pages lies: one bit per 4096 bytes of guest memory,
+ * bit 0 of the first byte for guest address 0.
  *
- * This release never has a log: it returns 0 with base and size 0.
+ * The frontend gives it when it begins to migrate the guest, and may replace it
+ * by another one; it lasts until then or until the device goes.
  *
  * Thread safety: device call.
  *

@@ -135,13 +135,14 @@ commit_queue(struct vhost_device *dev, uint32_t index)
 	return move;
 }
 
-/** Swap in the plan's replicas and the wished map; what nobody uses any more goes. */
+/** Swap in the plan's replicas, the wished map and log; what nobody uses any more goes. */
 static void
 commit_device(struct vhost_device *dev, struct plan *plan)
 {
 	struct virtio_net *old[PLACEMENT_MAX_NODES];
 	unsigned int i, nold = dev->nreplicas;
 	struct mem_map *old_map = dev->map;
+	struct mem_log *old_log = dev->log;
 
 	memcpy(old, dev->replicas, nold * sizeof(old[0]));
 	rte_spinlock_lock(&dev->view_lock);
@@ -150,13 +151,18 @@ commit_device(struct vhost_device *dev, struct plan *plan)
 	dev->net = plan->net;
 	dev->node = plan->net->node;
 	dev->map = dev->wish_map;
+	dev->log = dev->wish_log;
+	__atomic_store_n(&dev->logging, dev->net->log.pages != 0, __ATOMIC_RELAXED);
 	rte_spinlock_unlock(&dev->view_lock);
 	if (dev->map != NULL)
 		vhost_mem_map_get(dev->map);
+	if (dev->log != NULL)
+		vhost_mem_log_get(dev->log);
 	for (i = 0; i < nold; i++)
 		if (!vhost_plan_is_in_use(dev, old[i]))
 			vhost_virtio_net_destroy(old[i]);
 	vhost_mem_map_put(old_map);
+	vhost_mem_log_put(old_log);
 }
 
 static bool
@@ -252,8 +258,14 @@ commit(struct vhost_device *dev, struct plan *plan)
 static void
 tell_features(struct vhost_device *dev, uint64_t before)
 {
-	if (has_vdpa(dev) && dev->net->features != before)
+	const struct rte_vhost_device_ops *ops = dev->driver.ops;
+
+	if (dev->net->features == before)
+		return;
+	if (has_vdpa(dev))
 		dev->driver.vdpa->ops->set_features(dev->vid);
+	if (dev->running && ops != NULL && ops->features_changed != NULL)
+		ops->features_changed(dev->vid, dev->net->features);
 }
 
 static void

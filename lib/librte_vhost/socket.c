@@ -474,12 +474,20 @@ map_is_broken(const struct mem_map *map)
 	return map != NULL && vhost_mem_map_is_broken(map);
 }
 
-/** Event thread only, which alone replaces maps.  Lock held. */
+static bool
+log_is_broken(const struct mem_log *log)
+{
+	return log != NULL && vhost_mem_log_is_broken(log);
+}
+
+/** Event thread only, which alone replaces maps and logs.  Lock held. */
 static bool
 connection_lost_memory(const struct connection *conn)
 {
 	return conn->dev != NULL && (map_is_broken(conn->dev->map) ||
-			map_is_broken(conn->dev->wish_map));
+			map_is_broken(conn->dev->wish_map) ||
+			log_is_broken(conn->dev->log) ||
+			log_is_broken(conn->dev->wish_log));
 }
 
 /** Claim a connection whose guest memory was truncated; NULL if there is none. */

@@ -21,22 +21,6 @@
 #include "rte_vhost_crypto.h"
 
 /*
- * Dirty log: nothing to mark, as VHOST_F_LOG_ALL is never negotiated.
- */
-
-void
-rte_vhost_log_write(int vid __rte_unused, uint64_t addr __rte_unused,
-		uint64_t len __rte_unused)
-{
-}
-
-void
-rte_vhost_log_used_vring(int vid __rte_unused, uint16_t vring_idx __rte_unused,
-		uint64_t offset __rte_unused, uint64_t len __rte_unused)
-{
-}
-
-/*
  * Inflight tracking: VHOST_USER_PROTOCOL_F_INFLIGHT_SHMFD is never negotiated.
  * Recording is then defined to succeed without effect, so that block backends
  * need not ask before each request; reading fails.

@@ -18,11 +18,13 @@
 static const struct vq_array {
 	size_t member;		/**< offset of the pointer in the block */
 	size_t bytes;
+	unsigned int format;	/**< only for rings of that format; 0: for any */
 } vq_arrays[] = {
 	{ offsetof(struct vhost_virtqueue, pieces),
 		(VHOST_MAX_PIECES + 2) * sizeof(struct vq_piece) },
 	{ offsetof(struct vhost_virtqueue, chains),
 		VHOST_MAX_PIECES * sizeof(struct vq_chain) },
+	{ offsetof(struct vhost_virtqueue, log), sizeof(struct mem_log_cache), VQ_LOG },
 };
 
 /**
@@ -38,6 +40,8 @@ lay_out(const struct vq_cfg *cfg, struct vhost_virtqueue *block)
 	if (cfg->size == 0)
 		return at;
 	for (size_t i = 0; i < RTE_DIM(vq_arrays); i++) {
+		if ((cfg->format & vq_arrays[i].format) != vq_arrays[i].format)
+			continue;
 		at = RTE_CACHE_LINE_ROUNDUP(at);
 		if (block != NULL)
 			*(void **)((char *)block + vq_arrays[i].member) = (char *)block + at;
@@ -99,7 +103,7 @@ void
 vhost_block_inherit(struct vhost_virtqueue *block, const struct vhost_virtqueue *from)
 {
 	block->state = from->state;
-	if (from->cfg.format != block->cfg.format)
+	if (!ring_is_same_format(from->cfg.format, block->cfg.format))
 		set_base_to_start(block);
 }
 
@@ -148,5 +152,7 @@ vhost_vq_cfg_equal(const struct vq_cfg *a, const struct vq_cfg *b)
 {
 	return a->size == b->size && a->index == b->index && a->node == b->node &&
 		a->generation == b->generation && a->format == b->format && a->desc == b->desc &&
-		a->avail == b->avail && a->used == b->used;
+		a->avail == b->avail && a->used == b->used &&
+		a->log.ring == b->log.ring && a->log.device_gpa == b->log.device_gpa &&
+		a->log.desc_gpa == b->log.desc_gpa;
 }

@@ -24,6 +24,7 @@
 #include <rte_common.h>
 
 #include "doorbell.h"
+#include "mem_log.h"
 #include "virtio_net.h"
 
 struct rte_mbuf;
@@ -43,6 +44,7 @@ struct vring_used;
 #define VQ_PACKED	(1u << 0)	/**< a packed ring, not a split one */
 #define VQ_IN_ORDER	(1u << 1)	/**< several chains may go back as one */
 #define VQ_MERGEABLE	(1u << 2)	/**< a packet may span several chains */
+#define VQ_LOG		(1u << 3)	/**< what is written is logged, see ring_log.h */
 
 /** A piece of guest memory, translated and checked: [base, base + len) is mapped. */
 struct vq_piece {
@@ -57,16 +59,24 @@ struct vq_chain {
 	uint32_t len;		/**< bytes of guest memory it offers */
 };
 
+/** How writes to a ring are logged; all zero without VQ_LOG. */
+struct vq_log_cfg {
+	bool ring;		/**< the frontend wants them logged */
+	uint64_t device_gpa;	/**< of the device's area; the ring does not wrap there */
+	uint64_t desc_gpa;	/**< of the descriptors */
+};
+
 /** Shape: what a block is built from.  Other values need another block. */
 struct vq_cfg {
 	uint16_t size;		/**< descriptors; 0 for a dormant block */
 	uint16_t index;		/**< of the virtqueue in the device */
 	int node;		/**< where the block shall be; VHOST_NODE_ANY: wherever */
 	uint64_t generation;	/**< of the virtio_net replica to run on */
-	unsigned int format;	/**< VQ_PACKED or 0 */
+	unsigned int format;	/**< VQ_PACKED, VQ_LOG */
 	struct vring_desc *desc;	/**< our addresses of the rings, checked for size */
 	struct vring_avail *avail;	/**< the driver's area, whatever the format has there */
 	struct vring_used *used;	/**< the device's area, likewise */
+	struct vq_log_cfg log;
 };
 
 struct vq_stats {
@@ -127,6 +137,7 @@ struct vhost_virtqueue {
 	/* scratch rows, see vq_arrays[] */
 	struct vq_piece *pieces;	/**< VHOST_MAX_PIECES, and two that may be looked at */
 	struct vq_chain *chains;	/**< VHOST_MAX_PIECES */
+	struct mem_log_cache *log;	/**< empty between bursts; NULL without VQ_LOG */
 
 	/* control side */
 	struct vq_cfg cfg __rte_cache_aligned;

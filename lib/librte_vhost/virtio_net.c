@@ -4,6 +4,7 @@
 
 #include <string.h>
 
+#include <linux/vhost_types.h>
 #include <linux/virtio_config.h>
 #include <linux/virtio_net.h>
 
@@ -69,6 +70,8 @@ vhost_virtio_net_create(const struct virtio_net_cfg *cfg, const char *name, int 
 	copy_name(net, name);
 	for (uint32_t i = 0; cfg->map != NULL && i < cfg->map->nregions; i++)
 		add_region(net, &cfg->map->regions[i]);
+	if (virtio_net_has(net, VHOST_F_LOG_ALL))
+		net->log = vhost_mem_log_view(cfg->log);
 	node = vhost_node_of(net);
 	net->node = node >= 0 ? node : VHOST_NODE_ANY;
 	return net;
@@ -93,6 +96,21 @@ vhost_virtio_net_piece(const struct virtio_net *net, uint64_t gpa, uint64_t *len
 		}
 	}
 	return NULL;
+}
+
+bool
+vhost_virtio_net_gpa(const struct virtio_net *net, const void *host, uint64_t *gpa)
+{
+	for (uint16_t i = 0; i < net->nregions; i++) {
+		const struct net_region *region = &net->regions[i];
+		uint64_t offset = (uintptr_t)host - region->host;
+
+		if (offset < region->size) {
+			*gpa = region->gpa + offset;
+			return true;
+		}
+	}
+	return false;
 }
 
 uint8_t *

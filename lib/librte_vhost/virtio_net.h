@@ -21,6 +21,7 @@
 #include <rte_branch_prediction.h>
 #include <rte_common.h>
 
+#include "mem_log.h"
 #include "mem_map.h"
 
 struct rte_vhost_device_ops;
@@ -39,6 +40,7 @@ struct virtio_net_cfg {
 	uint64_t features;	/**< negotiated virtio features */
 	uint64_t generation;	/**< of features and memory together, the device's */
 	const struct mem_map *map;	/**< NULL before SET_MEM_TABLE; outlives the replica */
+	const struct mem_log *log;	/**< NULL before SET_LOG_BASE; likewise */
 	const struct rte_vhost_device_ops *ops;	/**< of the application, or NULL */
 };
 
@@ -56,6 +58,7 @@ struct virtio_net {
 	uint16_t nregions;
 	bool guest_offloads;	/**< the guest may send headers that mean something */
 	struct net_region regions[VHOST_MAX_REGIONS];	/**< largest first, then empty ones */
+	struct mem_log_view log;	/**< of written pages, with VHOST_F_LOG_ALL */
 	int vid;
 	int node;		/**< that the kernel reports for this replica */
 	uint64_t generation;
@@ -85,6 +88,9 @@ uint16_t vhost_virtio_net_hdr_len(uint64_t features);
  * @param[in,out] len  bytes wanted, cut to what the region of gpa has from there
  */
 uint8_t *vhost_virtio_net_piece(const struct virtio_net *net, uint64_t gpa, uint64_t *len);
+
+/** The guest address of memory at our address; false if that is not guest memory. */
+bool vhost_virtio_net_gpa(const struct virtio_net *net, const void *host, uint64_t *gpa);
 
 /** virtio_net_host() for what is not in one of the first two regions. */
 uint8_t *vhost_virtio_net_host_elsewhere(const struct virtio_net *net,

@@ -122,6 +122,11 @@ struct vu_memory_slot {
 	struct vu_region region;
 } __rte_packed;
 
+struct vu_log {
+	uint64_t size;
+	uint64_t offset;	/**< into the file */
+} __rte_packed;
+
 struct vu_config {
 	uint32_t offset;
 	uint32_t size;
@@ -150,6 +155,7 @@ struct vu_message {
 		struct vu_vring_addr addr;
 		struct vu_memory memory;
 		struct vu_memory_slot slot;
+		struct vu_log log;
 		struct vu_config config;
 		struct vu_vring_area area;
 		uint8_t raw[632];

@@ -50,6 +50,10 @@ int vhost_vu_on_get_max_mem_slots(struct vu_call *call);
 int vhost_vu_on_add_mem_reg(struct vu_call *call);
 int vhost_vu_on_rem_mem_reg(struct vu_call *call);
 
+/* vu_on_migration.c */
+int vhost_vu_on_set_log_base(struct vu_call *call);
+int vhost_vu_on_set_log_fd(struct vu_call *call);
+
 /* vu_on_queue.c */
 int vhost_vu_on_set_vring_num(struct vu_call *call);
 int vhost_vu_on_set_vring_addr(struct vu_call *call);

@@ -40,7 +40,8 @@ vhost_vu_on_set_features(struct vu_call *call)
 	}
 	if (features == dev->features)
 		return 0;
-	if (dev->running) {
+	/* the bursts of a running device are replaced by those that log */
+	if (dev->running && ((features ^ dev->features) & ~(1ULL << VHOST_F_LOG_ALL)) != 0) {
 		VHOST_LOG_CONFIG(ERR, "(%s) features changed while the device is running\n",
 			dev->driver.path);
 		return -EBUSY;

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <inttypes.h>
 
+#include <linux/vhost_types.h>
 #include <linux/virtio_config.h>
 
 #include "doorbell.h"
@@ -76,6 +77,7 @@ vhost_vu_on_set_vring_addr(struct vu_call *call)
 	q->wish.avail_uva = addr->avail;
 	q->wish.used_uva = addr->used;
 	q->wish.log_gpa = addr->log;
+	q->wish.log_ring = (addr->flags & (1u << VHOST_VRING_F_LOG)) != 0;
 	q->wish.has_addr = true;
 	ret = check_ring(call);
 	if (ret < 0)
