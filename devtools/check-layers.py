@@ -22,7 +22,7 @@ LAYERS = (
                        'ring ring_log ring_packed ring_piece ring_split '
                        'vhost_virtqueue virtio_net'),
     ('queues and packets', 'net_dequeue net_enqueue net_isa placement queue'),
-    ('device', 'device net_ctrl numa_watch plan settle vu_backchannel'),
+    ('device', 'device net_ctrl numa_watch plan postcopy settle vu_backchannel'),
     ('protocol', 'vu_dispatch vu_on vu_on_device vu_on_memory vu_on_migration vu_on_queue'),
     ('outside', 'api api_driver api_numa api_stats burst socket socket_path telemetry unsupported '
                 'vdpa vdpa_device'),

@@ -72,9 +72,9 @@ static const struct row rows[] = {
 	ROW(SET_VRING_ENDIAN, .size = 8, .absent = true),
 	ROW(CREATE_CRYPTO_SESSION, .size = 632, .absent = true),
 	ROW(CLOSE_CRYPTO_SESSION, .size = 8, .absent = true),
-	ROW(POSTCOPY_ADVISE, .absent = true),
-	ROW(POSTCOPY_LISTEN, .absent = true),
-	ROW(POSTCOPY_END, .absent = true),
+	ROW(POSTCOPY_ADVISE, .replies = true, .needs = FE_BIT(VHOST_USER_PROTOCOL_F_PAGEFAULT)),
+	ROW(POSTCOPY_LISTEN, .needs = FE_BIT(VHOST_USER_PROTOCOL_F_PAGEFAULT)),
+	ROW(POSTCOPY_END, .replies = true, .needs = FE_BIT(VHOST_USER_PROTOCOL_F_PAGEFAULT)),
 	ROW(GET_INFLIGHT_FD, .size = 24, .absent = true),
 	ROW(SET_INFLIGHT_FD, .size = 24, .fds = ONE_FD, .absent = true),
 	ROW(GPU_SET_SOCKET, .fds = ONE_FD, .absent = true),
@@ -257,9 +257,11 @@ walk_row(const void *arg)
 
 	/* Once with acks and once where only the end of the connection tells. */
 	for (int no_ack = 0; no_ack < 2; no_ack++) {
-		TEST_ASSERT(two_start(&t, .until = FAKE_MEMORY, .protocol_features =
+		TEST_ASSERT(two_start(&t, .until = FAKE_MEMORY,
+			.flags = RTE_VHOST_USER_POSTCOPY_SUPPORT, .protocol_features =
 			FE_BIT(VHOST_USER_PROTOCOL_F_LOG_SHMFD) |
 			FE_BIT(VHOST_USER_PROTOCOL_F_SLAVE_REQ) |
+			FE_BIT(VHOST_USER_PROTOCOL_F_PAGEFAULT) |
 			FE_BIT(FE_PROTOCOL_MEM_SLOTS),
 			.no_reply_ack = no_ack), "two devices");
 		for (i = 0; i < RTE_DIM(ways); i++) {

@@ -18,6 +18,7 @@
 #include <rte_string_fns.h>
 
 #include "rte_vdpa.h"
+#include "postcopy.h"
 #include "rte_vhost.h"
 #include "socket.h"
 #include "vdpa_driver.h"
@@ -29,11 +30,12 @@
 
 /*
  * What an application may ask for, expecting the library to do its part, and
- * this release does not have: vIOMMU; in the protocol postcopy, inflight tracking.
+ * this release does not have: vIOMMU; in the protocol inflight tracking.
  */
 #define MISSING_FEATURES	(1ULL << VIRTIO_F_ACCESS_PLATFORM)
-#define MISSING_PROTOCOL_FEATURES ((1ULL << VHOST_USER_PROTOCOL_F_PAGEFAULT) | \
-		(1ULL << VHOST_USER_PROTOCOL_F_INFLIGHT_SHMFD))
+#define MISSING_PROTOCOL_FEATURES (1ULL << VHOST_USER_PROTOCOL_F_INFLIGHT_SHMFD)
+
+#define PAGEFAULT (1ULL << VHOST_USER_PROTOCOL_F_PAGEFAULT)
 
 /** Result of a call inward, as the public functions return it. */
 static int
@@ -94,9 +96,6 @@ check_flags(const char *path, uint64_t flags)
 	if (flags & RTE_VHOST_USER_IOMMU_SUPPORT)
 		VHOST_LOG_CONFIG(WARNING, "(%s) vIOMMU support is not in this release, not offered\n",
 				path);
-	if (flags & RTE_VHOST_USER_POSTCOPY_SUPPORT)
-		VHOST_LOG_CONFIG(WARNING, "(%s) postcopy migration is not in this release, not offered\n",
-				path);
 	return 0;
 }
 
@@ -107,6 +106,14 @@ default_features(uint64_t flags)
 			!(flags & RTE_VHOST_USER_EXTBUF_SUPPORT))
 		return VHOST_NET_FEATURES & ~BIG_PACKET_FEATURES;
 	return VHOST_NET_FEATURES;
+}
+
+static uint64_t
+default_protocol_features(const char *path, uint64_t flags)
+{
+	if ((flags & RTE_VHOST_USER_POSTCOPY_SUPPORT) && vhost_postcopy_is_possible(path))
+		return VHOST_PROTOCOL_FEATURES | PAGEFAULT;
+	return VHOST_PROTOCOL_FEATURES;
 }
 
 /** See RTE_VHOST_USER_NUMA_PIN() and RTE_VHOST_USER_NUMA_OFF. */
@@ -134,7 +141,7 @@ add_socket(const char *path, uint64_t flags)
 		.flags = flags,
 		.supported_features = default_features(flags),
 		.features = default_features(flags),
-		.protocol_features = VHOST_PROTOCOL_FEATURES,
+		.protocol_features = default_protocol_features(path, flags),
 		.builtin = true,
 		.numa = numa_policy_of(flags),
 	};
@@ -272,6 +279,8 @@ rte_vhost_driver_set_protocol_features(const char *path, uint64_t protocol_featu
 		return -1;
 	protocol_features = without_missing(path, "protocol features",
 			protocol_features, MISSING_PROTOCOL_FEATURES);
+	if ((protocol_features & PAGEFAULT) && !vhost_postcopy_is_possible(path))
+		protocol_features &= ~PAGEFAULT;
 	return edit(path, set_protocol_features, &protocol_features);
 }
 

@@ -65,6 +65,7 @@ device_alloc(int vid)
 	dev->handle_node = VHOST_NODE_ANY;
 	dev->ctrl_kick.fd = -1;
 	dev->backend_fd = -1;
+	vhost_postcopy_init(dev);
 	pthread_mutex_init(&dev->backend_lock, NULL);
 	pthread_mutex_init(&dev->backend_request_lock, NULL);
 	rte_spinlock_init(&dev->view_lock);
@@ -253,6 +254,7 @@ device_release_memory(struct vhost_device *dev)
 	vhost_mem_log_put(log);
 	vhost_mem_log_put(dev->wish_log);
 	dev->wish_log = NULL;
+	vhost_postcopy_end(dev);
 	vhost_backchannel_replace(dev, -1);
 }
 
@@ -262,6 +264,8 @@ vhost_device_destroy(struct vhost_device *dev, bool tell_connection)
 	const struct rte_vhost_device_ops *ops = dev->driver.ops;
 	uint32_t i, nvrings;
 
+	/* first: who holds the lock may wait for a page that does not come any more */
+	vhost_postcopy_abandon(dev);
 	vhost_device_lock(dev);
 	vhost_device_stop(dev);
 	if (dev->driver.vdpa != NULL && dev->driver.vdpa->ops->dev_cleanup != NULL)
@@ -279,11 +283,18 @@ vhost_device_destroy(struct vhost_device *dev, bool tell_connection)
 	device_give_back(dev);
 }
 
+static void
+lock_taken(struct vhost_device *dev)
+{
+	if (dev->lock_depth++ == 0)
+		vhost_postcopy_turn(&dev->postcopy);
+}
+
 void
 vhost_device_lock(struct vhost_device *dev)
 {
 	pthread_mutex_lock(&dev->lock);
-	dev->lock_depth++;
+	lock_taken(dev);
 }
 
 bool
@@ -291,7 +302,7 @@ vhost_device_try_lock(struct vhost_device *dev)
 {
 	if (pthread_mutex_trylock(&dev->lock) != 0)
 		return false;
-	dev->lock_depth++;
+	lock_taken(dev);
 	return true;
 }
 
@@ -310,7 +321,8 @@ vhost_device_is_inside(struct vhost_device *dev)
 void
 vhost_device_unlock(struct vhost_device *dev)
 {
-	dev->lock_depth--;
+	if (--dev->lock_depth == 0)
+		vhost_postcopy_turn(&dev->postcopy);
 	pthread_mutex_unlock(&dev->lock);
 }
 

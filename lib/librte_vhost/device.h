@@ -26,6 +26,7 @@
 #include "mem_log.h"
 #include "mem_map.h"
 #include "placement.h"
+#include "postcopy.h"
 #include "queue.h"
 #include "virtio_net.h"
 #include "vu_message.h"
@@ -107,6 +108,8 @@ struct vhost_device {
 	int backend_fd;			/**< -1 for none; under backend_lock */
 	pthread_mutex_t backend_lock;	/**< a leaf */
 	pthread_mutex_t backend_request_lock;	/**< one exchange at a time; before backend_lock */
+
+	struct vhost_postcopy postcopy;	/**< is the destination of a migration */
 
 	/* what the application was told */
 	bool ready;			/**< new_device was called; atomic */

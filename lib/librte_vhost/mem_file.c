@@ -251,6 +251,12 @@ vhost_mem_mapping_put(struct mem_mapping *mapping)
 }
 
 bool
+vhost_mem_mapping_detach(struct mem_mapping *mapping)
+{
+	return vhost_mem_guard_replace(mapping->guard);
+}
+
+bool
 vhost_mem_mapping_is_broken(const struct mem_mapping *mapping)
 {
 	return __atomic_load_n(&mapping->broken, __ATOMIC_ACQUIRE);

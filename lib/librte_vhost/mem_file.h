@@ -67,7 +67,15 @@ void vhost_mem_mapping_get(struct mem_mapping *mapping);
 /** Drop a reference; the last one unmaps and closes. */
 void vhost_mem_mapping_put(struct mem_mapping *mapping);
 
-/** Whether the guard had to replace it: the device has to go. */
+/**
+ * Take the memory away from all who use it: they find zero pages there, and the file
+ * keeps what it has.  Any thread, while the mapping stays.
+ *
+ * @return false when there is no memory for that
+ */
+bool vhost_mem_mapping_detach(struct mem_mapping *mapping);
+
+/** Whether zero pages had to replace it: the device has to go. */
 bool vhost_mem_mapping_is_broken(const struct mem_mapping *mapping);
 
 #endif /* VHOST_MEM_FILE_H */

@@ -34,6 +34,7 @@
 #include <unistd.h>
 
 #include <rte_common.h>
+#include <rte_pause.h>
 
 #include "mem_guard.h"
 
@@ -167,19 +168,27 @@ wake_up(void)
 	RTE_SET_USED(ret);
 }
 
+/** Whether it is the caller's to replace the range; *state tells why not. */
+static bool
+claim(struct guard_slot *slot, unsigned int *state)
+{
+	*state = RANGE_WHOLE;
+	return __atomic_compare_exchange_n(&slot->state, state, RANGE_CLAIMED,
+			false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE);
+}
+
 /** Whether the access at addr may be repeated. */
 static bool
 guard_repair(uintptr_t addr)
 {
-	unsigned int state = RANGE_WHOLE;
+	unsigned int state;
 	struct guard_range range;
 	struct guard_slot *slot = slot_of(addr, &range);
 	bool done;
 
 	if (slot == NULL)
 		return false;
-	if (!__atomic_compare_exchange_n(&slot->state, &state, RANGE_CLAIMED,
-			false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
+	if (!claim(slot, &state))
 		return true;
 	__atomic_store_n(range.broken, true, __ATOMIC_RELEASE);
 	done = range_replace(&range, addr, &state);
@@ -378,6 +387,26 @@ vhost_mem_guard_remove(int handle)
 	pthread_mutex_lock(&guard_lock);
 	slot_write(&slots[handle], &none);
 	pthread_mutex_unlock(&guard_lock);
+}
+
+bool
+vhost_mem_guard_replace(int handle)
+{
+	struct guard_slot *slot = &slots[handle];
+	const struct guard_range *range = &slot->range;
+	unsigned int state;
+	bool done;
+
+	while (!claim(slot, &state)) {
+		if (state == RANGE_REPLACED)
+			return true;
+		rte_pause();
+	}
+	__atomic_store_n(range->broken, true, __ATOMIC_RELEASE);
+	done = put_zero_pages(range->start, range->len);
+	__atomic_store_n(&slot->state, done ? RANGE_REPLACED : RANGE_WHOLE, __ATOMIC_RELEASE);
+	wake_up();
+	return done;
 }
 
 int

@@ -35,6 +35,14 @@ int vhost_mem_guard_add(void *start, size_t len, size_t page_size, bool *broken)
 /** Forget a range that nobody accesses any more; before it is unmapped. */
 void vhost_mem_guard_remove(int handle);
 
+/**
+ * Put zero pages in place of a range as if its file had been truncated.  Any thread,
+ * while the mapping stays.
+ *
+ * @return false when there is no memory for that: the range is as it was
+ */
+bool vhost_mem_guard_replace(int handle);
+
 /** Eventfd that becomes readable when the guard has replaced a range; -1 on error. */
 int vhost_mem_guard_fd(void);
 

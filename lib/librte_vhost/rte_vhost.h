@@ -73,7 +73,11 @@ extern "C" {
 #define RTE_VHOST_USER_RESERVED_1		(1ULL << 2)
 /** Offer VIRTIO_F_ACCESS_PLATFORM (vIOMMU).  No effect in this release. */
 #define RTE_VHOST_USER_IOMMU_SUPPORT		(1ULL << 3)
-/** Offer post-copy migration.  No effect in this release. */
+/**
+ * Offer to be the destination of post-copy migrations, if the kernel lets the process
+ * have a userfaultfd.  The frontend is handed it: with that it can let our threads
+ * wait for its memory, and more.
+ */
 #define RTE_VHOST_USER_POSTCOPY_SUPPORT		(1ULL << 4)
 /**
  * A dequeued packet larger than an mbuf of the pool may be put into one
@@ -754,7 +758,7 @@ int rte_vhost_driver_get_features(const char *path, uint64_t *features);
  *   A registered socket.
  * @param protocol_features
  *   Mask of VHOST_USER_PROTOCOL_F_* bits.  What this release cannot do (dirty log,
- *   postcopy, in-flight tracking) is left out, with a warning.
+ *   in-flight tracking), or this process (postcopy), is left out, with a warning.
  * @return
  *   0, or -1 if the socket is unknown.
  */

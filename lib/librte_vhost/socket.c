@@ -522,7 +522,7 @@ guard_on_event(struct event_source *source __rte_unused, uint32_t events __rte_u
 	if (read(vhost_mem_guard_fd(), &count, sizeof(count)) < 0)
 		return;
 	while ((conn = claim_without_memory()) != NULL) {
-		VHOST_LOG_CONFIG(ERR, "(%s) guest memory file was truncated, closing\n",
+		VHOST_LOG_CONFIG(ERR, "(%s) guest memory is gone (file truncated, or given up), closing\n",
 				conn->reg->driver.path);
 		connection_end(conn, true);
 	}

@@ -111,6 +111,11 @@ static const struct rule rules[] = {
 	[VU_GET_CONFIG] = { vhost_vu_on_get_config, .size_fits = config_size_fits,
 		.reply = REPLY_PAYLOAD },
 	[VU_SET_CONFIG] = { vhost_vu_on_set_config, .size_fits = config_size_fits },
+	[VU_POSTCOPY_ADVISE] = { vhost_vu_on_postcopy_advise, .reply = REPLY_PAYLOAD,
+		.needs = PROTOCOL(PAGEFAULT) },
+	[VU_POSTCOPY_LISTEN] = { vhost_vu_on_postcopy_listen, .needs = PROTOCOL(PAGEFAULT) },
+	[VU_POSTCOPY_END] = { vhost_vu_on_postcopy_end, .reply = REPLY_U64,
+		.needs = PROTOCOL(PAGEFAULT) },
 	[VU_GET_MAX_MEM_SLOTS] = { vhost_vu_on_get_max_mem_slots, .reply = REPLY_U64,
 		.needs = PROTOCOL(CONFIGURE_MEM_SLOTS) },
 	[VU_ADD_MEM_REG] = { vhost_vu_on_add_mem_reg, SIZE_OF(slot), .fds = FDS_ONE,
@@ -123,12 +128,26 @@ static const struct rule rules[] = {
 
 static_assert(RTE_DIM(rules) == VU_REQUEST_MAX, "a row for the last request");
 
+static bool
+any_size_fits(const struct vu_message *msg)
+{
+	(void)msg;
+	return true;
+}
+
+/**
+ * The frontend's second message of a request that the first one did not complete;
+ * the handler refuses any other one.
+ */
+static const struct rule acknowledgement = { vhost_vu_on_postcopy_ack,
+	.size_fits = any_size_fits };
+
 static const struct rule *
-find_rule(uint32_t request)
+find_rule(const struct vhost_device *dev, uint32_t request)
 {
 	if (request >= RTE_DIM(rules) || rules[request].handle == NULL)
 		return NULL;
-	return &rules[request];
+	return dev->postcopy.awaited == VU_NONE ? &rules[request] : &acknowledgement;
 }
 
 static bool
@@ -265,7 +284,7 @@ static int
 serve(struct vu_call *call, bool *reply)
 {
 	const struct rte_vhost_user_extern_ops *extern_ops = &call->dev->extern_ops;
-	const struct rule *rule = find_rule(call->msg->request);
+	const struct rule *rule = find_rule(call->dev, call->msg->request);
 	enum rte_vhost_msg_result before, after;
 	int ret;
 

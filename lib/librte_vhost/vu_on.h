@@ -53,6 +53,10 @@ int vhost_vu_on_rem_mem_reg(struct vu_call *call);
 /* vu_on_migration.c */
 int vhost_vu_on_set_log_base(struct vu_call *call);
 int vhost_vu_on_set_log_fd(struct vu_call *call);
+int vhost_vu_on_postcopy_advise(struct vu_call *call);
+int vhost_vu_on_postcopy_listen(struct vu_call *call);
+int vhost_vu_on_postcopy_ack(struct vu_call *call);
+int vhost_vu_on_postcopy_end(struct vu_call *call);
 
 /* vu_on_queue.c */
 int vhost_vu_on_set_vring_num(struct vu_call *call);

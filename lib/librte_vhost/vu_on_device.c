@@ -87,8 +87,14 @@ vhost_vu_on_set_owner(struct vu_call *call)
 int
 vhost_vu_on_reset_owner(struct vu_call *call)
 {
+	int ret;
+
 	vhost_device_reset_wish(call->dev);
-	return 0;
+	ret = vhost_device_settle(call->dev);
+	/* once nobody uses the memory any more */
+	if (ret == 0)
+		vhost_postcopy_end(call->dev);
+	return ret;
 }
 
 int
