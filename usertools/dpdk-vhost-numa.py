@@ -24,12 +24,15 @@ import os
 import re
 import shutil
 import socket
+import struct
 import subprocess
 import sys
 import time
 import xml.etree.ElementTree as ElementTree
 
 SAMPLE_SECONDS = 0.3    # between two looks at the threads
+LONGEST_ANSWER = 1 << 18
+MOST = 1 << 63          # of anything that is counted
 # Share of a CPU that makes a thread with a CPU for itself a polling one: Open
 # vSwitch's may sleep, lcores do when there is nothing to do, others are guesses.
 BUSY = (('pmd-c', 0), ('rte-worker-', 0.05), ('lcore-worker-', 0.05), ('', 0.5))
@@ -138,7 +141,10 @@ class Telemetry:
         self._socket.settimeout(10)
         try:
             self._socket.connect(path)
-            self.banner = json.loads(self._socket.recv(16384))
+            self.version = as_text(self._receive().get('version', ''))
+            # Not the pid that it tells, which is another in a container.
+            self.pid = struct.unpack('3i', self._socket.getsockopt(
+                socket.SOL_SOCKET, socket.SO_PEERCRED, 12))[0]
         except BaseException:
             self._socket.close()
             raise
@@ -152,8 +158,32 @@ class Telemetry:
     def ask(self, command):
         """The answer, or None if the program has none."""
         self._socket.send(command.encode())
-        answer = json.loads(self._socket.recv(self.banner.get('max_output_len', 16384) + 256))
-        return answer.get(command.partition(',')[0])
+        return self._receive().get(command.partition(',')[0])
+
+    def _receive(self):
+        answer = json.loads(self._socket.recv(LONGEST_ANSWER))
+        if not isinstance(answer, dict):
+            raise ValueError('the answer is no object')
+        return answer
+
+
+# What a program says may be anything: it is not shown before it went through these.
+
+def as_text(value):
+    """Without what terminals or XML would take for something else."""
+    return ''.join(each if each.isprintable() else '?' for each in str(value))
+
+
+def as_number(value):
+    return max(-MOST, min(int(value), MOST))
+
+
+def as_node(value):
+    return max(UNKNOWN, as_number(value))
+
+
+def sizes_by_node(bytes_of):
+    return {str(as_node(at)): as_number(size) for at, size in bytes_of.items()}
 
 
 def runtime_folders():
@@ -164,6 +194,12 @@ def runtime_folders():
                               for folder in folders if folder))
 
 
+def closed_folders(folders):
+    """How many programs only their user, or root, may ask."""
+    return sum(os.path.isdir(path) and not os.access(path, os.R_OK | os.X_OK)
+               for folder in folders for path in glob.glob(f'{folder}/*'))
+
+
 def programs(prefixes, folders):
     """All that answer and have vhost devices, or could have."""
     found = []
@@ -172,8 +208,10 @@ def programs(prefixes, folders):
         prefix = os.path.basename(os.path.dirname(path))
         if prefixes and prefix not in prefixes:
             continue
-        # A program that was killed leaves its socket behind.
-        with contextlib.suppress(OSError, ValueError), Telemetry(path) as telemetry:
+        # A program that was killed leaves its socket behind, one may end or be
+        # stopped while it is asked, and one with that name may be something else.
+        with contextlib.suppress(OSError, ValueError, ArithmeticError, LookupError, TypeError,
+                                 AttributeError), Telemetry(path) as telemetry:
             vids = telemetry.ask('/vhost/list')
             if vids is not None:
                 found.append(program(prefix, telemetry, vids))
@@ -181,9 +219,10 @@ def programs(prefixes, folders):
 
 
 def program(prefix, telemetry, vids):
-    pid = telemetry.banner['pid']
-    found = {'prefix': prefix, 'pid': pid, 'version': telemetry.banner.get('version', ''),
-             'program': os.path.basename(read(f'/proc/{pid}/cmdline').split('\0')[0]) or '?',
+    pid = telemetry.pid
+    found = {'prefix': as_text(prefix), 'pid': pid, 'version': telemetry.version,
+             'program': as_text(os.path.basename(
+                 read(f'/proc/{pid}/cmdline').split('\0')[0])) or '?',
              'pools': pools(telemetry, pid)}
     told = told_by_switch(telemetry)
     found['devices'] = [each for each in (device(telemetry, vid, told.get(vid, {}))
@@ -198,8 +237,9 @@ def told_by_switch(telemetry):
         info = telemetry.ask(f'/vhost_switch/info,{name}')
         if info and info['kind'] == 'guest' and info['connected']:
             told[info['vid']] = {
-                'name': name, 'mbufs_node': info['mbufs_node'],
-                'lcores': sorted({lcore for lcore in info['queue_lcore'] if lcore >= 0})}
+                'name': as_text(name), 'mbufs_node': as_node(info['mbufs_node']),
+                'lcores': sorted({as_number(lcore) for lcore in info['queue_lcore']
+                                  if lcore >= 0})}
     return told
 
 
@@ -209,22 +249,31 @@ def device(telemetry, vid, told):
     numa = telemetry.ask(f'/vhost/numa,{vid}')
     if not info or not numa:
         return None
-    kept = ('policy', 'policy_node', 'app_node', 'moves', 'refusals', 'drifts',
-            'last_refusal')
-    found = {'vid': vid, 'name': os.path.basename(info['path']), 'path': info['path'],
-             'node': info['numa_node'], 'running': info['running'], 'regions': regions(numa),
-             **{key: numa[key] for key in kept if key in numa}, **told}
-    found['queues'] = [queue(telemetry, vid, qid, node_now)
+    found = {'vid': as_number(vid), 'name': as_text(os.path.basename(info['path'])),
+             'path': as_text(info['path']), 'node': as_node(info['numa_node']),
+             'running': as_number(info['running']), 'regions': regions(numa),
+             **kept(numa, OF_GUEST), **told}
+    found['queues'] = [queue(telemetry, vid, qid, as_node(node_now))
                        for qid, node_now in enumerate(info.get('vring_nodes', []))]
     return found
+
+
+OF_GUEST = {'policy': as_text, 'policy_node': as_node, 'app_node': as_node,
+            'moves': as_number, 'refusals': as_number, 'drifts': as_number,
+            'last_refusal': as_text}
+OF_QUEUE = {'node': as_node, 'ring_node': as_node, 'live': as_number,
+            'enabled': as_number, 'direction': as_text, 'size': as_number, 'format': as_text,
+            'bytes': as_number, 'moves': as_number}
+
+
+def kept(told, wanted):
+    return {key: kind(told[key]) for key, kind in wanted.items() if key in told}
 
 
 def queue(telemetry, vid, qid, node_now):
     found = {'queue': qid, 'node': node_now, 'ring_node': UNKNOWN, 'live': 1,
              'direction': 'from guest' if qid % 2 else 'to guest'}
-    told = telemetry.ask(f'/vhost/vq,{vid},{qid}') or {}
-    found.update({key: told[key] for key in ('node', 'ring_node', 'live', 'enabled',
-                  'direction', 'size', 'format', 'bytes', 'moves') if key in told})
+    found.update(kept(telemetry.ask(f'/vhost/vq,{vid},{qid}') or {}, OF_QUEUE))
     return found
 
 
@@ -232,8 +281,9 @@ def regions(numa):
     listed = numa.get('regions', {})
     listed = listed if isinstance(listed, list) else \
         [listed[key] for key in sorted(listed, key=int)]
-    return [{'size': each.get('size', 0), 'evidence': each.get('evidence', 'none'),
-             'bytes': each.get('bytes', {})} for each in listed]
+    return [{'size': as_number(each.get('size', 0)),
+             'evidence': as_text(each.get('evidence', 'none')),
+             'bytes': sizes_by_node(each.get('bytes', {}))} for each in listed]
 
 
 def pools(telemetry, pid):
@@ -250,9 +300,9 @@ def pools(telemetry, pid):
         for zone in zones:
             if zone and re.fullmatch(rf'MP_{re.escape(name)}_\d+', zone['Name']):
                 at = where.node(int(zone['Address'], 16), zone['Socket'])
-                sizes[str(at)] += zone['Length']
-        found.append({'name': name, 'buffers': info.get('size', 0),
-                      'bytes': dict(sizes or {str(info['socket_id']): 0})})
+                sizes[at] += zone['Length']
+        found.append({'name': as_text(name), 'buffers': as_number(info.get('size', 0)),
+                      'bytes': sizes_by_node(sizes or {info['socket_id']: 0})})
     return found
 
 
@@ -373,9 +423,9 @@ def judge_device(guest, each, node_of):
     # An even spread gives no reason to go elsewhere.
     home = max(sizes, key=lambda at: (sizes[at], at == guest['node']), default=UNKNOWN)
     guest['home'] = home
-    cpus = guest.get('cpus') or [thread['cpu'] for thread in each['threads']]
     guest['buffer_nodes'] = buffer_nodes(guest, each)
-    guest['core_nodes'] = sorted({node_of.get(cpu, UNKNOWN) for cpu in cpus})
+    guest['cpu_nodes'] = [node_of.get(cpu, UNKNOWN) for cpu in guest_cpus(guest, each)]
+    guest['core_nodes'] = sorted(set(guest['cpu_nodes']))
     for ring in guest['queues']:
         wanted = ring['ring_node'] if ring['ring_node'] != UNKNOWN else home
         ring['remote'] = bool(ring['live']) and is_remote(ring['node'], wanted)
@@ -403,7 +453,9 @@ def remote_things(guest, home):
     found = []
     if is_remote(guest['node'], home):
         found.append('device')
-    found += [f'queue {ring["queue"]}' for ring in guest['queues'] if ring['remote']]
+    wrong = [ring['queue'] for ring in guest['queues'] if ring['remote']]
+    if wrong:
+        found.append(queues_text(wrong))
     if not guest['running'] or home == UNKNOWN:
         return found
     seen = guest.get('app_node', UNKNOWN)
@@ -427,8 +479,8 @@ def in_units(size):
     return f'{size / 1024:.3g} KiB'
 
 
-def on_nodes(nodes):
-    return ', '.join('?' if each == UNKNOWN else str(each) for each in nodes) or '-'
+def on_nodes(nodes, between=', '):
+    return between.join('?' if each == UNKNOWN else str(each) for each in nodes) or '-'
 
 
 def ranges(numbers):
@@ -443,22 +495,27 @@ def ranges(numbers):
                     for first, last in parts)
 
 
+def queues_text(queues):
+    return f'queue {queues[0]}' if len(queues) == 1 else f'queues {ranges(queues)}'
+
+
 def columns(rows):
     widths = [max(map(len, column)) for column in zip(*rows)]
     return ['  '.join(map(str.ljust, row, widths)).rstrip() for row in rows]
 
 
-def hugepage_text(each):
-    return ', '.join(f'{pages["free"]}/{pages["total"]} of {in_units(int(size) * 1024)}'
-                     for size, pages in sorted(each['hugepages'].items(), key=lambda p: int(p[0]))
-                     if pages['total']) or 'none'
+def hugepage_texts(each):
+    """One for each size of which there are any."""
+    return [f'{pages["free"]}/{pages["total"]} of {in_units(int(size) * 1024)}'
+            for size, pages in sorted(each['hugepages'].items(), key=lambda p: int(p[0]))
+            if pages['total']]
 
 
 def machine_table(state):
     rows = [('NODE', 'CPUS', 'MEMORY', 'FREE', 'FREE HUGEPAGES', 'DISTANCES')]
     for each in state['machine']['nodes']:
         rows.append((str(each['node']), ranges(cpu['cpu'] for cpu in each['cpus']) or 'none',
-                     in_units(each['memory']), in_units(each['free']), hugepage_text(each),
+                     in_units(each['memory']), in_units(each['free']), ', '.join(hugepage_texts(each)) or 'none',
                      ' '.join(f'{at}:{far}' for at, far in each['distances'].items())))
     return columns(rows)
 
@@ -470,7 +527,7 @@ def device_row(guest):
             on_nodes([guest['node']]),
             ' '.join(f'{ring["queue"]}:{on_nodes([ring["node"]])}'
                      for ring in guest['queues'] if ring['live']) or '-',
-            on_nodes(guest['buffer_nodes']), on_nodes(guest['core_nodes']) + cpus,
+            on_nodes(guest['buffer_nodes'], ' or '), on_nodes(guest['core_nodes']) + cpus,
             on_nodes([guest.get('app_node', UNKNOWN)]),
             guest.get('policy', 'follow'), verdict(guest))
 
@@ -478,9 +535,28 @@ def device_row(guest):
 def verdict(guest):
     if guest['remote']:
         return 'REMOTE: ' + ', '.join(guest['remote'])
-    if guest['home'] == UNKNOWN:
-        return 'unknown'
-    return 'local' if guest['running'] else 'not running'
+    if not guest['running']:
+        return 'not running'
+    return 'unknown' if guest['home'] == UNKNOWN else 'local'
+
+
+def notes(guest):
+    """What else there is to say of a guest, a line each."""
+    found = []
+    if guest.get('last_refusal'):
+        found.append(f'refused {times(guest.get("refusals", 0))}, last: '
+                     f'{guest["last_refusal"]}')
+    if guest.get('drifts'):
+        found.append(f'drift: memory or rings were on another node than before, '
+                     f'{times(guest["drifts"])}')
+    if 'application' in guest['remote']:
+        found.append(f'the application was told node {guest["app_node"]}: '
+                     f'/vhost/numa_refresh,{guest["vid"]} tells it anew')
+    return found
+
+
+def times(n):
+    return 'once' if n == 1 else f'{n} times'
 
 
 def program_table(each, colour):
@@ -496,10 +572,14 @@ def program_table(each, colour):
     for guest, row in zip(each['devices'], rows[1:]):
         red = colour and guest['remote']
         lines.append(f'\033[31m{row}\033[0m' if red else row)
-        if guest.get('last_refusal'):
-            lines.append(f'  refused {guest.get("refusals", "")} times, last: '
-                         f'{guest["last_refusal"]}')
+        lines += [f'  {note}' for note in notes(guest)]
     return lines
+
+
+def nobody(state):
+    closed = state.get('closed')
+    return 'no program with this vhost library answers' + (
+        f'; {closed} of other users may not be asked (try as root)' if closed else '')
 
 
 def table(state, colour):
@@ -507,7 +587,7 @@ def table(state, colour):
     for each in state['programs']:
         lines += program_table(each, colour)
     if not state['programs']:
-        lines += ['', 'no program with this vhost library answers']
+        lines += ['', nobody(state)]
     return '\n'.join(lines)
 
 
@@ -516,11 +596,16 @@ def table(state, colour):
 COLUMN, GAP, MARGIN, PADDING = 330, 70, 24, 14
 CHIP, CHIP_GAP = 24, 6
 CORE_WIDTH, CORE_HEIGHT = 44, 30
-CHARACTER = 6.6         # pixels, at the size of chips
+LINE = 16               # from one line of small text to the next
+NARROWEST = 520         # the title and the legend need it
+MOST_QUEUES = 4         # that are drawn one by one
+# Width of a character in pixels.
+CHARACTER, BOLD, SMALL = 6.9, 8.6, 6.3
 STYLE = """
 text { font: 12px "DejaVu Sans", Verdana, sans-serif; fill: #1f2933 }
 .title { font-size: 18px; font-weight: bold } .head { font-size: 15px; font-weight: bold }
 .name { font-size: 13px; font-weight: bold } .small { font-size: 11px; fill: #52606d }
+.alarm { font-size: 13px; font-weight: bold; fill: #a61b1b } .digits { font-size: 11px }
 .center { text-anchor: middle }
 .node { fill: #eef2f7; stroke: #9aa5b1 }
 .band { fill: #fff; fill-opacity: 0.7; stroke: #9aa5b1 }
@@ -544,22 +629,28 @@ class Picture:
         self._shapes.append(f'<rect class="{style}" x="{x:g}" y="{y:g}" width="{width:g}" '
                             f'height="{height:g}" rx="4">{title}</rect>')
 
-    def text(self, x, y, words, style=''):
+    def text(self, x, y, words, style='', hint=''):
+        title = f'<title>{html.escape(hint)}</title>' if hint else ''
         self._shapes.append(f'<text class="{style}" x="{x:g}" y="{y:g}">'
-                            f'{html.escape(words)}</text>')
+                            f'{html.escape(words)}{title}</text>')
+
+    def fitted(self, x, y, width, words, style, character):
+        """Words that may be too long; the hint has all of them."""
+        shown = shorten(words, int(width / character))
+        self.text(x, y, shown, style, words if shown != words else '')
 
     def chip(self, style, x, y, width, words, hint=''):
-        fits = int((width - 10) / CHARACTER)
-        if len(words) > fits:
-            words = words[:fits - 1] + '…'
         self.rectangle(style, x, y, width, CHIP, hint)
-        self.text(x + width / 2, y + CHIP / 2 + 4, words, 'center')
+        self.text(x + width / 2, y + CHIP / 2 + 4,
+                  shorten(words, int((width - 10) / CHARACTER)), 'center')
 
-    def reach(self, start, end):
-        """A line from something remote to the guest's memory."""
-        middle = (start[0] + end[0]) / 2
-        self._shapes.append(f'<path class="reach" d="M{start[0]:g} {start[1]:g} C{middle:g} '
-                            f'{start[1]:g} {middle:g} {end[1]:g} {end[0]:g} {end[1]:g}"/>')
+    def reach(self, points):
+        """A line from something remote to the guest's memory, with soft corners."""
+        path = f'M{points[0][0]:g} {points[0][1]:g}'
+        for (x, y), (to_x, to_y) in zip(points, points[1:]):
+            middle = (x + to_x) / 2
+            path += f' C{middle:g} {y:g} {middle:g} {to_y:g} {to_x:g} {to_y:g}'
+        self._shapes.append(f'<path class="reach" d="{path}"/>')
 
     def insert(self, position, other):
         self._shapes[position:position] = other._shapes
@@ -574,21 +665,31 @@ class Picture:
                 + '\n'.join(self._shapes) + '\n</svg>\n')
 
 
+def shorten(words, most):
+    """Without the middle if it is too long: the ends tell more of names and lists."""
+    if len(words) <= most:
+        return words
+    head = (most - 1) // 2
+    return f'{words[:head]}…{words[len(words) - (most - 1 - head):]}'
+
+
 class Columns:
     """One column per node: where things are drawn, and how far down."""
 
     def __init__(self, nodes):
         self.numbers = [each['node'] for each in nodes]
-        self.width = 2 * MARGIN + len(nodes) * COLUMN + (len(nodes) - 1) * GAP
+        self.column = COLUMN if len(nodes) > 1 else NARROWEST - 2 * MARGIN
+        self.width = 2 * MARGIN + len(nodes) * (self.column + GAP) - GAP
 
     def x(self, number):
-        return MARGIN + self.numbers.index(number) * (COLUMN + GAP)
+        return MARGIN + self.numbers.index(number) * (self.column + GAP)
 
 
 def picture(state):
     """The whole SVG document."""
     art, place = Picture(), Columns(state['machine']['nodes'])
-    art.text(MARGIN, 34, f'{state["machine"]["name"]}: vhost guests and NUMA nodes', 'title')
+    art.fitted(MARGIN, 34, place.width - 2 * MARGIN,
+               f'{state["machine"]["name"]}: vhost guests and NUMA nodes', 'title', 11.5)
     legend(art, 48)
     top = 86
     behind = art.size()
@@ -596,11 +697,11 @@ def picture(state):
     for each in state['programs']:
         y = draw_program(art, place, each, y + 18)
     if not state['programs']:
-        art.text(MARGIN + PADDING, y + 24, 'no program with this vhost library answers')
+        art.text(MARGIN + PADDING, y + 24, nobody(state))
         y += 40
     frames = Picture()
     for number in place.numbers:
-        frames.rectangle('node', place.x(number), top, COLUMN, y + PADDING - top)
+        frames.rectangle('node', place.x(number), top, place.column, y + PADDING - top)
     art.insert(behind, frames)
     return art.document(place.width, y + PADDING + MARGIN)
 
@@ -609,7 +710,7 @@ def legend(art, y):
     for index, (style, words) in enumerate((
             ('memory', 'memory'), ('device', 'structures'), ('buffers', 'buffers'),
             ('core', 'core'), ('remote', 'remote'))):
-        art.chip(style, MARGIN + index * 84, y, 78, words)
+        art.chip(style, MARGIN + index * 95, y, 89, words)
 
 
 def draw_nodes(art, place, state, top):
@@ -620,28 +721,34 @@ def draw_nodes(art, place, state, top):
             polled[thread['cpu']] = (each, thread)
     lowest = top
     for each in state['machine']['nodes']:
-        x = place.x(each['node']) + PADDING
-        art.text(x, top + 24, f'Node {each["node"]}', 'head')
-        art.text(x + 70, top + 24, f'{in_units(each["memory"])}, {in_units(each["free"])} free; '
-                 f'CPUs {ranges(cpu["cpu"] for cpu in each["cpus"]) or "none"}', 'small')
-        art.text(x, top + 42, f'free hugepages: {hugepage_text(each)}', 'small')
-        lowest = max(lowest, draw_cores(art, each['cpus'], polled, x, top + 54))
+        x, y = place.x(each['node']) + PADDING, top + 24
+        art.text(x, y, f'Node {each["node"]}', 'head')
+        art.fitted(x + 74, y, place.column - 74 - 2 * PADDING,
+                   f'CPUs {ranges(cpu["cpu"] for cpu in each["cpus"]) or "none"}',
+                   'small', SMALL)
+        free = f'{in_units(each["memory"])}, {in_units(each["free"])} free'
+        for words in [free, *(f'free hugepages: {words}'
+                              for words in hugepage_texts(each) or ['none'])]:
+            y += LINE
+            art.text(x, y, words, 'small')
+        width = place.column - 2 * PADDING
+        lowest = max(lowest, draw_cores(art, each['cpus'], polled, x, y + LINE, width))
     return lowest
 
 
-def draw_cores(art, cpus, polled, x, y):
+def draw_cores(art, cpus, polled, x, y, width):
     """The node's last-level caches, each with its cores."""
     caches = collections.defaultdict(lambda: collections.defaultdict(list))
     for cpu in cpus:
         caches[cpu.get('package'), cpu.get('cache')][cpu.get('core', cpu['cpu'])].append(cpu)
-    per_row = (COLUMN - 4 * PADDING) // (CORE_WIDTH + CHIP_GAP)
+    per_row = (width - 2 * PADDING) // (CORE_WIDTH + CHIP_GAP)
     for (package, cache), cores in caches.items():
         rows = -(-len(cores) // per_row)
         size = next(iter(cores.values()))[0].get('cache_size', 0)
         words = f'package {package}' if package is not None else ''
         words += f', L3 {in_units(size)}' if cache is not None else ''
         height = 22 + rows * (CORE_HEIGHT + CHIP_GAP) + 4
-        art.rectangle('cache', x, y, COLUMN - 2 * PADDING, height)
+        art.rectangle('cache', x, y, width, height)
         art.text(x + 8, y + 15, words, 'small')
         for index, members in enumerate(cores.values()):
             draw_core(art, members, polled,
@@ -659,8 +766,20 @@ def draw_core(art, members, polled, x, y):
                    for each, thread in users)
     if any(remote_core(each, thread['cpu']) for each, thread in users):
         style = 'remote'
-    art.rectangle(style, x, y, CORE_WIDTH, CORE_HEIGHT, hint or 'not polling')
-    art.text(x + CORE_WIDTH / 2, y + CORE_HEIGHT / 2 + 4, ranges(numbers), 'center')
+    art.rectangle(style, x, y, CORE_WIDTH, CORE_HEIGHT,
+                  f'CPU {ranges(numbers)}\n{hint or "not polling"}')
+    draw_numbers(art, numbers, x + CORE_WIDTH / 2, y + CORE_HEIGHT / 2)
+
+
+def draw_numbers(art, numbers, x, y):
+    """A core's CPUs, in two lines if need be."""
+    words, fits = ranges(numbers), int((CORE_WIDTH - 8) / CHARACTER)
+    if len(words) <= fits:
+        art.text(x, y + 4, words, 'center')
+        return
+    half = -(-len(numbers) // 2)
+    for below, part in ((-2, numbers[:half]), (11, numbers[half:])):
+        art.text(x, y + below, shorten(ranges(part), fits), 'center digits')
 
 
 def remote_core(each, cpu):
@@ -674,8 +793,8 @@ def guest_cpus(guest, each):
 
 def draw_program(art, place, each, y):
     """A program and its guests; returns how far down it went."""
-    art.text(MARGIN + PADDING, y + 14, f'{each["program"]} (pid {each["pid"]}, '
-             f'prefix {each["prefix"]})', 'name')
+    art.fitted(MARGIN + PADDING, y + 14, place.width - 2 * (MARGIN + PADDING),
+               f'{each["program"]} (pid {each["pid"]}, prefix {each["prefix"]})', 'name', BOLD)
     y += 24
     drawn = set()
     for guest in each['devices']:
@@ -684,7 +803,7 @@ def draw_program(art, place, each, y):
         y = draw_guest(art, place, guest, chips, y) + 10
     spare = spare_chips(each, drawn, place.numbers)
     if any(spare.values()):
-        y = draw_band(art, place, 'of no guest in particular', spare, y, {}) + 10
+        y = draw_band(art, place, 'of no guest in particular', spare, y) + 10
     return y
 
 
@@ -693,34 +812,61 @@ Chip = collections.namedtuple('Chip', 'style words wanted half')
 
 
 def chips_of(guest, each, numbers):
-    """A guest's boxes, by node."""
-    chips = {number: [] for number in numbers}
+    """A guest's boxes, by node; under UNKNOWN what has no place in the picture."""
+    chips = {number: [] for number in [*numbers, UNKNOWN]}
 
-    def add(number, style, words, remote, wanted=guest['home']):
-        if number in chips:
-            chips[number].append(Chip('remote' if remote else style, words, wanted,
-                                      style == 'queue'))
+    def add(at, style, words, remote=False, wanted=guest['home'], half=False):
+        chips[at if at in chips else UNKNOWN].append(
+            Chip('remote' if remote else style, words, wanted, half))
 
-    remote = guest['remote']
-    for number, size in guest['memory'].items():
-        add(int(number), 'memory', f'guest memory {in_units(size)}', False)
-    add(guest['node'], 'device', 'device', 'device' in remote)
+    for at, size in guest['memory'].items():
+        add(int(at), 'memory', f'guest memory {in_units(size)}')
+    add(guest['node'], 'device', 'device', 'device' in guest['remote'])
+    add_queues(guest, add)
+    wanted = {guest['home']} | {ring['ring_node'] for ring in guest['queues']}
+    for at in guest['buffer_nodes']:
+        remote = 'buffers' in guest['remote']
+        if remote or at in wanted or guest['home'] == UNKNOWN:
+            for name in pools_on(each, at) or ['']:
+                add(at, 'buffers', f'buffers {name}'.rstrip(), remote)
+    for at, words in cores_of(guest, each):
+        remote = 'core' in guest['remote']
+        if remote or at in wanted or guest['home'] == UNKNOWN:
+            add(at, 'core', words, remote and at not in wanted)
+    return chips
+
+
+def add_queues(guest, add):
+    """Each queue, or if there are many, those that are alike."""
+    alike = collections.defaultdict(list)
     for ring in guest['queues']:
         if ring['live']:
             wanted = ring['ring_node'] if ring['ring_node'] != UNKNOWN else guest['home']
-            add(ring['node'], 'queue', f'queue {ring["queue"]} {ring["direction"]}',
-                ring['remote'], wanted)
-    wanted = {guest['home']} | {ring['ring_node'] for ring in guest['queues']}
-    for pool in each['pools']:
-        for number in map(int, pool['bytes']):
-            if number in guest['buffer_nodes'] and ('buffers' in remote or number in wanted):
-                add(number, 'buffers', f'buffers {pool["name"]}', 'buffers' in remote)
-    for thread in each['threads']:
-        if thread['cpu'] in guest_cpus(guest, each) and \
-                ('core' in remote or thread['node'] in wanted):
-            add(thread['node'], 'core', f'CPU {thread["cpu"]} {thread["name"]} '
-                f'{thread["busy"]:.0%}', 'core' in remote and thread['node'] not in wanted)
-    return chips
+            alike[ring['node'], ring['remote'], wanted].append(ring)
+    for (at, remote, wanted), rings in alike.items():
+        if len(rings) > MOST_QUEUES:
+            add(at, 'queue', queues_text([ring['queue'] for ring in rings]), remote, wanted)
+            continue
+        for ring in rings:
+            add(at, 'queue', f'queue {ring["queue"]} {ring["direction"]}', remote, wanted,
+                half=True)
+
+
+def pools_on(each, at):
+    return [pool['name'] for pool in each['pools'] if str(at) in pool['bytes']]
+
+
+def cores_of(guest, each):
+    """[(node, words)] of the CPUs that poll a guest."""
+    known = {thread['cpu']: thread for thread in each['threads']}
+    found = []
+    for cpu, at in zip(guest_cpus(guest, each), guest['cpu_nodes']):
+        found.append((at, core_words(known[cpu]) if cpu in known else f'CPU {cpu}'))
+    return found
+
+
+def core_words(thread):
+    return f'CPU {thread["cpu"]} {thread["name"]} {thread["busy"]:.0%}'
 
 
 def spare_chips(each, drawn, numbers):
@@ -732,20 +878,24 @@ def spare_chips(each, drawn, numbers):
             if words not in drawn and number in chips:
                 chips[number].append(Chip('spare', words, number, False))
     for thread in each['threads']:
-        words = f'CPU {thread["cpu"]} {thread["name"]} {thread["busy"]:.0%}'
+        words = core_words(thread)
         if words not in drawn and thread['node'] in chips:
             chips[thread['node']].append(Chip('spare', words, thread['node'], False))
     return chips
 
 
 def draw_guest(art, place, guest, chips, y):
-    words = f'{guest["name"]}: {verdict(guest)}'
+    """The verdict has to be seen, however long the name of the socket is."""
+    words = verdict(guest)
     if guest.get('policy', 'follow') != 'follow':
         words += f' (policy {guest["policy"]})'
-    memory = {number: ((place.x(number) + PADDING, place.x(number) + COLUMN - PADDING),
-                       y + 30 + CHIP / 2) for number in chips
-              if any(chip.style == 'memory' for chip in chips[number])}
-    return draw_band(art, place, words, chips, y, memory)
+    fits = int((place.width - 2 * (MARGIN + PADDING)) / BOLD)
+    name = shorten(guest['name'], max(fits - len(words) - 2, fits // 3))
+    lost = [chip.words for chip in chips.pop(UNKNOWN)]
+    more = [f'on a node that is not known: {", ".join(lost)}'] if lost else []
+    return draw_band(art, place, shorten(f'{name}: {words}', fits), chips, y,
+                     style='alarm' if guest['remote'] else 'name',
+                     hint=f'{guest["path"]}: {words}', more=notes(guest) + more)
 
 
 def lay_out(chips):
@@ -759,36 +909,60 @@ def lay_out(chips):
     return rows
 
 
-def draw_band(art, place, words, chips, y, memory):
+def draw_band(art, place, words, chips, y, style='name', hint='', more=()):
     """One band across the nodes; returns its lower edge."""
     rows = {number: lay_out(column) for number, column in chips.items()}
-    height = 34 + max(map(len, rows.values())) * (CHIP + CHIP_GAP)
+    top = y + 30 + LINE * len(more)
     first = MARGIN + 6
-    art.rectangle('band', first, y, place.width - 2 * first, height)
-    art.text(first + 8, y + 18, words, 'name')
+    lower = top + 4 + max(map(len, rows.values())) * (CHIP + CHIP_GAP)
+    art.rectangle('band', first, y, place.width - 2 * first, lower - y)
+    art.text(first + 8, y + 18, words, style, hint)
+    for line, note in enumerate(more):
+        art.fitted(first + 8, y + 18 + LINE * (line + 1), place.width - 2 * (first + 8),
+                   note, 'small', SMALL)
+    memory = [number for number, column in chips.items()
+              if any(chip.style == 'memory' for chip in column)]
     for number, column in rows.items():
-        left, right = place.x(number) + PADDING, place.x(number) + COLUMN - PADDING
         for depth, row in enumerate(column):
-            at = y + 30 + depth * (CHIP + CHIP_GAP)
-            width = (right - left - CHIP_GAP) / 2 if row[0].half else right - left
-            edges = {}
-            for index, chip in enumerate(row):
-                x = left + index * (width + CHIP_GAP)
-                art.chip(chip.style, x, at, width, chip.words, chip.words)
-                if chip.style == 'remote' and chip.wanted in memory:
-                    edges.setdefault(chip.wanted, [x, 0])[1] = x + width
-            for wanted, ends in edges.items():
-                draw_reach(art, ends, at, memory[wanted])
-    return y + height
+            draw_row(art, place, row, number, top + depth * (CHIP + CHIP_GAP))
+            for wanted in sorted({chip.wanted for chip in row if chip.style == 'remote'}):
+                if wanted in memory:
+                    draw_reach(art, place, number, row, wanted,
+                               top + depth * (CHIP + CHIP_GAP) + CHIP / 2, top)
+    return lower
 
 
-def draw_reach(art, edges, at, memory):
-    """From the side of a row's boxes that is nearer to the memory, to its near side."""
-    (low, high), y = memory
-    if low > edges[1]:
-        art.reach((edges[1], at + CHIP / 2), (low, y))
-    else:
-        art.reach((edges[0], at + CHIP / 2), (high, y))
+def edges(place, number):
+    return place.x(number) + PADDING, place.x(number) + place.column - PADDING
+
+
+def edges_in_row(place, number, row):
+    """Left and right of each box."""
+    left, right = edges(place, number)
+    width = (right - left - CHIP_GAP) / 2 if row[0].half else right - left
+    return [(left + index * (width + CHIP_GAP), left + index * (width + CHIP_GAP) + width)
+            for index in range(len(row))]
+
+
+def draw_row(art, place, row, number, y):
+    for chip, (left, right) in zip(row, edges_in_row(place, number, row)):
+        art.chip(chip.style, left, y, right - left, chip.words, chip.words)
+
+
+def draw_reach(art, place, number, row, wanted, y, top):
+    """From the side of a row's boxes that is nearer to the memory, to its near side;
+    above the boxes of nodes in between."""
+    ends = [end for chip, end in zip(row, edges_in_row(place, number, row))
+            if chip.style == 'remote' and chip.wanted == wanted]
+    rightward = place.x(wanted) > place.x(number)
+    start = max(right for _, right in ends) if rightward else min(left for left, _ in ends)
+    end = edges(place, wanted)[0 if rightward else 1]
+    points = [(start, y), (end, top + CHIP / 2)]
+    if abs(place.x(wanted) - place.x(number)) > place.column + GAP:
+        aside = GAP if rightward else -GAP
+        own_side = edges(place, number)[1 if rightward else 0]
+        points[1:1] = [(own_side + aside, top - 5), (end - aside, top - 5)]
+    art.reach(points)
 
 
 # --- The program -----------------------------------------------------------
@@ -796,14 +970,23 @@ def draw_reach(art, edges, at, memory):
 def look(spec):
     """Everything, as it is now or as a file says it was."""
     if spec.read:
-        with open(spec.read) as file:
-            state = json.load(file)
-    else:
-        state = {'machine': machine(), 'programs': programs(
-            spec.file_prefix, spec.runtime_dir or runtime_folders())}
-        add_threads(state['programs'], spec.sample, state['machine']['nodes'])
-        add_pollers(state['programs'])
+        return read_state(spec.read)
+    folders = spec.runtime_dir or runtime_folders()
+    state = {'machine': machine(), 'programs': programs(spec.file_prefix, folders),
+             'closed': closed_folders(folders)}
+    add_threads(state['programs'], spec.sample, state['machine']['nodes'])
+    add_pollers(state['programs'])
     judge(state)
+    return state
+
+
+def read_state(path):
+    with open(path) as file:
+        state = json.load(file)
+    try:
+        judge(state)
+    except (LookupError, TypeError, AttributeError) as error:
+        raise ValueError(f'{path} is not what --json prints') from error
     return state
 
 

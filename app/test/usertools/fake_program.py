@@ -5,7 +5,8 @@
 
     fake_program.py SOCKET ANSWERS_FILE [--poll CPU]
 
-ANSWERS_FILE maps commands with their parameters to answers.  With --poll a
+ANSWERS_FILE maps commands with their parameters to answers, and perhaps 'banner'
+to what it says first.  With --poll a
 thread keeps a CPU busy, as a polling core does.  It prints a line when it can
 be asked and ends when its stdin does.
 """
@@ -20,8 +21,8 @@ import threading
 def serve(connection, answers):
     """One client, as DPDK 22.11 does it: one message in, one out."""
     with connection:
-        banner = {'version': 'DPDK 22.11.0', 'pid': os.getpid(), 'max_output_len': 16384}
-        connection.send(json.dumps(banner).encode())
+        connection.send(json.dumps(answers.get('banner', {
+            'version': 'DPDK 22.11.0', 'pid': os.getpid(), 'max_output_len': 16384})).encode())
         while command := connection.recv(1024).decode():
             answer = answers.get(command)
             if answer == 'leave':
@@ -29,14 +30,27 @@ def serve(connection, answers):
             connection.send(json.dumps({command.partition(',')[0]: answer}).encode())
 
 
+def listen(path):
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    listener.bind(path)
+    listener.listen()
+    return listener
+
+
 def accept(listener, answers):
     while True:
-        connection, _ = listener.accept()
+        try:
+            connection, _ = listener.accept()
+        except OSError:
+            return      # closed
         threading.Thread(target=serve, args=(connection, answers), daemon=True).start()
 
 
 def poll(cpu):
     os.sched_setaffinity(0, {cpu})
+    # As EAL calls it: a share of the CPU that is small will do, on a busy machine.
+    with open(f'/proc/self/task/{threading.get_native_id()}/comm', 'w') as file:
+        file.write('rte-worker-1')
     while True:
         pass
 
@@ -45,9 +59,7 @@ def main():
     path, answers_file, *options = sys.argv[1:]
     with open(answers_file) as file:
         answers = json.load(file)
-    listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-    listener.bind(path)
-    listener.listen()
+    listener = listen(path)
     if options:
         threading.Thread(target=poll, args=(int(options[1]),), daemon=True).start()
     threading.Thread(target=accept, args=(listener, answers), daemon=True).start()

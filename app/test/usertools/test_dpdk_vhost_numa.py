@@ -9,15 +9,21 @@ placed; the tests put one thing after the other on the wrong node.
 
 import contextlib
 import copy
+import itertools
 import json
 import os
 import pathlib
 import re
+import signal
+import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import unittest
 import xml.etree.ElementTree as ElementTree
+
+import fake_program
 
 HERE = pathlib.Path(__file__).resolve().parent
 TOOL = HERE.parent.parent.parent / 'usertools/dpdk-vhost-numa.py'
@@ -40,15 +46,20 @@ def run(*arguments, state=None, env=None):
     return done.returncode, done.stdout
 
 
-def boxes(state):
-    """[(style, words)] of the boxes of a state's picture; it must be XML."""
+def drawn(*arguments, state=None):
+    """The shapes of a picture; it must be XML."""
     with tempfile.TemporaryDirectory() as folder:
         path = os.path.join(folder, 'picture.svg')
-        status, text = run('--svg', path, state=state)
+        status, text = run(*arguments, '--svg', path, state=state)
         assert (status, text) == (0, ''), text
         root = ElementTree.parse(path).getroot()
     assert root.tag == SVG + 'svg'
-    shapes = list(root)
+    return root
+
+
+def boxes(state):
+    """[(style, words)] of the boxes of a state's picture."""
+    shapes = list(drawn(state=state))
     return [(rect.get('class'), label.text) for rect, label in zip(shapes, shapes[1:])
             if rect.tag == SVG + 'rect' and label.tag == SVG + 'text' and
             label.get('class') == 'center'][LEGEND:]
@@ -148,10 +159,39 @@ class Recorded(unittest.TestCase):
         self.guest['cpus'] = [0]
         self.assertEqual(verdicts(self.state)['vhost1'], 'not running')
 
-    def test_refusal_is_told(self):
-        self.guest.update(node=0, refusals=3, last_refusal='no DPDK memory on node 1')
-        self.assertIn('refused 3 times, last: no DPDK memory on node 1',
-                      run(state=self.state)[1])
+    def test_refusal_and_drift_are_told(self):
+        self.guest.update(node=0, refusals=3, last_refusal='no DPDK memory on node 1',
+                          drifts=1)
+        table = run(state=self.state)[1]
+        picture = ' '.join(drawn(state=self.state).itertext())
+        for shown in table, picture:
+            self.assertIn('refused 3 times, last: no DPDK memory on node 1', shown)
+            self.assertIn('drift: memory or rings were on another node than before, once',
+                          shown)
+
+    def test_application_that_was_not_told_can_be_told(self):
+        self.guest.update(app_node=0, mbufs_node=1)
+        self.assertIn(f'/vhost/numa_refresh,{self.guest["vid"]}', run(state=self.state)[1])
+
+    def test_node_that_is_not_known_is_said(self):
+        self.guest['node'] = -1
+        self.assertIn('on a node that is not known: device',
+                      ' '.join(drawn(state=self.state).itertext()))
+
+    def test_many_queues_share_a_box(self):
+        first = self.guest['queues'][0]
+        self.guest['queues'] = [{**first, 'queue': number} for number in range(32)]
+        self.guest['queues'][5]['node'] = 0
+        shown = [words for _, words in boxes(self.state)]
+        self.assertIn('queues 0-4,6-31', shown)
+        self.assertEqual(remote_boxes(self.state), ['queue 5 to guest'])
+
+    def test_long_names_leave_the_verdict(self):
+        self.guest.update(node=0, name='x' * 300, path='/run/' + 'x' * 300)
+        titles = [each.text for each in drawn(state=self.state).iter(SVG + 'text')
+                  if each.get('class') == 'alarm']
+        self.assertEqual(len(titles), 1)
+        self.assertRegex(titles[0], '^x+…x+: REMOTE: device$')
 
     def test_names_that_are_not_xml(self):
         self.guest['name'] = '<a&"b>'
@@ -177,6 +217,61 @@ class Recorded(unittest.TestCase):
                                              for node in self.state['machine']['nodes']
                                              for cpu in node['cpus']])
 
+    def test_nothing_overlaps_or_leaves_the_picture(self):
+        for name, change in CROWDS.items():
+            with self.subTest(name):
+                self.setUp()
+                change(self.state, self.guest)
+                self.check_geometry(drawn(state=self.state))
+
+    def check_geometry(self, picture):
+        width, height = (float(picture.get(key)) for key in ('width', 'height'))
+        rectangles = [(each.get('class'), *(float(each.get(key)) for key in (
+            'x', 'y', 'width', 'height'))) for each in picture.iter(SVG + 'rect')
+            if each.get('x')]
+        for style, x, y, wide, high in rectangles:
+            self.assertTrue(x >= 0 and y >= 0 and x + wide <= width and y + high <= height,
+                            (style, x, y))
+        around = ('node', 'band', 'cache')
+        inner = [each for each in rectangles if each[0] not in around]
+        for one, other in itertools.combinations(inner, 2):
+            apart = one[1] + one[3] <= other[1] or other[1] + other[3] <= one[1] or \
+                one[2] + one[4] <= other[2] or other[2] + other[4] <= one[2]
+            self.assertTrue(apart, (one, other))
+        for each in picture.iter(SVG + 'text'):
+            if 'center' not in each.get('class'):
+                self.assertLess(float(each.get('x')) + NARROW * len(each.text), width, each.text)
+        for path in picture.iter(SVG + 'path'):
+            across = [float(word) for word in re.findall(r'[\d.]+', path.get('d'))][::2]
+            self.assertTrue(all(0 <= x <= width for x in across), path.get('d'))
+
+    def test_reach_passes_above_the_nodes_between(self):
+        CROWDS['four nodes'](self.state, self.guest)
+        picture = drawn(state=self.state)
+        edges = [(float(each.get('y')), float(each.get('y')) + float(each.get('height')))
+                 for each in picture.iter(SVG + 'rect')
+                 if each.get('class') in ('memory', 'device', 'queue', 'buffers', 'remote')]
+        paths = [list(map(float, re.findall(r'[\d.]+', each.get('d'))))
+                 for each in picture.iter(SVG + 'path')]
+        lanes = [points[7] for points in paths if len(points) > 8]
+        self.assertTrue(lanes)
+        for lane in lanes:
+            self.assertFalse([edge for edge in edges if edge[0] <= lane <= edge[1]])
+
+    def test_something_else_is_read(self):
+        for state in ({}, [], {'machine': 1, 'programs': [{}]}, 'x'):
+            with tempfile.NamedTemporaryFile('w') as file:
+                json.dump(state, file)
+                file.flush()
+                done = subprocess.run([sys.executable, TOOL, '--read', file.name],
+                                      capture_output=True, text=True, check=False)
+            self.assertEqual((done.returncode, done.stderr),
+                             (1, f'dpdk-vhost-numa: {file.name} is not what --json prints\n'))
+
+    def test_programs_of_others(self):
+        self.state.update(programs=[], closed=2)
+        self.assertIn('2 of other users', run(state=self.state)[1])
+
     def test_json_can_be_read_again(self):
         text = run('--json', state=self.state)[1]
         self.assertEqual(run(state=json.loads(text)), run(state=self.state))
@@ -196,6 +291,54 @@ class Recorded(unittest.TestCase):
         self.assertEqual(tables, 3)
 
 
+NARROW = 5.5            # pixels, a character of the smallest text
+
+
+def many_guests(state, guest):
+    program = state['programs'][0]
+    for vid in range(2, 8):
+        more = copy.deepcopy(guest)
+        more.update(vid=vid, name=f'vhost{vid}', node=vid % 2)
+        more['queues'] = [{**more['queues'][0], 'queue': number, 'node': number % 2}
+                          for number in range(8)]
+        program['devices'].append(more)
+
+
+def four_nodes(state, guest):
+    nodes = state['machine']['nodes']
+    for number in 8, 9:
+        nodes.append({**nodes[0], 'node': number, 'cpus': [
+            {**nodes[0]['cpus'][0], 'cpu': number * 10 + cpu, 'core': number * 1000 + cpu}
+            for cpu in range(16)]})
+    guest['node'] = 9
+    guest['queues'][0]['node'] = 8
+    state['programs'][0]['devices'][0]['node'] = 9
+
+
+def many_threads(state, guest):
+    for number, node in enumerate(state['machine']['nodes']):
+        node['cpus'] = [{'cpu': number * 64 + core + thread * 128, 'core': core,
+                         'cache': core // 8, 'cache_size': 1 << 25, 'package': number}
+                        for core in range(64) for thread in range(2)]
+        node['hugepages']['1048576'] = {'total': 1000, 'free': 999}
+    guest['drifts'] = 12345
+
+
+def one_node(state, guest):
+    state['machine']['nodes'].pop()
+    guest['refusals'], guest['last_refusal'] = 1 << 63, 'no DPDK memory on node 1' * 10
+
+
+def long_names(state, guest):
+    state['machine']['name'] = 'a-machine' * 30
+    state['programs'][0].update(program='program' * 30, prefix='prefix' * 30)
+    state['programs'][0]['pools'][0]['name'] = 'pool' * 30
+    guest.update(name='guest' * 60, node=0)
+
+
+CROWDS = {'many guests': many_guests, 'four nodes': four_nodes, 'many threads': many_threads,
+          'one node': one_node, 'long names': long_names}
+
 ANSWERS = {
     '/vhost/list': [0, 1],
     '/vhost/info,0': {'vid': 0, 'path': '/tmp/x/vm0', 'running': 1, 'numa_node': 0,
@@ -212,6 +355,18 @@ ANSWERS = {
     '/eal/memzone_info,0': {'Name': 'MP_mb_pool_0_0', 'Address': '0x10', 'Length': 4096,
                             'Socket': 1},
 }
+
+
+def odd_answers(answers):
+    """[(command, answer)]: of another kind, incomplete, or with odd values in it."""
+    for command, answer in [*answers.items(), ('banner', {})]:
+        for odd in (None, [], 'x', 5, [None], {'x': None}, ['\x1b[31m\n<&\ud800'], [10 ** 30]):
+            yield command, odd
+        if isinstance(answer, dict):
+            for key, odd in itertools.product(answer, (
+                    None, {'x': {'bytes': {'y': 'z'}}}, '\x1b[2J\n\0<', 10 ** 400,
+                    float('inf'), [99, -7, 'x'])):
+                yield command, {**answer, key: odd}
 
 
 class Asked(unittest.TestCase):
@@ -282,6 +437,63 @@ class Asked(unittest.TestCase):
         self.assertEqual(len(self.ask()[1]['programs']), 2)
         self.assertEqual([each['prefix'] for each in self.ask('-f', 'two')[1]['programs']],
                          ['two'])
+
+    def serve(self, folder, answers, name='dpdk_telemetry.v2'):
+        """As start(), in this process."""
+        os.makedirs(os.path.join(self.folder, folder), exist_ok=True)
+        listener = fake_program.listen(os.path.join(self.folder, folder, name))
+        thread = threading.Thread(target=fake_program.accept, args=(listener, answers))
+        self.stack.callback(thread.join)
+        self.stack.callback(listener.close)
+        self.stack.callback(listener.shutdown, socket.SHUT_RDWR)
+        thread.start()
+
+    def test_odd_answers(self):
+        """Of whatever kind, they neither end the tool nor hide other programs."""
+        switch = {'/vhost_switch/list': ['vm0'], '/vhost_switch/info,vm0': {
+            'kind': 'guest', 'connected': 1, 'vid': 0, 'mbufs_node': 0, 'queue_lcore': [1]}}
+        good = {**ANSWERS, **switch}
+        self.serve('good', good)
+        for number, (command, odd) in enumerate(odd_answers(good)):
+            self.serve(str(number), {**good, command: odd})
+        state = self.ask('--sample', '0.01')[1]
+        self.assertIn('good', [each['prefix'] for each in state['programs']])
+        self.assertTrue(run(state=state)[1].replace('\n', '').isprintable())
+        drawn(state=state)
+
+    def test_several_processes_of_one_prefix(self):
+        """EAL numbers the sockets of those that share no memory."""
+        self.serve('rte', ANSWERS)
+        self.serve('rte', {'/ethdev/list': [0]}, 'dpdk_telemetry.v2:1')
+        self.serve('rte', ANSWERS, 'dpdk_telemetry.v2:2')
+        self.assertEqual([each['prefix'] for each in self.ask()[1]['programs']],
+                         ['rte', 'rte'])
+
+    def test_pid_is_the_kernels(self):
+        """A program in a container knows another one."""
+        self.serve('contained', {**ANSWERS, 'banner': {'version': 'DPDK', 'pid': 1}})
+        self.assertEqual(self.ask()[1]['programs'][0]['pid'], os.getpid())
+
+    def test_program_that_goes_and_comes_while_watched(self):
+        program = self.start('fake', ANSWERS)
+        with subprocess.Popen([sys.executable, TOOL, '--runtime-dir', self.folder, '--sample',
+                               '0.05', '--watch', '0.1'], stdout=subprocess.PIPE,
+                              text=True) as watching:
+            self.wait_line(watching, 'vm0 ')
+            program.kill()
+            program.wait()
+            self.wait_line(watching, 'no program')
+            self.start('another', ANSWERS)
+            self.wait_line(watching, 'vm0 ')
+            watching.send_signal(signal.SIGINT)
+            watching.stdout.read()
+        self.assertEqual(watching.returncode, 0)
+
+    def wait_line(self, program, start):
+        for line in program.stdout:
+            if line.startswith(start):
+                return
+        self.fail(f'it ended without saying "{start}"')
 
     def test_programs_that_do_not_answer(self):
         """One without this library, one that leaves in the middle, one that was
