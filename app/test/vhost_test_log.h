@@ -45,9 +45,12 @@ log_end(struct log_capture *log)
 	log->stream = NULL;
 }
 
+/** With VHOST_TEST_ECHO_LOG set the whole log of a run can be had nevertheless. */
 static inline void
 log_free(struct log_capture *log)
 {
+	if (getenv("VHOST_TEST_ECHO_LOG") != NULL)
+		fputs(log->text, stderr);
 	free(log->text);
 	log->text = NULL;
 }
