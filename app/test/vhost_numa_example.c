@@ -4,28 +4,34 @@
 
 /*
  * The example of doc/guides/prog_guide/vhost_numa.rst: an application that takes
- * each guest's buffers from the guest's node.  test_vhost_numa.c runs it.
+ * each guest's buffers from the guest's node.  Its parts are run by
+ * test_vhost_numa.c; EXAMPLE_MAIN makes the program of the guide of it.
  */
 
+/* [head] */
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 
+#include <rte_eal.h>
 #include <rte_vhost.h>
 #include <rte_vhost_numa.h>
+/* [head] */
 
 #include "vhost_numa_example.h"
 
 /* [follow] */
+#define MAX_GUESTS 64
+
 /** Node from which a guest's buffers are taken; index: vid. */
-static int buffer_node[EXAMPLE_MAX_GUESTS];
+static int buffer_node[MAX_GUESTS];
 
 /** The guest's memory was found, or has moved. */
 static void
 on_node_changed(int vid, int queue_id, int from, int to, void *arg)
 {
 	(void)arg;
-	if (queue_id != RTE_VHOST_NUMA_DEVICE || vid >= EXAMPLE_MAX_GUESTS)
+	if (queue_id != RTE_VHOST_NUMA_DEVICE || vid >= MAX_GUESTS)
 		return;
 	printf("guest %d: from node %d to node %d\n", vid, from, to);
 	buffer_node[vid] = to;
@@ -34,7 +40,7 @@ on_node_changed(int vid, int queue_id, int from, int to, void *arg)
 static int
 on_new_device(int vid)
 {
-	if (vid >= EXAMPLE_MAX_GUESTS)
+	if (vid >= MAX_GUESTS)
 		return -1;
 	buffer_node[vid] = rte_vhost_get_numa_node(vid);
 	return 0;
@@ -103,3 +109,22 @@ example_pin(const char *path, int node)
 	return rte_vhost_numa_policy_set(path, &policy);
 }
 /* [pin] */
+
+#ifdef EXAMPLE_MAIN
+/* [main] */
+/** Serve the socket that is named after "--"; each Enter shows its first guest. */
+int
+main(int argc, char **argv)
+{
+	int used = rte_eal_init(argc, argv);
+
+	if (used < 0 || used + 1 >= argc || example_listen(argv[used + 1]) != 0)
+		return 1;
+	while (getchar() != EOF)
+		if (example_show(0) < 0)
+			printf("no guest\n");
+	rte_vhost_driver_unregister(argv[used + 1]);
+	return rte_eal_cleanup() != 0;
+}
+/* [main] */
+#endif

@@ -6,8 +6,6 @@
 
 /* The example of doc/guides/prog_guide/vhost_numa.rst. */
 
-#define EXAMPLE_MAX_GUESTS 64
-
 /** Register and start a socket whose guests' buffers follow them: 0 or -1. */
 int example_listen(const char *path);
 
