@@ -4,12 +4,13 @@
 
 /*
  * Preloaded into the switch: write down what the vhost library allocates, and
- * make its structures be on a wrong node.
+ * make its structures or the switch's mbufs be on a wrong node.
  *
  * VHOST_ALLOCATIONS names the file: "+ ADDRESS LENGTH" for every allocation that
  * is asked for by librte_vhost, "- ADDRESS" when memory is freed.  If
  * VHOST_ALLOCATIONS_NODE is set, what it asks for on any node comes from that
- * one.  Nobody else's calls are touched or written down.
+ * one; if VHOST_POOLS_NODE is, all pools of mbufs do.  Nobody else's calls are
+ * touched or written down.
  */
 
 #define _GNU_SOURCE
@@ -43,10 +44,13 @@ void *rte_calloc_socket(const char *type, size_t n, size_t size, unsigned int al
 		int node);
 void *rte_realloc_socket(void *old, size_t size, unsigned int align, int node);
 void rte_free(void *memory);
+struct rte_mempool *rte_pktmbuf_pool_create(const char *name, unsigned int n,
+		unsigned int cache, uint16_t private, uint16_t room, int node);
 
 static uintptr_t library_first, library_end;
 static int log_fd = -1;
 static int forced_node = INT_MIN;
+static int pools_node = INT_MIN;
 
 static int
 find_library(struct dl_phdr_info *info, size_t size, void *data)
@@ -92,9 +96,12 @@ open_log(void)
 {
 	const char *path = getenv("VHOST_ALLOCATIONS");
 	const char *node = getenv("VHOST_ALLOCATIONS_NODE");
+	const char *pools = getenv("VHOST_POOLS_NODE");
 
 	if (node != NULL && *node != '\0')
 		forced_node = atoi(node);
+	if (pools != NULL && *pools != '\0')
+		pools_node = atoi(pools);
 	if (path != NULL)
 		log_fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
 }
@@ -248,4 +255,12 @@ rte_free(void *memory)
 {
 	removed(memory, CALLER);
 	REAL(rte_free)(memory);
+}
+
+EXPORT struct rte_mempool *
+rte_pktmbuf_pool_create(const char *name, unsigned int n, unsigned int cache,
+		uint16_t private, uint16_t room, int node)
+{
+	return REAL(rte_pktmbuf_pool_create)(name, n, cache, private, room,
+		pools_node != INT_MIN ? pools_node : node);
 }

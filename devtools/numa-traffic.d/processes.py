@@ -109,13 +109,15 @@ class DpdkProcess:
 class Switch(DpdkProcess):
     """A switch on the vhost library under test."""
 
-    def __init__(self, folder, plan, spec, command, arguments, sockets):
+    def __init__(self, folder, plan, spec, command, arguments, sockets, pools_node=None):
         self.sockets = [os.path.join(folder, name) for name in sockets]
         self._allocations = os.path.join(folder, 'allocations')
         env = dict(os.environ, VHOST_ALLOCATIONS=self._allocations,
                    LD_PRELOAD=os.path.join(spec.tools, 'allocations.so'))
         if plan.structures is not None:
             env['VHOST_ALLOCATIONS_NODE'] = str(plan.structures)
+        if pools_node is not None:
+            env['VHOST_POOLS_NODE'] = str(pools_node)
         if spec.lib:
             env['LD_LIBRARY_PATH'] = spec.lib
         prefix = f'traffic{os.getpid()}s'
@@ -171,14 +173,19 @@ class Testpmd(Switch):
 
 
 class DpdkVhost(Switch):
-    """The sample switch, between two ports of the guest."""
+    """The sample switch, between two ports of the guest.
+
+    It takes the mbufs from the node where the library's structures are, unless
+    its pools are made to be elsewhere.
+    """
 
     def __init__(self, folder, plan, spec):
         sockets = ['vhost0', 'vhost1']
         arguments = [word for name in sockets
                      for word in ('--socket-file', os.path.join(folder, name))]
         super().__init__(folder, plan, spec, spec.dpdk_vhost, [
-            '--', *arguments, '--total-num-mbufs', '8192'], sockets)
+            '--', *arguments, '--total-num-mbufs', '8192'], sockets,
+            plan.mbufs if plan.name in ('structures', 'mbufs') else None)
 
     def begin(self, guest):
         """It forwards as soon as there are guests."""
@@ -187,14 +194,16 @@ class DpdkVhost(Switch):
 class Guest(DpdkProcess):
     """virtio-user; changes each packet that it gets and sends it again."""
 
-    def __init__(self, folder, plan, paths, nodes):
+    def __init__(self, folder, plan, paths, nodes, packed=False):
         memory = ['0'] * nodes
         memory[plan.guest] = '128'
         prefix = f'traffic{os.getpid()}g'
         main_cpu, cpu = plan.guest_cpus
         self._queues = len(paths)
+        self._packed = packed
+        options = ',packed_vq=1' if packed else ''
         devices = [word for number, path in enumerate(paths) for word in (
-            '--vdev', f'net_virtio_user{number},path={path},queues=1,mac={MAC}{number}')]
+            '--vdev', f'net_virtio_user{number},path={path},queues=1,mac={MAC}{number}{options}')]
         # Each port talks to the next one, which may be itself.
         peers = [f'--eth-peer={number},{MAC}{(number + 1) % len(paths)}'
                  for number in range(len(paths))]
@@ -212,7 +221,11 @@ class Guest(DpdkProcess):
 
     def given_back(self):
         """How many buffers with packets the switch has given back, modulo 2^16,
-        for each queue."""
+        for each queue.  A packed ring has no such count: there it is the packets
+        that the guest got."""
+        if self._packed:
+            return [self.telemetry(f'/ethdev/stats,{port}')['ipackets'] % 65536
+                    for port in range(self._queues)]
         return [self._used_index(port) for port in range(self._queues)]
 
     def _used_index(self, port, size=256):

@@ -8,6 +8,7 @@ import collections
 import contextlib
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -26,6 +27,7 @@ from waiting import ScenarioError, wait_for
 WARM_PACKETS = 6000     # the cache model fills up before the window opens
 IN_FLIGHT = 7           # bursts of 32 packets
 PATIENCE = 120
+PACKED = 34             # VIRTIO_F_RING_PACKED
 
 # Nodes of structures (None: as the library decides) and mbufs; CPUs.
 Plan = collections.namedtuple(
@@ -77,6 +79,7 @@ def parse_arguments():
     parser.add_argument('--lib', metavar='DIR', help='library; without it the packaged one')
     parser.add_argument('--dpdk-vhost', metavar='FILE', help='the switch, instead of testpmd')
     parser.add_argument('--scenario')
+    parser.add_argument('--packed', action='store_true', help='packed rings, not split ones')
     parser.add_argument('--packets', type=int, default=20000)
     return parser.parse_args()
 
@@ -88,7 +91,8 @@ def measure(spec, plugin, plan, folder):
         switch = stack.enter_context(kind(folder, plan, spec))
         stack.callback(keep_log, spec, plan, switch)
         switch.wait_listening()
-        guest = stack.enter_context(Guest(folder, plan, switch.sockets, 2))
+        guest = stack.enter_context(Guest(folder, plan, switch.sockets, 2,
+                                          spec.packed))
         stack.callback(keep_log, spec, plan, guest)
         guest.wait_started(switch)
         switch.wait_devices(guest)
@@ -102,8 +106,17 @@ def measure(spec, plugin, plan, folder):
         watch(plugin, plan.cpu)
         wait_packets(switch, guest, WARM_PACKETS)
         packets = count_window(plugin, switch, guest, spec.packets)
-        return {'scenario': plan.name, 'packets': packets, 'library_file': switch.library(),
-                'core': plan.core, **read_counts(plugin, switch)}
+        check_format(switch, spec)
+        return {'scenario': plan.name, 'ring': 'packed' if spec.packed else 'split',
+                'packets': packets, 'library_file': switch.library(), 'core': plan.core,
+                **read_counts(plugin, switch)}
+
+
+def check_format(switch, spec):
+    """Is it what was asked for?  The packaged library tells only in its log."""
+    features = re.findall(r'negotiated Virtio features: 0x([0-9a-f]+)', switch.log_text())
+    if not features or bool(int(features[-1], 16) >> PACKED & 1) != spec.packed:
+        raise ScenarioError(f'negotiated features {features}: packed or not?')
 
 
 def keep_log(spec, plan, process):

@@ -9,6 +9,7 @@ import subprocess
 from contents import MEANING
 
 COLUMNS = tuple(MEANING)
+LABELS = 3              # columns before these
 OURS_PLACED = ('structures', 'handles', 'rings', 'guest', 'mbufs')
 LINES_PLACED = 0.02
 # All of it is on the guest's node, but for what the scenario is named after.
@@ -39,25 +40,25 @@ def tables(measured):
 
 
 def table(measured, value, form):
-    rows = [('switch', 'wrong node', *COLUMNS, 'all')]
+    rows = [('switch', 'rings', 'wrong node', *COLUMNS, 'all')]
     for result in measured:
         figures = [remote(result, kind, value) for kind in COLUMNS]
         name = {'placed': '(none)'}.get(result['scenario'], result['scenario'])
-        rows.append((result['switch'], name,
+        rows.append((result['switch'], result['ring'], name,
                      *(format(figure, form) if figure else '0'
                        for figure in [*figures, sum(figures)])))
     widths = [max(map(len, column)) for column in zip(*rows)]
-    return '\n'.join('  '.join([*map(str.ljust, row[:2], widths),
-                                *map(str.rjust, row[2:], widths[2:])]) for row in rows)
+    return '\n'.join('  '.join([*map(str.ljust, row[:LABELS], widths),
+                                *map(str.rjust, row[LABELS:], widths[LABELS:])]) for row in rows)
 
 
 def csv(measured):
-    text = ['switch,scenario,packets,core_node,kind,node,loads,stores,lines']
+    text = ['switch,ring,scenario,packets,core_node,kind,node,loads,stores,lines']
     for result in measured:
         for count in result['counts']:
             text.append(','.join(map(str, (
-                result['switch'], result['scenario'], result['packets'], result['core'],
-                count['kind'], count['node'], count['loads'], count['stores'],
+                result['switch'], result['ring'], result['scenario'], result['packets'],
+                result['core'], count['kind'], count['node'], count['loads'], count['stores'],
                 count['lines']))))
     return '\n'.join(text) + '\n'
 
@@ -66,7 +67,7 @@ def problems(measured):
     """What is not as it should be, one line each."""
     found = []
     for result in measured:
-        name = f'{result["switch"]}, {result["scenario"]}'
+        name = f'{result["switch"]}, {result["ring"]}, {result["scenario"]}'
         found += [f'{name}: {text}' for text in misplaced(result)]
         if result['unknown']:
             found.append(f'{name}: {result["unknown"]} accesses to unknown places')
@@ -97,7 +98,8 @@ def sites(measured, most):
         for site in result['sites']:
             function = function_of(site['file'], site['offset'], symbols)
             sums[site['kind'], site['file'].rpartition('/')[2], function] += accesses(site)
-        text.append(f'\n{result["switch"]}, {result["scenario"]}: remote accesses per packet')
+        text.append(f'\n{result["switch"]}, {result["ring"]}, {result["scenario"]}: '
+                    'remote accesses per packet')
         for (kind, file, function), total in sums.most_common(most):
             text.append(f'{total / result["packets"]:9.3f}  {kind:10}  {file} {function}')
     return '\n'.join(text)

@@ -115,7 +115,8 @@ def steps(work):
     yield Step('two nodes: accesses are counted right', [[*traffic, '--self-check']],
                group='full', suites='stdout', timeout=400)
     yield Step('two nodes: no remote traffic',
-               [[*traffic, '--switch', 'ours', '--scenario', 'placed']], group='full', timeout=600)
+               [[*traffic, '--switch', 'ours', '--scenario', 'placed']],
+               group='full', timeout=800)
     yield Step('two nodes: guests of dpdk-vhost', [['devtools/numa-lab', '--cpus-per-node', '4',
                '--timeout', '700', '--artifacts', work / 'switch-nodes', '--',
                'app/test/switch/run', '--build', build, '--durations', '--artifacts',
