@@ -135,7 +135,7 @@ def main():
     result = unittest.TextTestRunner(verbosity=2).run(
         unittest.defaultTestLoader.loadTestsFromModule(sys.modules[__name__]))
     failed = len(result.failures) + len(result.errors)
-    print(f'{result.testsRun - failed} passed, {failed} failed', flush=True)
+    print(f'{max(result.testsRun - failed, 0)} passed, {failed} failed', flush=True)
     return 1 if failed or not result.testsRun else 0
 
 
