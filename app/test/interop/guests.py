@@ -115,12 +115,13 @@ class QemuGuest(Guest):
 
     server: QEMU listens and the backend connects. Otherwise QEMU connects, and
     again every second when the backend has gone. vectors=0 because QEMU 7.2
-    without KVM crashes itself on MSI-X with vhost-user.
+    without KVM crashes itself on MSI-X with vhost-user. extra: further arguments.
     """
 
     MEMORY_MIB = 192
 
-    def __init__(self, bench, name, socket, address, script, server=False, queues=1, device="", mac=0x10):
+    def __init__(self, bench, name, socket, address, script, server=False, queues=1, device="", mac=0x10,
+                 extra=()):
         need_programs("qemu-system-x86_64", "busybox")
         kernel, modules_top = find_kernel()
         initramfs = bench.path(name + ".cpio")
@@ -135,7 +136,7 @@ class QemuGuest(Guest):
             "-append", "console=ttyS0 quiet panic=-1 no_timer_check mitigations=off",
             "-chardev", chardev, "-netdev", f"vhost-user,id=net,chardev=chr,queues={queues}",
             "-device", f"virtio-net-pci,netdev=net,vectors=0,mac=02:00:00:00:00:{mac:02x}"
-                       + (",mq=on" if queues > 1 else "") + (("," + device) if device else "")])
+                       + (",mq=on" if queues > 1 else "") + (("," + device) if device else ""), *extra])
 
     @staticmethod
     def _write_initramfs(path, modules_top, address, script):
