@@ -21,10 +21,13 @@ LAYERS = (
     ('running halves', 'net_copy net_header net_notify net_stats '
                        'ring ring_log ring_packed ring_piece ring_split '
                        'vhost_virtqueue virtio_net'),
-    ('queues and packets', 'net_dequeue net_enqueue net_isa placement queue'),
+    ('queues and packets', 'inflight_area net_dequeue net_enqueue net_isa placement queue '
+                           'queue_inflight'),
     ('device', 'device net_ctrl numa_watch plan postcopy settle vu_backchannel'),
-    ('protocol', 'vu_dispatch vu_on vu_on_device vu_on_memory vu_on_migration vu_on_queue'),
-    ('outside', 'api api_driver api_numa api_stats burst socket socket_path telemetry unsupported '
+    ('protocol', 'vu_dispatch vu_on vu_on_device vu_on_inflight vu_on_memory '
+                 'vu_on_migration vu_on_queue'),
+    ('outside', 'api api_driver api_inflight api_numa api_stats burst socket socket_path telemetry '
+                'unsupported '
                 'vdpa vdpa_device'),
 )
 LAYER_OF = {name: number for number, (_, names) in enumerate(LAYERS)

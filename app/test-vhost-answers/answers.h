@@ -18,6 +18,9 @@ void answer_line(long long value, const char *format, ...) __rte_format_printf(2
 /** What is offered, to frontends and to the application. */
 bool answer_features(void);
 
+/** What in-flight tracking records and tells. */
+bool answer_inflight(void);
+
 /** What is counted, for every story told to every kind of device. */
 bool answer_statistics(void);
 

@@ -15,6 +15,7 @@
 #include <stdlib.h>
 
 #include "test_vhost_hostile.h"
+#include "vhost_fake_inflight.h"
 
 enum fds {
 	NO_FDS,
@@ -75,8 +76,10 @@ static const struct row rows[] = {
 	ROW(POSTCOPY_ADVISE, .replies = true, .needs = FE_BIT(VHOST_USER_PROTOCOL_F_PAGEFAULT)),
 	ROW(POSTCOPY_LISTEN, .needs = FE_BIT(VHOST_USER_PROTOCOL_F_PAGEFAULT)),
 	ROW(POSTCOPY_END, .replies = true, .needs = FE_BIT(VHOST_USER_PROTOCOL_F_PAGEFAULT)),
-	ROW(GET_INFLIGHT_FD, .size = 24, .absent = true),
-	ROW(SET_INFLIGHT_FD, .size = 24, .fds = ONE_FD, .absent = true),
+	ROW(GET_INFLIGHT_FD, .size = 24, .replies = true,
+		.needs = FE_BIT(VHOST_USER_PROTOCOL_F_INFLIGHT_SHMFD)),
+	ROW(SET_INFLIGHT_FD, .size = 24, .fds = ONE_FD,
+		.needs = FE_BIT(VHOST_USER_PROTOCOL_F_INFLIGHT_SHMFD)),
 	ROW(GPU_SET_SOCKET, .fds = ONE_FD, .absent = true),
 	ROW(RESET_DEVICE, .absent = true),
 	ROW(VRING_KICK, .size = 8, .absent = true),
@@ -116,6 +119,9 @@ right(struct fake *fe, const struct row *row)
 		memcpy(a.payload, &(struct fake_state){ 0, 256 }, 8);
 	if (row->request == FE_NET_SET_MTU)
 		memcpy(a.payload, &(uint64_t){ 1500 }, 8);
+	if (row->request == FE_GET_INFLIGHT_FD)
+		memcpy(a.payload, &(struct fake_inflight_msg){
+			.num_queues = 2, .queue_size = 256 }, 24);
 	if (row->request == FE_SET_VRING_ADDR) {
 		struct fake_addr addr = fake_addr_of(fe, 0);
 
@@ -262,7 +268,8 @@ walk_row(const void *arg)
 			FE_BIT(VHOST_USER_PROTOCOL_F_LOG_SHMFD) |
 			FE_BIT(VHOST_USER_PROTOCOL_F_SLAVE_REQ) |
 			FE_BIT(VHOST_USER_PROTOCOL_F_PAGEFAULT) |
-			FE_BIT(FE_PROTOCOL_MEM_SLOTS),
+			FE_BIT(FE_PROTOCOL_MEM_SLOTS) |
+			FE_BIT(VHOST_USER_PROTOCOL_F_INFLIGHT_SHMFD),
 			.no_reply_ack = no_ack), "two devices");
 		for (i = 0; i < RTE_DIM(ways); i++) {
 			if (renew(t.bad) != 0)

@@ -967,42 +967,6 @@ postcopy_advise_is_refused_without_leak(void)
 }
 
 static int
-inflight_of_no_queues_is_refused_without_leak(void)
-{
-	struct { uint64_t size, offset; uint16_t queues, qsize, pad[2]; } p = {
-		4096, 0, 0, 1024, { 0 } };
-
-	return refused_without_leak(FE_SET_INFLIGHT_FD, &p, 24, 8);
-}
-
-static int
-inflight_of_257_queues_is_refused_without_leak(void)
-{
-	struct { uint64_t size, offset; uint16_t queues, qsize, pad[2]; } p = {
-		4096, 0, 257, 1024, { 0 } };
-
-	return refused_without_leak(FE_SET_INFLIGHT_FD, &p, 24, 1);
-}
-
-static int
-inflight_smaller_than_its_queues_is_refused(void)
-{
-	struct { uint64_t size, offset; uint16_t queues, qsize, pad[2]; } p = {
-		4096, 0, 64, 1024, { 0 } };
-
-	return refused_without_leak(FE_SET_INFLIGHT_FD, &p, 24, 1);
-}
-
-static int
-inflight_area_of_gigabytes_is_not_made(void)
-{
-	struct { uint64_t size, offset; uint16_t queues, qsize, pad[2]; } p = {
-		0, 0, 256, 65535, { 0 } };
-
-	return refused_without_leak(FE_GET_INFLIGHT_FD, &p, 24, 0);
-}
-
-static int
 crypto_session_is_refused(void)
 {
 	static const uint8_t session[632];
@@ -1077,10 +1041,6 @@ static const struct test_case fixed_cases[] = {
 	TEST_CASE(first_message_names_ring_5),
 	TEST_CASE(features_do_not_change_while_running),
 	TEST_CASE(postcopy_advise_is_refused_without_leak),
-	TEST_CASE(inflight_of_no_queues_is_refused_without_leak),
-	TEST_CASE(inflight_of_257_queues_is_refused_without_leak),
-	TEST_CASE(inflight_smaller_than_its_queues_is_refused),
-	TEST_CASE(inflight_area_of_gigabytes_is_not_made),
 	TEST_CASE(crypto_session_is_refused),
 	TEST_CASE(more_descriptors_than_a_message_may_have),
 	TEST_CASE(announced_size_beyond_all_bounds),

@@ -34,7 +34,7 @@
 #include "mem_node.h"
 #include "numa_watch.h"
 #include "test.h"
-#include "vhost_fake_frontend.h"
+#include "vhost_fake_inflight.h"
 #include "vhost_test_log.h"
 #include "vhost_test_topology.h"
 #include "vhost_test_traffic.h"
@@ -432,6 +432,65 @@ wait_for_node(const struct fake *fe, int node)
 		sched_yield();
 	}
 	return false;
+}
+
+/** What an earlier backend left; the application knows it by its address. */
+static const struct rte_vhost_resubmit_info *
+left_undone(const struct fake *fe)
+{
+	struct rte_vhost_ring_inflight ring = { .resubmit_inflight = NULL };
+
+	rte_vhost_get_vhost_ring_inflight(fe->vid, 1, &ring);
+	return ring.resubmit_inflight;
+}
+
+/** A guest with three requests that a backend died over. */
+static struct fake *
+start_with_work(int node, struct fake_inflight *area)
+{
+	struct fake *fe = guest_on(node, .until = FAKE_MEMORY,
+		.protocol_features = FE_BIT(VHOST_USER_PROTOCOL_F_INFLIGHT_SHMFD));
+	uint16_t entry;
+
+	if (fe == NULL || fake_inflight_get(fe, area, 2, fe->cfg.ring_size) != 0 ||
+			fake_inflight_set(fe, area) != FAKE_ACK || fake_run(fe) != 0)
+		return NULL;
+	for (uint16_t i = 0; i < 3; i++)
+		if ((fe->cfg.format == FAKE_PACKED ?
+				rte_vhost_set_inflight_desc_packed(fe->vid, 1, i, i, &entry) :
+				rte_vhost_set_inflight_desc_split(fe->vid, 1, i)) != 0)
+			return NULL;
+	if (fake_connect(fe) != 0 || fake_negotiate(fe) != 0 || fake_send_mem_table(fe) != 0 ||
+			fake_inflight_set(fe, area) != FAKE_ACK || fake_run(fe) != 0)
+		return NULL;
+	return fe;
+}
+
+static int
+what_is_to_be_done_again_comes_along(void)
+{
+	const struct rte_vhost_resubmit_info *list;
+	struct fake_inflight area;
+	struct fake *fe;
+
+	NEEDS_MEMORY_THERE();
+	fe = start_with_work(world.here, &area);
+	TEST_ASSERT_NOT_NULL(fe, "a device");
+	list = left_undone(fe);
+	TEST_ASSERT_NOT_NULL(list, "something to do again");
+	for (int round = 0; round < 6; round++) {
+		int to = round % 2 == 0 ? world.there : world.here;
+
+		TEST_ASSERT_SUCCESS(migrate_guest(fe, to), "the guest goes");
+		TEST_ASSERT_SUCCESS(vhost_device_refresh(device_of(fe)), "look again");
+		TEST_ASSERT_SUCCESS(topology_inventory_on(fe, to), "all of the device comes");
+		TEST_ASSERT(left_undone(fe) == list, "known by the same address");
+		TEST_ASSERT_EQUAL(list->resubmit_num, 3, "and the same");
+		for (unsigned int i = 0; i < 3; i++)
+			TEST_ASSERT_EQUAL(list->resubmit_list[i].index, 2 - i, "request %u", i);
+	}
+	fake_inflight_close(&area);
+	return end(fe);
 }
 
 /** Nobody tells the library: it looks by itself, and moves under traffic. */
@@ -895,6 +954,7 @@ check(void)
 	TEST_CASE(late_queue_pairs_are_made_there),                              \
 	TEST_CASE(the_next_device_of_a_vid_is_born_at_home),                     \
 	TEST_CASE(a_running_device_follows_its_guest),                           \
+	TEST_CASE(what_is_to_be_done_again_comes_along),                         \
 	TEST_CASE(nothing_is_forgotten_on_the_way),                              \
 	TEST_CASE(each_queue_is_where_its_ring_is),                              \
 	TEST_CASE(a_queue_moves_when_its_ring_is_known),                         \

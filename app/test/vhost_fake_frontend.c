@@ -176,18 +176,19 @@ fake_disconnect(struct fake *fe)
 	fe->vid = -1;
 }
 
-/** Offer memory slots, which is not the default, to a frontend that wants them. */
+/** Offer what is not the default to a frontend that wants it. */
 static int
-offer_slots(const struct fake *fe)
+offer_more(const struct fake *fe)
 {
-	const uint64_t slots = FE_BIT(FE_PROTOCOL_MEM_SLOTS);
+	const uint64_t more = fe->cfg.protocol_features & (FE_BIT(FE_PROTOCOL_MEM_SLOTS) |
+		FE_BIT(VHOST_USER_PROTOCOL_F_INFLIGHT_SHMFD));
 	uint64_t offered;
 
-	if ((fe->cfg.protocol_features & slots) == 0)
+	if (more == 0)
 		return 0;
 	if (rte_vhost_driver_get_protocol_features(fe->path, &offered) < 0)
 		return -1;
-	return rte_vhost_driver_set_protocol_features(fe->path, offered | slots);
+	return rte_vhost_driver_set_protocol_features(fe->path, offered | more);
 }
 
 static int
@@ -208,7 +209,7 @@ register_socket(struct fake *fe)
 	if (rte_vhost_driver_register(fe->path, flags) < 0)
 		return -1;
 	fe->owns_path = true;
-	if (rte_vhost_driver_callback_register(fe->path, ops) < 0 || offer_slots(fe) < 0)
+	if (rte_vhost_driver_callback_register(fe->path, ops) < 0 || offer_more(fe) < 0)
 		return -1;
 	return rte_vhost_driver_start(fe->path);
 }

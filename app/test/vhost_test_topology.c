@@ -573,6 +573,9 @@ check_handles(const struct vhost_device *dev)
 
 		if (!handle_is_on(q, sizeof(*q), node))
 			return wrong("the handle of queue %u is not on node %d", i, node);
+		if (q->inflight.list != NULL &&
+				!handle_is_on(q->inflight.list, q->inflight.list->bytes, node))
+			return wrong("what queue %u has to do again is not on node %d", i, node);
 	}
 	return 0;
 }

@@ -30,10 +30,9 @@
 
 /*
  * What an application may ask for, expecting the library to do its part, and
- * this release does not have: vIOMMU; in the protocol inflight tracking.
+ * this release does not have: vIOMMU.
  */
 #define MISSING_FEATURES	(1ULL << VIRTIO_F_ACCESS_PLATFORM)
-#define MISSING_PROTOCOL_FEATURES (1ULL << VHOST_USER_PROTOCOL_F_INFLIGHT_SHMFD)
 
 #define PAGEFAULT (1ULL << VHOST_USER_PROTOCOL_F_PAGEFAULT)
 
@@ -70,13 +69,15 @@ copy_offer(const char *path, struct vhost_driver *driver)
 	return vhost_socket_offer(driver) == 0 ? 0 : -1;
 }
 
-/** Remove from a mask what this release lacks, and say so. */
+/** Remove from a mask of features what this release lacks, and say so. */
 static uint64_t
-without_missing(const char *path, const char *what, uint64_t mask, uint64_t missing)
+without_missing(const char *path, uint64_t mask)
 {
-	if (mask & missing)
-		VHOST_LOG_CONFIG(WARNING, "(%s) %s 0x%" PRIx64 " are not in this release, not offered\n",
-				path, what, mask & missing);
+	const uint64_t missing = mask & MISSING_FEATURES;
+
+	if (missing)
+		VHOST_LOG_CONFIG(WARNING, "(%s) features 0x%" PRIx64
+			" are not in this release, not offered\n", path, missing);
 	return mask & ~missing;
 }
 
@@ -216,7 +217,7 @@ rte_vhost_driver_set_features(const char *path, uint64_t features)
 {
 	if (path == NULL)
 		return -1;
-	features = without_missing(path, "features", features, MISSING_FEATURES);
+	features = without_missing(path, features);
 	return edit(path, set_features, &features);
 }
 
@@ -277,8 +278,6 @@ rte_vhost_driver_set_protocol_features(const char *path, uint64_t protocol_featu
 {
 	if (path == NULL)
 		return -1;
-	protocol_features = without_missing(path, "protocol features",
-			protocol_features, MISSING_PROTOCOL_FEATURES);
 	if ((protocol_features & PAGEFAULT) && !vhost_postcopy_is_possible(path))
 		protocol_features &= ~PAGEFAULT;
 	return edit(path, set_protocol_features, &protocol_features);

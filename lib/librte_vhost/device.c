@@ -255,6 +255,8 @@ device_release_memory(struct vhost_device *dev)
 	vhost_mem_log_put(dev->wish_log);
 	dev->wish_log = NULL;
 	vhost_postcopy_end(dev);
+	vhost_inflight_area_put(&dev->inflight);
+	vhost_inflight_area_put(&dev->wish_inflight);
 	vhost_backchannel_replace(dev, -1);
 }
 
@@ -399,6 +401,7 @@ vhost_device_reset_wish(struct vhost_device *dev)
 	vhost_backchannel_replace(dev, -1);
 	vhost_device_wish_map(dev, NULL);
 	vhost_device_wish_log(dev, NULL);
+	vhost_inflight_area_put(&dev->wish_inflight);
 	for (i = 0; i < dev->nvrings; i++)
 		vhost_queue_reset_wish(dev->queues[i]);
 }
@@ -417,6 +420,7 @@ vhost_device_keep_wish(struct vhost_device *dev, struct device_wish *kept)
 	kept->stop_wanted = dev->stop_wanted;
 	kept->map = dev->wish_map != NULL ? vhost_mem_map_get(dev->wish_map) : NULL;
 	kept->log = dev->wish_log != NULL ? vhost_mem_log_get(dev->wish_log) : NULL;
+	kept->inflight = vhost_inflight_area_get(&dev->wish_inflight);
 	kept->nvrings = dev->nvrings;
 	for (i = 0; i < dev->nvrings; i++)
 		kept->queues[i] = dev->queues[i]->wish;
@@ -438,6 +442,8 @@ vhost_device_restore_wish(struct vhost_device *dev, struct device_wish *kept)
 	dev->wish_map = kept->map;
 	vhost_mem_log_put(dev->wish_log);
 	dev->wish_log = kept->log;
+	vhost_inflight_area_put(&dev->wish_inflight);
+	dev->wish_inflight = kept->inflight;
 	for (i = 0; i < kept->nvrings; i++)
 		vhost_queue_restore_wish(dev->queues[i], &kept->queues[i]);
 }
@@ -447,6 +453,7 @@ vhost_device_forget_wish(struct device_wish *kept)
 {
 	vhost_mem_map_put(kept->map);
 	vhost_mem_log_put(kept->log);
+	vhost_inflight_area_put(&kept->inflight);
 }
 
 uint32_t

@@ -23,6 +23,7 @@
 #include <rte_spinlock.h>
 
 #include "event_loop.h"
+#include "inflight_area.h"
 #include "mem_log.h"
 #include "mem_map.h"
 #include "placement.h"
@@ -99,6 +100,7 @@ struct vhost_device {
 	uint8_t status;			/**< virtio device status */
 	struct mem_map *wish_map;	/**< of the last SET_MEM_TABLE, or NULL */
 	struct mem_log *wish_log;	/**< of the last SET_LOG_BASE, or NULL */
+	struct inflight_area wish_inflight;	/**< of the last SET_INFLIGHT_FD */
 	uint64_t generation;		/**< grows when features, memory or log change */
 	bool stop_wanted;		/**< the next settle stops the device first */
 	uint16_t ctrl_pairs;		/**< queue pairs set by VIRTIO_NET_CTRL_MQ, 0: all */
@@ -121,6 +123,7 @@ struct vhost_device {
 	rte_spinlock_t view_lock;	/**< a leaf; for map, log, net and vring views */
 	struct mem_map *map;		/**< NULL before SET_MEM_TABLE */
 	struct mem_log *log;		/**< NULL before SET_LOG_BASE */
+	struct inflight_area inflight;	/**< that blocks point to */
 	struct virtio_net *net;		/**< the replica on the device's own node */
 	struct virtio_net *replicas[PLACEMENT_MAX_NODES];	/**< all in use */
 	unsigned int nreplicas;
@@ -211,6 +214,7 @@ struct device_wish {
 	bool stop_wanted;
 	struct mem_map *map;		/**< a reference, or NULL */
 	struct mem_log *log;		/**< likewise */
+	struct inflight_area inflight;	/**< likewise */
 	uint32_t nvrings;
 	struct queue_wish queues[VHOST_MAX_VRINGS];
 };

@@ -340,6 +340,12 @@ vhost_node_pages(size_t size)
 	return pages;
 }
 
+void
+vhost_node_pages_free(void *pages, size_t size)
+{
+	munmap(pages, size);
+}
+
 int
 vhost_node_move_pages(void *pages, size_t size, int node)
 {

@@ -82,11 +82,14 @@ void vhost_node_free(void *block);
 
 /**
  * Zeroed memory at an address for good, in whole resident pages of its own, not
- * EAL's.  For what has to stay findable while it moves; never given back.
+ * EAL's.  For what has to stay findable while it moves.
  *
  * @return NULL without memory
  */
 void *vhost_node_pages(size_t size);
+
+/** Give such pages back. */
+void vhost_node_pages_free(void *pages, size_t size);
 
 /**
  * Have the kernel move such pages to a node; whoever uses them at that moment

@@ -23,14 +23,27 @@
 #include "plan.h"
 #include "vhost_trace.h"
 
+/** A ring that runs has its region of the in-flight area, if there is one. */
+static void
+plan_region(const struct vhost_device *dev, struct vq_cfg *cfg)
+{
+	if (cfg->size == 0)
+		return;
+	cfg->inflight = vhost_inflight_region(&dev->wish_inflight, cfg->format, cfg->index);
+	if (cfg->inflight != NULL)
+		cfg->inflight_num = dev->wish_inflight.queue_size;
+}
+
 static void
 plan_shapes(struct vhost_device *dev, struct plan *plan)
 {
 	uint32_t i;
 
-	for (i = 0; i < dev->nvrings; i++)
+	for (i = 0; i < dev->nvrings; i++) {
 		vhost_queue_shape(dev->queues[i], dev->features, dev->wish_map,
 				dev->generation, &plan->cfgs[i]);
+		plan_region(dev, &plan->cfgs[i]);
+	}
 }
 
 /* Nodes */
@@ -252,6 +265,8 @@ stage(struct vhost_device *dev, struct plan *plan)
 	for (i = 0; i < dev->nvrings && ret == 0; i++)
 		ret = stage_somewhere(dev, plan, i, plan->cfgs[i].node,
 			vhost_queue_block(dev->queues[i])->node);
+	for (i = 0; i < dev->nvrings && ret == 0; i++)
+		ret = vhost_inflight_stage(dev->queues[i], &plan->cfgs[i]);
 	return ret;
 }
 

@@ -188,6 +188,7 @@ vhost_queue_close_retired(struct vhost_queue *q)
 	vhost_vu_discard_fd(q->retired_callfd);
 	q->retired_kickfd = QUEUE_FD_UNSET;
 	q->retired_callfd = QUEUE_FD_UNSET;
+	vhost_inflight_close_retired(q);
 }
 
 void
@@ -394,6 +395,7 @@ vhost_queue_shut_down(struct vhost_queue *q)
 	/* leave, but keep it closing */
 	vhost_queue_leave(q);
 	vhost_block_destroy(block);
+	vhost_inflight_forget(q);
 	vhost_queue_close_retired(q);
 	vhost_vu_discard_fd(q->wish.kickfd);
 	vhost_vu_discard_fd(q->wish.callfd);
@@ -544,6 +546,7 @@ vhost_queue_bring_handle(struct vhost_queue *q)
 	if (node != VHOST_NODE_ANY && q->handle_node != node &&
 			vhost_node_move_pages(q, sizeof(*q), node) != -EAGAIN)
 		q->handle_node = node;
+	vhost_inflight_bring(q);
 }
 
 void
@@ -551,6 +554,7 @@ vhost_queue_unstage(struct vhost_queue *q)
 {
 	vhost_block_destroy(q->staged);
 	q->staged = NULL;
+	vhost_inflight_unstage(q);
 }
 
 bool
@@ -590,6 +594,7 @@ vhost_queue_commit(struct vhost_queue *q, bool enabled)
 	}
 	if (block->size != 0 && starts)
 		done.adopted = !vhost_block_start(block);
+	vhost_inflight_commit(q, block);
 	vhost_block_apply(block, &attr);
 	vhost_queue_open(q);
 	if (done.old != NULL)

@@ -22,6 +22,7 @@
 #include "rte_vhost_numa.h"
 
 #include "doorbell.h"
+#include "queue_inflight.h"
 #include "vhost_virtqueue.h"
 
 struct rte_ether_addr;
@@ -82,6 +83,7 @@ struct vhost_queue {
 	int retired_kickfd;	/**< replaced, but what the application knows of; or negative */
 	int retired_callfd;	/**< likewise */
 	struct vhost_virtqueue *staged;	/**< built, not yet published */
+	struct queue_inflight inflight;
 };
 
 /** Leave the gate; the block is not the caller's any more. */

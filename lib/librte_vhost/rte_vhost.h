@@ -272,11 +272,11 @@ struct rte_vhost_inflight_info_packed {
 
 /** A chain that a previous backend had fetched and not used. */
 struct rte_vhost_resubmit_desc {
-	uint16_t index;   /**< first descriptor */
+	uint16_t index;   /**< first descriptor; packed ring: element of the shared area */
 	uint64_t counter; /**< order in which chains were fetched */
 };
 
-/** The chains to process again after a reconnection, sorted by counter. */
+/** The chains to process again after a reconnection, sorted: latest first. */
 struct rte_vhost_resubmit_info {
 	struct rte_vhost_resubmit_desc *resubmit_list; /**< the chains */
 	uint16_t resubmit_num; /**< how many of them are still to be done */
@@ -1062,9 +1062,6 @@ int rte_vhost_get_vhost_vring(int vid, uint16_t vring_idx,
 /**
  * Where the inflight tracking of a ring lies, and what is to be resubmitted.
  *
- * This release does not negotiate VHOST_USER_PROTOCOL_F_INFLIGHT_SHMFD and
- * always returns -1.
- *
  * Thread safety: device call.
  *
  * vhost-user, "Inflight I/O tracking".
@@ -1074,7 +1071,9 @@ int rte_vhost_get_vhost_vring(int vid, uint16_t vring_idx,
  * @param vring_idx
  *   The ring.
  * @param[out] vring
- *   Receives the addresses, valid while the ring is.
+ *   Receives the addresses, valid while the ring runs.  The list is NULL if
+ *   nothing is to be done again; the application counts resubmit_num down as it
+ *   takes requests from the end, which is where the earliest is.
  * @return
  *   0, or -1 for an unknown device or ring or without a shared area.
  */
@@ -1084,9 +1083,6 @@ rte_vhost_get_vhost_ring_inflight(int vid, uint16_t vring_idx,
 
 /**
  * Record that a chain of a split ring was fetched.
- *
- * This release does not negotiate VHOST_USER_PROTOCOL_F_INFLIGHT_SHMFD: the
- * call has no effect and returns 0, or -1 for an unknown device.
  *
  * Thread safety: device call; one thread per ring.
  *
@@ -1108,9 +1104,6 @@ rte_vhost_set_inflight_desc_split(int vid, uint16_t vring_idx,
 
 /**
  * Record that a chain of a packed ring was fetched and copy its descriptors.
- *
- * This release does not negotiate VHOST_USER_PROTOCOL_F_INFLIGHT_SHMFD: the
- * call has no effect and returns 0, or -1 for an unknown device.
  *
  * Thread safety: device call; one thread per ring.
  *
@@ -1138,9 +1131,6 @@ rte_vhost_set_inflight_desc_packed(int vid, uint16_t vring_idx,
 /**
  * Record which chain of a split ring is given back next, before it is.
  *
- * This release does not negotiate VHOST_USER_PROTOCOL_F_INFLIGHT_SHMFD: the
- * call has no effect and returns 0, or -1 for an unknown device.
- *
  * Thread safety: device call; one thread per ring.
  *
  * vhost-user, "Inflight I/O tracking", split virtqueue.
@@ -1162,9 +1152,6 @@ rte_vhost_set_last_inflight_io_split(int vid,
 /**
  * Record which chain of a packed ring is given back next, before it is.
  *
- * This release does not negotiate VHOST_USER_PROTOCOL_F_INFLIGHT_SHMFD: the
- * call has no effect and returns 0, or -1 for an unknown device.
- *
  * Thread safety: device call; one thread per ring.
  *
  * vhost-user, "Inflight I/O tracking", packed virtqueue.
@@ -1185,9 +1172,6 @@ rte_vhost_set_last_inflight_io_packed(int vid,
 
 /**
  * Record that a chain of a split ring was given back.
- *
- * This release does not negotiate VHOST_USER_PROTOCOL_F_INFLIGHT_SHMFD: the
- * call has no effect and returns 0, or -1 for an unknown device.
  *
  * Thread safety: device call; one thread per ring.
  *
@@ -1211,9 +1195,6 @@ rte_vhost_clr_inflight_desc_split(int vid, uint16_t vring_idx,
 
 /**
  * Record that a chain of a packed ring was given back.
- *
- * This release does not negotiate VHOST_USER_PROTOCOL_F_INFLIGHT_SHMFD: the
- * call has no effect and returns 0, or -1 for an unknown device.
  *
  * Thread safety: device call; one thread per ring.
  *
@@ -1364,9 +1345,6 @@ rte_vhost_get_vring_base(int vid, uint16_t queue_id,
 /**
  * As rte_vhost_get_vring_base(), from what a previous backend recorded in the
  * shared inflight area of a packed ring.
- *
- * This release does not negotiate VHOST_USER_PROTOCOL_F_INFLIGHT_SHMFD and
- * always returns -1.
  *
  * Thread safety: device call.
  *

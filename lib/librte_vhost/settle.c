@@ -163,6 +163,8 @@ commit_device(struct vhost_device *dev, struct plan *plan)
 			vhost_virtio_net_destroy(old[i]);
 	vhost_mem_map_put(old_map);
 	vhost_mem_log_put(old_log);
+	vhost_inflight_area_put(&dev->inflight);
+	dev->inflight = vhost_inflight_area_get(&dev->wish_inflight);
 }
 
 static bool

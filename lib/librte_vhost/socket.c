@@ -487,7 +487,9 @@ connection_lost_memory(const struct connection *conn)
 	return conn->dev != NULL && (map_is_broken(conn->dev->map) ||
 			map_is_broken(conn->dev->wish_map) ||
 			log_is_broken(conn->dev->log) ||
-			log_is_broken(conn->dev->wish_log));
+			log_is_broken(conn->dev->wish_log) ||
+			vhost_inflight_area_is_broken(&conn->dev->inflight) ||
+			vhost_inflight_area_is_broken(&conn->dev->wish_inflight));
 }
 
 /** Claim a connection whose guest memory was truncated; NULL if there is none. */

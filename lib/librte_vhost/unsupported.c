@@ -14,83 +14,9 @@
 
 #include <errno.h>
 
-#include "device.h"
-
 #include "rte_vhost.h"
 #include "rte_vhost_async.h"
 #include "rte_vhost_crypto.h"
-
-/*
- * Inflight tracking: VHOST_USER_PROTOCOL_F_INFLIGHT_SHMFD is never negotiated.
- * Recording is then defined to succeed without effect, so that block backends
- * need not ask before each request; reading fails.
- */
-
-static int
-record_nothing(int vid)
-{
-	return vhost_device_get(vid) != NULL ? 0 : -1;
-}
-
-int
-rte_vhost_set_inflight_desc_split(int vid, uint16_t vring_idx __rte_unused,
-		uint16_t idx __rte_unused)
-{
-	return record_nothing(vid);
-}
-
-int
-rte_vhost_set_inflight_desc_packed(int vid, uint16_t vring_idx __rte_unused,
-		uint16_t head __rte_unused, uint16_t last __rte_unused,
-		uint16_t *inflight_entry __rte_unused)
-{
-	return record_nothing(vid);
-}
-
-int
-rte_vhost_set_last_inflight_io_split(int vid, uint16_t vring_idx __rte_unused,
-		uint16_t idx __rte_unused)
-{
-	return record_nothing(vid);
-}
-
-int
-rte_vhost_set_last_inflight_io_packed(int vid, uint16_t vring_idx __rte_unused,
-		uint16_t head __rte_unused)
-{
-	return record_nothing(vid);
-}
-
-int
-rte_vhost_clr_inflight_desc_split(int vid, uint16_t vring_idx __rte_unused,
-		uint16_t last_used_idx __rte_unused, uint16_t idx __rte_unused)
-{
-	return record_nothing(vid);
-}
-
-int
-rte_vhost_clr_inflight_desc_packed(int vid, uint16_t vring_idx __rte_unused,
-		uint16_t head __rte_unused)
-{
-	return record_nothing(vid);
-}
-
-int
-rte_vhost_get_vhost_ring_inflight(int vid __rte_unused,
-		uint16_t vring_idx __rte_unused,
-		struct rte_vhost_ring_inflight *vring __rte_unused)
-{
-	return -1;
-}
-
-int
-rte_vhost_get_vring_base_from_inflight(int vid __rte_unused,
-		uint16_t queue_id __rte_unused,
-		uint16_t *last_avail_idx __rte_unused,
-		uint16_t *last_used_idx __rte_unused)
-{
-	return -1;
-}
 
 /*
  * Copies by DMA devices: no ring can be registered for them, so there is never

@@ -154,5 +154,6 @@ vhost_vq_cfg_equal(const struct vq_cfg *a, const struct vq_cfg *b)
 		a->generation == b->generation && a->format == b->format && a->desc == b->desc &&
 		a->avail == b->avail && a->used == b->used &&
 		a->log.ring == b->log.ring && a->log.device_gpa == b->log.device_gpa &&
-		a->log.desc_gpa == b->log.desc_gpa;
+		a->log.desc_gpa == b->log.desc_gpa &&
+		a->inflight == b->inflight && a->inflight_num == b->inflight_num;
 }

@@ -11,8 +11,8 @@
  * ring is not known, or stopped, that is a dormant one (size 0) whose bursts
  * do nothing.
  *
- * The block points to itself, to its virtio_net replica, to guest memory, or to
- * nothing, so it can be rebuilt anywhere.  What outlives it is struct vq_state,
+ * The block points to itself, to its virtio_net replica, to memory shared with the
+ * frontend, or to nothing, so it can be rebuilt anywhere.  What outlives it is struct vq_state,
  * copied by assignment while the gate is closed.
  *
  * Complete only for layers 2 and 3.
@@ -77,6 +77,8 @@ struct vq_cfg {
 	struct vring_avail *avail;	/**< the driver's area, whatever the format has there */
 	struct vring_used *used;	/**< the device's area, likewise */
 	struct vq_log_cfg log;
+	void *inflight;		/**< the ring's region of the shared area; NULL: not tracked */
+	uint16_t inflight_num;	/**< entries in there, whatever it says itself */
 };
 
 struct vq_stats {
@@ -97,6 +99,7 @@ struct vq_state {
 	bool signalled_used_valid;	/**< false until the first decision after a start */
 	bool announce;			/**< hand out a RARP packet (VHOST_USER_SEND_RARP) */
 	uint8_t announce_mac[6];
+	uint64_t inflight_counter;	/**< order in which requests are taken */
 	uint32_t oversized;		/**< packets dropped as the application's mbufs are short */
 	struct vq_stats stats;
 };

@@ -14,6 +14,7 @@
 #include <errno.h>
 #include <stddef.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "vhost_log.h"
 #include "vu_dispatch.h"
@@ -72,6 +73,14 @@ config_size_fits(const struct vu_message *msg)
 		msg->payload.config.size <= msg->size - head;
 }
 
+/* frontends send the members, or the structure as compilers pad it */
+static bool
+inflight_size_fits(const struct vu_message *msg)
+{
+	return msg->size == sizeof(struct vu_inflight) ||
+		msg->size == RTE_ALIGN_CEIL(sizeof(struct vu_inflight), sizeof(uint64_t));
+}
+
 #define PROTOCOL(feature) (1ULL << VHOST_USER_PROTOCOL_F_ ## feature)
 #define SIZE_OF(member) sizeof(((struct vu_message *)NULL)->payload.member)
 
@@ -116,6 +125,10 @@ static const struct rule rules[] = {
 	[VU_POSTCOPY_LISTEN] = { vhost_vu_on_postcopy_listen, .needs = PROTOCOL(PAGEFAULT) },
 	[VU_POSTCOPY_END] = { vhost_vu_on_postcopy_end, .reply = REPLY_U64,
 		.needs = PROTOCOL(PAGEFAULT) },
+	[VU_GET_INFLIGHT_FD] = { vhost_vu_on_get_inflight_fd, .size_fits = inflight_size_fits,
+		.reply = REPLY_PAYLOAD, .needs = PROTOCOL(INFLIGHT_SHMFD) },
+	[VU_SET_INFLIGHT_FD] = { vhost_vu_on_set_inflight_fd, .size_fits = inflight_size_fits,
+		.fds = FDS_ONE, .needs = PROTOCOL(INFLIGHT_SHMFD) },
 	[VU_GET_MAX_MEM_SLOTS] = { vhost_vu_on_get_max_mem_slots, .reply = REPLY_U64,
 		.needs = PROTOCOL(CONFIGURE_MEM_SLOTS) },
 	[VU_ADD_MEM_REG] = { vhost_vu_on_add_mem_reg, SIZE_OF(slot), .fds = FDS_ONE,
@@ -353,6 +366,8 @@ vhost_vu_dispatch(struct vhost_device *dev, struct vu_message *msg)
 	else if (ret < 0)
 		VHOST_LOG_CONFIG(ERR, "(%s) processing %s failed.\n", dev->driver.path,
 			vhost_vu_request_name(request));
+	if (call.close_reply_fd)
+		close(call.reply_fd);
 	vhost_device_unlock(dev);
 	return ret;
 }

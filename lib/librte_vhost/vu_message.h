@@ -134,6 +134,13 @@ struct vu_config {
 	uint8_t region[VU_CONFIG_MAX];
 } __rte_packed;
 
+struct vu_inflight {
+	uint64_t mmap_size;
+	uint64_t mmap_offset;
+	uint16_t num_queues;
+	uint16_t queue_size;
+} __rte_packed;
+
 struct vu_vring_area {
 	uint64_t index;		/**< and VU_VRING_NO_FD */
 	uint64_t size;
@@ -158,6 +165,7 @@ struct vu_message {
 		struct vu_log log;
 		struct vu_config config;
 		struct vu_vring_area area;
+		struct vu_inflight inflight;
 		uint8_t raw[632];
 	} payload;
 	int fds[VU_MAX_FDS];	/**< -1 once taken */

@@ -25,7 +25,8 @@ struct vu_call {
 	struct vu_message *msg;		/**< the request; a replying handler writes the answer here */
 	struct vhost_queue *queue;	/**< that the request names, NULL if it names none */
 	bool reply;			/**< the message holds an answer, whatever its row says */
-	int reply_fd;			/**< sent with the answer, stays the device's; -1: none */
+	int reply_fd;			/**< sent with the answer; -1: none */
+	bool close_reply_fd;		/**< and closed then: it is not the device's */
 };
 
 /* vu_on_device.c */
@@ -43,6 +44,10 @@ int vhost_vu_on_get_config(struct vu_call *call);
 int vhost_vu_on_set_config(struct vu_call *call);
 int vhost_vu_on_set_status(struct vu_call *call);
 int vhost_vu_on_get_status(struct vu_call *call);
+
+/* vu_on_inflight.c */
+int vhost_vu_on_get_inflight_fd(struct vu_call *call);
+int vhost_vu_on_set_inflight_fd(struct vu_call *call);
 
 /* vu_on_memory.c */
 int vhost_vu_on_set_mem_table(struct vu_call *call);
