@@ -9,6 +9,7 @@
  */
 
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <stdlib.h>
 #include <sys/mman.h>
@@ -17,9 +18,11 @@
 
 #include <linux/memfd.h>
 #include <linux/mempolicy.h>
+#include <linux/userfaultfd.h>
 
 #include "mem_map.h"
 #include "mem_node.h"
+#include "mem_probe.h"
 #include "placement.h"
 #include "test.h"
 #include "vhost_test_denied.h"
@@ -28,6 +31,11 @@
 #define PAGE 4096ULL
 #define HUGE_PAGE (2ULL << 20)
 #define FILE_NAME "vhost-test-placement"
+
+/* Younger than the C library's headers. */
+#ifndef UFFD_USER_MODE_ONLY
+#define UFFD_USER_MODE_ONLY 1
+#endif
 
 /* The machine with nodes of our choice */
 
@@ -490,6 +498,35 @@ memory_of(const struct guest *g, enum memory_kind kind)
 	return n;
 }
 
+/** Whether this thread may have missing pages trapped. */
+static bool
+may_trap(void)
+{
+	int fd = syscall(SYS_userfaultfd, O_CLOEXEC | UFFD_USER_MODE_ONLY);
+
+	if (fd >= 0)
+		close(fd);
+	return fd >= 0;
+}
+
+/** How it is known which pages have memory. */
+static int
+check_oracle(const struct guest *g, enum mem_probe_oracle expected)
+{
+	struct mem_probe probe;
+
+	TEST_ASSERT_SUCCESS(vhost_mem_probe_open(&probe, &g->map->regions[0]), "a probe");
+	vhost_mem_probe_close(&probe);
+	TEST_ASSERT_EQUAL(probe.oracle, may_trap() ? PROBE_TRAPPED : expected, "its oracle");
+	return 0;
+}
+
+static bool
+is_huge(enum memory_kind kind)
+{
+	return kind == HUGE_MEMFD || kind == HUGE_FILE;
+}
+
 /** Every third page is there, beginning with page 0. */
 static int
 check_kind(struct guest *g, enum memory_kind kind)
@@ -511,6 +548,8 @@ check_kind(struct guest *g, enum memory_kind kind)
 	/* The system reads a disk file ahead as it likes. */
 	if (kind == DISK)
 		return TEST_SUCCESS;
+	TEST_ASSERT_SUCCESS(check_oracle(g, is_huge(kind) ? PROBE_CONTENT : PROBE_MINCORE),
+		"the file has holes");
 	TEST_ASSERT_EQUAL(node, 8, "one part of three is there");
 	TEST_ASSERT_EQUAL(census.regions[0].known, KIND_PAGES / 3, "the frontend's");
 	TEST_ASSERT_EQUAL(vhost_placement_device_node(&census, 0), 8, "found");
@@ -566,6 +605,7 @@ check_zeroed(struct guest *g, enum memory_kind kind)
 		*(volatile uint8_t *)(g->fe + i * g->page) = 0;
 	memory = memory_of(g, kind);
 	vhost_placement_census(g->map, &census);
+	TEST_ASSERT_SUCCESS(check_oracle(g, PROBE_ALL), "the file has no holes");
 	TEST_ASSERT_EQUAL(census.regions[0].known, KIND_PAGES, "all are there");
 	TEST_ASSERT_EQUAL(vhost_placement_device_node(&census, 8), 0, "on node 0");
 	TEST_ASSERT_EQUAL(memory_of(g, kind), memory, "nothing was allocated");
@@ -608,6 +648,7 @@ check_file_of_another_user(void)
 	put_page(&g, 5, 8);
 	/* This thread only, and it ends soon. */
 	syscall(SYS_setfsuid, 65534);
+	TEST_ASSERT_SUCCESS(check_oracle(&g, PROBE_NOTHING), "nobody can tell");
 	vhost_placement_census(g.map, &census);
 	TEST_ASSERT_EQUAL(blocks_of(g.fd), PAGE / 512, "nothing was allocated");
 	TEST_ASSERT_EQUAL(census.regions[0].known, 0, "and nothing is known");

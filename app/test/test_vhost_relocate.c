@@ -20,10 +20,6 @@
 #include <inttypes.h>
 #include <sched.h>
 #include <stdlib.h>
-#include <sys/syscall.h>
-#include <unistd.h>
-
-#include <linux/mempolicy.h>
 
 #include <rte_malloc.h>
 #include <rte_mbuf.h>
@@ -36,6 +32,7 @@
 #include "test.h"
 #include "vhost_fake_inflight.h"
 #include "vhost_test_log.h"
+#include "vhost_test_machine.h"
 #include "vhost_test_topology.h"
 #include "vhost_test_traffic.h"
 
@@ -77,18 +74,6 @@ end(struct fake *fe)
 	return TEST_SUCCESS;
 }
 
-/** Have the kernel move pages, and what is allocated there later. */
-static int
-migrate(void *at, size_t len, int node)
-{
-	unsigned long mask[4] = { 0 };
-
-	mask[node / 64] = 1UL << (node % 64);
-	TEST_ASSERT_SUCCESS(syscall(SYS_mbind, at, len, MPOL_BIND, mask,
-		8 * sizeof(mask), MPOL_MF_MOVE_ALL), "mbind: %s", strerror(errno));
-	return 0;
-}
-
 static int
 migrate_guest(struct fake *fe, int node)
 {
@@ -97,7 +82,7 @@ migrate_guest(struct fake *fe, int node)
 		return 0;
 	}
 	for (unsigned int i = 0; i < fe->nregions; i++)
-		if (migrate(fe->regions[i].map, fe->regions[i].map_len, node) != 0)
+		if (machine_migrate(fe->regions[i].map, fe->regions[i].map_len, node) != 0)
 			return -1;
 	return 0;
 }
@@ -109,7 +94,7 @@ migrate_ring(struct fake *fe, unsigned int vring, int node)
 	uint64_t len = fake_vq_ring_bytes(fe) - 4096;
 
 	if (world.real)
-		return migrate(vq->desc, len, node);
+		return machine_migrate(vq->desc, len, node);
 	topology_guest_part_on(vq->desc_gpa, len, node);
 	return 0;
 }
@@ -1073,44 +1058,12 @@ the_heaps_agree_that_everything_moved(void)
 	return end(fe);
 }
 
-static bool
-node_exists(int node)
-{
-	char path[64];
-
-	snprintf(path, sizeof(path), "/sys/devices/system/node/node%d/meminfo", node);
-	return access(path, F_OK) == 0;
-}
-
-static bool
-node_gives_memory(int node)
-{
-	void *block = vhost_node_alloc(4096, node);
-
-	vhost_node_free(block);
-	return block != NULL;
-}
-
-#define MAX_REAL_NODES 8
-
-/** Nodes that give memory to EAL and to guests. */
-static unsigned int
-find_nodes(int *found)
-{
-	unsigned int n = 0;
-
-	for (int node = 0; node < RTE_MAX_NUMA_NODES && n < MAX_REAL_NODES; node++)
-		if (node_exists(node) && node_gives_memory(node))
-			found[n++] = node;
-	return n;
-}
-
 /** As many nodes as there are: each ring on one of them, and on another one later. */
 static int
 rings_on_all_nodes_under_traffic(void)
 {
 	const unsigned int steps = test_param_u64("steps", 40);
-	int all[MAX_REAL_NODES], nodes[8];
+	int all[MACHINE_MAX_NODES], nodes[8];
 	struct traffic *traffic;
 	unsigned int n;
 	struct fake *fe;
@@ -1118,7 +1071,7 @@ rings_on_all_nodes_under_traffic(void)
 	NEEDS_MEMORY_THERE();
 	fe = guest_on(world.there, .queues = 4, .ring_size = 64);
 	TEST_ASSERT_NOT_NULL(fe, "a device");
-	n = find_nodes(all);
+	n = machine_find_nodes(all);
 	traffic = traffic_start(fe, 4);
 	TEST_ASSERT_NOT_NULL(traffic, "packets");
 	for (unsigned int step = 0; step < steps; step++) {
@@ -1143,30 +1096,17 @@ static const struct test_case real_cases[] = {
 	TEST_CASE(a_guest_in_hugepages_is_found),
 };
 
-/** Another node than home, one with hugepages if there is any. */
-static int
-find_there(void)
-{
-	int found = -1;
-
-	for (int node = RTE_MAX_NUMA_NODES - 1; node >= 0; node--)
-		if (node != world.here && node_exists(node) &&
-				(found < 0 || node_gives_memory(node)))
-			found = node;
-	return found;
-}
-
 static int
 find_world(void)
 {
 	world.real = true;
 	world.here = vhost_node_home();
-	if (world.here < 0 || !node_gives_memory(world.here))
+	if (world.here < 0 || !machine_node_gives_memory(world.here))
 		return TEST_SKIPPED;
-	world.there = find_there();
+	world.there = machine_other_node(world.here);
 	if (world.there < 0)
 		return TEST_SKIPPED;
-	world.barren = !node_gives_memory(world.there);
+	world.barren = !machine_node_gives_memory(world.there);
 	printf("from node %d to node %d%s\n", world.here, world.there,
 		world.barren ? ", which has no DPDK memory" : "");
 	return fake_setup();

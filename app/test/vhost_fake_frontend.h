@@ -162,6 +162,7 @@ struct fake_config {
 	bool adjacent;			/**< no guest-physical holes between [no] */
 	uint64_t extra_memory;		/**< per region, for fake_alloc() [1 MiB] */
 	bool hugepages;			/**< 2 MiB pages behind memory [no] */
+	const char *memory_in;		/**< files of this folder [memfd] */
 	bool prealloc;			/**< touch all of it [no] */
 	int memory_on_node;		/**< FAKE_NODE(n) [any] */
 	int rings_on_node;		/**< FAKE_NODE(n): region 0 [any] */
@@ -304,6 +305,10 @@ bool fake_write_guest(const struct fake *fe, uint64_t gpa, const void *from,
 /** A region of that many bytes with guards; in vhost_fake_memory.c. */
 int fake_region_create(struct fake *fe, uint64_t gpa, uint64_t size, int node);
 void fake_regions_destroy(struct fake *fe);
+/** Give all pages back to the system, the guards' as well; 0 or -1. */
+int fake_memory_discard(struct fake *fe);
+/** Afterwards, before they are looked at. */
+void fake_guards_paint(struct fake *fe);
 
 /* ---- what the library told the application ---- */
 

@@ -14,6 +14,7 @@
  */
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
@@ -44,13 +45,28 @@ region_bind(struct fake_region *r, int node)
 	return -1;
 }
 
+/** A file without a name: in a folder, or in none. */
+static int
+region_open(const struct fake_config *cfg)
+{
+	unsigned int flags = MFD_CLOEXEC |
+		(cfg->hugepages ? MFD_HUGETLB | MFD_HUGE_2MB : 0);
+	char path[128];
+	int fd;
+
+	if (cfg->memory_in == NULL)
+		return syscall(SYS_memfd_create, "fake-guest", flags);
+	snprintf(path, sizeof(path), "%s/fake-guest-XXXXXX", cfg->memory_in);
+	fd = mkostemp(path, O_CLOEXEC);
+	if (fd >= 0)
+		unlink(path);
+	return fd;
+}
+
 static int
 region_map(struct fake *fe, struct fake_region *r)
 {
-	unsigned int flags = MFD_CLOEXEC |
-		(fe->cfg.hugepages ? MFD_HUGETLB | MFD_HUGE_2MB : 0);
-
-	r->fd = syscall(SYS_memfd_create, "fake-guest", flags);
+	r->fd = region_open(&fe->cfg);
 	if (r->fd < 0 || ftruncate(r->fd, r->map_len) < 0)
 		return -1;
 	r->map = mmap(NULL, r->map_len, PROT_READ | PROT_WRITE, MAP_SHARED,
@@ -59,12 +75,10 @@ region_map(struct fake *fe, struct fake_region *r)
 }
 
 static void
-region_paint_guards(struct fake *fe, struct fake_region *r)
+region_paint_guards(struct fake_region *r)
 {
 	uint64_t end = r->wire.mmap_offset + r->wire.size;
 
-	if (fe->cfg.prealloc)
-		memset(r->va, 0, r->wire.size);
 	memset(r->map, FAKE_GUARD_BYTE, GUARD);
 	memset(r->map + end, FAKE_GUARD_BYTE, r->map_len - end);
 }
@@ -93,8 +107,30 @@ fake_region_create(struct fake *fe, uint64_t gpa, uint64_t size, int node)
 	fe->nregions++;
 	if (region_bind(r, node) < 0)
 		return -1;
-	region_paint_guards(fe, r);
+	if (fe->cfg.prealloc)
+		memset(r->va, 0, r->wire.size);
+	region_paint_guards(r);
 	return 0;
+}
+
+int
+fake_memory_discard(struct fake *fe)
+{
+	for (unsigned int i = 0; i < fe->nregions; i++) {
+		const struct fake_region *r = &fe->regions[i];
+
+		if (fallocate(r->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0,
+				r->map_len) < 0)
+			return -1;
+	}
+	return 0;
+}
+
+void
+fake_guards_paint(struct fake *fe)
+{
+	for (unsigned int i = 0; i < fe->nregions; i++)
+		region_paint_guards(&fe->regions[i]);
 }
 
 void

@@ -111,6 +111,18 @@ def steps(work):
     yield Step('two nodes: relocation', [['devtools/numa-lab', '--timeout', '600', '--',
                'meson', 'test', '-C', build, '--no-rebuild', '--suite', 'numa-tests',
                '--print-errorlogs', '--verbose']], group='full', suites='stdout', timeout=900)
+    # the same stories, fewer of each, on machines of other shapes
+    stories = ['env', 'DPDK_TEST_PARAMS=journeys=20,moves=100,steps=20',
+               'DPDK_TEST=vhost_nodes_numa_autotest:vhost_relocate_numa_autotest']
+    program = [build / 'app/test/dpdk-test', '--log-level', 'lib.vhost.*:critical']
+    yield Step('four nodes: relocation', [['devtools/numa-lab', '--nodes', '4', '--mem-per-node',
+               '1200M', '--cpus-per-node', '1', '--hugepages', '128', '--timeout', '400', '--',
+               *stories, 'app/test/run-numa-test', *program]], group='full', suites='stdout',
+               timeout=600)
+    yield Step('two nodes, one without hugepages: relocation', [['devtools/numa-lab',
+               '--hugepages', '256,0', '--timeout', '200', '--', *stories,
+               'app/test/run-numa-test', '--barren', *program]], group='full', suites='stdout',
+               timeout=400)
     traffic = ['devtools/numa-traffic', '--lib', build / 'lib', '--work', work / 'numa-traffic']
     yield Step('two nodes: accesses are counted right', [[*traffic, '--self-check']],
                group='full', suites='stdout', timeout=400)

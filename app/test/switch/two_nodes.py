@@ -3,7 +3,8 @@
 """A machine with two NUMA nodes: each guest is served from the node it lives on, and served there when it moves.
 
 What the switch says of itself is compared with what the kernel says: the node of
-each page of a guest's mbufs, the node of the guest's memory, the CPU of the lcore.
+each page of a guest's mbufs, the node of the guest's memory, the CPU of the lcore
+and the node of its stack.
 """
 
 import contextlib
@@ -16,7 +17,7 @@ sys.path.append(os.path.join(os.path.dirname(os.path.realpath(__file__)), "../..
 import guest as ipxe
 import nodes
 import traffic
-from processes import Skip, check, need_programs, wait_until
+from processes import Failure, Skip, check, need_programs, wait_until
 from station import Station
 from vswitch import VhostSwitch
 
@@ -24,6 +25,7 @@ MEMORY = 256
 HUGEPAGES_NEEDED = (MEMORY + 2 * ipxe.MEMORY) // 2
 FRAMES, SLICE = 100, 50
 READ_AT_ONCE = 4 << 20
+PAGE = 4096
 # Everything takes its time in an emulated machine.
 PATIENCE = 120
 LOCAL_DISTANCE = 10
@@ -116,14 +118,38 @@ def addresses_of(pid, start, length, wanted):
         at = content.find(wanted, at + 1)
 
 
-def lcore_node(switch, lcore, machine):
-    """The node of the CPUs on which the kernel lets an lcore's thread run."""
+def thread_of(switch, lcore):
+    """The kernel's number of an lcore's thread."""
     for thread in os.listdir(f"/proc/{switch.pid}/task"):
         with open(f"/proc/{switch.pid}/task/{thread}/comm", encoding="ascii") as name:
             if re.fullmatch(rf"(lcore|rte)-worker-{lcore}\n", name.read()):
-                cpus = os.sched_getaffinity(int(thread))
-                return next(node.number for node in (machine.home, machine.other) if cpus <= set(node.cpus))
-    return None
+                return int(thread)
+    raise Failure(f"there is no thread of lcore {lcore}")
+
+
+def lcore_node(switch, lcore, machine):
+    """The node of the CPUs on which the kernel lets an lcore's thread run."""
+    cpus = os.sched_getaffinity(thread_of(switch, lcore))
+    return next((node.number for node in (machine.home, machine.other) if cpus <= set(node.cpus)), None)
+
+
+def stack_memory(switch, lcore):
+    """KiB on each node of an lcore's stack, and of the thread-local variables at its end."""
+    path = f"/proc/{switch.pid}/task/{thread_of(switch, lcore)}/syscall"
+
+    def stack_pointer():
+        # Told of a thread that sleeps, which an idle lcore does every now and then.
+        with open(path, encoding="ascii") as file:
+            words = file.read().split()
+        return int(words[-2], 16) if len(words) > 2 else 0
+
+    inside = wait_until(stack_pointer, PATIENCE, f"lcore {lcore} to sleep")
+    with open(f"/proc/{switch.pid}/maps", encoding="utf-8") as maps:
+        for line in maps:
+            first, last = (int(address, 16) for address in line.split()[0].split("-"))
+            if first <= inside < last:
+                return nodes.memory_of_range(switch.pid, first, last - first, PAGE)
+    raise Failure(f"lcore {lcore} has no stack")
 
 
 def check_served(switch, machine, port, node, guest_pid, memory_file, text):
@@ -136,6 +162,8 @@ def check_served(switch, machine, port, node, guest_pid, memory_file, text):
               f"{port}: {queue}")
         check(lcore_node(switch, queue["lcore"], machine) == node.number,
               f"{port}: lcore {queue['lcore']} does not run on node {node.number}")
+        stack = stack_memory(switch, queue["lcore"])
+        check(set(stack) == {node.number}, f"{port}: the stack of lcore {queue['lcore']} is on {stack}")
     pools = [name for name, pool in switch.pools().items() if pool["node"] == node.number]
     check(len(pools) == 1, f"pools of node {node.number}: {pools}")
     memory = pool_memory(switch, pools[0])
