@@ -11,6 +11,7 @@ import itertools
 import os
 import re
 
+import telemetry
 from processes import Failure, Process, check, need_programs, wait_until
 
 START_SECONDS = 30
@@ -23,24 +24,28 @@ class Testpmd(Process):
     """A testpmd at its prompt. As a backend it gets the library under test.
 
     Its threads share all CPUs, unless those that forward are told theirs. The
-    launcher is a program that in turn starts testpmd, like numactl.
+    launcher is a program that in turn starts testpmd, like numactl. With a socket
+    for telemetry it can be asked.
     """
 
     def __init__(self, bench, name, vdevs, args=(), backend=False, forwarders=1, forwarding_cpus=None,
-                 eal_args=(), launcher=()):
+                 eal_args=(), launcher=(), with_telemetry=False):
         need_programs("dpdk-testpmd", "stdbuf")
         self.library = bench.library if backend else None
         anywhere = sorted(os.sched_getaffinity(0))
         lcores = ",".join(f"{lcore}@({','.join(map(str, cpus))})" for lcore, cpus in
                           enumerate([anywhere] + forwarders * [forwarding_cpus or anywhere]))
         argv = [*launcher, "stdbuf", "-oL", "dpdk-testpmd", "--no-huge", "-m", "192", "--single-file-segments",
-                "--no-shconf", "--no-pci", "--no-telemetry", "--lcores", lcores, *eal_args]
+                "--no-shconf", "--no-pci", "--lcores", lcores, *eal_args,
+                *([f"--file-prefix={name}"] if with_telemetry else ["--no-telemetry"])]
         for vdev in vdevs:
             argv += ["--vdev", vdev]
         # At its start testpmd drops what is waiting at its ports, which is all that a pcap port has.
         argv += ["--", "-i", "--no-flush-rx", f"--nb-cores={forwarders}", "--total-num-mbufs=16384",
                  "--mbcache=64", *args]
-        super().__init__(bench, name, argv, self.library.environment() if backend else None)
+        self._telemetry = bench.path(f"dpdk/{name}/dpdk_telemetry.v2")
+        super().__init__(bench, name, argv, {"RUNTIME_DIRECTORY": bench.directory,
+                                             **(self.library.environment() if backend else {})})
 
     def ready(self, seconds=START_SECONDS):
         """Wait for the prompt. Apart from the start: some ports wait for their peer first."""
@@ -69,6 +74,10 @@ class Testpmd(Process):
         answer = self.command(text, seconds)
         check(re.search(wanted, answer), f"{self.name}: {text}: {answer.strip()[-200:]}")
         return answer
+
+    def ask(self, command):
+        """The answer to a telemetry command."""
+        return telemetry.ask(self._telemetry, command)
 
     def wait_link_up(self, port=0, seconds=20):
         """Wait until the port's peer has brought its device up."""

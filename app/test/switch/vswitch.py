@@ -2,21 +2,18 @@
 # Copyright(c) 2026 The vhost-numa authors
 """dpdk-vhost under test: started, asked through telemetry, ended by a signal, and its books audited."""
 
-import json
 import os
 import re
 import signal
-import socket
 import stat
 import time
 
-from processes import Failure, Process, check, wait_until
+import telemetry
+from processes import Process, check, wait_until
 
 START_SECONDS = 40
 SETTLE_SECONDS = 20
 STOP_SECONDS = 20
-TELEMETRY_SECONDS = 20
-LONGEST_ANSWER = 1 << 20
 # Between two readings that have to be equal.
 SETTLE_INTERVAL = 0.03
 GAINS = ("received", "flood_copies", "gso_segments")
@@ -63,20 +60,7 @@ class VhostSwitch(Process):
 
     def ask(self, command):
         """The answer to a telemetry command."""
-        path = self._bench.path(f"dpdk/{self._prefix}/dpdk_telemetry.v2")
-        with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as talk:
-            talk.settimeout(TELEMETRY_SECONDS)
-            try:
-                talk.connect(path)
-                talk.recv(LONGEST_ANSWER)
-                talk.send(command.encode())
-                answer = talk.recv(LONGEST_ANSWER)
-            except OSError as error:
-                raise Failure(f"telemetry {command}: {error}") from None
-        try:
-            return json.loads(answer)[command.partition(",")[0]]
-        except (ValueError, KeyError):
-            raise Failure(f"telemetry {command}: no JSON in {answer[:200]!r}") from None
+        return telemetry.ask(self._bench.path(f"dpdk/{self._prefix}/dpdk_telemetry.v2"), command)
 
     def connected(self):
         """Names of guests that are there, and of ports."""
