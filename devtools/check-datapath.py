@@ -4,6 +4,9 @@
 """Check what the data path imports: no allocator but for mbufs and external
 buffers, no locks, no system call but the one that notifies the guest.
 
+And who allocates at all: what belongs to a device comes from mem_node.c, which
+knows the nodes, but for what only the control thread looks at.
+
 usage: check-datapath.py BUILD_FOLDER
 """
 
@@ -25,6 +28,27 @@ ALLOWED = set('''
     vhost_virtio_net_host_elsewhere vhost_virtio_net_piece
 '''.split())
 
+ALLOCATORS = set('''
+    malloc calloc realloc reallocarray aligned_alloc posix_memalign memalign strdup
+    strndup asprintf open_memstream mmap mmap64
+    rte_malloc rte_zmalloc rte_calloc rte_realloc rte_malloc_socket rte_zmalloc_socket
+    rte_calloc_socket rte_realloc_socket rte_memzone_reserve rte_mempool_create
+'''.split())
+
+MAY_ALLOCATE = {
+    'mem_node': 'blocks, replicas and handles, on their node',
+    'net_dequeue': 'external buffers, on the queue\'s node',
+    'mem_file': 'mappings of files of the frontend',
+    'mem_map': 'the map of guest memory, of which replicas have a copy',
+    'mem_log': 'the log of written pages, likewise',
+    'mem_guard': 'what stands in for lost guest memory; a signal handler that was there',
+    'mem_probe': 'a window on a file that is never filled',
+    'socket': 'registrations and connections',
+    'vdpa': 'vDPA devices',
+    'api': 'a copy for the application',
+    'api_numa': 'a report for the application',
+}
+
 
 def imports(path):
     lines = subprocess.run(['nm', '-u', path], capture_output=True, text=True,
@@ -32,11 +56,23 @@ def imports(path):
     return {line.split()[-1] for line in lines if line.strip()}
 
 
+def check_allocations(library):
+    """How many files allocate that should not."""
+    wrong = 0
+    for path in sorted(library.glob('*.p/librte_vhost_*.c.o')):
+        name = path.name.removeprefix('librte_vhost_').removesuffix('.c.o')
+        symbols = imports(path) & ALLOCATORS
+        if symbols and name not in MAY_ALLOCATE:
+            print(f'{path.parent.name}/{name}.c: allocates ({" ".join(sorted(symbols))})')
+            wrong += 1
+    return wrong
+
+
 def main():
     if len(sys.argv) != 2:
         sys.exit(__doc__)
     library = pathlib.Path(sys.argv[1]) / 'lib'
-    wrong = 0
+    wrong = check_allocations(library)
     for name in OBJECTS:
         # one for each instruction set
         paths = list(library.glob(f'*.p/librte_vhost_{name}.c.o'))
@@ -47,7 +83,7 @@ def main():
                 print(f'{path.parent.name}/{name}.c: imports {symbol}')
                 wrong += 1
     if not wrong:
-        print('the data path imports nothing it should not')
+        print('the data path imports nothing it should not, and nobody allocates unasked')
     return 1 if wrong else 0
 
 

@@ -80,7 +80,8 @@ bool topology_holds(const void *block, int node);
 /**
  * Compare everything that a device has with where it should be: its replicas,
  * its queue blocks, and that no block is without an owner.  Only for tests with
- * one device.
+ * one device.  That nothing is allocated past this book, but for what only the
+ * control thread looks at, is for devtools/check-datapath.py to say.
  *
  * @param queue_nodes  one per vring
  * @return 0, or -1 and a line of output

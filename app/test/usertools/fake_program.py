@@ -47,6 +47,9 @@ def accept(listener, answers):
 
 
 def poll(cpu):
+    # By name it is known for a lcore also where others leave it little of its CPU.
+    with open('/proc/thread-self/comm', 'w') as name:
+        name.write('rte-worker-1')
     os.sched_setaffinity(0, {cpu})
     # As EAL calls it: a share of the CPU that is small will do, on a busy machine.
     with open(f'/proc/self/task/{threading.get_native_id()}/comm', 'w') as file:
