@@ -43,6 +43,8 @@ MAY_ALLOCATE = {
     'mem_log': 'the log of written pages, likewise',
     'mem_guard': 'what stands in for lost guest memory; a signal handler that was there',
     'mem_probe': 'a window on a file that is never filled',
+    'inflight_area': 'a window on a new area while it is filled and moved to its node',
+    'queue_inflight': 'a list of what is left over, while it is sorted',
     'socket': 'registrations and connections',
     'vdpa': 'vDPA devices',
     'api': 'a copy for the application',
