@@ -388,10 +388,13 @@ def pollers_of_switch(each):
         return {}
     command = read(f'/proc/{each["pid"]}/cmdline')
     control = re.search(r'--unixctl=([^\0]+)', command)
-    target = control[1] if control else \
-        f'/var/run/openvswitch/ovs-vswitchd.{each["pid"]}.ctl'
+    # Its name begins with the program's, of which there are several.
+    target = [control[1]] if control else glob.glob(
+        f'{os.environ.get("OVS_RUNDIR", "/var/run/openvswitch")}/*.{each["pid"]}.ctl')
+    if not target:
+        return {}
     try:
-        answer = subprocess.run(['ovs-appctl', '-t', target, 'dpif-netdev/pmd-rxq-show'],
+        answer = subprocess.run(['ovs-appctl', '-t', target[0], 'dpif-netdev/pmd-rxq-show'],
                                 capture_output=True, text=True, timeout=20)
     except (OSError, subprocess.SubprocessError):
         return {}

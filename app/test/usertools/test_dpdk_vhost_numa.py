@@ -357,6 +357,22 @@ ANSWERS = {
 }
 
 
+# Open vSwitch's own words, for whoever asks the right socket the right thing.
+APPCTL = """#!/bin/sh
+[ "$*" = "-t {control} dpif-netdev/pmd-rxq-show" ] || exit 1
+cat <<EOF
+pmd thread numa_id 0 core_id 4:
+  isolated : false
+  port: vm0               queue-id:  0 (enabled)   pmd usage:  0 %
+  overhead:  0 %
+pmd thread numa_id 1 core_id 7:
+  isolated : false
+  port: other             queue-id:  0 (enabled)   pmd usage:  0 %
+  port: vm0               queue-id:  1 (enabled)   pmd usage: 12 %
+EOF
+"""
+
+
 def odd_answers(answers):
     """[(command, answer)]: of another kind, incomplete, or with odd values in it."""
     for command, answer in [*answers.items(), ('banner', {})]:
@@ -377,16 +393,16 @@ class Asked(unittest.TestCase):
         self.folder = self.stack.enter_context(tempfile.TemporaryDirectory())
         self.addCleanup(self.stack.close)
 
-    def start(self, prefix, answers, *options):
+    def start(self, prefix, answers, *options, name=sys.executable):
         folder = os.path.join(self.folder, prefix)
         os.makedirs(folder)
         recipe = os.path.join(folder, 'answers')
         with open(recipe, 'w') as file:
             json.dump(answers, file)
         program = self.stack.enter_context(subprocess.Popen(
-            [sys.executable, HERE / 'fake_program.py',
+            [name, HERE / 'fake_program.py',
              os.path.join(folder, 'dpdk_telemetry.v2'), recipe, *options],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True))
+            executable=sys.executable, env={**os.environ, 'PYTHONHOME': sys.base_prefix}, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True))
         # Whatever happens, it ends, and is waited for after that.
         self.stack.callback(program.kill)
         self.assertEqual(program.stdout.readline(), 'ready\n')
@@ -430,6 +446,22 @@ class Asked(unittest.TestCase):
         self.assertEqual((guest['name'], guest['buffer_nodes'], guest['lcores']),
                          ('vm0.1', [0], [1, 3]))
         self.assertIn('buffers', guest['remote'])
+
+    def test_open_vswitch_is_asked_under_the_name_that_it_has(self):
+        program = self.start('rte', ANSWERS, name='/x/ovs-vswitchd-dpdk')
+        control = os.path.join(self.folder, f'ovs-vswitchd-dpdk.{program.pid}.ctl')
+        open(control, 'w').close()
+        with open(os.path.join(self.folder, 'ovs-appctl'), 'w') as file:
+            file.write(APPCTL.format(control=control))
+        os.chmod(file.name, 0o755)
+        done = subprocess.run(
+            [sys.executable, TOOL, '--runtime-dir', self.folder, '--json'], check=True,
+            stdout=subprocess.PIPE, text=True, env={
+                **os.environ, 'OVS_RUNDIR': self.folder,
+                'PATH': f'{self.folder}:{os.environ["PATH"]}'})
+        found, = json.loads(done.stdout)['programs']
+        self.assertEqual(found['program'], 'ovs-vswitchd-dpdk')
+        self.assertEqual(found['devices'][0]['cpus'], [4, 7])
 
     def test_only_some_prefixes(self):
         self.start('one', ANSWERS)
