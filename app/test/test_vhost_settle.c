@@ -682,6 +682,30 @@ late_queues_come_although_the_node_is_full(void)
 	return end(fe);
 }
 
+/** Where there is room for a replica there may be none for a queue. */
+static int
+queues_come_although_the_next_node_is_crowded(void)
+{
+	struct fake *fe = start_guest(.queues = 2, .until = FAKE_MEMORY);
+
+	TEST_ASSERT_NOT_NULL(fe, "a device");
+	topology_node_full(THERE, true);
+	topology_node_crowded(topology_home(), sizeof(struct virtio_net), 3);
+	for (unsigned int i = 0; i < fe->nvrings; i++) {
+		TEST_ASSERT_SUCCESS(fake_setup_vring(fe, i), "vring %u", i);
+		TEST_ASSERT_SUCCESS(fake_enable_vring(fe, i, true), "vring %u", i);
+		TEST_ASSERT(block_of(fe, i)->bytes > sizeof(struct virtio_net), "a larger one");
+		TEST_ASSERT_EQUAL(block_of(fe, i)->node, 3, "where there is memory");
+	}
+	TEST_ASSERT_SUCCESS(topology_inventory_anywhere(fe), "all is in place");
+	for (unsigned int pair = 0; pair < 2; pair++)
+		TEST_ASSERT_EQUAL(fake_round_trip(fe, pair, 444), 444, "pair %u", pair);
+	topology_node_full(THERE, false);
+	TEST_ASSERT_SUCCESS(vhost_device_refresh(device_of(fe)), "memory appears");
+	TEST_ASSERT_SUCCESS(topology_inventory_on(fe, THERE), "together again");
+	return end(fe);
+}
+
 /** What has to be new and finds no room on its node goes where there is room. */
 static int
 a_new_map_comes_although_the_node_is_full(void)
@@ -908,6 +932,7 @@ static const struct test_case fixed_cases[] = {
 	TEST_CASE(attributes_change_under_traffic),
 	TEST_CASE(a_connection_without_memory_is_closed),
 	TEST_CASE(late_queues_come_although_the_node_is_full),
+	TEST_CASE(queues_come_although_the_next_node_is_crowded),
 	TEST_CASE(a_new_map_comes_although_the_node_is_full),
 	TEST_CASE(a_replica_whose_queue_went_elsewhere_is_dropped),
 	TEST_CASE(a_stop_without_memory_leaves_nothing),

@@ -52,6 +52,8 @@ static struct {
 	int bound, denied, misplaced;
 	bool full[MAX_FULL], all_full;
 	unsigned int room[MAX_FULL];
+	size_t crowded_bytes;
+	int crowded, spare;
 	unsigned int asked, refuse_first, refuse_count;
 } machine;
 
@@ -188,13 +190,20 @@ node_is_full(int node)
 		(machine.room[node] != 0 && live_on(node) >= machine.room[node]);
 }
 
+static bool
+is_too_large(size_t size, int node)
+{
+	return machine.crowded_bytes != 0 && node == machine.crowded &&
+		size > machine.crowded_bytes;
+}
+
 /** Count a wish for memory, and decide on it. */
 static bool
-is_refused(int node)
+is_refused(size_t size, int node)
 {
 	unsigned int nth = ++machine.asked;
 
-	if (machine.nblocks == MAX_BLOCKS || node_is_full(node))
+	if (machine.nblocks == MAX_BLOCKS || node_is_full(node) || is_too_large(size, node))
 		return true;
 	return nth >= machine.refuse_first &&
 		nth - machine.refuse_first < machine.refuse_count;
@@ -212,11 +221,13 @@ made_up_memory(size_t size)
 }
 
 static int
-node_given(int wanted)
+node_given(size_t size, int wanted)
 {
 	if (machine.misplaced >= 0)
 		return machine.misplaced;
-	return wanted == VHOST_NODE_ANY ? topology_home() : wanted;
+	if (wanted != VHOST_NODE_ANY)
+		return wanted;
+	return is_too_large(size, topology_home()) ? machine.spare : topology_home();
 }
 
 static void *
@@ -225,12 +236,12 @@ counted_alloc(size_t size, int node)
 	void *at = NULL;
 
 	pthread_mutex_lock(&lock);
-	if (!is_refused(node))
+	if (!is_refused(size, node))
 		at = machine.real ? vhost_node_kernel_ops()->alloc(size, node) :
 			made_up_memory(size);
 	if (at != NULL)
 		machine.blocks[machine.nblocks++] = (struct block){
-			.at = at, .size = size, .node = node_given(node),
+			.at = at, .size = size, .node = node_given(size, node),
 		};
 	pthread_mutex_unlock(&lock);
 	return at;
@@ -362,6 +373,16 @@ topology_node_room(int node, unsigned int blocks)
 {
 	pthread_mutex_lock(&lock);
 	machine.room[node] = blocks;
+	pthread_mutex_unlock(&lock);
+}
+
+void
+topology_node_crowded(int node, size_t bytes, int spare)
+{
+	pthread_mutex_lock(&lock);
+	machine.crowded = node;
+	machine.crowded_bytes = bytes;
+	machine.spare = spare;
 	pthread_mutex_unlock(&lock);
 }
 

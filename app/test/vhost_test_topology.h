@@ -54,6 +54,11 @@ void topology_deny(int err);
 void topology_node_full(int node, bool full);
 /** The node has room for so many blocks in all; 0: for any number. */
 void topology_node_room(int node, unsigned int blocks);
+/**
+ * The node has room for blocks of up to so many bytes, and what is larger and may
+ * be anywhere comes from the spare node.  0 bytes: that was all.
+ */
+void topology_node_crowded(int node, size_t bytes, int spare);
 /** Every node is full. */
 void topology_all_full(bool full);
 /**

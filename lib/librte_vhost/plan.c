@@ -170,9 +170,9 @@ plan_replica(struct vhost_device *dev, struct plan *plan, int node)
 	return net;
 }
 
-/** A node that has memory now; VHOST_NODE_ANY if nodes are not told. */
+/** A node with room for the device's replica; VHOST_NODE_ANY if nodes are not told. */
 static int
-spare_node(const struct vhost_device *dev)
+spare_node_for_device(const struct vhost_device *dev)
 {
 	struct virtio_net_cfg cfg;
 	struct virtio_net *net;
@@ -183,6 +183,28 @@ spare_node(const struct vhost_device *dev)
 	node = net != NULL ? net->node : VHOST_NODE_ANY;
 	vhost_virtio_net_destroy(net);
 	return node;
+}
+
+/** The same for a queue's block, which is larger: a crowded node may have room for one alone. */
+static int
+spare_node_for_queue(const struct vhost_device *dev, const struct vq_cfg *wished)
+{
+	struct vq_cfg cfg = *wished;
+	struct vhost_virtqueue *block;
+	int node;
+
+	cfg.node = VHOST_NODE_ANY;
+	block = vhost_block_create(&cfg, dev->net);
+	node = block != NULL ? block->node : VHOST_NODE_ANY;
+	vhost_block_destroy(block);
+	return node;
+}
+
+static int
+spare_node(const struct vhost_device *dev, const struct plan *plan, int index)
+{
+	return index == PLAN_DEVICE ? spare_node_for_device(dev) :
+		spare_node_for_queue(dev, &plan->cfgs[index]);
 }
 
 /* Staging */
@@ -250,7 +272,7 @@ stage_somewhere(struct vhost_device *dev, struct plan *plan, int index, int wish
 	if (here != wished)
 		ret = stage_on(dev, plan, index, here);
 	if (ret < 0)
-		ret = stage_on(dev, plan, index, spare_node(dev));
+		ret = stage_on(dev, plan, index, spare_node(dev, plan, index));
 	note_refusal(dev, plan, index, wished, ret);
 	return ret;
 }
