@@ -518,7 +518,8 @@ def machine_table(state):
     rows = [('NODE', 'CPUS', 'MEMORY', 'FREE', 'FREE HUGEPAGES', 'DISTANCES')]
     for each in state['machine']['nodes']:
         rows.append((str(each['node']), ranges(cpu['cpu'] for cpu in each['cpus']) or 'none',
-                     in_units(each['memory']), in_units(each['free']), ', '.join(hugepage_texts(each)) or 'none',
+                     in_units(each['memory']), in_units(each['free']),
+                     ', '.join(hugepage_texts(each)) or 'none',
                      ' '.join(f'{at}:{far}' for at, far in each['distances'].items())))
     return columns(rows)
 
@@ -1042,6 +1043,9 @@ def main():
                 return 3 if spec.check and something_remote(state) else 0
             time.sleep(spec.watch)
     except KeyboardInterrupt:
+        return 0
+    except BrokenPipeError:     # whoever reads has enough; the interpreter shall not complain
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except (OSError, ValueError) as error:
         print(f'dpdk-vhost-numa: {error}', file=sys.stderr)

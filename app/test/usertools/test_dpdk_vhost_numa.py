@@ -402,7 +402,8 @@ class Asked(unittest.TestCase):
         program = self.stack.enter_context(subprocess.Popen(
             [name, HERE / 'fake_program.py',
              os.path.join(folder, 'dpdk_telemetry.v2'), recipe, *options],
-            executable=sys.executable, env={**os.environ, 'PYTHONHOME': sys.base_prefix}, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True))
+            executable=sys.executable, env={**os.environ, 'PYTHONHOME': sys.base_prefix},
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True))
         # Whatever happens, it ends, and is waited for after that.
         self.stack.callback(program.kill)
         self.assertEqual(program.stdout.readline(), 'ready\n')
@@ -505,6 +506,15 @@ class Asked(unittest.TestCase):
         """A program in a container knows another one."""
         self.serve('contained', {**ANSWERS, 'banner': {'version': 'DPDK', 'pid': 1}})
         self.assertEqual(self.ask()[1]['programs'][0]['pid'], os.getpid())
+
+    def test_reader_that_has_enough(self):
+        self.serve('fake', ANSWERS)
+        with subprocess.Popen([sys.executable, TOOL, '--runtime-dir', self.folder, '--sample',
+                               '0.01', '--watch', '0.01'], stdout=subprocess.PIPE,
+                              stderr=subprocess.PIPE) as watching:
+            watching.stdout.readline()
+            watching.stdout.close()
+            self.assertEqual((watching.wait(60), watching.stderr.read()), (0, b''))
 
     def test_program_that_goes_and_comes_while_watched(self):
         program = self.start('fake', ANSWERS)
