@@ -129,7 +129,10 @@ migrate(const struct fake_config *how)
 		"no page but those asked for");
 	TEST_ASSERT(cfg.hugepages || postcopy_brought(&guest) < postcopy_total(&guest),
 		"and not all were");
+	TEST_ASSERT(fake_guards_intact(fe), "which are there then");
+	TEST_ASSERT(postcopy_is_registered(&guest), "the others may still come");
 	TEST_ASSERT_SUCCESS(postcopy_finish(&guest), "the end");
+	TEST_ASSERT(!postcopy_is_registered(&guest), "nobody waits any more");
 	TEST_ASSERT_EQUAL(postcopy_allocated(&guest), postcopy_total(&guest), "all is there");
 	TEST_ASSERT_EQUAL(fake_round_trip(fe, 0, 900), 900, "afterwards");
 	TEST_ASSERT(fake_stop_vring(fe, 0) >= 0 && fake_stop_vring(fe, 1) >= 0, "stop");

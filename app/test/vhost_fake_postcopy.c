@@ -302,6 +302,17 @@ postcopy_wait_fault(struct postcopy *p)
 	return poll(&pfd, 1, fake_patience_ms()) == 1 && (pfd.revents & POLLIN) != 0;
 }
 
+bool
+postcopy_is_registered(const struct postcopy *p)
+{
+	struct uffdio_copy copy = {
+		.dst = library_address(p, 0, 0), .src = (uintptr_t)p->source[0], .len = p->page,
+	};
+
+	/* Page 0, a guard, is there, which is found out after what the memory is. */
+	return ioctl(p->ufd, UFFDIO_COPY, &copy) < 0 && errno == EEXIST;
+}
+
 uint64_t
 postcopy_allocated(const struct postcopy *p)
 {

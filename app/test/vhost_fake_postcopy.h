@@ -72,6 +72,9 @@ void postcopy_hold(struct postcopy *p, bool held);
 /** Wait until a thread waits for a page that is held back. */
 bool postcopy_wait_fault(struct postcopy *p);
 
+/** Does the library's userfaultfd, of which we have a copy, still have its memory? */
+bool postcopy_is_registered(const struct postcopy *p);
+
 /** Pages of memory in the files, brought by us or allocated by anybody. */
 uint64_t postcopy_allocated(const struct postcopy *p);
 uint64_t postcopy_brought(const struct postcopy *p);

@@ -757,8 +757,8 @@ int rte_vhost_driver_get_features(const char *path, uint64_t *features);
  * @param path
  *   A registered socket.
  * @param protocol_features
- *   Mask of VHOST_USER_PROTOCOL_F_* bits.  What this release cannot do (dirty log,
- *   in-flight tracking), or this process (postcopy), is left out, with a warning.
+ *   Mask of VHOST_USER_PROTOCOL_F_* bits.  Postcopy is left out, with a
+ *   warning, where the kernel does not let this process have a userfaultfd.
  * @return
  *   0, or -1 if the socket is unknown.
  */

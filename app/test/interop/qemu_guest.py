@@ -19,9 +19,9 @@ OPTIONS = {
 }
 
 
-def start_echo(bench, socket, queues=1, client=False, name="backend"):
+def start_echo(bench, socket, queues=1, client=False, name="backend", extra=""):
     """A testpmd with net_vhost that answers ARP requests and pings."""
-    backend = Testpmd(bench, name, [f"net_vhost0,iface={socket},queues={queues},client={int(client)}"],
+    backend = Testpmd(bench, name, [f"net_vhost0,iface={socket},queues={queues},client={int(client)}{extra}"],
                       ["--forward-mode=icmpecho", f"--rxq={queues}", f"--txq={queues}"], backend=True)
     backend.ready()
     backend.command_ok("start", "packet forwarding")
