@@ -1,15 +1,14 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: BSD-3-Clause
 # Copyright(c) 2026 The vhost-numa authors
-"""Guests whose memory is migrated, and what becomes of their devices.
+"""Guests whose memory moves, and what becomes of their devices.
 
 Runs on a machine with two nodes with hugepages; see devtools/numa-follow.
 """
 
 import argparse
-import ctypes
+import contextlib
 import os
-import re
 import statistics
 import sys
 import tempfile
@@ -18,17 +17,24 @@ import time
 sys.dont_write_bytecode = True
 HERE = os.path.dirname(os.path.realpath(__file__))
 sys.path.insert(1, os.path.join(os.path.dirname(HERE), 'article.d'))
-import guest
+import in_switch
+import linux_guest
 import nodes
-import switch
-from testpmd import Testpmd
-from waiting import ScenarioError, wait_for
+import testpmd_guest
+from backend import LOOK_MS, Backend
+from linux_guest import LinuxGuest
+from moving import Eater, guest_pages, migrate, nodes_of
+from testpmd_guest import TestpmdGuest
+from waiting import ScenarioError, holds_within, wait_for
 
 PATIENCE = 120
-MPOL_MF_MOVE_ALL = 4
-HUGE_PAGE = 2 << 20
-TRIES = 100
 START = time.monotonic()
+# A machine that fails this often has nothing more to tell.
+ENOUGH_FAILURES = 3
+KINDS = {
+    'virtio-user': (TestpmdGuest, testpmd_guest.QUEUE_PAIRS),
+    'qemu': (LinuxGuest, linux_guest.QUEUE_PAIRS),
+}
 
 
 class Report:
@@ -50,214 +56,205 @@ class Report:
 
 
 def main():
-    parser = argparse.ArgumentParser(prog='scenario.py', description=__doc__)
-    parser.add_argument('--lib', required=True, help='folder of the library')
-    parser.add_argument('--logs', required=True, help='folder for logs and report.txt')
-    parser.add_argument('--moves', type=int, default=100, help='of the first guest (100)')
-    parser.add_argument('--only', choices=('virtio-user', 'ovs'), help='one part')
-    spec = parser.parse_args()
+    spec = arguments()
     report = Report(os.path.join(spec.logs, 'report.txt'))
     usable = nodes.usable_nodes()[:2]
-    parts = {'virtio-user': follow_virtio_user, 'ovs': follow_in_switch}
-    with tempfile.TemporaryDirectory(prefix='numa-follow.') as folder:
+    for name in spec.scenario:
+        report.say(f'== {name}')
         try:
-            for name, part in parts.items():
-                if spec.only in (None, name):
-                    part(report, spec, folder, *usable)
+            with tempfile.TemporaryDirectory(prefix='numa-follow.') as folder:
+                SCENARIOS[name](report, spec, folder, *usable)
         except ScenarioError as error:
-            report.say(f'cannot go on: {error}')
-            return 2
+            report.check(f'{name} cannot go on: {error}', False)
     report.say(f'{report.passed} passed, {report.failed} failed')
     return 1 if report.failed else 0
 
 
-def migrate(pid, target):
-    """Have the kernel migrate a guest's memory, and nothing else of its process.
-
-    migratepages does the same with all memory, down to that of shared libraries,
-    which takes minutes in an emulated machine.
-    """
-    addresses = guest_pages(pid)
-    count = len(addresses)
-    pages = (ctypes.c_void_p * count)(*addresses)
-    targets = (ctypes.c_int * count)(*[target] * count)
-    status = (ctypes.c_int * count)()
-    libc = ctypes.CDLL(None, use_errno=True)
-    for _ in range(TRIES):
-        # The result counts pages that were in use just then: they are tried again.
-        left = libc.syscall(nodes.SYS_MOVE_PAGES, pid, ctypes.c_ulong(count), pages, targets,
-                            status, MPOL_MF_MOVE_ALL)
-        if left == 0:
-            return
-        time.sleep(0.05)
-    raise ScenarioError(f'move_pages: {left} of {count} pages, '
-                        f'{os.strerror(ctypes.get_errno())}')
+def arguments():
+    parser = argparse.ArgumentParser(prog='scenario.py', description=__doc__)
+    parser.add_argument('--lib', required=True, help='folder of the library')
+    parser.add_argument('--logs', required=True, help='folder for logs and report.txt')
+    parser.add_argument('--tools', required=True, help='folder of what was compiled for this')
+    parser.add_argument('--guest', help='state of a Linux guest')
+    parser.add_argument('--moves', type=int, default=100, help='of each guest (100)')
+    parser.add_argument('--restarts', type=int, default=4, help='of each guest (4)')
+    parser.add_argument('--scenario', type=lambda text: text.split(','), default=list(SCENARIOS),
+                        help='some of ' + ','.join(SCENARIOS))
+    spec = parser.parse_args()
+    if unknown := set(spec.scenario) - set(SCENARIOS):
+        parser.error(f'no scenario {unknown}')
+    return spec
 
 
-def guest_pages(pid):
-    """Addresses of the hugepages that a process has mapped and that exist."""
-    addresses = []
-    with open(f'/proc/{pid}/maps') as file:
-        for line in file:
-            if guest.HUGEPAGES in line:
-                first, last = (int(number, 16) for number in line.split()[0].split('-'))
-                addresses += [at for at in range(first, last, HUGE_PAGE)
-                              if nodes.memory_of_range(pid, at, 1, HUGE_PAGE)]
-    return addresses
+@contextlib.contextmanager
+def running(report, spec, kind, folder, home, memory):
+    """A backend and a guest with packets between them, both at home."""
+    make, queue_pairs = KINDS[kind]
+    path = os.path.join(folder, 'vhost0')
+    with Backend(spec, 'backend', home, memory, path, queue_pairs) as backend, \
+         make(f'guest-{kind}', spec, home, path) as guest:
+        guest.begin()
+        report.check(f'{kind} guest: packets go round, all is on node {home.number}',
+                     backend.wait_on(home.number, PATIENCE))
+        yield backend, guest
 
 
-# testpmd and virtio-user
+# Moves
 
-def follow_virtio_user(report, spec, folder, home, other):
-    socket = os.path.join(folder, 'vhost0')
-    with Testpmd('backend', {home.number: 64, other.number: 64}, home.cpus[:2], spec.logs,
-                 ['--vdev', f'net_vhost0,iface={socket},queues=2', '--', '-i',
-                  '--rxq=2', '--txq=2', '--nb-cores=1', '--total-num-mbufs=4096'],
-                 {'LD_LIBRARY_PATH': spec.lib}) as backend, \
-         Testpmd('frontend', {home.number: 64}, home.cpus[2:4], spec.logs,
-                 ['--single-file-segments', '--vdev',
-                  f'net_virtio_user0,path={socket},queues=2', '--', '-i',
-                  '--rxq=2', '--txq=2', '--nb-cores=1', '--total-num-mbufs=4096']) as frontend:
-        backend.do('start')
-        frontend.do('start tx_first 4')
-        report.say(f'packets go round: {frontend.port_stats()}')
-        backend.ask('/vhost/numa_interval,200')
-        move_and_watch(report, spec, backend, frontend, home.number, other.number)
-        compare_counters(report, backend, frontend)
-
-
-def is_there(placement, node):
-    return {placement['numa_node'], *placement['vring_nodes'], *placement['ring_nodes'],
-            *placement['replica_nodes']} == {node}
-
-
-def move_and_watch(report, spec, backend, frontend, home, other):
-    seconds, wrong, still = [], [], []
-    packets = frontend.port_stats()['RX-packets']
-    for move in range(spec.moves):
-        source, target = (home, other) if move % 2 == 0 else (other, home)
-        migrate(frontend.pid, target)
-        since = time.monotonic()
-        try:
-            wait_for('the device', lambda: is_there(backend.ask('/vhost/numa,0'), target), 20)
-        except ScenarioError:
-            wrong.append(move)
-            report.say(f'move {move}, from {source} to {target}: {backend.ask("/vhost/numa,0")}')
-            if len(wrong) == 3:
+def move_guest(report, spec, kind, folder, home, other):
+    """There and back, with packets flowing, by the library's regular looks alone."""
+    with running(report, spec, kind, folder, home,
+                 {home.number: 64, other.number: 64}) as (backend, guest):
+        events = backend.link_events()
+        watch = Watch(report, backend, guest)
+        for move in range(spec.moves):
+            target = (other, home)[move % 2].number
+            watch.move(move, target)
+            if len(watch.wrong) == ENOUGH_FAILURES:
                 break
-        seconds.append(time.monotonic() - since)
-        if move % 10 == 9:
-            now = frontend.port_stats()['RX-packets']
-            if now == packets:
-                still.append(move)
-            packets = now
-    placement = backend.ask('/vhost/numa,0')
-    queues = [backend.ask(f'/vhost/vq,0,{i}') for i in range(4)]
-    report.check(f'{spec.moves} migrations, device and queues followed all but {wrong}', not wrong)
-    report.check(f'packets went round between them, but for {still}', not still)
-    report.check(f'{placement["moves"]} moves, {placement["drifts"]} drifts',
-                 placement['drifts'] >= spec.moves)
-    report.check(f'{placement["refusals"]} refusals', placement['refusals'] == 0)
-    report.check(f'{placement["restarts"]} restarts of the device for the application',
-                 placement['restarts'] == 0)
-    report.say(f'followed after {statistics.median(seconds):.1f} s, at most {max(seconds):.1f} s '
-               '(two looks, 0.2 s apart)')
-    report.say('longest pause of each queue in us: ' +
-               ', '.join(f'{q["max_pause_ns"] / 1000:.0f}' for q in queues))
+        watch.tell(spec.moves)
+        placement = backend.numa()
+        report.check(f'{placement["drifts"]} drifts, {placement["moves"]} blocks moved',
+                     placement['drifts'] >= spec.moves)
+        report.check(f'{placement["refusals"]} refusals', placement['refusals'] == 0)
+        report.check(f'application led along {placement["restarts"]} times, '
+                     f'{backend.link_events() - events} link events',
+                     placement['restarts'] == 0 and backend.link_events() == events)
+        guest.finish(report, backend)
 
 
-def compare_counters(report, backend, frontend):
-    """The frontend sends no more, then takes what is still on the way."""
-    frontend.do('stop')
-    wait_for('what the frontend sent', lambda: frontend.port_stats()['TX-packets'] ==
-             backend.port_stats()['RX-packets'], 20)
-    backend.do('stop')
-    frontend.do('set fwd rxonly')
-    frontend.do('start')
-    sent = backend.port_stats()['TX-packets']
-    try:
-        wait_for('the rest', lambda: frontend.port_stats()['RX-packets'] == sent, 20)
-    except ScenarioError:
-        pass
-    theirs, ours = frontend.port_stats(), backend.port_stats()
-    report.check(f'to the backend: {theirs["TX-packets"]} sent, {ours["RX-packets"]} received',
-                 theirs['TX-packets'] == ours['RX-packets'])
-    report.check(f'to the frontend: {ours["TX-packets"]} sent, {theirs["RX-packets"]} received',
-                 ours['TX-packets'] == theirs['RX-packets'])
-    # io forwarding sends what it receives, and the first packets were the frontend's.
-    report.check('none was dropped between receiving and sending',
-                 ours['RX-packets'] == ours['TX-packets'])
+class Watch:
+    """A guest that moves, and what was seen after each move."""
+
+    def __init__(self, report, backend, guest):
+        self._report, self._backend, self._guest = report, backend, guest
+        self.wrong, self._still, self._seconds, self._pauses = [], [], [], []
+        self._worst = 0
+
+    def move(self, move, target):
+        migrate(self._guest.pid, target)
+        since = time.monotonic()
+        followed = self._backend.wait_on(target)
+        self._seconds.append(time.monotonic() - since)
+        pages = nodes_of(self._guest.pid, guest_pages(self._guest.pid))
+        if not followed or set(pages) != {target}:
+            self.wrong.append(move)
+            self._report.say(f'move {move} to node {target}: guest {pages}, '
+                             f'blocks {self._backend.where()}, {self._backend.numa()}')
+        queues = self._backend.queues()
+        self._pauses += [queue['last_pause_ns'] for queue in queues]
+        self._worst = max(queue['max_pause_ns'] for queue in queues)
+        self.check_traffic(move)
+
+    def check_traffic(self, move):
+        before = self._guest.packets()
+        if not holds_within(lambda: self._guest.packets() > before, PATIENCE):
+            self._still.append(move)
+
+    def tell(self, moves):
+        report = self._report
+        report.check(f'{moves} migrations: all pages of the guest moved; device, queues and '
+                     f'all blocks followed all but {self.wrong}', not self.wrong)
+        report.check(f'packets went round after each but {self._still}', not self._still)
+        report.say(f'followed after {statistics.median(self._seconds):.1f} s, at most '
+                   f'{max(self._seconds):.1f} s (two looks, {LOOK_MS / 1000} s apart)')
+        report.say(f'pause of a queue: {statistics.median(self._pauses) / 1000:.1f} us median of '
+                   f'{len(self._pauses)}, {self._worst / 1000:.1f} us worst')
 
 
-# Open vSwitch and QEMU
+# A node without hugepages
 
-def follow_in_switch(report, spec, folder, home, other):
-    with switch.Switch(folder, spec.logs, spec.lib, home, other) as ovs:
-        names = ('vhost0', 'vhost1')
-        paths = [os.path.join(folder, name) for name in names]
-        for number, name in enumerate(names):
-            ovs.add_port(name, 'dpdkvhostuser')
-            ovs.count_packets(name, guest.mac_of(1 - number))
-        guests = [guest.start_guest(number, name, home, path, False, spec.logs)
-                  for number, (name, path) in enumerate(zip(names, paths))]
-        try:
-            wait_for('packets between the guests',
-                     lambda: all(map(ovs.packets, names)), PATIENCE, guests + ovs.programs)
-            report.say('two guests talk, both on the switch\'s node')
-            check_port(report, ovs, home.number)
-            for target in (other, home):
-                migrate_and_refresh(report, ovs, guests, paths[1], target.number)
-        finally:
-            for program in guests:
-                program.stop()
-
-
-def vid_of(ovs, path):
-    for vid in ovs.telemetry('/vhost/list') or []:
-        if ovs.telemetry(f'/vhost/info,{vid}')['path'] == path:
-            return vid
-    raise ScenarioError(f'no device of {path}')
-
-
-def status_numa(ovs):
-    text = ovs._vsctl('--if-exists', 'get', 'Interface', 'vhost1', 'status:numa')
-    return int(re.sub(r'\D', '', text) or -1)
+def fill_node(report, spec, kind, folder, home, other):
+    """The guest comes and goes, but there is no place for its structures."""
+    with running(report, spec, kind, folder, home, {home.number: 64}) as (backend, guest), \
+         Eater(other.number) as eater:
+        report.say(f'{eater.eat()} hugepages of node {other.number} eaten, {eater.free()} left')
+        watch = Watch(report, backend, guest)
+        stays = 0
+        for move in range(spec.moves):
+            target = (other, home)[move % 2].number
+            stay(report, backend, guest, eater, target, home.number, watch.wrong)
+            stays += target == other.number
+            watch.check_traffic(move)
+            if len(watch.wrong) == ENOUGH_FAILURES:
+                break
+        report.check(f'{spec.moves} migrations to and from a full node: structures stayed '
+                     f'on node {home.number} after all but {watch.wrong}', not watch.wrong)
+        placement = backend.numa()
+        report.check(f'{placement["refusals"]} refusals counted, the last: '
+                     f'{placement["last_refusal"]}', placement['refusals'] >= 2 * stays and
+                     f'node {other.number}' in placement['last_refusal'])
+        logged = backend.refusals_logged(other.number)
+        report.check(f'{logged} warnings, in {stays} stays on the full node',
+                     1 <= logged <= stays)
+        make_room(report, backend, guest, eater, home, other)
+        guest.finish(report, backend)
 
 
-def check_port(report, ovs, node):
-    """Interface status is renewed every few seconds; cores at the reconfiguration."""
-    def settled():
-        return status_numa(ovs) == node and ovs.polling()['vhost1'][0] == node
-    try:
-        wait_for('Open vSwitch', settled, 60, ovs.programs)
-    except ScenarioError:
-        pass
-    report.check(f'ovs-vsctl get Interface vhost1 status:numa says {status_numa(ovs)}',
-                 status_numa(ovs) == node)
-    polling = ovs.polling()['vhost1']
-    report.check(f'pmd-rxq-show: a core of node {polling[0]} polls vhost1', polling[0] == node)
+def stay(report, backend, guest, eater, target, home, wrong):
+    """Look only when the guest has arrived and nothing is free there."""
+    backend.look_no_more()
+    migrate(guest.pid, target)
+    eater.eat()
+    before = backend.numa()['refusals']
+    backend.look_every(LOOK_MS)
+    # The second look that finds the guest there would move it, the third is refused again.
+    seen = holds_within(lambda: not backend.numa()['refused_nodes'] if target == home else
+                        backend.numa()['refusals'] >= before + 2, PATIENCE)
+    placement = backend.numa()
+    blocks = nodes_of(backend.pid, backend.blocks())
+    pages = nodes_of(guest.pid, guest_pages(guest.pid))
+    if not seen or set(pages) != {target} or \
+            {placement['numa_node'], *placement['vring_nodes'], *blocks} != {home}:
+        wrong.append(target)
+        report.say(f'on node {target}: guest {pages}, blocks {blocks}, {placement}')
 
 
-def migrate_and_refresh(report, ovs, guests, path, target):
-    vid = vid_of(ovs, path)
-    ovs.telemetry('/vhost/numa_interval,0')
-    migrate(guests[1].pid, target)
-    memory = nodes.memory_by_node(guests[1].pid, guest.HUGEPAGES)
-    report.check(f'the guest\'s memory was migrated to node {target}: {memory}',
-                 set(memory) == {target})
-    position = ovs.log_size()
-    answer = ovs.telemetry(f'/vhost/numa_refresh,{vid}')
-    report.check(f'refreshed: {answer}', answer['result'] == 0 and answer['numa_node'] == target)
-    added = f"'{path}' has been added on numa node {target}"
-    wait_for('new_device', lambda: added in ovs.log_since(position), 30, ovs.programs)
-    report.check(f'the switch says: vHost Device {added}', True)
-    check_port(report, ovs, target)
-    mbufs = ovs.mbuf_memory('vhost1')
-    report.check(f'mbufs of vhost1: {mbufs}', set(mbufs) == {target})
-    before = ovs.packets('vhost0'), ovs.packets('vhost1')
-    wait_for('packets after the move', lambda: ovs.packets('vhost0') > before[0] and
-             ovs.packets('vhost1') > before[1], PATIENCE, guests + ovs.programs)
-    report.check('packets go on in both directions', True)
+def make_room(report, backend, guest, eater, home, other):
+    """What was refused is done as soon as there is room."""
+    migrate(guest.pid, other.number)
+    wait_for('a refusal', lambda: backend.numa()['refused_nodes'] == [other.number], PATIENCE)
+    report.check(f'once more on node {other.number}, nothing followed',
+                 not backend.is_on(other.number))
+    eater.__exit__()
+    report.check(f'{eater.free()} hugepages free: all followed', backend.wait_on(other.number))
+
+
+# Restarts
+
+def restart(report, spec, folder, home, other):
+    for listens in (False, True):
+        for kind in KINDS:
+            restart_guest(report, spec, kind, listens, folder, home, other)
+
+
+def restart_guest(report, spec, kind, listens, folder, home, other):
+    """The guest ends and comes again on the other node; the backend goes on."""
+    make, queue_pairs = KINDS[kind]
+    path = os.path.join(folder, f'{kind}-{"server" if listens else "client"}')
+    mode = f'{kind} guest that {"listens" if listens else "connects"}'
+    memory = {home.number: 64, other.number: 64}
+    with Backend(spec, f'backend-{os.path.basename(path)}', home, memory, path, queue_pairs,
+                 client=listens) as backend:
+        for number in range(spec.restarts + 1):
+            node = (home, other)[number % 2]
+            with make(f'{os.path.basename(path)}-{number}', spec, node, path, listens) as guest:
+                guest.begin()
+                good = backend.wait_on(node.number, PATIENCE)
+                pages = nodes_of(guest.pid, guest_pages(guest.pid))
+                report.check(f'{mode}, start {number}: on node {node.number}, and all blocks '
+                             f'{"" if good else backend.where()}',
+                             good and set(pages) == {node.number})
+            wait_for('the device to go', lambda: not backend.ask('/vhost/list'), PATIENCE)
+
+
+SCENARIOS = {
+    'virtio-user': lambda *where: move_guest(*where[:2], 'virtio-user', *where[2:]),
+    'qemu': lambda *where: move_guest(*where[:2], 'qemu', *where[2:]),
+    'ovs': in_switch.run,
+    'restart': restart,
+    'full-node': lambda *where: fill_node(*where[:2], 'qemu', *where[2:]),
+}
 
 
 if __name__ == '__main__':
