@@ -22,6 +22,7 @@
 #include <unistd.h>
 
 #include "test_vhost_hostile.h"
+#include "vhost_fake_dirty.h"
 #include "vhost_fake_inflight.h"
 
 #define RING 0
@@ -29,8 +30,8 @@
 #define CHAIN_MAX 3
 #define WRAP 0x8000
 
-#define TRACKED .protocol_features = FE_BIT(VHOST_USER_PROTOCOL_F_INFLIGHT_SHMFD), \
-	.ring_size = SIZE
+#define TRACKED .protocol_features = FE_BIT(VHOST_USER_PROTOCOL_F_INFLIGHT_SHMFD) | \
+	DIRTY_PROTOCOL, .ring_size = SIZE
 
 /* ---- the model ---- */
 
@@ -557,6 +558,32 @@ ring_that_is_stopped_leaves_its_requests(void)
 	return end(&s);
 }
 
+/** The guest is migrated meanwhile: the log begins and ends under the ring. */
+static int
+log_of_written_pages_leaves_requests_alone(void)
+{
+	struct rte_vhost_ring_inflight ring;
+	struct fake_dirty log;
+	struct story s;
+
+	TEST_ASSERT_SUCCESS(begin(&s), "a device");
+	TEST_ASSERT_SUCCESS(dirty_create(s.fe, &log, 0, 0), "a log");
+	s.m->steps = UINT_MAX;
+	for (unsigned int i = 0; i < 3; i++) {
+		TEST_ASSERT(take(&s) && take(&s) && give(&s), "work");
+		TEST_ASSERT_SUCCESS(i == 0 ? dirty_start(&log) : dirty_switch(s.fe, i == 1),
+			"the log begins or ends");
+		TEST_ASSERT_SUCCESS(rte_vhost_get_vhost_ring_inflight(s.fe->vid, RING, &ring),
+			"ask");
+		TEST_ASSERT_NULL(ring.resubmit_inflight, "nothing to do again");
+	}
+	TEST_ASSERT(take(&s) && give(&s), "work");
+	TEST_ASSERT_SUCCESS(dirty_destroy(&log), "the log's end");
+	if (check_again(&s) != 0)
+		return TEST_FAILED;
+	return end(&s);
+}
+
 /** Several requests that became used in one go. */
 static int
 last_batch_is_found(void)
@@ -914,6 +941,7 @@ static const struct test_case cases[] = {
 	TEST_CASE(backend_dies_between_any_two_steps),
 	TEST_CASE(backend_is_killed),
 	TEST_CASE(ring_that_is_stopped_leaves_its_requests),
+	TEST_CASE(log_of_written_pages_leaves_requests_alone),
 	TEST_CASE(last_batch_is_found),
 	TEST_CASE(area_too_small_for_the_rings),
 	TEST_CASE(area_of_the_frontends_own),

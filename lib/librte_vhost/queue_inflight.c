@@ -291,7 +291,8 @@ vhost_inflight_stage(struct vhost_queue *q, const struct vq_cfg *cfg)
 	struct leftover left = { .n = 0 };
 	int ret;
 
-	if (cfg->inflight == NULL || (q->live && vhost_queue_block(q)->cfg.format == cfg->format))
+	if (cfg->inflight == NULL || (q->live &&
+			ring_is_same_format(vhost_queue_block(q)->cfg.format, cfg->format)))
 		return 0;
 	left.descs = calloc(cfg->size, sizeof(left.descs[0]));
 	if (left.descs == NULL)
@@ -385,7 +386,7 @@ enter(struct vhost_queue *q, unsigned int format)
 
 	if (block == NULL)
 		return NULL;
-	if (block->cfg.inflight != NULL && block->cfg.format == format)
+	if (block->cfg.inflight != NULL && ring_is_same_format(block->cfg.format, format))
 		return block;
 	vhost_queue_leave(q);
 	return NULL;
