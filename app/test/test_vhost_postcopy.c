@@ -281,7 +281,10 @@ evidence_before_the_end_counts(void)
 	TEST_ASSERT_SUCCESS(fake_run(fe), "run");
 	TEST_ASSERT_SUCCESS(topology_inventory_on(fe, THERE), "at once");
 	TEST_ASSERT_EQUAL(fake_round_trip(fe, 0, 300), 300, "packets");
+	/* What comes later may be elsewhere. */
+	topology_guest_on(topology_home());
 	TEST_ASSERT_SUCCESS(postcopy_finish(&guest), "the end");
+	TEST_ASSERT_SUCCESS(topology_inventory_on(fe, topology_home()), "has the last word");
 	TEST_ASSERT_SUCCESS(end(fe), "it ends well");
 	TEST_ASSERT_EQUAL(topology_end(), 0, "every block was given back");
 	return TEST_SUCCESS;
