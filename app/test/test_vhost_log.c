@@ -471,9 +471,10 @@ application_hears_of_the_feature(void)
 	TEST_ASSERT_EQUAL(fake_events(fe, FAKE_DESTROY_DEVICE), 0, "and the device runs on");
 	TEST_ASSERT_SUCCESS(rte_vhost_get_negotiated_features(fe->vid, &features), "features");
 	TEST_ASSERT(RTE_VHOST_NEED_LOG(features), "it logs");
-	TEST_ASSERT_EQUAL(fake_call_u64(fe, FE_SET_FEATURES, fe->features ^
+	TEST_ASSERT_EQUAL(fake_call_u64(fe, FE_SET_FEATURES, (fe->features | DIRTY_FEATURE) ^
 		FE_BIT(VIRTIO_NET_F_MRG_RXBUF)), FAKE_NACK, "no other feature changes");
-	TEST_ASSERT_EQUAL(fake_call_u64(fe, FE_SET_FEATURES, fe->features), FAKE_ACK, "the same");
+	TEST_ASSERT_EQUAL(fake_call_u64(fe, FE_SET_FEATURES, fe->features | DIRTY_FEATURE),
+		FAKE_ACK, "the same");
 	TEST_ASSERT_SUCCESS(dirty_switch(fe, false), "no migration any more");
 	TEST_ASSERT_EQUAL(fake_events(fe, FAKE_FEATURES_CHANGED), 2, "and off");
 	return end_log(&d);
@@ -703,12 +704,31 @@ many_logs_leave_nothing_behind(void)
 	return end_log(&d);
 }
 
+/*
+ * ThreadSanitizer does atomic operations itself, where no handler of a signal runs:
+ * the access that faults would be repeated for ever.
+ */
+static const bool atomics_may_fault =
+#if defined(__SANITIZE_THREAD__)
+	false;
+#elif defined(__has_feature)
+#if __has_feature(thread_sanitizer)
+	false;
+#else
+	true;
+#endif
+#else
+	true;
+#endif
+
 static int
 log_that_shrinks_ends_one_device(void)
 {
 	struct fake_dirty d;
 	struct two t;
 
+	if (!atomics_may_fault)
+		return TEST_SKIPPED;
 	TEST_ASSERT(two_start(&t, .protocol_features = DIRTY_PROTOCOL, .mergeable = true),
 		"two devices");
 	TEST_ASSERT_SUCCESS(dirty_create(t.bad, &d, 0, 0), "a log");

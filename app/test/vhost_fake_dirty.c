@@ -99,8 +99,8 @@ dirty_send_base(struct fake *fe, uint64_t size, uint64_t offset, int fd)
 int
 dirty_switch(struct fake *fe, bool on)
 {
-	fe->features = on ? fe->features | DIRTY_FEATURE : fe->features & ~DIRTY_FEATURE;
-	if (fake_call_u64(fe, FE_SET_FEATURES, fe->features) != FAKE_ACK)
+	/* not the fake's own, which threads with traffic look at */
+	if (fake_call_u64(fe, FE_SET_FEATURES, fe->features | (on ? DIRTY_FEATURE : 0)) != FAKE_ACK)
 		return -1;
 	for (unsigned int i = 0; i < fe->nvrings; i++) {
 		struct fake_addr addr = fake_addr_of(fe, i);
