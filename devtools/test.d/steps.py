@@ -123,6 +123,9 @@ def steps(work):
                '--hugepages', '256,0', '--timeout', '200', '--', *stories,
                'app/test/run-numa-test', '--barren', *program]], group='full', suites='stdout',
                timeout=400)
+    yield Step('two nodes: a Linux guest that moves', [['devtools/numa-follow', '--quick',
+               '--scenario', 'qemu', '--lib', build / 'lib', '--output', work / 'numa-follow',
+               '--timeout', '400']], group='full', suites='stdout', timeout=600)
     traffic = ['devtools/numa-traffic', '--lib', build / 'lib', '--work', work / 'numa-traffic']
     yield Step('two nodes: accesses are counted right', [[*traffic, '--self-check']],
                group='full', suites='stdout', timeout=400)
