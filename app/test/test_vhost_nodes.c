@@ -60,14 +60,6 @@ start_on(int node, struct fake_config cfg)
 
 #define guest_on(node, ...) start_on(node, (struct fake_config){ __VA_ARGS__ })
 
-static int
-end(struct fake *fe)
-{
-	TEST_ASSERT_SUCCESS(fake_stop(fe), "it ends well");
-	TEST_ASSERT_EQUAL(topology_end(), 0, "every block was given back");
-	return TEST_SUCCESS;
-}
-
 static struct vhost_device *
 device_of(const struct fake *fe)
 {
@@ -196,7 +188,7 @@ a_guest_lives_on_all_nodes(void)
 	printf("%u nodes, %" PRIu64 " moves, %" PRIu64 " packets\n", world.n,
 		device_of(fe)->moves, traffic_flown(traffic));
 	TEST_ASSERT_SUCCESS(traffic_stop(traffic), "no packet was lost or out of place");
-	return end(fe);
+	return topology_stop(fe);
 }
 
 /** What the application is told at the moment of new_device(). */
@@ -236,7 +228,7 @@ a_guest_is_restarted_on_every_node(void)
 		for (unsigned int pair = 0; pair < 2; pair++)
 			TEST_ASSERT_EQUAL(fake_round_trip(fe, pair, 200), 200, "pair %u", pair);
 	}
-	return end(fe);
+	return topology_stop(fe);
 }
 
 /* ---- nodes without memory ---- */
@@ -336,7 +328,7 @@ a_node_is_really_full(void)
 		2 * journeys, device_of(fe)->refusals, device_of(fe)->moves,
 		traffic_flown(traffic));
 	TEST_ASSERT_SUCCESS(traffic_stop(traffic), "no packet was lost or out of place");
-	return end(fe);
+	return topology_stop(fe);
 }
 
 /** A guest that starts on a full node runs where devices are born. */
@@ -359,7 +351,7 @@ a_guest_starts_on_a_full_node(void)
 	TEST_ASSERT_EQUAL(rte_vhost_get_numa_node(fe->vid), world.here, "and says so");
 	for (unsigned int pair = 0; pair < 2; pair++)
 		TEST_ASSERT_EQUAL(fake_round_trip(fe, pair, 500), 500, "pair %u", pair);
-	return end(fe);
+	return topology_stop(fe);
 }
 
 /* ---- memory that comes later ---- */
@@ -471,7 +463,7 @@ memory_comes_later(const void *arg)
 	TEST_ASSERT_EQUAL(fake_round_trip(fe, 0, 500), 500, "it works");
 	TEST_ASSERT_SUCCESS(topology_inventory_on(fe, world.there), "there");
 	fake_guards_paint(fe);
-	return end(fe);
+	return topology_stop(fe);
 }
 
 #define FOR_KINDS(fn, X) \

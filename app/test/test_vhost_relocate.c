@@ -65,15 +65,6 @@ start_on(int node, struct fake_config cfg)
 
 #define guest_on(node, ...) start_on(node, (struct fake_config){ __VA_ARGS__ })
 
-/** Take it down; the library shall have nothing left. */
-static int
-end(struct fake *fe)
-{
-	TEST_ASSERT_SUCCESS(fake_stop(fe), "it ends well");
-	TEST_ASSERT_EQUAL(topology_end(), 0, "every block was given back");
-	return TEST_SUCCESS;
-}
-
 static int
 migrate_guest(struct fake *fe, int node)
 {
@@ -138,7 +129,7 @@ a_device_is_born_at_home(void)
 
 	TEST_ASSERT_NOT_NULL(fe, "a connection");
 	TEST_ASSERT_SUCCESS(topology_inventory_on(fe, world.here), "born here");
-	return end(fe);
+	return topology_stop(fe);
 }
 
 /** What the application is told at the moment of new_device(). */
@@ -183,7 +174,7 @@ everything_moves_with_the_memory_table(void)
 	for (unsigned int pair = 0; pair < 2; pair++)
 		TEST_ASSERT_EQUAL(fake_round_trip(fe, pair, 700), 700, "pair %u", pair);
 	TEST_ASSERT_EQUAL(device_of(fe)->moves, fe->nvrings + 1, "they stay there");
-	return end(fe);
+	return topology_stop(fe);
 }
 
 static int
@@ -208,7 +199,7 @@ late_queue_pairs_are_made_there(void)
 	TEST_ASSERT_EQUAL(log_count(&log, "reallocate"), 0, "never anywhere else:\n%s",
 		log.text);
 	log_free(&log);
-	return end(fe);
+	return topology_stop(fe);
 }
 
 static int
@@ -231,7 +222,7 @@ the_next_device_of_a_vid_is_born_at_home(void)
 		TEST_ASSERT_SUCCESS(fake_send_mem_table(fe), "memory");
 		TEST_ASSERT_SUCCESS(fake_run(fe), "rings");
 	}
-	return end(fe);
+	return topology_stop(fe);
 }
 
 /* ---- running devices ---- */
@@ -266,7 +257,7 @@ a_running_device_follows_its_guest(void)
 	}
 	TEST_ASSERT_EQUAL(fake_events(fe, FAKE_NEW_DEVICE), 1, "the application sees nothing");
 	TEST_ASSERT_EQUAL(fake_events(fe, FAKE_DESTROY_DEVICE), 0, "the application sees nothing");
-	return end(fe);
+	return topology_stop(fe);
 }
 
 /** What waits in the rings, the statistics and the notifications come along. */
@@ -307,7 +298,7 @@ nothing_is_forgotten_on_the_way(void)
 	TEST_ASSERT_SUCCESS(vhost_queue_stats(vhost_device_queue(device_of(fe), 1),
 		&stats, false), "statistics");
 	TEST_ASSERT_EQUAL(stats.packets, 1 + WAITING, "of both nodes");
-	return end(fe);
+	return topology_stop(fe);
 }
 
 /** The node of a block while nobody else settles. */
@@ -399,7 +390,7 @@ thousands_of_moves_under_traffic(void)
 	TEST_ASSERT_SUCCESS(traffic_wait(traffic, 100), "after");
 	printf("%u moves, %" PRIu64 " packets\n", moves, traffic_flown(traffic));
 	TEST_ASSERT_SUCCESS(traffic_stop(traffic), "no packet was lost or out of place");
-	return end(fe);
+	return topology_stop(fe);
 }
 
 static bool
@@ -475,7 +466,7 @@ what_is_to_be_done_again_comes_along(void)
 			TEST_ASSERT_EQUAL(list->resubmit_list[i].index, 2 - i, "request %u", i);
 	}
 	fake_inflight_close(&area);
-	return end(fe);
+	return topology_stop(fe);
 }
 
 /** Nobody tells the library: it looks by itself, and moves under traffic. */
@@ -508,7 +499,7 @@ a_guest_that_the_host_migrates_is_followed(void)
 	printf("%u journeys, %" PRIu64 " packets\n", journeys, traffic_flown(traffic));
 	tell_pauses();
 	TEST_ASSERT_SUCCESS(traffic_stop(traffic), "no packet was lost or out of place");
-	return end(fe);
+	return topology_stop(fe);
 }
 
 /* ---- several nodes ---- */
@@ -545,7 +536,7 @@ each_queue_is_where_its_ring_is(void)
 	TEST_ASSERT_EQUAL(device_of(fe)->nreplicas, 1, "one replica");
 	for (unsigned int pair = 0; pair < 2; pair++)
 		TEST_ASSERT_EQUAL(fake_round_trip(fe, pair, 300), 300, "pair %u", pair);
-	return end(fe);
+	return topology_stop(fe);
 }
 
 /** A queue is looked at by itself as soon as its ring is known. */
@@ -577,7 +568,7 @@ a_queue_moves_when_its_ring_is_known(void)
 	/* Stopped, it has no ring, and goes back to the device. */
 	TEST_ASSERT(fake_is_base(&fe->vqs[1], fake_stop_vring(fe, 1)), "it stops");
 	TEST_ASSERT_SUCCESS(topology_inventory_on(fe, world.there), "with the device");
-	return end(fe);
+	return topology_stop(fe);
 }
 
 #define NODES 4
@@ -696,7 +687,7 @@ random_places_under_traffic(void)
 	}
 	TEST_ASSERT(moves > 0 && refusals > 0, "%u moves, %u refusals", moves, refusals);
 	TEST_ASSERT_SUCCESS(traffic_stop(traffic), "no packet was lost or out of place");
-	return end(fe);
+	return topology_stop(fe);
 }
 
 /* ---- without memory, without knowledge ---- */
@@ -740,7 +731,7 @@ a_full_node_keeps_the_device_running(void)
 	TEST_ASSERT(refusals >= 6, "%" PRIu64 " refusals were counted", refusals);
 	TEST_ASSERT_SUCCESS(topology_inventory_on(fe, world.here), "all stays");
 	TEST_ASSERT_EQUAL(fake_round_trip(fe, 1, 256), 256, "and works");
-	return end(fe);
+	return topology_stop(fe);
 }
 
 static int
@@ -775,7 +766,7 @@ memory_that_appears_is_used(void)
 		TEST_ASSERT_SUCCESS(topology_inventory_on(fe, world.here), "home");
 	}
 	TEST_ASSERT_SUCCESS(traffic_stop(traffic), "no packet was lost or out of place");
-	return end(fe);
+	return topology_stop(fe);
 }
 
 /** A full node keeps what belongs there where it is, and nothing else. */
@@ -809,7 +800,7 @@ a_full_node_concerns_its_own_queues_only(void)
 	nodes[1] = 3;
 	TEST_ASSERT_SUCCESS(topology_inventory(fe, world.there, nodes), "the last one moves");
 	TEST_ASSERT_EQUAL(device_of(fe)->refused_nodes, 0, "all is well");
-	return end(fe);
+	return topology_stop(fe);
 }
 
 static int
@@ -828,7 +819,7 @@ nothing_known_means_to_stay(void)
 	TEST_ASSERT_SUCCESS(say_something(fe), "any message");
 	TEST_ASSERT_SUCCESS(topology_inventory_on(fe, world.there), "makes it move");
 	TEST_ASSERT_EQUAL(fake_round_trip(fe, 0, 100), 100, "and it works");
-	return end(fe);
+	return topology_stop(fe);
 }
 
 /** Memory that nobody has touched is where its policy will put it. */
@@ -843,7 +834,7 @@ a_policy_tells_where_memory_will_be(void)
 	TEST_ASSERT_SUCCESS(topology_inventory_on(fe, world.there), "it moves");
 	TEST_ASSERT_SUCCESS(fake_run(fe), "the device runs");
 	TEST_ASSERT_SUCCESS(topology_inventory_on(fe, world.there), "there");
-	return end(fe);
+	return topology_stop(fe);
 }
 
 /** A container that may not ask, a kernel without NUMA. */
@@ -865,7 +856,7 @@ check_denied(int err)
 	TEST_ASSERT_EQUAL(fake_round_trip(fe, 1, 100), 100, "and it works");
 	TEST_ASSERT_EQUAL(device_of(fe)->moves, 0, "nothing moved");
 	TEST_ASSERT_EQUAL(topology_live(), 1 + fe->nvrings, "nothing is left over");
-	return end(fe);
+	return topology_stop(fe);
 }
 
 static int
@@ -896,7 +887,7 @@ a_block_of_unknown_node_shares_a_replica(void)
 	TEST_ASSERT_SUCCESS(vhost_device_refresh(device_of(fe)), "each stays where it is");
 	TEST_ASSERT_SUCCESS(topology_inventory_anywhere(fe), "on one replica");
 	TEST_ASSERT_EQUAL(fake_round_trip(fe, 0, 256), 256, "and works");
-	return end(fe);
+	return topology_stop(fe);
 }
 
 /** The line tells what was found afterwards, not what was wanted. */
@@ -916,7 +907,7 @@ the_log_tells_the_node_that_was_found(void)
 	TEST_ASSERT_EQUAL(moves_told(&log, fe, "dev", world.here, 3), 1, "%s", log.text);
 	TEST_ASSERT_EQUAL(log_count(&log, "reallocate"), 3, "%s", log.text);
 	log_free(&log);
-	return end(fe);
+	return topology_stop(fe);
 }
 
 /* ---- machines ---- */
@@ -1017,7 +1008,7 @@ a_guest_in_hugepages_is_found(void)
 	TEST_ASSERT_SUCCESS(topology_inventory_on(fe, world.here), "it follows");
 	for (unsigned int pair = 0; pair < 2; pair++)
 		TEST_ASSERT_EQUAL(fake_round_trip(fe, pair, 700), 700, "pair %u", pair);
-	return end(fe);
+	return topology_stop(fe);
 }
 
 /** Allocations from EAL's heap of a node. */
@@ -1055,7 +1046,7 @@ the_heaps_agree_that_everything_moved(void)
 	TEST_ASSERT_EQUAL(heap_allocations(world.there), there, "nothing is left there");
 	TEST_ASSERT_EQUAL(heap_allocations(world.here), here + 1 + fe->nvrings,
 		"a replica and the queues are here");
-	return end(fe);
+	return topology_stop(fe);
 }
 
 /** As many nodes as there are: each ring on one of them, and on another one later. */
@@ -1086,7 +1077,7 @@ rings_on_all_nodes_under_traffic(void)
 	}
 	printf("%u nodes, %u steps, %" PRIu64 " packets\n", n, steps, traffic_flown(traffic));
 	TEST_ASSERT_SUCCESS(traffic_stop(traffic), "no packet was lost or out of place");
-	return end(fe);
+	return topology_stop(fe);
 }
 
 static const struct test_case real_cases[] = {

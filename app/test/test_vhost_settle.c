@@ -33,14 +33,6 @@ start(struct fake_config cfg)
 
 #define start_guest(...) start((struct fake_config){ __VA_ARGS__ })
 
-static int
-end(struct fake *fe)
-{
-	TEST_ASSERT_SUCCESS(fake_stop(fe), "it ends well");
-	TEST_ASSERT_EQUAL(topology_end(), 0, "every block was given back");
-	return TEST_SUCCESS;
-}
-
 static struct vhost_device *
 device_of(const struct fake *fe)
 {
@@ -123,7 +115,7 @@ enabling_is_an_attribute(void)
 	TEST_ASSERT(is_unchanged(fe, &before), "the same blocks all the time");
 	TEST_ASSERT_EQUAL(topology_asked(), 0, "no memory was needed");
 	TEST_ASSERT(strstr(fake_story(fe), "ring3+ ring3- ring3+") != NULL, "%s", fake_story(fe));
-	return end(fe);
+	return topology_stop(fe);
 }
 
 static int
@@ -148,7 +140,7 @@ notifications_are_attributes(void)
 	TEST_ASSERT_SUCCESS(rte_vhost_enable_guest_notification(fe->vid, 1, 1), "kicks");
 	TEST_ASSERT(is_unchanged(fe, &before), "the same blocks all the time");
 	TEST_ASSERT_EQUAL(topology_asked(), 0, "no memory was needed");
-	return end(fe);
+	return topology_stop(fe);
 }
 
 /** One of each kind and ring, and none of those that were replaced. */
@@ -176,7 +168,7 @@ descriptors_are_those_of_the_wishes(void)
 	TEST_ASSERT_EQUAL(fake_call(fe, FE_RESET_OWNER, NULL, 0, NULL, 0), FAKE_ACK, "reset");
 	/* Those of the rings, and the file of guest memory. */
 	TEST_ASSERT_EQUAL(fake_wait_fds(fds - 5), fds - 5, "all are closed");
-	return end(fe);
+	return topology_stop(fe);
 }
 
 static int
@@ -206,7 +198,7 @@ what_is_said_again_changes_nothing(void)
 	TEST_ASSERT(is_unchanged(fe, &before), "the same blocks");
 	TEST_ASSERT_EQUAL(topology_asked(), 0, "no memory was needed");
 	TEST_ASSERT_EQUAL(fake_round_trip(fe, 1, 90), 90, "and it works");
-	return end(fe);
+	return topology_stop(fe);
 }
 
 static int
@@ -226,7 +218,7 @@ one_ring_disturbs_no_other(void)
 	before.blocks[2] = after.blocks[2];
 	TEST_ASSERT(is_unchanged(fe, &before), "the others are the same");
 	TEST_ASSERT_EQUAL(fake_round_trip(fe, 1, 90), 90, "and it works");
-	return end(fe);
+	return topology_stop(fe);
 }
 
 static int
@@ -248,7 +240,7 @@ a_memory_table_rebuilds_each_block_once(void)
 		TEST_ASSERT_EQUAL(device_of(fe)->net->nregions, i + 1, "that see it");
 		TEST_ASSERT_EQUAL(fake_round_trip(fe, 1, 90), 90, "and it works");
 	}
-	return end(fe);
+	return topology_stop(fe);
 }
 
 /* ---- what may not change while it runs ---- */
@@ -274,7 +266,7 @@ a_running_device_refuses_another_shape(void)
 	TEST_ASSERT(is_unchanged(fe, &before), "nothing changed");
 	TEST_ASSERT_EQUAL(topology_asked(), 0, "nor was it tried");
 	TEST_ASSERT_EQUAL(fake_round_trip(fe, 0, 90), 90, "and it works");
-	return end(fe);
+	return topology_stop(fe);
 }
 
 static int
@@ -297,7 +289,7 @@ features_come_before_the_device_runs(void)
 	for (unsigned int i = 0; i < fe->nvrings; i++)
 		TEST_ASSERT_SUCCESS(fake_enable_vring(fe, i, true), "run");
 	TEST_ASSERT_EQUAL(fake_round_trip(fe, 0, 90), 90, "and it works");
-	return end(fe);
+	return topology_stop(fe);
 }
 
 /* ---- rings that stop and go on elsewhere ---- */
@@ -341,7 +333,7 @@ a_ring_may_be_elsewhere_after_a_stop(void)
 		for (unsigned int pair = 0; pair < 2; pair++)
 			TEST_ASSERT_EQUAL(fake_round_trip(fe, pair, 333), 333, "it works");
 	}
-	return end(fe);
+	return topology_stop(fe);
 }
 
 static int
@@ -366,7 +358,7 @@ a_reset_leaves_dormant_queues(void)
 	TEST_ASSERT_SUCCESS(fake_send_mem_table(fe), "memory");
 	TEST_ASSERT_SUCCESS(fake_run(fe), "rings");
 	TEST_ASSERT_EQUAL(fake_round_trip(fe, 1, 333), 333, "it works again");
-	return end(fe);
+	return topology_stop(fe);
 }
 
 /* ---- memory that changes under traffic ---- */
@@ -412,7 +404,7 @@ memory_is_swapped_under_traffic(void)
 	}
 	TEST_ASSERT_SUCCESS(traffic_stop(traffic), "no packet was lost or out of place");
 	TEST_ASSERT_EQUAL(fake_events(fe, FAKE_NEW_DEVICE), 1, "the application sees nothing");
-	return end(fe);
+	return topology_stop(fe);
 }
 
 static int
@@ -438,7 +430,7 @@ attributes_change_under_traffic(void)
 		TEST_ASSERT_SUCCESS(traffic_wait(traffic, 10), "round %u", i);
 	}
 	TEST_ASSERT_SUCCESS(traffic_stop(traffic), "no packet was lost or out of place");
-	return end(fe);
+	return topology_stop(fe);
 }
 
 /* ---- memory refused at every step ---- */
@@ -579,7 +571,7 @@ refuse_once(const struct step *step, unsigned int nth, bool *done)
 	TEST_ASSERT_SUCCESS(check_it_runs(fe, step->from), "the %uth", nth);
 	if (*done)
 		TEST_ASSERT_EQUAL(device_of(fe)->refusals, 0, "nothing was refused");
-	return end(fe);
+	return topology_stop(fe);
 }
 
 /** Nothing is given from some block on: the step happens entirely or not at all. */
@@ -606,7 +598,7 @@ refuse_from_then_on(const struct step *step, unsigned int nth, bool *done)
 	if (result != 0)
 		TEST_ASSERT_SUCCESS(step->act(fe), "now there is memory, %uth", nth);
 	TEST_ASSERT_SUCCESS(check_it_runs(fe, step->from), "the %uth", nth);
-	return end(fe);
+	return topology_stop(fe);
 }
 
 static int
@@ -643,7 +635,7 @@ a_connection_without_memory_is_closed(void)
 	topology_node_full(topology_home(), false);
 	TEST_ASSERT_SUCCESS(fake_connect(fe), "a connection");
 	TEST_ASSERT(fake_is_served(fe), "now it is served");
-	return end(fe);
+	return topology_stop(fe);
 }
 
 /** A queue is better elsewhere than nowhere, and the others do not mind. */
@@ -679,7 +671,7 @@ late_queues_come_although_the_node_is_full(void)
 	topology_node_full(THERE, false);
 	TEST_ASSERT_SUCCESS(vhost_device_refresh(device_of(fe)), "memory appears");
 	TEST_ASSERT_SUCCESS(topology_inventory_on(fe, THERE), "together again");
-	return end(fe);
+	return topology_stop(fe);
 }
 
 /** Where there is room for a replica there may be none for a queue. */
@@ -703,7 +695,7 @@ queues_come_although_the_next_node_is_crowded(void)
 	topology_node_full(THERE, false);
 	TEST_ASSERT_SUCCESS(vhost_device_refresh(device_of(fe)), "memory appears");
 	TEST_ASSERT_SUCCESS(topology_inventory_on(fe, THERE), "together again");
-	return end(fe);
+	return topology_stop(fe);
 }
 
 /** What has to be new and finds no room on its node goes where there is room. */
@@ -732,7 +724,7 @@ a_new_map_comes_although_the_node_is_full(void)
 	TEST_ASSERT_SUCCESS(vhost_device_refresh(device_of(fe)), "memory appears");
 	TEST_ASSERT_SUCCESS(topology_inventory_on(fe, THERE), "it is back");
 	TEST_ASSERT_SUCCESS(traffic_stop(traffic), "no packet was lost or out of place");
-	return end(fe);
+	return topology_stop(fe);
 }
 
 /** Room for a replica is not room for the queue that it is for. */
@@ -753,7 +745,7 @@ a_replica_whose_queue_went_elsewhere_is_dropped(void)
 	nodes[1] = topology_home();
 	TEST_ASSERT_SUCCESS(topology_inventory(fe, THERE, nodes), "where there is room");
 	TEST_ASSERT_EQUAL(fake_round_trip(fe, 0, 444), 444, "it works");
-	return end(fe);
+	return topology_stop(fe);
 }
 
 /** A ring that cannot be stopped for want of memory takes its connection along. */
@@ -766,7 +758,7 @@ a_stop_without_memory_leaves_nothing(void)
 	topology_all_full(true);
 	if (fake_stop_vring(fe, 0) < 0)
 		TEST_ASSERT(fake_is_closed(fe), "closed");
-	return end(fe);
+	return topology_stop(fe);
 }
 
 /* ---- wishes at random, against a model ---- */
@@ -901,7 +893,7 @@ random_wishes_agree_with_a_model(void)
 		trips += model.running;
 	}
 	TEST_ASSERT(trips > 0 && model.starts > 2, "%u starts", model.starts);
-	return end(fe);
+	return topology_stop(fe);
 }
 
 /* ---- */

@@ -125,14 +125,6 @@ start_on(int node, struct fake_config cfg)
 
 #define guest_on(node, ...) start_on(node, (struct fake_config){ __VA_ARGS__ })
 
-static int
-end(struct fake *fe)
-{
-	TEST_ASSERT_SUCCESS(fake_stop(fe), "it ends well");
-	TEST_ASSERT_EQUAL(topology_end(), 0, "every block was given back");
-	return TEST_SUCCESS;
-}
-
 /* ---- what is told ---- */
 
 static int
@@ -163,7 +155,7 @@ devices_are_told(void)
 	TEST_ASSERT_SUCCESS(fake_stop(two), "it ends well");
 	ask("/vhost/list");
 	TEST_SAYS("{\"/vhost/list\":[%d]}", one->vid);
-	return end(one);
+	return topology_stop(one);
 }
 
 static int
@@ -192,7 +184,7 @@ placement_is_told(void)
 	ask("/vhost/numa,%d", fe->vid);
 	TEST_SAYS("\"refusals\":1");
 	TEST_SAYS("\"last_refusal\":\"no DPDK memory on node %d for the device\"", ELSEWHERE);
-	return end(fe);
+	return topology_stop(fe);
 }
 
 /** What is wrong is answered with null, changes nothing, and leaves the socket open. */
@@ -230,7 +222,7 @@ wrong_parameters_are_refused(void)
 	ask("/vhost/numa_policy,%d", fe->vid);
 	TEST_SAYS("\"policy\":\"follow\",\"policy_node\":-1,\"restart_on_drift\":0");
 	TEST_ASSERT_SUCCESS(topology_inventory_on(fe, THERE), "nothing moved");
-	return end(fe);
+	return topology_stop(fe);
 }
 
 /* ---- what is changed ---- */
@@ -268,7 +260,7 @@ policies_are_set(void)
 		TEST_ASSERT_SUCCESS(traffic_wait(traffic, 20), "round %d", round);
 	}
 	TEST_ASSERT_SUCCESS(traffic_stop(traffic), "no packet was lost or out of place");
-	return end(fe);
+	return topology_stop(fe);
 }
 
 static bool
@@ -304,7 +296,7 @@ looks_are_made_as_often_as_asked(void)
 	ask("/vhost/numa,%d", fe->vid);
 	TEST_SAYS("\"drifts\":3");
 	TEST_SAYS("\"restarts\":1");
-	return end(fe);
+	return topology_stop(fe);
 }
 
 /** Everything on the real machine's nodes, in the kernel's opinion. */
@@ -336,7 +328,7 @@ policies_move_a_device_of_this_machine(void)
 		TEST_ASSERT_SUCCESS(traffic_wait(traffic, 20), "round %d", round);
 	}
 	TEST_ASSERT_SUCCESS(traffic_stop(traffic), "no packet was lost or out of place");
-	return end(fe);
+	return topology_stop(fe);
 }
 
 /* ---- the suite ---- */

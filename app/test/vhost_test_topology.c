@@ -316,6 +316,14 @@ topology_end(void)
 	return topology_live();
 }
 
+int
+topology_stop(struct fake *fe)
+{
+	TEST_ASSERT_SUCCESS(fake_stop(fe), "it ends well");
+	TEST_ASSERT_EQUAL(topology_end(), 0, "every block was given back");
+	return TEST_SUCCESS;
+}
+
 /* ---- what tests say ---- */
 
 static void

@@ -33,6 +33,8 @@ void topology_make_up(void);
 void topology_make_real(void);
 /** The kernel again; the number of blocks that were not given back. */
 unsigned int topology_end(void);
+/** End that and the frontend; the library shall have nothing left: a test's result. */
+int topology_stop(struct fake *fe);
 
 /** The node on which devices are born, also where there is no NUMA. */
 int topology_home(void);

@@ -81,6 +81,17 @@ def check_report(guest, before):
     check(not complaints, f"the guest's kernel: {complaints[:1]}")
 
 
+def finish_move(guest, moved, before, backends):
+    """The QEMU that was left ends, the guest reports from the other one, all end."""
+    guest.finish()
+    moved.send("go")
+    moved.hear("here", STEP_SECONDS)
+    check_report(moved, before)
+    moved.finish()
+    for backend in backends:
+        backend.quit()
+
+
 def run_case(bench, features, to=None):
     """Boot, let pings flow, migrate, let pings flow; the second backend may run on another library."""
     first, socket = start_backend(bench, "backend-1", bench.library)
@@ -94,13 +105,7 @@ def run_case(bench, features, to=None):
     guest.hear("flowing", STEP_SECONDS)
     migrate(monitor, target, path)
     monitor.execute("quit")
-    guest.finish()
-    moved.send("go")
-    moved.hear("here", STEP_SECONDS)
-    check_report(moved, before)
-    moved.finish()
-    for backend in (first, second):
-        backend.quit()
+    finish_move(guest, moved, before, (first, second))
 
 
 def cases():

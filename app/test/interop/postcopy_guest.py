@@ -8,7 +8,7 @@ for each, and may not make one up: the guest's memory would not be what it was.
 
 import re
 
-from migrate_guest import STEP_SECONDS, check_report, start_guest
+from migrate_guest import STEP_SECONDS, finish_move, start_guest
 from migration import incoming_arguments, wait_migrated, wait_running
 from processes import Failure, Library, Skip, check, wait_until
 from qemu_guest import start_echo
@@ -57,13 +57,7 @@ def run_case(bench, features):
     figures = migrate_postcopy(monitor, target, path)
     check(figures["ram"]["postcopy-requests"] > 0, f"no page was asked for: {figures['ram']}")
     monitor.execute("quit")
-    guest.finish()
-    moved.send("go")
-    moved.hear("here", STEP_SECONDS)
-    check_report(moved, before)
-    moved.finish()
-    for backend in (first, second):
-        backend.quit()
+    finish_move(guest, moved, before, (first, second))
     check(re.search("read message VHOST_USER_POSTCOPY_END", second.output()), "the backend did not take part")
 
 
