@@ -14,9 +14,11 @@ import sys
 LIBRARY = pathlib.Path(__file__).resolve().parent.parent / 'lib' / 'librte_vhost'
 
 LAYERS = (
-    ('public', 'rte_vhost rte_vhost_async rte_vhost_crypto rte_vhost_numa '
+    ('public', 'rte_vhost rte_vhost_async rte_vhost_crypto rte_vhost_limits '
+               'rte_vhost_numa '
                'rte_vdpa vdpa_driver'),
     ('ground', 'doorbell event_loop mem_file mem_guard mem_log mem_map mem_node mem_probe '
+               'quota '
                'vhost_log vhost_trace vu_discard vu_message'),
     ('running halves', 'net_copy net_header net_notify net_stats '
                        'ring ring_log ring_packed ring_piece ring_split '
@@ -26,7 +28,7 @@ LAYERS = (
     ('device', 'device net_ctrl numa_watch plan postcopy settle vu_backchannel'),
     ('protocol', 'vu_dispatch vu_on vu_on_device vu_on_inflight vu_on_memory '
                  'vu_on_migration vu_on_queue'),
-    ('outside', 'api api_driver api_inflight api_numa api_stats burst socket socket_path telemetry '
+    ('outside', 'api api_driver api_inflight api_limits api_numa api_stats burst socket socket_path telemetry '
                 'unsupported '
                 'vdpa vdpa_device'),
 )

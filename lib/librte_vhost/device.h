@@ -36,6 +36,7 @@
 #include "rte_vhost_numa.h"
 
 struct rte_vdpa_device;
+struct vhost_quota;
 
 #define VHOST_MAX_DEVICES	1024
 #define VHOST_MAX_VRINGS	256
@@ -76,6 +77,7 @@ struct vhost_driver {
 	struct rte_vhost_numa_policy numa;	/**< where devices are placed */
 	rte_vhost_numa_changed_t numa_changed;	/**< told of moves; or NULL */
 	void *numa_arg;			/**< of numa_changed */
+	struct vhost_quota *quota;	/**< the registration's */
 };
 
 /** A node had no memory for a queue, or (queue -1) for the device. */

@@ -43,6 +43,7 @@
 
 #include "event_loop.h"
 #include "mem_guard.h"
+#include "quota.h"
 #include "rte_vdpa.h"
 #include "socket.h"
 #include "socket_path.h"
@@ -126,6 +127,13 @@ registry_find(const char *path)
 }
 
 static void
+registration_free(struct registration *reg)
+{
+	vhost_quota_put(reg->driver.quota);
+	free(reg);
+}
+
+static void
 registration_put(struct registration *reg)
 {
 	bool last;
@@ -135,7 +143,7 @@ registration_put(struct registration *reg)
 	pthread_cond_broadcast(&registry.released);
 	pthread_mutex_unlock(&registry.lock);
 	if (last)
-		free(reg);
+		registration_free(reg);
 }
 
 /*
@@ -597,6 +605,23 @@ registry_add(struct registration *reg)
 	return 0;
 }
 
+static struct registration *
+registration_create(const struct vhost_driver *driver)
+{
+	struct registration *reg = calloc(1, sizeof(*reg));
+
+	if (reg == NULL)
+		return NULL;
+	reg->driver = *driver;
+	reg->driver.quota = vhost_quota_create(driver->path);
+	reg->refs = 1;
+	reg->fd = -1;
+	if (reg->driver.quota != NULL)
+		return reg;
+	free(reg);
+	return NULL;
+}
+
 int
 vhost_socket_add(const struct vhost_driver *driver)
 {
@@ -605,18 +630,14 @@ vhost_socket_add(const struct vhost_driver *driver)
 
 	if (ret != 0)
 		return ret;
-	reg = calloc(1, sizeof(*reg));
+	reg = registration_create(driver);
 	if (reg == NULL)
 		return -ENOMEM;
-	reg->driver = *driver;
-	reg->refs = 1;
-	reg->fd = -1;
-
 	pthread_mutex_lock(&registry.lock);
 	ret = registry_add(reg);
 	pthread_mutex_unlock(&registry.lock);
 	if (ret != 0)
-		free(reg);
+		registration_free(reg);
 	return ret;
 }
 

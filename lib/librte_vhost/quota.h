@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * Copyright(c) 2026 The vhost-numa authors
+ */
+
+#ifndef VHOST_QUOTA_H
+#define VHOST_QUOTA_H
+
+/*
+ * What the frontends of one registration may take, all together: limits, what is
+ * in use of them, and how often one has refused.  See rte_vhost_limits.h.
+ *
+ * Counted: it outlives the registration for as long as something taken from it is
+ * not given back (a descriptor whose close() blocks, a mapping).  Any thread may
+ * call any function; none of them waits.
+ */
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "rte_vhost_limits.h"
+
+enum quota_kind {
+	QUOTA_CONNECTIONS,
+	QUOTA_VRINGS,		/**< refusals only: the limit is each device's */
+	QUOTA_MAPPED_BYTES,
+	QUOTA_INFLIGHT_BYTES,
+	QUOTA_CLOSING_FDS,
+	QUOTA_TURN_MS,		/**< refusals only: turns that were used up */
+	QUOTA_KINDS
+};
+
+struct vhost_quota;
+
+/**
+ * @param path  of the socket, for log lines; copied
+ * @return one reference, with the default limits; NULL without memory
+ */
+struct vhost_quota *vhost_quota_create(const char *path);
+
+/** Another reference; NULL is allowed and given back. */
+struct vhost_quota *vhost_quota_get(struct vhost_quota *quota);
+
+/** Drop a reference; NULL is allowed. */
+void vhost_quota_put(struct vhost_quota *quota);
+
+/** Members that are 0 become defaults. */
+void vhost_quota_set_limits(struct vhost_quota *quota, const struct rte_vhost_limits *limits);
+
+/** A limit in force. */
+uint64_t vhost_quota_limit(struct vhost_quota *quota, enum quota_kind kind);
+
+/**
+ * Take so much, unless that is more than the limit leaves; a refusal is counted, and
+ * logged if it is the first of its kind.  NULL: unlimited.
+ *
+ * @return whether it is taken, to be given back with vhost_quota_give()
+ */
+bool vhost_quota_take(struct vhost_quota *quota, enum quota_kind kind, uint64_t n);
+
+/** Take in any case: what has arrived cannot be refused.  NULL is allowed. */
+void vhost_quota_overdraw(struct vhost_quota *quota, enum quota_kind kind, uint64_t n);
+
+/** Give back.  NULL is allowed. */
+void vhost_quota_give(struct vhost_quota *quota, enum quota_kind kind, uint64_t n);
+
+/** Whether nothing is left of a limit.  NULL: never. */
+bool vhost_quota_is_used_up(struct vhost_quota *quota, enum quota_kind kind);
+
+/** Count, and log the first time, a refusal that the caller has found by itself. */
+void vhost_quota_refused(struct vhost_quota *quota, enum quota_kind kind);
+
+void vhost_quota_usage(struct vhost_quota *quota, struct rte_vhost_limits_usage *usage);
+
+#endif /* VHOST_QUOTA_H */
