@@ -382,13 +382,13 @@ vhost_inflight_bring(struct vhost_queue *q)
 static struct vhost_virtqueue *
 enter(struct vhost_queue *q, unsigned int format)
 {
-	struct vhost_virtqueue *block = vhost_queue_enter(q);
+	struct vhost_virtqueue *block = vhost_gate_enter(&q->gate);
 
 	if (block == NULL)
 		return NULL;
 	if (block->cfg.inflight != NULL && ring_is_same_format(block->cfg.format, format))
 		return block;
-	vhost_queue_leave(q);
+	vhost_gate_leave(&q->gate);
 	return NULL;
 }
 
@@ -400,7 +400,7 @@ enter_at(struct vhost_queue *q, unsigned int format, uint16_t index)
 
 	if (block == NULL || index < RTE_MIN(block->size, block->cfg.inflight_num))
 		return block;
-	vhost_queue_leave(q);
+	vhost_gate_leave(&q->gate);
 	return NULL;
 }
 
@@ -415,7 +415,7 @@ vhost_inflight_take_split(struct vhost_queue *q, uint16_t head)
 	info = block->cfg.inflight;
 	shared_store(&info->desc[head].counter, block->state.inflight_counter++);
 	shared_store(&info->desc[head].inflight, 1);
-	vhost_queue_leave(q);
+	vhost_gate_leave(&q->gate);
 	return 0;
 }
 
@@ -430,7 +430,7 @@ vhost_inflight_put_split(struct vhost_queue *q, uint16_t head)
 	info = block->cfg.inflight;
 	shared_store(&info->desc[head].next, shared_load(&info->last_inflight_io));
 	shared_store(&info->last_inflight_io, head);
-	vhost_queue_leave(q);
+	vhost_gate_leave(&q->gate);
 	return 0;
 }
 
@@ -445,7 +445,7 @@ vhost_inflight_done_split(struct vhost_queue *q, uint16_t used_idx, uint16_t hea
 	info = block->cfg.inflight;
 	shared_store(&info->desc[head].inflight, 0);
 	shared_store(&info->used_idx, used_idx);
-	vhost_queue_leave(q);
+	vhost_gate_leave(&q->gate);
 	return 0;
 }
 
@@ -508,7 +508,7 @@ vhost_inflight_take_packed(struct vhost_queue *q, uint16_t head, uint16_t last, 
 		if (ret == 0)
 			*entry = first;
 	}
-	vhost_queue_leave(q);
+	vhost_gate_leave(&q->gate);
 	return ret;
 }
 
@@ -552,7 +552,7 @@ vhost_inflight_put_packed(struct vhost_queue *q, uint16_t entry)
 		return -EINVAL;
 	if (entry < block->cfg.inflight_num)
 		ret = put_entry(block, entry);
-	vhost_queue_leave(q);
+	vhost_gate_leave(&q->gate);
 	return ret;
 }
 
@@ -580,7 +580,7 @@ vhost_inflight_done_packed(struct vhost_queue *q, uint16_t entry)
 		finish_entry(block->cfg.inflight, entry);
 		ret = 0;
 	}
-	vhost_queue_leave(q);
+	vhost_gate_leave(&q->gate);
 	return ret;
 }
 
@@ -589,7 +589,7 @@ vhost_inflight_done_packed(struct vhost_queue *q, uint16_t entry)
 int
 vhost_inflight_get(struct vhost_queue *q, struct rte_vhost_ring_inflight *ring)
 {
-	const struct vhost_virtqueue *block = vhost_queue_close(q);
+	const struct vhost_virtqueue *block = vhost_gate_close(&q->gate);
 	int ret = -EINVAL;
 
 	if (block != NULL && block->cfg.inflight != NULL) {
@@ -600,7 +600,7 @@ vhost_inflight_get(struct vhost_queue *q, struct rte_vhost_ring_inflight *ring)
 		};
 		ret = 0;
 	}
-	vhost_queue_open(q);
+	vhost_gate_open(&q->gate);
 	return ret;
 }
 
@@ -618,6 +618,6 @@ vhost_inflight_get_used(struct vhost_queue *q, uint16_t *used)
 		*used = packed_place(places.old_idx, places.old_wrap);
 		ret = 0;
 	}
-	vhost_queue_leave(q);
+	vhost_gate_leave(&q->gate);
 	return ret;
 }
