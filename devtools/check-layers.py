@@ -23,7 +23,8 @@ LAYERS = (
     ('running halves', 'gate net_copy net_header net_notify net_stats '
                        'ring ring_log ring_packed ring_piece ring_split '
                        'vhost_virtqueue virtio_net'),
-    ('queues and packets', 'inflight_area net_dequeue net_enqueue net_isa placement queue '
+    ('queues and packets', 'inflight_area inflight_layout inflight_record inflight_recover '
+                           'net_dequeue net_enqueue net_isa placement queue '
                            'queue_inflight queue_wish ring_locate'),
     ('device', 'device net_ctrl numa_watch plan postcopy settle vu_backchannel'),
     ('protocol', 'vu_dispatch vu_on vu_on_device vu_on_inflight vu_on_memory '

@@ -150,7 +150,7 @@ vhost_queue_close_retired(struct vhost_queue *q)
 	vhost_vu_discard_fd(q->retired_callfd);
 	q->retired_kickfd = QUEUE_FD_UNSET;
 	q->retired_callfd = QUEUE_FD_UNSET;
-	vhost_inflight_close_retired(q);
+	vhost_inflight_close_retired(&q->inflight);
 }
 
 void
@@ -355,7 +355,7 @@ vhost_queue_shut_down(struct vhost_queue *q)
 	q->gate.block = NULL;
 	vhost_gate_open(&q->gate);
 	vhost_block_destroy(block);
-	vhost_inflight_forget(q);
+	vhost_inflight_forget(&q->inflight);
 	vhost_queue_close_retired(q);
 	vhost_vu_discard_fd(q->wish.kickfd);
 	vhost_vu_discard_fd(q->wish.callfd);
@@ -423,6 +423,20 @@ vhost_queue_look(struct vhost_queue *q, uint64_t features, const struct mem_map 
 	return true;
 }
 
+/** Whether the block in place runs a ring of that format already. */
+static bool
+goes_on(const struct vhost_queue *q, const struct vq_cfg *cfg)
+{
+	return q->live && ring_is_same_format(vhost_queue_block(q)->cfg.format, cfg->format);
+}
+
+int
+vhost_queue_stage_inflight(struct vhost_queue *q, const struct vq_cfg *cfg)
+{
+	return cfg->inflight == NULL || goes_on(q, cfg) ? 0 :
+		vhost_inflight_stage(&q->inflight, cfg);
+}
+
 int
 vhost_queue_stage(struct vhost_queue *q, const struct vq_cfg *cfg,
 		const struct virtio_net *net)
@@ -439,7 +453,7 @@ vhost_queue_bring_handle(struct vhost_queue *q)
 	if (node != VHOST_NODE_ANY && q->handle_node != node &&
 			vhost_node_move_pages(q, sizeof(*q), node) != -EAGAIN)
 		q->handle_node = node;
-	vhost_inflight_bring(q);
+	vhost_inflight_migrate(&q->inflight, q->gate.block);
 }
 
 void
@@ -447,7 +461,7 @@ vhost_queue_unstage(struct vhost_queue *q)
 {
 	vhost_block_destroy(q->staged);
 	q->staged = NULL;
-	vhost_inflight_unstage(q);
+	vhost_inflight_unstage(&q->inflight);
 }
 
 bool
@@ -487,7 +501,7 @@ vhost_queue_commit(struct vhost_queue *q, bool enabled)
 	}
 	if (block->size != 0 && starts)
 		done.adopted = !vhost_block_start(block);
-	vhost_inflight_commit(q, block);
+	vhost_inflight_commit(&q->inflight, block);
 	vhost_block_apply(block, &attr);
 	vhost_gate_open(&q->gate);
 	if (done.old != NULL)

@@ -166,7 +166,10 @@ vhost_queue_block(const struct vhost_queue *q)
 int vhost_queue_stage(struct vhost_queue *q, const struct vq_cfg *cfg,
 		const struct virtio_net *net);
 
-/** Throw the staged block away, if any. */
+/** What an earlier backend of a ring that starts left undone: 0 or -ENOMEM. */
+int vhost_queue_stage_inflight(struct vhost_queue *q, const struct vq_cfg *cfg);
+
+/** Throw away what is staged, if anything. */
 void vhost_queue_unstage(struct vhost_queue *q);
 
 /** Whether a commit would change anything: else bursts need not be disturbed. */
