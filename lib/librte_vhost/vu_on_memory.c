@@ -3,6 +3,7 @@
  */
 
 #include "mem_map.h"
+#include "postcopy.h"
 #include "vu_on.h"
 
 /**
@@ -14,11 +15,11 @@ offer_map(struct vu_call *call, struct mem_map *map)
 {
 	int ret;
 
-	if (!call->dev->postcopy.listening) {
-		vhost_device_wish_map(call->dev, map);
+	if (!vhost_postcopy_is_listening(call->dev->postcopy)) {
+		vhost_wish_map(&call->dev->wish, map);
 		return 0;
 	}
-	ret = vhost_postcopy_stage(call->dev, call->msg->request, map);
+	ret = vhost_postcopy_stage(call->dev->postcopy, call->msg->request, map);
 	if (ret < 0)
 		vhost_mem_map_put(map);
 	call->reply = ret == 0;
@@ -44,11 +45,11 @@ vhost_vu_on_set_mem_table(struct vu_call *call)
 	struct mem_map *map;
 	int ret;
 
-	if (!dev->postcopy.listening && dev->wish_map != NULL &&
-			vhost_mem_map_matches(dev->wish_map, table, call->msg->fds))
+	if (!vhost_postcopy_is_listening(dev->postcopy) && dev->wish.map != NULL &&
+			vhost_mem_map_matches(dev->wish.map, table, call->msg->fds))
 		return 0;
 	/* what a postcopy destination shares with an earlier map is registered as well */
-	ret = vhost_mem_map_renew(dev->driver.path, dev->wish_map, table, call->msg->fds, &map);
+	ret = vhost_mem_map_renew(dev->driver.path, dev->wish.map, table, call->msg->fds, &map);
 	if (ret == 0)
 		ret = offer_map(call, map);
 	if (ret == 0 && call->reply)
@@ -73,7 +74,7 @@ vhost_vu_on_add_mem_reg(struct vu_call *call)
 	int fd = vhost_vu_take_fd(call->msg, 0);
 	int ret;
 
-	ret = vhost_mem_map_add(dev->driver.path, dev->wish_map, &region, &fd, &map);
+	ret = vhost_mem_map_add(dev->driver.path, dev->wish.map, &region, &fd, &map);
 	vhost_vu_discard_fd(fd);
 	if (ret == 0)
 		ret = offer_map(call, map);
@@ -92,9 +93,9 @@ vhost_vu_on_rem_mem_reg(struct vu_call *call)
 	struct mem_map *map;
 	int ret;
 
-	ret = vhost_mem_map_remove(dev->driver.path, dev->wish_map, &region, &map);
+	ret = vhost_mem_map_remove(dev->driver.path, dev->wish.map, &region, &map);
 	if (ret < 0)
 		return ret;
-	vhost_device_wish_map(dev, map);
+	vhost_wish_map(&dev->wish, map);
 	return 0;
 }
