@@ -34,10 +34,11 @@ LAYERS = (
     ('ground', 'mem_file mem_guard mem_log mem_map mem_node mem_probe '
                'doorbell event_loop vu_discard vu_message '
                'quota vhost_log vhost_trace'),
-    ('running halves', 'vhost_virtqueue virtio_net '
+    ('running halves', 'gate vhost_virtqueue virtio_net '
                        'ring ring_log ring_packed ring_piece ring_split '
                        'net_copy net_dequeue net_enqueue net_header net_isa net_notify net_stats'),
-    ('queues', 'inflight_area queue queue_inflight'),
+    ('queues', 'inflight_area inflight_layout inflight_record inflight_recover '
+               'queue queue_inflight queue_wish ring_locate'),
     ('evidence', 'placement'),
     ('device', 'device vdpa'),
     ('change', 'plan settle'),

@@ -23,6 +23,7 @@
 #include "mem_map.h"
 #include "mem_node.h"
 #include "queue.h"
+#include "ring_locate.h"
 #include "test.h"
 #include "vhost_fake_frontend.h"
 #include "vhost_test_topology.h"
@@ -79,14 +80,14 @@ nobody_enters_while_it_is_closed(void)
 	struct bench b;
 
 	TEST_ASSERT_SUCCESS(bench_open(&b, 0), "a queue");
-	block = vhost_queue_close(b.q);
+	block = vhost_gate_close(&b.q->gate);
 	TEST_ASSERT_NOT_NULL(block, "the owner has the block");
-	TEST_ASSERT_NULL(vhost_queue_try_enter(b.q), "a burst has not");
-	vhost_queue_open(b.q);
-	TEST_ASSERT(vhost_queue_enter(b.q) == block, "now it has");
-	vhost_queue_leave(b.q);
-	TEST_ASSERT(vhost_queue_try_enter(b.q) == block, "and this one too");
-	vhost_queue_leave(b.q);
+	TEST_ASSERT_NULL(vhost_gate_try_enter(&b.q->gate), "a burst has not");
+	vhost_gate_open(&b.q->gate);
+	TEST_ASSERT(vhost_gate_enter(&b.q->gate) == block, "now it has");
+	vhost_gate_leave(&b.q->gate);
+	TEST_ASSERT(vhost_gate_try_enter(&b.q->gate) == block, "and this one too");
+	vhost_gate_leave(&b.q->gate);
 	return bench_close(&b);
 }
 
@@ -96,12 +97,12 @@ trying_does_not_wait(void)
 	struct bench b;
 
 	TEST_ASSERT_SUCCESS(bench_open(&b, 0), "a queue");
-	TEST_ASSERT_NOT_NULL(vhost_queue_enter(b.q), "inside");
-	TEST_ASSERT_NULL(vhost_queue_try_enter(b.q), "the other one goes away");
+	TEST_ASSERT_NOT_NULL(vhost_gate_enter(&b.q->gate), "inside");
+	TEST_ASSERT_NULL(vhost_gate_try_enter(&b.q->gate), "the other one goes away");
 	TEST_ASSERT_EQUAL(vhost_queue_try_notify(b.q), -EAGAIN, "likewise");
-	vhost_queue_leave(b.q);
-	TEST_ASSERT_NOT_NULL(vhost_queue_try_enter(b.q), "now there is room");
-	vhost_queue_leave(b.q);
+	vhost_gate_leave(&b.q->gate);
+	TEST_ASSERT_NOT_NULL(vhost_gate_try_enter(&b.q->gate), "now there is room");
+	vhost_gate_leave(&b.q->gate);
 	return bench_close(&b);
 }
 
@@ -115,8 +116,8 @@ late_bursts_find_nothing(void)
 	topology_make_up();
 	TEST_ASSERT_NOT_NULL(q, "a handle");
 	for (int life = 0; life < 3; life++) {
-		TEST_ASSERT_NULL(vhost_queue_enter(q), "not up yet");
-		TEST_ASSERT_NULL(vhost_queue_try_enter(q), "not up yet");
+		TEST_ASSERT_NULL(vhost_gate_enter(&q->gate), "not up yet");
+		TEST_ASSERT_NULL(vhost_gate_try_enter(&q->gate), "not up yet");
 		TEST_ASSERT_EQUAL(vhost_queue_get_base(q, &avail, &used), -ENODEV, "none");
 		TEST_ASSERT_EQUAL(vhost_queue_notify(q), -ENODEV, "nobody to notify");
 		TEST_ASSERT_EQUAL(vhost_queue_waiting(q), 0, "nothing waits");
@@ -124,8 +125,8 @@ late_bursts_find_nothing(void)
 		TEST_ASSERT_SUCCESS(vhost_queue_get_base(q, &avail, &used), "it lives");
 		TEST_ASSERT_EQUAL(avail, 0, "from the beginning");
 		vhost_queue_set_base(q, 77, 78);
-		TEST_ASSERT_NOT_NULL(vhost_queue_enter(q), "a burst");
-		vhost_queue_leave(q);
+		TEST_ASSERT_NOT_NULL(vhost_gate_enter(&q->gate), "a burst");
+		vhost_gate_leave(&q->gate);
 		vhost_queue_shut_down(q);
 		TEST_ASSERT_EQUAL(topology_live(), 0, "its block was given back");
 	}
@@ -145,15 +146,13 @@ a_burst_that_looked_too_early_leaves_again(void)
 
 	TEST_ASSERT_SUCCESS(bench_open(&b, 0), "a queue");
 	vhost_queue_shut_down(b.q);
-	b.q->gate.closing = 0;	/* what such a burst has seen */
-	TEST_ASSERT_NULL(vhost_queue_enter(b.q), "nothing there");
+	TEST_ASSERT_NULL(vhost_gate_enter(&b.q->gate), "nothing there");
 	TEST_ASSERT_EQUAL(b.q->gate.taken, 0, "and nobody inside");
-	TEST_ASSERT_NULL(vhost_queue_try_enter(b.q), "nothing there");
+	TEST_ASSERT_NULL(vhost_gate_try_enter(&b.q->gate), "nothing there");
 	TEST_ASSERT_EQUAL(b.q->gate.taken, 0, "and nobody inside");
-	b.q->gate.closing = 1;
 	TEST_ASSERT_SUCCESS(vhost_queue_bring_up(b.q, b.net), "another life");
-	TEST_ASSERT_NOT_NULL(vhost_queue_enter(b.q), "a burst");
-	vhost_queue_leave(b.q);
+	TEST_ASSERT_NOT_NULL(vhost_gate_enter(&b.q->gate), "a burst");
+	vhost_gate_leave(&b.q->gate);
 	return bench_close(&b);
 }
 
@@ -167,11 +166,11 @@ bring_up_without_memory_changes_nothing(void)
 	TEST_ASSERT_NOT_NULL(q, "a handle");
 	topology_all_full(true);
 	TEST_ASSERT_EQUAL(vhost_queue_bring_up(q, &net), -ENOMEM, "no memory");
-	TEST_ASSERT_NULL(vhost_queue_enter(q), "still down");
+	TEST_ASSERT_NULL(vhost_gate_enter(&q->gate), "still down");
 	topology_all_full(false);
 	TEST_ASSERT_SUCCESS(vhost_queue_bring_up(q, &net), "now");
-	TEST_ASSERT_NOT_NULL(vhost_queue_enter(q), "up");
-	vhost_queue_leave(q);
+	TEST_ASSERT_NOT_NULL(vhost_gate_enter(&q->gate), "up");
+	vhost_gate_leave(&q->gate);
 	vhost_queue_shut_down(q);
 	munmap(q, sizeof(*q));
 	topology_end();
@@ -218,15 +217,15 @@ static void
 visit(struct crowd *c, enum role role)
 {
 	if (role == CLOSES) {
-		vhost_queue_close(c->q);
+		vhost_gate_close(&c->q->gate);
 		be_inside(c, role);
-		vhost_queue_open(c->q);
+		vhost_gate_open(&c->q->gate);
 		for (unsigned int i = 0; i < 50; i++)
 			rte_pause();
-	} else if ((role == ENTERS ? vhost_queue_enter(c->q) :
-			vhost_queue_try_enter(c->q)) != NULL) {
+	} else if ((role == ENTERS ? vhost_gate_enter(&c->q->gate) :
+			vhost_gate_try_enter(&c->q->gate)) != NULL) {
 		be_inside(c, role);
-		vhost_queue_leave(c->q);
+		vhost_gate_leave(&c->q->gate);
 	}
 }
 
@@ -279,8 +278,8 @@ one_at_a_time(void)
 	TEST_ASSERT_EQUAL(c.sum, c.entries, "and one of them was not seen");
 	TEST_ASSERT(enough, "visits: %" PRIu64 " %" PRIu64 " %" PRIu64,
 		c.by_role[ENTERS], c.by_role[TRIES], c.by_role[CLOSES]);
-	TEST_ASSERT_NOT_NULL(vhost_queue_enter(c.q), "it is open in the end");
-	vhost_queue_leave(c.q);
+	TEST_ASSERT_NOT_NULL(vhost_gate_enter(&c.q->gate), "it is open in the end");
+	vhost_gate_leave(&c.q->gate);
 	return bench_close(&b);
 }
 
@@ -301,13 +300,13 @@ poll_without_mercy(void *arg)
 	struct crowd *c = arg;
 
 	while (!__atomic_load_n(&c->end, __ATOMIC_RELAXED)) {
-		if (vhost_queue_enter(c->q) == NULL)
+		if (vhost_gate_enter(&c->q->gate) == NULL)
 			continue;
 		__atomic_fetch_add(&c->entries, 1, __ATOMIC_RELAXED);
 		/* A burst is long, and the way to the next one short. */
 		for (unsigned int i = 0; i < 20; i++)
 			rte_pause();
-		vhost_queue_leave(c->q);
+		vhost_gate_leave(&c->q->gate);
 	}
 	return NULL;
 }
@@ -333,9 +332,9 @@ a_hot_poller_does_not_starve_the_owner(void)
 	for (unsigned int i = 0; i < ROUNDS && waited <= ROUNDS * ON_AVERAGE; i++) {
 		uint64_t before = __atomic_load_n(&c.entries, __ATOMIC_RELAXED);
 
-		vhost_queue_close(c.q);
+		vhost_gate_close(&c.q->gate);
 		waited += __atomic_load_n(&c.entries, __ATOMIC_RELAXED) - before;
-		vhost_queue_open(c.q);
+		vhost_gate_open(&c.q->gate);
 		/* So that the next close meets the poller. */
 		wait_for_entry(&c);
 	}
@@ -356,7 +355,7 @@ linger(void *arg)
 {
 	const struct timespec while_ = { .tv_nsec = 50000000 };
 	struct lingerer *l = arg;
-	struct vhost_virtqueue *block = vhost_queue_enter(l->q);
+	struct vhost_virtqueue *block = vhost_gate_enter(&l->q->gate);
 
 	__atomic_store_n(&l->inside, true, __ATOMIC_RELEASE);
 	nanosleep(&while_, NULL);
@@ -364,7 +363,7 @@ linger(void *arg)
 	if (block->cfg.index != 9)
 		abort();
 	__atomic_store_n(&l->inside, false, __ATOMIC_RELEASE);
-	vhost_queue_leave(l->q);
+	vhost_gate_leave(&l->q->gate);
 	return NULL;
 }
 
@@ -404,9 +403,9 @@ closing_waits_for_the_burst_inside(void)
 	TEST_ASSERT_SUCCESS(bench_open(&b, 9), "a queue");
 	l.q = b.q;
 	TEST_ASSERT_SUCCESS(start_lingering(&l, &thread), "a burst");
-	vhost_queue_close(b.q);
+	vhost_gate_close(&b.q->gate);
 	TEST_ASSERT(!__atomic_load_n(&l.inside, __ATOMIC_ACQUIRE), "it was over by then");
-	vhost_queue_open(b.q);
+	vhost_gate_open(&b.q->gate);
 	pthread_join(thread, NULL);
 	return bench_close(&b);
 }
@@ -416,10 +415,10 @@ enter_once(void *arg)
 {
 	struct lingerer *l = arg;
 
-	if (vhost_queue_enter(l->q) == NULL)
+	if (vhost_gate_enter(&l->q->gate) == NULL)
 		return NULL;
 	__atomic_store_n(&l->inside, true, __ATOMIC_RELEASE);
-	vhost_queue_leave(l->q);
+	vhost_gate_leave(&l->q->gate);
 	return NULL;
 }
 
@@ -434,16 +433,16 @@ entering_waits_while_it_is_closed(void)
 
 	TEST_ASSERT_SUCCESS(bench_open(&b, 9), "a queue");
 	l.q = b.q;
-	vhost_queue_close(b.q);
+	vhost_gate_close(&b.q->gate);
 	TEST_ASSERT_SUCCESS(pthread_create(&thread, NULL, enter_once, &l), "a thread");
 	nanosleep(&while_, NULL);
 	TEST_ASSERT(!__atomic_load_n(&l.inside, __ATOMIC_ACQUIRE), "not while it is closed");
-	vhost_queue_open(b.q);
+	vhost_gate_open(&b.q->gate);
 	pthread_join(thread, NULL);
 	TEST_ASSERT(l.inside, "and then it does");
-	vhost_queue_close(b.q);
+	vhost_gate_close(&b.q->gate);
 	TEST_ASSERT_SUCCESS(pthread_create(&thread, NULL, enter_once, &l), "a thread");
-	vhost_queue_open(b.q);
+	vhost_gate_open(&b.q->gate);
 	vhost_queue_shut_down(b.q);
 	/* whether it came in before or not, it does not wait for ever */
 	pthread_join(thread, NULL);
@@ -459,7 +458,7 @@ burst_at_any_time(void *arg)
 
 	while (!__atomic_load_n(&c->end, __ATOMIC_RELAXED)) {
 		struct vhost_virtqueue *block = try ?
-			vhost_queue_try_enter(c->q) : vhost_queue_enter(c->q);
+			vhost_gate_try_enter(&c->q->gate) : vhost_gate_enter(&c->q->gate);
 
 		try = !try;
 		if (block == NULL)
@@ -470,7 +469,7 @@ burst_at_any_time(void *arg)
 				block->dequeue(block, NULL, NULL, 1) != 0)
 			__atomic_store_n(&c->trespass, true, __ATOMIC_RELAXED);
 		block->state.stats.packets++;
-		vhost_queue_leave(c->q);
+		vhost_gate_leave(&c->q->gate);
 	}
 	return NULL;
 }
@@ -553,8 +552,8 @@ state_is_reached_through_the_gate(void)
 	vhost_queue_announce(b.q, &mac);
 	TEST_ASSERT(block->state.announce, "an announcement is due");
 	TEST_ASSERT_BUFFERS_ARE_EQUAL(block->state.announce_mac, &mac, sizeof(mac), "of it");
-	vhost_queue_close(b.q)->state.stats.packets = 12;
-	vhost_queue_open(b.q);
+	vhost_gate_close(&b.q->gate)->state.stats.packets = 12;
+	vhost_gate_open(&b.q->gate);
 	TEST_ASSERT_SUCCESS(vhost_queue_stats(b.q, &stats, false), "statistics");
 	TEST_ASSERT_EQUAL(stats.packets, 12, "of packets");
 	TEST_ASSERT_SUCCESS(vhost_queue_stats(b.q, &stats, true), "statistics");
@@ -750,11 +749,11 @@ a_ring_outside_memory_is_dormant(void)
 		b.q->wish.avail_uva = p->avail != 0 ? p->avail : b.q->wish.avail_uva;
 		b.q->wish.used_uva = p->used != 0 ? p->used : b.q->wish.used_uva;
 		TEST_ASSERT_SUCCESS(check_shape(b.q, map, p->live, p->name), "%s", p->name);
-		TEST_ASSERT_EQUAL(vhost_queue_ring_fits(b.q, 0, map), p->live, "%s", p->name);
-		TEST_ASSERT(!vhost_queue_ring_fits(b.q, 0, NULL), "%s: no memory", p->name);
+		TEST_ASSERT_EQUAL(vhost_ring_fits(&b.q->wish, 0, map), p->live, "%s", p->name);
+		TEST_ASSERT(!vhost_ring_fits(&b.q->wish, 0, NULL), "%s: no memory", p->name);
 		/* What is not described yet cannot be in the wrong place. */
 		b.q->wish.size = 0;
-		TEST_ASSERT(vhost_queue_ring_fits(b.q, 0, map), "%s: no size", p->name);
+		TEST_ASSERT(vhost_ring_fits(&b.q->wish, 0, map), "%s: no size", p->name);
 	}
 	vhost_mem_map_put(map);
 	return bench_close(&b);
@@ -818,9 +817,9 @@ state_outlives_the_block(void)
 	TEST_ASSERT_SUCCESS(settle_as(&b, &cfg, &done), "the ring starts");
 	vhost_block_destroy(done.old);
 	before = vhost_queue_block(b.q);
-	memset(&vhost_queue_close(b.q)->state, 0x5a, sizeof(state));
+	memset(&vhost_gate_close(&b.q->gate)->state, 0x5a, sizeof(state));
 	state = before->state;
-	vhost_queue_open(b.q);
+	vhost_gate_open(&b.q->gate);
 	cfg.node = 8;
 	TEST_ASSERT_SUCCESS(settle_as(&b, &cfg, &done), "it moves");
 	after = vhost_queue_block(b.q);
@@ -876,8 +875,8 @@ what_is_staged_is_not_in_force(void)
 	cfg = before->cfg;
 	cfg.node = 8;
 	TEST_ASSERT_SUCCESS(vhost_queue_stage(b.q, &cfg, b.net), "a block beside it");
-	TEST_ASSERT(vhost_queue_enter(b.q) == before, "bursts see the old one");
-	vhost_queue_leave(b.q);
+	TEST_ASSERT(vhost_gate_enter(&b.q->gate) == before, "bursts see the old one");
+	vhost_gate_leave(&b.q->gate);
 	TEST_ASSERT_EQUAL(topology_live_on(8), 1, "there are two");
 	vhost_queue_unstage(b.q);
 	vhost_queue_unstage(b.q);

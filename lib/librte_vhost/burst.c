@@ -36,11 +36,11 @@ rte_vhost_enqueue_burst(int vid, uint16_t queue_id, struct rte_mbuf **pkts, uint
 
 	if (unlikely(q == NULL))
 		return 0;
-	block = vhost_queue_enter(q);
+	block = vhost_gate_enter(&q->gate);
 	if (unlikely(block == NULL))
 		return 0;
 	done = block->enqueue(block, pkts, count);
-	vhost_queue_leave(q);
+	vhost_gate_leave(&q->gate);
 	return done;
 }
 
@@ -54,10 +54,10 @@ rte_vhost_dequeue_burst(int vid, uint16_t queue_id, struct rte_mempool *mbuf_poo
 
 	if (unlikely(q == NULL))
 		return 0;
-	block = vhost_queue_try_enter(q);
+	block = vhost_gate_try_enter(&q->gate);
 	if (unlikely(block == NULL))
 		return 0;
 	done = block->dequeue(block, mbuf_pool, pkts, count);
-	vhost_queue_leave(q);
+	vhost_gate_leave(&q->gate);
 	return done;
 }

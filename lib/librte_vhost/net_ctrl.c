@@ -167,8 +167,8 @@ serve_queue(struct vhost_device *dev, struct vhost_queue *q)
 	/* edges come whether or not it is read, but a pipe would be full in the end */
 	if (q->wish.kick_kind == DOORBELL_PIPE)
 		vhost_doorbell_drain_pipe(dev->ctrl_kick.fd);
-	notify = serve_ring(vhost_queue_close(q), dev->data_vrings / 2, &wanted);
-	vhost_queue_open(q);
+	notify = serve_ring(vhost_gate_close(&q->gate), dev->data_vrings / 2, &wanted);
+	vhost_gate_open(&q->gate);
 	if (notify && q->wish.callfd >= 0)
 		vhost_doorbell_ring(q->wish.callfd, q->wish.call_kind);
 	if (wanted == dev->ctrl_pairs)

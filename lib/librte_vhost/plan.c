@@ -288,7 +288,7 @@ stage(struct vhost_device *dev, struct plan *plan)
 		ret = stage_somewhere(dev, plan, i, plan->cfgs[i].node,
 			vhost_queue_block(dev->queues[i])->node);
 	for (i = 0; i < dev->nvrings && ret == 0; i++)
-		ret = vhost_inflight_stage(dev->queues[i], &plan->cfgs[i]);
+		ret = vhost_queue_stage_inflight(dev->queues[i], &plan->cfgs[i]);
 	return ret;
 }
 

@@ -12,18 +12,11 @@
  * has succeeded commits them, one pointer swap per queue.  The node is a part of
  * the shape: relocation is nothing but a settle.
  *
- * Bursts reach the block through the gate and only there: whoever is inside owns
- * the block until it leaves.  The owner of the queue closes the gate to swap or
- * patch the block.  A polling lcore re-takes a free gate faster than anyone, so
- * the owner announces itself in gate.closing first and bursts stay out while
- * that is not zero: those from the guest return 0 packets once, those to the
- * guest wait, as applications drop what does not go out at once.
- *
- * Nothing is allocated, freed, logged or called back while a gate is closed.
+ * Bursts reach the block through the gate and only there: see gate.h.
  *
  * Handles live until the process ends and are used again by the next device of
- * the same vid.  A burst that comes too late finds a gate that is closing and no
- * block, never freed memory.  They are not in EAL's memory, so that the event
+ * the same vid.  A burst that comes too late finds a gate without a block, never
+ * freed memory.  They are not in EAL's memory, so that the event
  * loop may still take a device down while rte_eal_cleanup() unmaps that.  Each is
  * a page of its own, which the kernel moves to the node of the block: the gate
  * is written by every burst, and its address must not change.
@@ -45,40 +38,13 @@
 #include "placement.h"
 #include "queue.h"
 #include "ring.h"
+#include "ring_locate.h"
 #include "vu_message.h"
 
 static const struct queue_wish fresh_wish = {
 	.kickfd = QUEUE_FD_UNSET,
 	.callfd = QUEUE_FD_UNSET,
 };
-
-/** Turns of waiting, some tenths of a second, that no honest burst takes. */
-#define STUCK_TURNS (1u << 24)
-
-struct vhost_virtqueue *
-vhost_queue_close(struct vhost_queue *q)
-{
-	uint32_t expected = 0, turns = 0;
-
-	__atomic_fetch_add(&q->gate.closing, 1, __ATOMIC_RELAXED);
-	/* G3 pairs with G2 */
-	while (!__atomic_compare_exchange_n(&q->gate.taken, &expected, 1, false,
-			__ATOMIC_ACQUIRE, __ATOMIC_RELAXED)) {
-		expected = 0;
-		rte_pause();
-		/* who is inside may not swap the block, and the callfd is patched inside */
-		if (++turns % STUCK_TURNS == 0 && q->gate.block != NULL)
-			vhost_doorbell_unstick(q->gate.block->callfd);
-	}
-	return q->gate.block;
-}
-
-void
-vhost_queue_open(struct vhost_queue *q)
-{
-	vhost_queue_leave(q);
-	__atomic_fetch_sub(&q->gate.closing, 1, __ATOMIC_RELAXED);
-}
 
 struct vhost_queue *
 vhost_queue_create(uint16_t index)
@@ -93,8 +59,6 @@ vhost_queue_create(uint16_t index)
 	q->wish = fresh_wish;
 	q->retired_kickfd = QUEUE_FD_UNSET;
 	q->retired_callfd = QUEUE_FD_UNSET;
-	q->gate.closing = 1;
-	q->gate.shut = 1;
 	return q;
 }
 
@@ -129,11 +93,9 @@ vhost_queue_bring_up(struct vhost_queue *q, const struct virtio_net *net)
 	q->ready = false;
 	q->retell = false;
 	/* late bursts of an earlier device may still try the gate */
-	vhost_queue_close(q);
+	vhost_gate_close(&q->gate);
 	q->gate.block = block;
-	__atomic_store_n(&q->gate.shut, 0, __ATOMIC_RELAXED);
-	vhost_queue_open(q);
-	__atomic_fetch_sub(&q->gate.closing, 1, __ATOMIC_RELEASE);
+	vhost_gate_open(&q->gate);
 	vhost_queue_bring_handle(q);
 	return 0;
 }
@@ -160,7 +122,7 @@ vhost_queue_set_kickfd(struct vhost_queue *q, int fd, enum doorbell_kind kind)
 static void
 put_callfd_in_force(struct vhost_queue *q, int fd, enum doorbell_kind kind)
 {
-	struct vhost_virtqueue *block = vhost_queue_close(q);
+	struct vhost_virtqueue *block = vhost_gate_close(&q->gate);
 	struct vq_attr attr;
 
 	if (block != NULL) {
@@ -169,7 +131,7 @@ put_callfd_in_force(struct vhost_queue *q, int fd, enum doorbell_kind kind)
 		attr.call_kind = kind;
 		vhost_block_apply(block, &attr);
 	}
-	vhost_queue_open(q);
+	vhost_gate_open(&q->gate);
 }
 
 void
@@ -188,7 +150,7 @@ vhost_queue_close_retired(struct vhost_queue *q)
 	vhost_vu_discard_fd(q->retired_callfd);
 	q->retired_kickfd = QUEUE_FD_UNSET;
 	q->retired_callfd = QUEUE_FD_UNSET;
-	vhost_inflight_close_retired(q);
+	vhost_inflight_close_retired(&q->inflight);
 }
 
 void
@@ -198,31 +160,31 @@ vhost_queue_set_guest_notify(struct vhost_queue *q, bool enable)
 	struct vq_attr attr;
 
 	__atomic_store_n(&q->guest_notify, enable, __ATOMIC_RELAXED);
-	block = vhost_queue_close(q);
+	block = vhost_gate_close(&q->gate);
 	if (block != NULL) {
 		attr = block->attr;
 		attr.guest_notify = enable;
 		vhost_block_apply(block, &attr);
 	}
-	vhost_queue_open(q);
+	vhost_gate_open(&q->gate);
 }
 
 int
 vhost_queue_set_base(struct vhost_queue *q, uint16_t last_avail, uint16_t last_used)
 {
-	struct vhost_virtqueue *block = vhost_queue_close(q);
+	struct vhost_virtqueue *block = vhost_gate_close(&q->gate);
 	int ret = -ENODEV;
 
 	if (block != NULL)
 		ret = vhost_block_set_base(block, last_avail, last_used);
-	vhost_queue_open(q);
+	vhost_gate_open(&q->gate);
 	return ret;
 }
 
 int
 vhost_queue_get_base(struct vhost_queue *q, uint16_t *last_avail, uint16_t *last_used)
 {
-	const struct vhost_virtqueue *block = vhost_queue_close(q);
+	const struct vhost_virtqueue *block = vhost_gate_close(&q->gate);
 	int ret = -ENODEV;
 
 	if (block != NULL) {
@@ -230,43 +192,43 @@ vhost_queue_get_base(struct vhost_queue *q, uint16_t *last_avail, uint16_t *last
 		*last_used = block->state.last_used_idx;
 		ret = 0;
 	}
-	vhost_queue_open(q);
+	vhost_gate_open(&q->gate);
 	return ret;
 }
 
 void
 vhost_queue_announce(struct vhost_queue *q, const struct rte_ether_addr *mac)
 {
-	struct vhost_virtqueue *block = vhost_queue_close(q);
+	struct vhost_virtqueue *block = vhost_gate_close(&q->gate);
 
 	if (block != NULL) {
 		block->state.announce = true;
 		memcpy(block->state.announce_mac, mac, sizeof(*mac));
 	}
-	vhost_queue_open(q);
+	vhost_gate_open(&q->gate);
 }
 
 uint16_t
 vhost_queue_unused(struct vhost_queue *q)
 {
-	struct vhost_virtqueue *block = vhost_queue_close(q);
+	struct vhost_virtqueue *block = vhost_gate_close(&q->gate);
 	uint16_t n = 0;
 
 	if (block != NULL && block->size != 0 && block->attr.enabled)
 		n = ring_unused(block, block->cfg.format);
-	vhost_queue_open(q);
+	vhost_gate_open(&q->gate);
 	return n;
 }
 
 uint16_t
 vhost_queue_waiting(struct vhost_queue *q)
 {
-	struct vhost_virtqueue *block = vhost_queue_close(q);
+	struct vhost_virtqueue *block = vhost_gate_close(&q->gate);
 	uint16_t n = 0;
 
 	if (block != NULL && block->size != 0 && block->attr.enabled)
 		n = ring_waiting(block, block->cfg.format);
-	vhost_queue_open(q);
+	vhost_gate_open(&q->gate);
 	return n;
 }
 
@@ -283,29 +245,29 @@ notify_inside(struct vhost_virtqueue *block)
 int
 vhost_queue_notify(struct vhost_queue *q)
 {
-	int ret = notify_inside(vhost_queue_close(q));
+	int ret = notify_inside(vhost_gate_close(&q->gate));
 
-	vhost_queue_open(q);
+	vhost_gate_open(&q->gate);
 	return ret;
 }
 
 int
 vhost_queue_try_notify(struct vhost_queue *q)
 {
-	struct vhost_virtqueue *block = vhost_queue_try_enter(q);
+	struct vhost_virtqueue *block = vhost_gate_try_enter(&q->gate);
 	int ret;
 
 	if (block == NULL)
 		return -EAGAIN;
 	ret = notify_inside(block);
-	vhost_queue_leave(q);
+	vhost_gate_leave(&q->gate);
 	return ret;
 }
 
 int
 vhost_queue_stats(struct vhost_queue *q, struct vq_stats *stats, bool reset)
 {
-	struct vhost_virtqueue *block = vhost_queue_close(q);
+	struct vhost_virtqueue *block = vhost_gate_close(&q->gate);
 	int ret = -ENODEV;
 
 	if (block != NULL) {
@@ -314,32 +276,32 @@ vhost_queue_stats(struct vhost_queue *q, struct vq_stats *stats, bool reset)
 			memset(&block->state.stats, 0, sizeof(block->state.stats));
 		ret = 0;
 	}
-	vhost_queue_open(q);
+	vhost_gate_open(&q->gate);
 	return ret;
 }
 
 int
 vhost_queue_monitor(struct vhost_queue *q, struct rte_vhost_power_monitor_cond *cond)
 {
-	struct vhost_virtqueue *block = vhost_queue_close(q);
+	struct vhost_virtqueue *block = vhost_gate_close(&q->gate);
 	int ret = -ENODEV;
 
 	if (block != NULL && block->size != 0) {
 		ring_monitor(block, cond, block->cfg.format);
 		ret = 0;
 	}
-	vhost_queue_open(q);
+	vhost_gate_open(&q->gate);
 	return ret;
 }
 
 int
 vhost_queue_relay_used(struct vhost_queue *q, struct vring *from)
 {
-	struct vhost_virtqueue *block = vhost_queue_close(q);
+	struct vhost_virtqueue *block = vhost_gate_close(&q->gate);
 	int ret = block != NULL && block->size != 0 ?
 		ring_relay(block, from, block->cfg.format) : -1;
 
-	vhost_queue_open(q);
+	vhost_gate_open(&q->gate);
 	return ret;
 }
 
@@ -388,75 +350,16 @@ vhost_queue_restore_wish(struct vhost_queue *q, const struct queue_wish *before)
 void
 vhost_queue_shut_down(struct vhost_queue *q)
 {
-	struct vhost_virtqueue *block = vhost_queue_close(q);
+	struct vhost_virtqueue *block = vhost_gate_close(&q->gate);
 
 	q->gate.block = NULL;
-	__atomic_store_n(&q->gate.shut, 1, __ATOMIC_RELAXED);
-	/* leave, but keep it closing */
-	vhost_queue_leave(q);
+	vhost_gate_open(&q->gate);
 	vhost_block_destroy(block);
-	vhost_inflight_forget(q);
+	vhost_inflight_forget(&q->inflight);
 	vhost_queue_close_retired(q);
 	vhost_vu_discard_fd(q->wish.kickfd);
 	vhost_vu_discard_fd(q->wish.callfd);
 	q->wish = fresh_wish;
-}
-
-/**
- * Our address of a part of a ring; NULL unless it lies within one region and is
- * aligned (2.7, 2.8), here: a region may begin anywhere in its file.
- */
-static void *
-translate_area(const struct mem_map *map, uint64_t uva, struct ring_area area)
-{
-	void *host = vhost_mem_map_from_uva(map, uva, area.bytes);
-
-	return ((uintptr_t)host & (area.align - 1)) == 0 ? host : NULL;
-}
-
-/** Our addresses of the ring's parts; false unless there can be such a ring. */
-static bool
-translate_ring(const struct queue_wish *wish, const struct mem_map *map, struct vq_cfg *cfg)
-{
-	struct ring_areas areas = ring_areas(wish->size, cfg->format);
-
-	cfg->desc = translate_area(map, wish->desc_uva, areas.desc);
-	cfg->avail = translate_area(map, wish->avail_uva, areas.avail);
-	cfg->used = translate_area(map, wish->used_uva, areas.used);
-	return cfg->desc != NULL && cfg->avail != NULL && cfg->used != NULL &&
-		ring_size_is_valid(wish->size, cfg->format);
-}
-
-bool
-vhost_queue_ring_fits(const struct vhost_queue *q, uint64_t features, const struct mem_map *map)
-{
-	struct vq_cfg cfg = { .format = ring_format(features) };
-
-	if (!q->wish.has_addr || q->wish.size == 0)
-		return true;
-	return map != NULL && translate_ring(&q->wish, map, &cfg);
-}
-
-/** How writes to a ring that was translated are logged. */
-static void
-shape_log(const struct queue_wish *wish, const struct mem_map *map, struct vq_cfg *cfg)
-{
-	const struct ring_areas areas = ring_areas(wish->size, cfg->format);
-	const struct mem_region *region = vhost_mem_map_region(map, cfg->desc, 1);
-
-	cfg->log = (struct vq_log_cfg){
-		/* one that wraps is nobody's */
-		.ring = wish->log_ring && wish->log_gpa <= UINT64_MAX - areas.used.bytes,
-		.device_gpa = wish->log_gpa,
-		.desc_gpa = region->gpa + ((uint8_t *)cfg->desc - region->host),
-	};
-}
-
-static bool
-ring_is_started(const struct queue_wish *wish)
-{
-	return wish->has_addr && wish->size != 0 &&
-		wish->kickfd != QUEUE_FD_UNSET && wish->callfd != QUEUE_FD_UNSET;
 }
 
 void
@@ -469,17 +372,7 @@ vhost_queue_shape(const struct vhost_queue *q, uint64_t features, const struct m
 		.generation = generation,
 		.format = ring_format(features),
 	};
-	if (map == NULL || !ring_is_started(&q->wish))
-		return;
-	if (translate_ring(&q->wish, map, cfg)) {
-		cfg->size = q->wish.size;
-		if (cfg->format & VQ_LOG)
-			shape_log(&q->wish, map, cfg);
-	} else {
-		cfg->desc = NULL;
-		cfg->avail = NULL;
-		cfg->used = NULL;
-	}
+	vhost_ring_locate(&q->wish, map, cfg);
 }
 
 int
@@ -530,6 +423,20 @@ vhost_queue_look(struct vhost_queue *q, uint64_t features, const struct mem_map 
 	return true;
 }
 
+/** Whether the block in place runs a ring of that format already. */
+static bool
+goes_on(const struct vhost_queue *q, const struct vq_cfg *cfg)
+{
+	return q->live && ring_is_same_format(vhost_queue_block(q)->cfg.format, cfg->format);
+}
+
+int
+vhost_queue_stage_inflight(struct vhost_queue *q, const struct vq_cfg *cfg)
+{
+	return cfg->inflight == NULL || goes_on(q, cfg) ? 0 :
+		vhost_inflight_stage(&q->inflight, cfg);
+}
+
 int
 vhost_queue_stage(struct vhost_queue *q, const struct vq_cfg *cfg,
 		const struct virtio_net *net)
@@ -546,7 +453,7 @@ vhost_queue_bring_handle(struct vhost_queue *q)
 	if (node != VHOST_NODE_ANY && q->handle_node != node &&
 			vhost_node_move_pages(q, sizeof(*q), node) != -EAGAIN)
 		q->handle_node = node;
-	vhost_inflight_bring(q);
+	vhost_inflight_migrate(&q->inflight, q->gate.block);
 }
 
 void
@@ -554,7 +461,7 @@ vhost_queue_unstage(struct vhost_queue *q)
 {
 	vhost_block_destroy(q->staged);
 	q->staged = NULL;
-	vhost_inflight_unstage(q);
+	vhost_inflight_unstage(&q->inflight);
 }
 
 bool
@@ -573,7 +480,7 @@ struct queue_commit
 vhost_queue_commit(struct vhost_queue *q, bool enabled)
 {
 	uint64_t since = rte_rdtsc();
-	struct vhost_virtqueue *block = vhost_queue_close(q);
+	struct vhost_virtqueue *block = vhost_gate_close(&q->gate);
 	struct queue_commit done = { 0 };
 	bool starts = !q->live;
 	struct vq_attr attr = {
@@ -594,9 +501,9 @@ vhost_queue_commit(struct vhost_queue *q, bool enabled)
 	}
 	if (block->size != 0 && starts)
 		done.adopted = !vhost_block_start(block);
-	vhost_inflight_commit(q, block);
+	vhost_inflight_commit(&q->inflight, block);
 	vhost_block_apply(block, &attr);
-	vhost_queue_open(q);
+	vhost_gate_open(&q->gate);
 	if (done.old != NULL)
 		q->pause_ns = ns_since(since);
 	q->live = block->size != 0;

@@ -6,47 +6,27 @@
 #define VHOST_QUEUE_H
 
 /*
- * A virtqueue's stable handle: the gate through which bursts reach the block,
- * the wish that messages edit, and the steps of a settle.  See queue.c for the
+ * A virtqueue's stable handle: the gate through which bursts reach the block, what
+ * messages ask for, and the steps of a settle.  See queue.c for the
  * theory of operation.
  */
 
 #include <stdbool.h>
 #include <stdint.h>
 
-#include <rte_branch_prediction.h>
 #include <rte_common.h>
-#include <rte_pause.h>
 
 #include "rte_vhost.h"
 #include "rte_vhost_numa.h"
 
 #include "doorbell.h"
+#include "gate.h"
 #include "queue_inflight.h"
+#include "queue_wish.h"
 #include "vhost_virtqueue.h"
 
 struct rte_ether_addr;
 struct vring;
-
-/** Values of queue_wish.callfd and kickfd beside a descriptor. */
-#define QUEUE_FD_UNSET	(-2)	/**< the frontend has not spoken about it */
-#define QUEUE_FD_NONE	(-1)	/**< the frontend said: none */
-
-/** What the frontend asked for.  Addresses are its own. */
-struct queue_wish {
-	uint32_t size;		/**< descriptors; 0 before SET_VRING_NUM */
-	bool has_addr;		/**< SET_VRING_ADDR has come since the last stop */
-	uint64_t desc_uva;
-	uint64_t avail_uva;
-	uint64_t used_uva;
-	uint64_t log_gpa;	/**< of the used ring */
-	bool log_ring;		/**< writes to the ring are to be logged */
-	int kickfd;		/**< descriptor (the queue's) or QUEUE_FD_* */
-	int callfd;		/**< descriptor (the queue's) or QUEUE_FD_* */
-	enum doorbell_kind kick_kind;
-	enum doorbell_kind call_kind;
-	bool enabled;		/**< as last said by SET_VRING_ENABLE */
-};
 
 /** Where a ring was found to be, and for which ring that holds. */
 struct queue_placement {
@@ -57,13 +37,7 @@ struct queue_placement {
 };
 
 struct vhost_queue {
-	/* the gate, alone on its line */
-	struct {
-		uint32_t taken;		/**< 1 while somebody is inside */
-		uint32_t closing;	/**< closers waiting or inside; bursts stay out */
-		uint32_t shut;		/**< 1 while closed for good: there is no block */
-		struct vhost_virtqueue *block;	/**< for who is inside; NULL when shut */
-	} gate __rte_cache_aligned;
+	struct vhost_gate gate;		/**< alone on its line */
 
 	/* control side: under the device's control lock */
 	struct queue_wish wish __rte_cache_aligned;
@@ -85,75 +59,6 @@ struct vhost_queue {
 	struct vhost_virtqueue *staged;	/**< built, not yet published */
 	struct queue_inflight inflight;
 };
-
-/** Leave the gate; the block is not the caller's any more. */
-static inline void
-vhost_queue_leave(struct vhost_queue *q)
-{
-	/* G2 pairs with G1 and G3: what was done inside is seen by who enters next */
-	__atomic_store_n(&q->gate.taken, 0, __ATOMIC_RELEASE);
-}
-
-/** The block of who has just entered; without one, nobody stays inside. */
-static inline struct vhost_virtqueue *
-vhost_queue_entered(struct vhost_queue *q)
-{
-	struct vhost_virtqueue *block = q->gate.block;
-
-	/* shut down after the look at gate.closing and before the entry */
-	if (unlikely(block == NULL))
-		vhost_queue_leave(q);
-	return block;
-}
-
-/**
- * Enter the gate, waiting for whoever is inside or about to be; the block may be
- * used until vhost_queue_leave().  NULL when the queue is shut down.
- *
- * A burst to the guest has to wait: applications drop what is not taken.
- */
-static inline struct vhost_virtqueue *
-vhost_queue_enter(struct vhost_queue *q)
-{
-	uint32_t expected = 0;
-
-	for (;;) {
-		bool closing = __atomic_load_n(&q->gate.closing, __ATOMIC_RELAXED) != 0;
-
-		/* G1 pairs with G2 */
-		if (likely(!closing && __atomic_compare_exchange_n(&q->gate.taken, &expected, 1,
-				false, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED)))
-			return vhost_queue_entered(q);
-		if (closing && __atomic_load_n(&q->gate.shut, __ATOMIC_RELAXED))
-			return NULL;
-		expected = 0;
-		rte_pause();
-	}
-}
-
-/** Enter the gate if nobody is inside or about to be; NULL otherwise. */
-static inline struct vhost_virtqueue *
-vhost_queue_try_enter(struct vhost_queue *q)
-{
-	uint32_t expected = 0;
-
-	if (unlikely(__atomic_load_n(&q->gate.closing, __ATOMIC_RELAXED)))
-		return NULL;
-	/* G1 pairs with G2 */
-	if (unlikely(!__atomic_compare_exchange_n(&q->gate.taken, &expected, 1,
-			false, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED)))
-		return NULL;
-	return vhost_queue_entered(q);
-}
-
-/**
- * Close the gate: announce, then wait until nobody is inside.  Until
- * vhost_queue_open() the caller may read and change the block, NULL when the
- * queue is shut down.  Not to be held across an allocation, a system call or a
- * callback.  Any thread.
- */
-struct vhost_virtqueue *vhost_queue_close(struct vhost_queue *q);
-void vhost_queue_open(struct vhost_queue *q);
 
 /** Allocate a handle, shut down: no block, bursts stay out.  NULL without memory. */
 struct vhost_queue *vhost_queue_create(uint16_t index);
@@ -231,10 +136,6 @@ void vhost_queue_reset_wish(struct vhost_queue *q);
  */
 void vhost_queue_restore_wish(struct vhost_queue *q, const struct queue_wish *before);
 
-/** Whether the ring, as far as the wish describes one, lies within the map. */
-bool vhost_queue_ring_fits(const struct vhost_queue *q, uint64_t features,
-		const struct mem_map *map);
-
 /**
  * The shape that the wish amounts to on this map: a live one if the ring is
  * started and fits, else a dormant one.  The node is that of the block in place.
@@ -265,7 +166,10 @@ vhost_queue_block(const struct vhost_queue *q)
 int vhost_queue_stage(struct vhost_queue *q, const struct vq_cfg *cfg,
 		const struct virtio_net *net);
 
-/** Throw the staged block away, if any. */
+/** What an earlier backend of a ring that starts left undone: 0 or -ENOMEM. */
+int vhost_queue_stage_inflight(struct vhost_queue *q, const struct vq_cfg *cfg);
+
+/** Throw away what is staged, if anything. */
 void vhost_queue_unstage(struct vhost_queue *q);
 
 /** Whether a commit would change anything: else bursts need not be disturbed. */

@@ -10,6 +10,7 @@
 
 #include "doorbell.h"
 #include "ring.h"
+#include "ring_locate.h"
 #include "vhost_log.h"
 #include "vu_on.h"
 
@@ -52,7 +53,7 @@ check_ring(const struct vu_call *call)
 {
 	const struct vhost_queue *q = call->queue;
 
-	if (vhost_queue_ring_fits(q, call->dev->features, call->dev->wish_map))
+	if (vhost_ring_fits(&q->wish, call->dev->features, call->dev->wish_map))
 		return 0;
 	VHOST_LOG_CONFIG(ERR, "(%s) vring %u: ring of %u descriptors at 0x%" PRIx64 ", 0x%" PRIx64
 		", 0x%" PRIx64 " is not within guest memory\n", call->dev->driver.path, q->index,

@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * Copyright(c) 2026 The vhost-numa authors
+ */
+
+#ifndef VHOST_QUEUE_WISH_H
+#define VHOST_QUEUE_WISH_H
+
+/* What a frontend asked for of one queue.  Addresses are its own. */
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "doorbell.h"
+
+/** Values of queue_wish.callfd and kickfd beside a descriptor. */
+#define QUEUE_FD_UNSET	(-2)	/**< the frontend has not spoken about it */
+#define QUEUE_FD_NONE	(-1)	/**< the frontend said: none */
+
+struct queue_wish {
+	uint32_t size;		/**< descriptors; 0 before SET_VRING_NUM */
+	bool has_addr;		/**< SET_VRING_ADDR has come since the last stop */
+	uint64_t desc_uva;
+	uint64_t avail_uva;
+	uint64_t used_uva;
+	uint64_t log_gpa;	/**< of the used ring */
+	bool log_ring;		/**< writes to the ring are to be logged */
+	int kickfd;		/**< descriptor (the queue's) or QUEUE_FD_* */
+	int callfd;		/**< descriptor (the queue's) or QUEUE_FD_* */
+	enum doorbell_kind kick_kind;
+	enum doorbell_kind call_kind;
+	bool enabled;		/**< as last said by SET_VRING_ENABLE */
+};
+
+#endif /* VHOST_QUEUE_WISH_H */
