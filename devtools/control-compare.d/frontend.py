@@ -83,6 +83,7 @@ class Frontend:
             self.socket.connect(path)
         self.wanted_protocol = protocol
         self.protocol = 0
+        self.features = 0
 
     def send(self, request, payload=b"", fds=(), flags=0):
         head = struct.pack("<III", request, VERSION | flags, len(payload))
@@ -126,7 +127,11 @@ class Frontend:
         self.protocol = self.ask_number(GET_PROTOCOL_FEATURES) & self.wanted_protocol
         self.send(SET_PROTOCOL_FEATURES, struct.pack("<Q", self.protocol))
         self.send(SET_OWNER)
-        self.tell(SET_FEATURES, struct.pack("<Q", features & offered))
+        self.features = features & offered
+        self.set_features()
+
+    def set_features(self):
+        self.tell(SET_FEATURES, struct.pack("<Q", self.features))
 
     def set_memory(self, guest):
         table = struct.pack("<II", len(guest.regions), 0)

@@ -69,6 +69,8 @@ def steps(work):
                group='fast')
     yield Step('features and statistics are those of the packaged library',
                [['devtools/compare-answers', '--build', build]], group='fast', suites='stdout')
+    yield Step('log lines are those of the packaged library',
+               [['devtools/compare-log', '--build', build]], group='fast', suites='stdout')
     yield Step('packets of the benchmark are right',
                [[build / 'app/test-vhost-perf/dpdk-test-vhost-perf', '--no-huge', '--no-pci',
                  '--no-telemetry', '-m', '512', '--no-shconf', '--', '--packets', '4096']],

@@ -173,6 +173,21 @@ is_move(const struct move *move)
 	return move->from != move->to && move->from >= 0 && move->to >= 0;
 }
 
+/** Say where a ring is, if that is new; before update_view(). */
+static void
+log_ring(const char *path, const struct vhost_queue *q)
+{
+	const struct vhost_virtqueue *block = vhost_queue_block(q);
+
+	if (block->size == 0 || block->desc == q->view.desc)
+		return;
+	VHOST_LOG_CONFIG(DEBUG, "(%s) mapped address desc: %p\n", path, block->desc);
+	VHOST_LOG_CONFIG(DEBUG, "(%s) mapped address avail: %p\n", path, block->avail);
+	VHOST_LOG_CONFIG(DEBUG, "(%s) mapped address used: %p\n", path, block->used);
+	VHOST_LOG_CONFIG(DEBUG, "(%s) log_guest_addr: %" PRIx64 "\n", path,
+		q->wish.log_ring ? q->wish.log_gpa : 0);
+}
+
 /** What rte_vhost_get_vhost_vring() and reports tell from now on. */
 static void
 update_view(struct vhost_device *dev, struct vhost_queue *q, const struct move *move)
@@ -248,8 +263,10 @@ commit(struct vhost_device *dev, struct plan *plan)
 	rte_spinlock_lock(&dev->view_lock);
 	dev->moves += is_move(&dev_move);
 	rte_spinlock_unlock(&dev->view_lock);
-	for (i = 0; i < dev->nvrings; i++)
+	for (i = 0; i < dev->nvrings; i++) {
+		log_ring(dev->driver.path, dev->queues[i]);
 		update_view(dev, dev->queues[i], &moves[i]);
+	}
 	__atomic_store_n(&dev->data_vrings, vhost_device_data_vrings(dev), __ATOMIC_RELAXED);
 	vhost_device_bring_handles(dev);
 	tell_moves(dev, moves, &dev_move);
