@@ -139,6 +139,24 @@ commit_device(struct vhost_device *dev, struct plan *plan)
 	dev->running.inflight = vhost_inflight_area_get(&dev->wish.inflight);
 }
 
+/** Say where a ring is, if that is new; before update_view(). */
+static void
+log_ring(const struct vhost_device *dev, uint32_t index)
+{
+	const struct queue_wish *wish = &dev->wish.queues[index];
+	const struct vhost_queue *q = vhost_device_queue_at(dev, index);
+	const struct vhost_virtqueue *block = vhost_queue_block(q);
+	const char *path = dev->driver.path;
+
+	if (block->size == 0 || block->desc == q->view.desc)
+		return;
+	VHOST_LOG_CONFIG(DEBUG, "(%s) mapped address desc: %p\n", path, block->desc);
+	VHOST_LOG_CONFIG(DEBUG, "(%s) mapped address avail: %p\n", path, block->avail);
+	VHOST_LOG_CONFIG(DEBUG, "(%s) mapped address used: %p\n", path, block->used);
+	VHOST_LOG_CONFIG(DEBUG, "(%s) log_guest_addr: %" PRIx64 "\n", path,
+		wish->log_ring ? wish->log_gpa : 0);
+}
+
 /** What rte_vhost_get_vhost_vring() and reports tell from now on. */
 static void
 update_view(struct vhost_device *dev, uint32_t index, const struct device_move *move)
@@ -211,8 +229,10 @@ vhost_settle_commit(struct vhost_device *dev, struct settlement *settlement)
 	rte_spinlock_lock(&dev->view_lock);
 	dev->running.moves += move_is_one(&settlement->device);
 	rte_spinlock_unlock(&dev->view_lock);
-	for (i = 0; i < plan->nvrings; i++)
+	for (i = 0; i < plan->nvrings; i++) {
+		log_ring(dev, i);
 		update_view(dev, i, &settlement->queues[i]);
+	}
 	publish_queues(dev, plan->nvrings);
 	vhost_device_migrate_handles(dev);
 }

@@ -366,6 +366,17 @@ send_ack(struct vhost_device *dev, struct vu_message *msg, bool failed)
 	return send_reply(dev, msg, -1);
 }
 
+/** Say how a message ended. */
+static void
+log_result(const char *path, const char *name, int ret, bool reply)
+{
+	if (ret < 0)
+		VHOST_LOG_CONFIG(ERR, "(%s) processing %s failed.\n", path, name);
+	else
+		VHOST_LOG_CONFIG(DEBUG, "(%s) processing %s succeeded%s.\n", path, name,
+			reply ? " and needs reply" : "");
+}
+
 int
 vhost_vu_dispatch(struct vhost_device *dev, struct vu_message *msg)
 {
@@ -379,6 +390,7 @@ vhost_vu_dispatch(struct vhost_device *dev, struct vu_message *msg)
 		vhost_vu_request_name(request));
 	vhost_device_lock(dev);
 	ret = serve(&call, &reply);
+	log_result(dev->driver.path, vhost_vu_request_name(request), ret, ret == 0 && reply);
 	vhost_vu_close_fds(msg);
 	/* an extern handler may have changed what it was given */
 	msg->request = request;
@@ -386,9 +398,6 @@ vhost_vu_dispatch(struct vhost_device *dev, struct vu_message *msg)
 		ret = send_reply(dev, msg, call.reply_fd);
 	else if (need_ack)
 		ret = send_ack(dev, msg, ret < 0);
-	else if (ret < 0)
-		VHOST_LOG_CONFIG(ERR, "(%s) processing %s failed.\n", dev->driver.path,
-			vhost_vu_request_name(request));
 	if (call.close_reply_fd)
 		close(call.reply_fd);
 	vhost_device_unlock(dev);

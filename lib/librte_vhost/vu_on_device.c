@@ -28,6 +28,20 @@ vhost_vu_on_get_features(struct vu_call *call)
 	return 0;
 }
 
+/** Say what was negotiated, in the words that who reads logs of DPDK knows. */
+static void
+log_features(const struct vhost_device *dev, uint64_t features)
+{
+	const uint64_t virtio_1 = 1ULL << VIRTIO_F_VERSION_1;
+	const uint64_t mergeable = 1ULL << VIRTIO_NET_F_MRG_RXBUF;
+
+	VHOST_LOG_CONFIG(INFO, "(%s) negotiated Virtio features: 0x%" PRIx64 "\n",
+		dev->driver.path, features);
+	VHOST_LOG_CONFIG(DEBUG, "(%s) mergeable RX buffers %s, virtio 1 %s\n", dev->driver.path,
+		(features & mergeable) != 0 ? "on" : "off",
+		(features & virtio_1) != 0 ? "on" : "off");
+}
+
 int
 vhost_vu_on_set_features(struct vu_call *call)
 {
@@ -39,8 +53,10 @@ vhost_vu_on_set_features(struct vu_call *call)
 			dev->driver.path, features & ~dev->driver.features);
 		return -EINVAL;
 	}
-	if (features == dev->wish.features)
+	if (features == dev->wish.features) {
+		log_features(dev, features);
 		return 0;
+	}
 	/* the bursts of a running device are replaced by those that log */
 	if (dev->told.running && ((features ^ dev->wish.features) & ~(1ULL << VHOST_F_LOG_ALL)) != 0) {
 		VHOST_LOG_CONFIG(ERR, "(%s) features changed while the device is running\n",
@@ -48,8 +64,7 @@ vhost_vu_on_set_features(struct vu_call *call)
 		return -EBUSY;
 	}
 	vhost_wish_features(&dev->wish, features);
-	VHOST_LOG_CONFIG(INFO, "(%s) negotiated Virtio features: 0x%" PRIx64 "\n",
-		dev->driver.path, features);
+	log_features(dev, features);
 	return 0;
 }
 
@@ -185,6 +200,25 @@ vhost_vu_on_set_config(struct vu_call *call)
 		config->size, config->flags) == 0 ? 0 : -EIO;
 }
 
+static void
+log_status(const char *path, uint8_t status)
+{
+	static const struct {
+		const char *name;
+		uint8_t bit;
+	} bits[] = {
+		{ "ACKNOWLEDGE", 1 }, { "DRIVER", 2 }, { "FEATURES_OK", 8 }, { "DRIVER_OK", 4 },
+		{ "DEVICE_NEED_RESET", 64 }, { "FAILED", 128 },	/* virtio 1.2, 2.1 */
+	};
+	unsigned int i;
+
+	VHOST_LOG_CONFIG(INFO, "(%s) new device status(0x%08x):\n", path, status);
+	VHOST_LOG_CONFIG(INFO, "(%s) \t-RESET: %d\n", path, status == 0);
+	for (i = 0; i < RTE_DIM(bits); i++)
+		VHOST_LOG_CONFIG(INFO, "(%s) \t-%s: %d\n", path, bits[i].name,
+			(status & bits[i].bit) != 0);
+}
+
 int
 vhost_vu_on_set_status(struct vu_call *call)
 {
@@ -196,6 +230,7 @@ vhost_vu_on_set_status(struct vu_call *call)
 		return -EINVAL;
 	}
 	call->dev->wish.status = status;
+	log_status(call->dev->driver.path, status);
 	return 0;
 }
 

@@ -2,9 +2,26 @@
  * Copyright(c) 2026 The vhost-numa authors
  */
 
+#include <inttypes.h>
+
 #include "mem_map.h"
 #include "postcopy.h"
+#include "vhost_log.h"
 #include "vu_on.h"
+
+/** Say where a region is; the lines are known to who reads logs of DPDK. */
+static void
+log_region(const char *path, const struct mem_region *r)
+{
+	VHOST_LOG_CONFIG(INFO, "(%s) guest memory region size: 0x%" PRIx64 "\n", path, r->size);
+	VHOST_LOG_CONFIG(INFO, "(%s) \t guest physical addr: 0x%" PRIx64 "\n", path, r->gpa);
+	VHOST_LOG_CONFIG(INFO, "(%s) \t guest virtual  addr: 0x%" PRIx64 "\n", path, r->uva);
+	VHOST_LOG_CONFIG(INFO, "(%s) \t host  virtual  addr: %p\n", path, r->host);
+	VHOST_LOG_CONFIG(INFO, "(%s) \t mmap addr : %p\n", path, r->mmap_addr);
+	VHOST_LOG_CONFIG(INFO, "(%s) \t mmap size : 0x%zx\n", path, r->mmap_size);
+	VHOST_LOG_CONFIG(INFO, "(%s) \t mmap align: 0x%zx\n", path, r->page_size);
+	VHOST_LOG_CONFIG(INFO, "(%s) \t mmap off  : 0x%tx\n", path, r->host - r->mmap_addr);
+}
 
 /**
  * Use a new map, or on the destination of a postcopy migration have it acknowledged
@@ -43,13 +60,18 @@ vhost_vu_on_set_mem_table(struct vu_call *call)
 	struct vhost_device *dev = call->dev;
 	struct vu_memory *table = &call->msg->payload.memory;
 	struct mem_map *map;
+	uint32_t i;
 	int ret;
 
 	if (!vhost_postcopy_is_listening(dev->postcopy) && dev->wish.map != NULL &&
-			vhost_mem_map_matches(dev->wish.map, table, call->msg->fds))
+			vhost_mem_map_matches(dev->wish.map, table, call->msg->fds)) {
+		VHOST_LOG_CONFIG(INFO, "(%s) memory regions not changed\n", dev->driver.path);
 		return 0;
+	}
 	/* what a postcopy destination shares with an earlier map is registered as well */
 	ret = vhost_mem_map_renew(dev->driver.path, dev->wish.map, table, call->msg->fds, &map);
+	for (i = 0; ret == 0 && i < map->nregions; i++)
+		log_region(dev->driver.path, &map->regions[i]);
 	if (ret == 0)
 		ret = offer_map(call, map);
 	if (ret == 0 && call->reply)
@@ -76,6 +98,8 @@ vhost_vu_on_add_mem_reg(struct vu_call *call)
 
 	ret = vhost_mem_map_add(dev->driver.path, dev->wish.map, &region, &fd, &map);
 	vhost_vu_discard_fd(fd);
+	if (ret == 0)
+		log_region(dev->driver.path, &map->regions[map->nregions - 1]);
 	if (ret == 0)
 		ret = offer_map(call, map);
 	if (ret == 0 && call->reply)
