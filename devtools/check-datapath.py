@@ -46,6 +46,7 @@ MAY_ALLOCATE = {
     'inflight_area': 'a window on a new area while it is filled and moved to its node',
     'inflight_recover': 'a list of what is left over, while it is sorted',
     'event_loop': 'slots of sources',
+    'reaper': 'descriptors that wait to be closed',
     'quota': 'what a registration may take',
     'socket': 'registrations and connections',
     'vdpa': 'vDPA devices',

@@ -17,9 +17,9 @@ LAYERS = (
     ('public', 'rte_vhost rte_vhost_async rte_vhost_crypto rte_vhost_limits '
                'rte_vhost_numa '
                'rte_vdpa vdpa_driver'),
-    ('ground', 'doorbell event_loop mem_file mem_guard mem_log mem_map mem_node mem_probe '
-               'quota '
-               'vhost_log vhost_trace vu_discard vu_message'),
+    ('ground', 'doorbell event_loop fd_kind mem_file mem_guard mem_log mem_map mem_node mem_probe '
+               'quota reaper '
+               'vhost_log vhost_trace vu_message'),
     ('running halves', 'gate net_copy net_header net_notify net_stats '
                        'ring ring_log ring_packed ring_piece ring_split '
                        'vhost_virtqueue virtio_net'),

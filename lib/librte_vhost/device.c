@@ -339,6 +339,8 @@ bring_up_next_queue(struct vhost_device *dev)
 
 	if (dev->queues[index] == NULL)
 		dev->queues[index] = vhost_queue_create(index);
+	if (dev->queues[index] != NULL)
+		dev->queues[index]->quota = dev->driver.quota;
 	if (dev->queues[index] == NULL ||
 			vhost_queue_bring_up(dev->queues[index], dev->net) < 0)
 		return -ENOMEM;

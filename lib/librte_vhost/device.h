@@ -112,6 +112,8 @@ struct vhost_device {
 	int backend_fd;			/**< -1 for none; under backend_lock */
 	pthread_mutex_t backend_lock;	/**< a leaf */
 	pthread_mutex_t backend_request_lock;	/**< one exchange at a time; before backend_lock */
+	uint64_t backend_turn;		/**< of the event thread, to which backend_waited_ns belongs */
+	int64_t backend_waited_ns;	/**< for answers in that turn; under backend_request_lock */
 
 	struct vhost_postcopy postcopy;	/**< is the destination of a migration */
 

@@ -37,9 +37,9 @@
 #include "net_notify.h"
 #include "placement.h"
 #include "queue.h"
+#include "reaper.h"
 #include "ring.h"
 #include "ring_locate.h"
-#include "vu_message.h"
 
 static const struct queue_wish fresh_wish = {
 	.kickfd = QUEUE_FD_UNSET,
@@ -102,12 +102,12 @@ vhost_queue_bring_up(struct vhost_queue *q, const struct virtio_net *net)
 
 /** Between two settles nobody hears of any but the first that was replaced. */
 static void
-replace_fd(int *field, int *retired, int fd)
+replace_fd(struct vhost_quota *quota, int *field, int *retired, int fd)
 {
 	if (*retired < 0)
 		*retired = *field;
 	else
-		vhost_vu_discard_fd(*field);
+		vhost_reap(quota, *field);
 	*field = fd;
 }
 
@@ -115,7 +115,7 @@ void
 vhost_queue_set_kickfd(struct vhost_queue *q, int fd, enum doorbell_kind kind)
 {
 	q->wish.kick_kind = kind;
-	replace_fd(&q->wish.kickfd, &q->retired_kickfd, fd);
+	replace_fd(q->quota, &q->wish.kickfd, &q->retired_kickfd, fd);
 }
 
 /** Have the block in place notify the guest there. */
@@ -140,14 +140,14 @@ vhost_queue_set_callfd(struct vhost_queue *q, int fd, enum doorbell_kind kind)
 	/* bursts are not told of a change, so they make it now */
 	put_callfd_in_force(q, fd, kind);
 	q->wish.call_kind = kind;
-	replace_fd(&q->wish.callfd, &q->retired_callfd, fd);
+	replace_fd(q->quota, &q->wish.callfd, &q->retired_callfd, fd);
 }
 
 void
 vhost_queue_close_retired(struct vhost_queue *q)
 {
-	vhost_vu_discard_fd(q->retired_kickfd);
-	vhost_vu_discard_fd(q->retired_callfd);
+	vhost_reap(q->quota, q->retired_kickfd);
+	vhost_reap(q->quota, q->retired_callfd);
 	q->retired_kickfd = QUEUE_FD_UNSET;
 	q->retired_callfd = QUEUE_FD_UNSET;
 	vhost_inflight_close_retired(&q->inflight);
@@ -309,9 +309,9 @@ void
 vhost_queue_stop_wish(struct vhost_queue *q)
 {
 	q->wish.has_addr = false;
-	replace_fd(&q->wish.kickfd, &q->retired_kickfd, QUEUE_FD_UNSET);
+	replace_fd(q->quota, &q->wish.kickfd, &q->retired_kickfd, QUEUE_FD_UNSET);
 	/* in force until the settle: who is told to stop may notify a last time */
-	replace_fd(&q->wish.callfd, &q->retired_callfd, QUEUE_FD_UNSET);
+	replace_fd(q->quota, &q->wish.callfd, &q->retired_callfd, QUEUE_FD_UNSET);
 }
 
 void
@@ -323,11 +323,11 @@ vhost_queue_reset_wish(struct vhost_queue *q)
 
 /** The descriptor of before is the one that was replaced, if it is still there. */
 static int
-restored_fd(int now, int before, int *retired)
+restored_fd(struct vhost_quota *quota, int now, int before, int *retired)
 {
 	if (now == before || (before >= 0 && *retired != before))
 		return now;
-	vhost_vu_discard_fd(now);
+	vhost_reap(quota, now);
 	*retired = QUEUE_FD_UNSET;
 	return before;
 }
@@ -335,12 +335,12 @@ restored_fd(int now, int before, int *retired)
 void
 vhost_queue_restore_wish(struct vhost_queue *q, const struct queue_wish *before)
 {
-	int kickfd = restored_fd(q->wish.kickfd, before->kickfd, &q->retired_kickfd);
+	int kickfd = restored_fd(q->quota, q->wish.kickfd, before->kickfd, &q->retired_kickfd);
 	int callfd = q->wish.callfd;
 
 	if (callfd != before->callfd) {
 		put_callfd_in_force(q, before->callfd, before->call_kind);
-		callfd = restored_fd(callfd, before->callfd, &q->retired_callfd);
+		callfd = restored_fd(q->quota, callfd, before->callfd, &q->retired_callfd);
 	}
 	q->wish = *before;
 	q->wish.kickfd = kickfd;
@@ -357,8 +357,8 @@ vhost_queue_shut_down(struct vhost_queue *q)
 	vhost_block_destroy(block);
 	vhost_inflight_forget(&q->inflight);
 	vhost_queue_close_retired(q);
-	vhost_vu_discard_fd(q->wish.kickfd);
-	vhost_vu_discard_fd(q->wish.callfd);
+	vhost_reap(q->quota, q->wish.kickfd);
+	vhost_reap(q->quota, q->wish.callfd);
 	q->wish = fresh_wish;
 }
 

@@ -43,6 +43,7 @@ struct vhost_queue {
 	struct queue_wish wish __rte_cache_aligned;
 	struct queue_placement placed;
 	uint16_t index;
+	struct vhost_quota *quota;	/**< its descriptors are reaped on this account */
 	struct rte_vhost_vring view;	/**< for the application; under the device's view_lock */
 	struct rte_vhost_numa_queue numa;	/**< likewise; node is atomic */
 	bool guest_notify;	/**< rte_vhost_enable_guest_notification(); atomic, any thread */

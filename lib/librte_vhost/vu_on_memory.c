@@ -3,6 +3,7 @@
  */
 
 #include "mem_map.h"
+#include "reaper.h"
 #include "vu_on.h"
 
 /**
@@ -74,7 +75,7 @@ vhost_vu_on_add_mem_reg(struct vu_call *call)
 	int ret;
 
 	ret = vhost_mem_map_add(dev->driver.path, dev->wish_map, &region, &fd, &map);
-	vhost_vu_discard_fd(fd);
+	vhost_reap(dev->driver.quota, fd);
 	if (ret == 0)
 		ret = offer_map(call, map);
 	if (ret == 0 && call->reply)
