@@ -23,7 +23,9 @@ LAYERS = (
     ('running halves', 'net_copy net_header net_notify net_stats '
                        'ring ring_log ring_packed ring_piece ring_split '
                        'vhost_virtqueue virtio_net'),
-    ('queues and packets', 'inflight_area net_dequeue net_enqueue net_isa placement queue '
+    ('queues and packets', 'inflight_area net_dequeue net_enqueue net_isa '
+                           'numa_census numa_evidence numa_regions '
+                           'numa_rings numa_sample placement queue '
                            'queue_inflight'),
     ('device', 'device net_ctrl numa_watch plan postcopy settle vu_backchannel'),
     ('protocol', 'vu_dispatch vu_on vu_on_device vu_on_inflight vu_on_memory '
