@@ -24,6 +24,7 @@
 #include "mem_node.h"
 #include "mem_probe.h"
 #include "placement.h"
+#include "vhost_test_census.h"
 #include "test.h"
 #include "vhost_test_denied.h"
 #include "vu_message.h"
@@ -515,7 +516,9 @@ check_oracle(const struct guest *g, enum mem_probe_oracle expected)
 {
 	struct mem_probe probe;
 
-	TEST_ASSERT_SUCCESS(vhost_mem_probe_open(&probe, &g->map->regions[0]), "a probe");
+	vhost_mem_probe_init(&probe, &g->map->regions[0]);
+	vhost_mem_probe_bytes(&probe);
+	TEST_ASSERT_SUCCESS(vhost_mem_probe_arm(&probe), "a probe");
 	vhost_mem_probe_close(&probe);
 	TEST_ASSERT_EQUAL(probe.oracle, may_trap() ? PROBE_TRAPPED : expected, "its oracle");
 	return 0;

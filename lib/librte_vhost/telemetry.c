@@ -279,20 +279,32 @@ tell_vq(const char *cmd __rte_unused, const char *params, struct rte_tel_data *d
 /* Placement */
 
 static const char *
-evidence_name(enum placement_evidence evidence)
+evidence_name(enum rte_vhost_numa_evidence evidence)
 {
 	static const char * const names[] = {
-		[PLACEMENT_NONE] = "none",
-		[PLACEMENT_POLICY] = "policy",
-		[PLACEMENT_PAGES] = "pages",
-		[PLACEMENT_REFUSED] = "refused",
+		[RTE_VHOST_NUMA_EVIDENCE_NONE] = "none",
+		[RTE_VHOST_NUMA_EVIDENCE_POLICY] = "policy",
+		[RTE_VHOST_NUMA_EVIDENCE_PAGES] = "pages",
+		[RTE_VHOST_NUMA_EVIDENCE_REFUSED] = "refused",
 	};
 
 	return names[evidence];
 }
 
+/** The node with most of a region. */
+static int
+region_node(const struct rte_vhost_numa_region *region)
+{
+	int node, best = 0;
+
+	for (node = 1; node < RTE_VHOST_NUMA_MAX_NODES; node++)
+		if (region->bytes[node] > region->bytes[best])
+			best = node;
+	return region->bytes[best] != 0 ? best : RTE_VHOST_NUMA_NONE;
+}
+
 static void
-add_bytes(struct rte_tel_data *d, const struct placement_region *region)
+add_bytes(struct rte_tel_data *d, const struct rte_vhost_numa_region *region)
 {
 	struct rte_tel_data *bytes = rte_tel_data_alloc();
 	char name[16];
@@ -301,7 +313,7 @@ add_bytes(struct rte_tel_data *d, const struct placement_region *region)
 	if (bytes == NULL)
 		return;
 	rte_tel_data_start_dict(bytes);
-	for (node = 0; node < PLACEMENT_MAX_NODES; node++) {
+	for (node = 0; node < RTE_VHOST_NUMA_MAX_NODES; node++) {
 		if (region->bytes[node] == 0)
 			continue;
 		snprintf(name, sizeof(name), "%d", node);
@@ -312,7 +324,7 @@ add_bytes(struct rte_tel_data *d, const struct placement_region *region)
 
 static void
 add_region(struct rte_tel_data *regions, unsigned int number,
-		const struct placement_region *region)
+		const struct rte_vhost_numa_region *region)
 {
 	struct rte_tel_data *d = rte_tel_data_alloc();
 	char name[16];
@@ -320,20 +332,20 @@ add_region(struct rte_tel_data *regions, unsigned int number,
 	if (d == NULL)
 		return;
 	rte_tel_data_start_dict(d);
-	rte_tel_data_add_dict_u64(d, "gpa", region->gpa);
+	rte_tel_data_add_dict_u64(d, "gpa", region->guest_phys_addr);
 	rte_tel_data_add_dict_u64(d, "size", region->size);
 	rte_tel_data_add_dict_u64(d, "page_size", region->page_size);
 	rte_tel_data_add_dict_string(d, "evidence", evidence_name(region->evidence));
-	rte_tel_data_add_dict_u64(d, "asked", region->asked);
-	rte_tel_data_add_dict_u64(d, "known", region->known);
-	rte_tel_data_add_dict_int(d, "node", vhost_placement_region_node(region));
+	rte_tel_data_add_dict_u64(d, "asked", region->pages_asked);
+	rte_tel_data_add_dict_u64(d, "known", region->pages_known);
+	rte_tel_data_add_dict_int(d, "node", region_node(region));
 	add_bytes(d, region);
 	snprintf(name, sizeof(name), "%u", number);
 	rte_tel_data_add_dict_container(regions, name, d, 0);
 }
 
 static void
-add_regions(struct rte_tel_data *d, const struct placement_census *census)
+add_regions(struct rte_tel_data *d, const struct rte_vhost_numa_report *report)
 {
 	struct rte_tel_data *regions = rte_tel_data_alloc();
 	uint32_t i;
@@ -341,8 +353,8 @@ add_regions(struct rte_tel_data *d, const struct placement_census *census)
 	if (regions == NULL)
 		return;
 	rte_tel_data_start_dict(regions);
-	for (i = 0; i < census->nregions; i++)
-		add_region(regions, i, &census->regions[i]);
+	for (i = 0; i < report->nr_regions; i++)
+		add_region(regions, i, &report->regions[i]);
 	rte_tel_data_add_dict_container(d, "regions", regions, 0);
 }
 
@@ -383,8 +395,8 @@ tell_placement(struct vhost_device *dev, const struct rte_vhost_numa_report *rep
 	rte_tel_data_add_dict_u64(d, "restarts", report->restarts);
 	add_node_mask(d, "refused_nodes", report->refused_nodes);
 	add_last_refusal(d, dev);
-	rte_tel_data_add_dict_int(d, "undecided", vhost_numa_is_undecided(dev));
-	add_regions(d, &dev->evidence.seen);
+	rte_tel_data_add_dict_int(d, "undecided", vhost_evidence_is_undecided(dev->evidence));
+	add_regions(d, report);
 }
 
 static int
