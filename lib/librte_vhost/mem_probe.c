@@ -5,16 +5,21 @@
 /*
  * Which pages of a file have memory, and how to map those only.
  *
- * A window on the file is registered with userfaultfd for missing pages, for
- * faults of user space only.  MADV_POPULATE_READ on a page of it is a fault of
- * the kernel's: it maps a page that has memory, and fails at a missing one
- * without allocating it, without blocking and without a signal, also when the
- * file was truncated meanwhile.  No privilege is needed.  See numa_sample.c for
- * the kinds of memory and the kernels on which this was found exact.
+ * A window on some pages of the file is registered with userfaultfd for missing
+ * pages, for faults of user space only.  MADV_POPULATE_READ on a page of it is a fault
+ * of the kernel's: it maps a page that has memory, and fails at a missing one without
+ * allocating it, without blocking and without a signal, also when the file was
+ * truncated meanwhile.  No privilege is needed.  See numa_sample.c for the kinds of
+ * memory and the kernels on which this was found exact.
  *
- * A hole costs a failed fault, about 9 us in memory of small pages.  So mincore()
- * is asked first, 16 pages in one call; the trap is there for what changes in
- * between.
+ * A hole costs a failed fault, up to 9 us.  So mincore() is asked first, a run of
+ * pages in one call; the trap is there for what changes in between.
+ *
+ * The runs lie side by side, although they are far apart in the file: so they share
+ * page tables, of which each new one costs more than all the pages in it; and what
+ * has memory is mapped in one call, across runs.  The price is a mapping for each
+ * run, and a process may have 65530 (vm.max_map_count): beyond RUNS_MAX no window
+ * stays open.
  *
  * Where userfaultfd is denied (seccomp profiles of containers) or does not know
  * the kind of file (disk files), the next best answer is taken:
@@ -62,6 +67,12 @@
 /** Blocks of st_blocks. */
 #define BLOCK_SIZE 512
 
+/** Runs of windows that are open in this process; atomic. */
+static unsigned int open_runs;
+
+/** How many may stay open: a quarter of the mappings that a process may have. */
+#define RUNS_MAX 16384u
+
 void
 vhost_mem_probe_init(struct mem_probe *probe, const struct mem_region *region)
 {
@@ -70,14 +81,13 @@ vhost_mem_probe_init(struct mem_probe *probe, const struct mem_region *region)
 	uint64_t end = RTE_ALIGN_CEIL(start + region->size, (uint64_t)region->page_size);
 
 	*probe = (struct mem_probe){
+		.mapping = region->mapping,
 		.fd = region->fd,
 		.offset = first,
 		.npages = (end - first) / region->page_size,
 		.page_size = region->page_size,
 		.hugetlb = region->hugetlb,
-		.mapping = region->mapping,
 		.mapped = region->mmap_addr + first,
-		.trap = -1,
 	};
 }
 
@@ -115,23 +125,20 @@ vhost_mem_probe_bytes(struct mem_probe *probe)
 	if (probe_kind(probe) != PROBE_MEMORY || fstat(probe->fd, &st) < 0)
 		return -1;
 	bytes = st.st_blocks * BLOCK_SIZE;
-	probe->file_size = st.st_size;
 	probe->full = st.st_size > 0 && bytes >= st.st_size;
 	return bytes;
 }
 
 uint32_t
-vhost_mem_probe_resident(const struct mem_probe *probe, uint64_t page, unsigned int n)
+vhost_mem_probe_resident(const struct mem_probe *probe, const struct mem_run *run)
 {
-	unsigned char pages[MEM_PROBE_PAGES];
+	unsigned char pages[MEM_RUN_PAGES];
 	uint32_t mask = 0;
 	unsigned int i;
 
-	if (probe->hugetlb)
-		return (UINT32_C(1) << n) - 1;
-	if (mincore(mem_probe_mapped(probe, page), n * probe->page_size, pages) < 0)
+	if (mincore(mem_probe_page(probe, run->page), run->n * probe->page_size, pages) < 0)
 		return 0;
-	for (i = 0; i < n; i++)
+	for (i = 0; i < run->n; i++)
 		mask |= (uint32_t)(pages[i] & 1) << i;
 	return mask;
 }
@@ -159,37 +166,95 @@ mincore_is_honest(const struct mem_probe *probe)
 
 /* The window */
 
-/** Map it so that no page is populated, in a process that called mlockall() either. */
+/** Address space for the window, aligned to its pages. */
 static int
-open_window(struct mem_probe *probe)
+reserve(struct mem_window *window, const struct mem_probe *probe)
 {
-	size_t size = probe->npages * probe->page_size;
-	/* No reservation: it is not there to be filled. */
-	void *at = mmap(NULL, size, PROT_NONE, MAP_SHARED | MAP_NORESERVE, probe->fd,
-		probe->offset);
-	int err;
+	size_t size = window->npages * probe->page_size;
+	/* ordinary mappings are aligned as they are */
+	size_t extra = probe->hugetlb ? probe->page_size : 0;
 
-	if (at == MAP_FAILED)
+	window->reserved_size = size + extra;
+	window->reserved = mmap(NULL, window->reserved_size, PROT_NONE,
+		MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	if (window->reserved == MAP_FAILED)
 		return -errno;
-	munlock(at, size);
-	/* What is the guest's has no place in our core dumps; refused is no harm. */
-	madvise(at, size, MADV_DONTDUMP);
-	if (mprotect(at, size, PROT_READ) == 0) {
-		probe->window = at;
-		return 0;
+	window->at = RTE_PTR_ALIGN_CEIL(window->reserved, probe->page_size);
+	return 0;
+}
+
+/**
+ * Map the runs so that no page is populated, in a process that called
+ * mlockall(MCL_FUTURE) either.
+ */
+static int
+map_runs(const struct mem_window *window, const struct mem_probe *probe,
+		const struct mem_run *runs)
+{
+	uint8_t *at = window->at;
+	unsigned int i;
+
+	for (i = 0; i < window->nruns; i++) {
+		size_t size = runs[i].n * probe->page_size;
+
+		/* no reservation: it is not there to be filled */
+		if (mmap(at, size, PROT_NONE, MAP_SHARED | MAP_FIXED | MAP_NORESERVE, probe->fd,
+				probe->offset + runs[i].page * probe->page_size) == MAP_FAILED)
+			return -errno;
+		at += size;
 	}
-	err = errno;
-	munmap(at, size);
-	return -err;
+	munlock(window->at, at - window->at);
+	/* What is the guest's has no place in our core dumps; refused is no harm. */
+	madvise(window->at, at - window->at, MADV_DONTDUMP);
+	return mprotect(window->at, at - window->at, PROT_READ) < 0 ? -errno : 0;
+}
+
+static int
+open_window(struct mem_window *window, const struct mem_probe *probe, const struct mem_run *runs,
+		unsigned int nruns)
+{
+	unsigned int i;
+	int ret;
+
+	*window = (struct mem_window){
+		.page_size = probe->page_size, .nruns = nruns, .trap = -1,
+	};
+	for (i = 0; i < nruns; i++)
+		window->npages += runs[i].n;
+	ret = reserve(window, probe);
+	if (ret < 0)
+		return ret;
+	__atomic_fetch_add(&open_runs, nruns, __ATOMIC_RELAXED);
+	ret = map_runs(window, probe, runs);
+	if (ret < 0)
+		vhost_mem_window_close(window);
+	return ret;
+}
+
+void
+vhost_mem_window_close(struct mem_window *window)
+{
+	vhost_mem_window_disarm(window);
+	if (window->at == NULL)
+		return;
+	munmap(window->reserved, window->reserved_size);
+	window->at = NULL;
+	__atomic_fetch_sub(&open_runs, window->nruns, __ATOMIC_RELAXED);
+}
+
+bool
+vhost_mem_window_may_stay(const struct mem_window *window __rte_unused)
+{
+	return __atomic_load_n(&open_runs, __ATOMIC_RELAXED) <= RUNS_MAX;
 }
 
 /** Trap missing pages of the window: a descriptor, or a negative errno. */
 static int
-trap_missing(const struct mem_probe *probe)
+trap_missing(const struct mem_window *window)
 {
 	struct uffdio_api api = { .api = UFFD_API };
 	struct uffdio_register range = {
-		.range = { (uintptr_t)probe->window, probe->npages * probe->page_size },
+		.range = { (uintptr_t)window->at, window->npages * window->page_size },
 		.mode = UFFDIO_REGISTER_MODE_MISSING,
 	};
 	int fd = syscall(SYS_userfaultfd, O_CLOEXEC | O_NONBLOCK | UFFD_USER_MODE_ONLY);
@@ -205,9 +270,9 @@ trap_missing(const struct mem_probe *probe)
 }
 
 static enum mem_probe_oracle
-choose_oracle(const struct mem_probe *probe)
+choose_oracle(const struct mem_window *window, const struct mem_probe *probe)
 {
-	if (probe->trap >= 0)
+	if (window->trap >= 0)
 		return PROBE_TRAPPED;
 	if (probe->full)
 		return PROBE_ALL;
@@ -217,51 +282,55 @@ choose_oracle(const struct mem_probe *probe)
 }
 
 int
-vhost_mem_probe_arm(struct mem_probe *probe)
+vhost_mem_window_arm(struct mem_window *window, struct mem_probe *probe,
+		const struct mem_run *runs, unsigned int nruns)
 {
 	int ret;
 
-	if (probe->armed)
-		return 0;
 	if (probe_kind(probe) == PROBE_FOREIGN)
 		return -ENOTSUP;
-	if (probe->window == NULL) {
-		ret = open_window(probe);
+	if (window->at == NULL) {
+		ret = open_window(window, probe, runs, nruns);
 		if (ret < 0)
 			return ret;
 	}
-	probe->trap = probe->kind == PROBE_MEMORY ? trap_missing(probe) : -1;
-	probe->oracle = choose_oracle(probe);
-	probe->armed = true;
+	window->trap = probe->kind == PROBE_MEMORY ? trap_missing(window) : -1;
+	window->oracle = choose_oracle(window, probe);
 	return 0;
 }
 
 void
-vhost_mem_probe_disarm(struct mem_probe *probe)
+vhost_mem_window_disarm(struct mem_window *window)
 {
-	if (probe->armed && probe->trap >= 0)
-		close(probe->trap);
-	probe->trap = -1;
-	probe->armed = false;
-}
-
-void
-vhost_mem_probe_close(struct mem_probe *probe)
-{
-	if (probe->window != NULL)
-		munmap(probe->window, probe->npages * probe->page_size);
-	probe->window = NULL;
-	vhost_mem_probe_disarm(probe);
+	if (window->oracle != PROBE_NOTHING && window->trap >= 0)
+		close(window->trap);
+	window->trap = -1;
+	window->oracle = PROBE_NOTHING;
 }
 
 bool
-vhost_mem_probe_is_exact(const struct mem_probe *probe)
+vhost_mem_window_is_exact(const struct mem_window *window)
 {
-	return probe->oracle == PROBE_TRAPPED || probe->oracle == PROBE_ALL ||
-		probe->oracle == PROBE_CONTENT;
+	return window->oracle == PROBE_TRAPPED || window->oracle == PROBE_ALL ||
+		window->oracle == PROBE_CONTENT;
 }
 
 /* Mapping pages */
+
+static void
+spend(unsigned int *budget, unsigned int calls)
+{
+	*budget -= RTE_MIN(*budget, calls);
+}
+
+/** Where in the file a page of the window is. */
+static uint64_t
+file_offset(const struct mem_probe *probe, const struct mem_run *runs, unsigned int i)
+{
+	for (; i >= runs->n; runs++)
+		i -= runs->n;
+	return probe->offset + (runs->page + i) * probe->page_size;
+}
 
 static bool
 reads_non_zero(int fd, uint64_t offset)
@@ -273,50 +342,56 @@ reads_non_zero(int fd, uint64_t offset)
 	return len > 0 && memcmp(sample, zero, len) != 0;
 }
 
-/** Map pages that are all there: whether they were.  A hole costs more than a page. */
+/** Map pages that are all there: whether they were. */
 static bool
-map_run(const struct mem_probe *probe, uint64_t page, unsigned int n, unsigned int *calls)
+map_all(const struct mem_window *window, unsigned int i, unsigned int n, unsigned int *budget)
 {
-	bool there = probe->oracle != PROBE_CONTENT ||
-		reads_non_zero(probe->fd, probe->offset + page * probe->page_size);
-
-	there = there && madvise(mem_probe_window(probe, page), n * probe->page_size,
+	bool there = madvise(mem_window_page(window, i), n * window->page_size,
 		MADV_POPULATE_READ) == 0;
-	*calls += there ? 1 : 2;
+
+	spend(budget, there ? 1 : 2);
 	return there;
 }
 
-/** Map pages one by one: those that were there. */
-static uint32_t
-map_pages(const struct mem_probe *probe, uint64_t page, unsigned int n, unsigned int *calls)
+/** Map what is there of some pages: if not all are, of each half of them. */
+static unsigned int
+map_some(const struct mem_window *window, unsigned int i, unsigned int n, unsigned int *budget)
 {
-	uint32_t mapped = 0;
-	unsigned int i;
+	if (n == 0 || *budget == 0)
+		return 0;
+	if (map_all(window, i, n, budget))
+		return n;
+	if (n == 1)
+		return 0;
+	return map_some(window, i, n / 2, budget) +
+		map_some(window, i + n / 2, n - n / 2, budget);
+}
 
-	for (i = 0; i < n; i++)
-		if (map_run(probe, page + i, 1, calls))
-			mapped |= UINT32_C(1) << i;
+/** The same, only those with content. */
+static unsigned int
+map_by_content(const struct mem_window *window, const struct mem_probe *probe,
+		const struct mem_run *runs, unsigned int i, unsigned int n, unsigned int *budget)
+{
+	unsigned int mapped = 0;
+
+	for (; n > 0 && *budget > 0; i++, n--) {
+		spend(budget, 1);
+		if (reads_non_zero(probe->fd, file_offset(probe, runs, i)))
+			mapped += map_all(window, i, 1, budget);
+	}
 	return mapped;
 }
 
-uint32_t
-vhost_mem_probe_map(const struct mem_probe *probe, uint64_t page, uint32_t mask,
-		unsigned int *calls)
+unsigned int
+vhost_mem_window_map(const struct mem_window *window, const struct mem_probe *probe,
+		const struct mem_run *runs, unsigned int i, unsigned int n, unsigned int *budget)
 {
-	uint32_t run, mapped = 0;
-	unsigned int first, n;
-
-	if (!probe->armed || probe->oracle == PROBE_NOTHING)
+	switch (window->oracle) {
+	case PROBE_NOTHING:
 		return 0;
-	for (; mask != 0; mask &= ~run) {
-		first = __builtin_ctz(mask);
-		n = __builtin_ctz(~(mask >> first));
-		run = ((UINT32_C(1) << n) - 1) << first;
-		/* of huge pages nobody has said that they are there */
-		if (!probe->hugetlb && map_run(probe, page + first, n, calls))
-			mapped |= run;
-		else
-			mapped |= map_pages(probe, page + first, n, calls) << first;
+	case PROBE_CONTENT:
+		return map_by_content(window, probe, runs, i, n, budget);
+	default:
+		return map_some(window, i, n, budget);
 	}
-	return mapped;
 }

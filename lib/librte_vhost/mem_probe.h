@@ -7,13 +7,13 @@
 
 /*
  * The kernel tells the node of a page only to a process that has mapped it.  A
- * probe maps those pages of a region that have memory already, in a window of its
- * own, and leaves the others alone.
+ * window maps some runs of a region's pages once more, side by side, and of those
+ * only the pages that have memory already.
  *
- * Pages are numbered from the region's first one.  The window is there to be asked
- * about, never to be read: nobody is told its address but vhost_node_query().  It
- * may stay open as long as the region does; what it costs are page tables (one for
- * each 2 MiB in which a page was mapped), no memory.
+ * A window is there to be asked about, never to be read: nobody is told its address
+ * but vhost_node_query().  It may stay open as long as the region does.  It costs
+ * address space for its pages, a mapping for each run and a page table or two; no
+ * memory.
  */
 
 #include <stdbool.h>
@@ -21,8 +21,9 @@
 
 #include "mem_map.h"
 
-/** Most pages of one vhost_mem_probe_map(). */
-#define MEM_PROBE_PAGES 16
+/** Runs of a window, and pages of a run. */
+#define MEM_WINDOW_RUNS 16
+#define MEM_RUN_PAGES 16
 
 /** What kind of file a region is of. */
 enum mem_probe_kind {
@@ -32,7 +33,7 @@ enum mem_probe_kind {
 	PROBE_FOREIGN,	/**< whatever else, to be left alone */
 };
 
-/** How an armed probe knows which pages have memory. */
+/** How a window knows which pages have memory. */
 enum mem_probe_oracle {
 	PROBE_NOTHING,	/**< it does not */
 	PROBE_TRAPPED,	/**< missing pages are trapped by userfaultfd */
@@ -41,76 +42,97 @@ enum mem_probe_oracle {
 	PROBE_CONTENT,	/**< what reads non-zero has memory */
 };
 
+/** A region, and what is known of its file.  Its pages are numbered from the first one. */
 struct mem_probe {
-	int fd;			/**< of the file; the region's */
+	const struct mem_mapping *mapping;	/**< the region's, only to compare */
+	int fd;			/**< of the file; the mapping's */
 	uint64_t offset;	/**< in the file of page 0 */
 	uint64_t npages;
 	size_t page_size;
 	bool hugetlb;
-	const struct mem_mapping *mapping;	/**< the region's own, only to compare */
-	uint8_t *mapped;	/**< page 0 in it */
-	uint8_t *window;	/**< page 0 in the window; NULL: none */
+	uint8_t *mapped;	/**< page 0 in the region's mapping */
 	enum mem_probe_kind kind;
 	bool full;		/**< as many blocks as bytes, when looked at last */
-	uint64_t file_size;	/**< likewise, in bytes */
-	bool armed;		/**< pages may be mapped now */
-	int trap;		/**< userfaultfd of the window, or -1 */
-	enum mem_probe_oracle oracle;	/**< while armed */
 };
 
-/** A probe of a region, which stays mapped until it is closed.  No system call. */
+/** Pages next to each other. */
+struct mem_run {
+	uint64_t page;		/**< the first one */
+	unsigned int n;		/**< how many, MEM_RUN_PAGES at most */
+};
+
+/** Runs of a region, mapped side by side: their pages are numbered through. */
+struct mem_window {
+	uint8_t *at;		/**< the first one; NULL: not open */
+	size_t page_size;
+	unsigned int npages;
+	unsigned int nruns;
+	void *reserved;		/**< address space that it lies in */
+	size_t reserved_size;
+	int trap;		/**< userfaultfd, or -1 */
+	enum mem_probe_oracle oracle;	/**< PROBE_NOTHING unless armed */
+};
+
+/** A probe of a region, which stays mapped as long as it is used.  No system call. */
 void vhost_mem_probe_init(struct mem_probe *probe, const struct mem_region *region);
 
 /**
- * How much memory the file has; it may be one of several regions.
+ * How much memory the file has, of which the region may be a part.
  *
  * @return bytes; -1 when the file does not say
  */
 int64_t vhost_mem_probe_bytes(struct mem_probe *probe);
 
 /**
- * Which of n pages have memory, as far as mincore() sees: a mask.  Pages that were
- * allocated but never written, and those that are swapped out, are not among them;
- * on hugetlbfs it sees nothing, and all are.
+ * Which pages of a run have memory, as far as mincore() sees: a mask.  Pages that were
+ * allocated but never written, and those that are swapped out, are not among them.
  */
-uint32_t vhost_mem_probe_resident(const struct mem_probe *probe, uint64_t page, unsigned int n);
-
-/** Open the window, unless it is open, and make ready to map pages: 0 or a negative errno. */
-int vhost_mem_probe_arm(struct mem_probe *probe);
+uint32_t vhost_mem_probe_resident(const struct mem_probe *probe, const struct mem_run *run);
 
 /**
- * Map in the window those of up to MEM_PROBE_PAGES pages that have memory.
+ * Open a window on some runs, unless it is open, and make ready to map pages.
  *
- * @param page  the first of them
- * @param mask  which of them: those that vhost_mem_probe_resident() named, or, if
- *              vhost_mem_probe_is_exact(), any
- * @param[in,out] calls  grows by what this took: a hole counts twice
- * @return those that are mapped now
+ * @param window  all zero, or closed, or open on the same runs
+ * @return 0 or a negative errno: it is as before
  */
-uint32_t vhost_mem_probe_map(const struct mem_probe *probe, uint64_t page, uint32_t mask,
-		unsigned int *calls);
+int vhost_mem_window_arm(struct mem_window *window, struct mem_probe *probe,
+		const struct mem_run *runs, unsigned int nruns);
 
-/** Whether an armed probe finds holes by itself. */
-bool vhost_mem_probe_is_exact(const struct mem_probe *probe);
+/** Whether an armed window finds holes by itself, without mincore(). */
+bool vhost_mem_window_is_exact(const struct mem_window *window);
 
-/** No more pages are mapped; those that are stay so. */
-void vhost_mem_probe_disarm(struct mem_probe *probe);
+/**
+ * Map those of n pages that have memory.
+ *
+ * @param i       the first of them, in the armed window
+ * @param budget  calls that may be made; those made are taken off, holes twice
+ * @return how many were there
+ */
+unsigned int vhost_mem_window_map(const struct mem_window *window, const struct mem_probe *probe,
+		const struct mem_run *runs, unsigned int i, unsigned int n,
+		unsigned int *budget);
 
-/** Close the window, if there is one. */
-void vhost_mem_probe_close(struct mem_probe *probe);
+/** Map no more pages; those that are stay so. */
+void vhost_mem_window_disarm(struct mem_window *window);
 
-/** The address of a page in the region's own mapping. */
-static inline uint8_t *
-mem_probe_mapped(const struct mem_probe *probe, uint64_t page)
+/** Whether it may stay open; else there are too many mappings in this process. */
+bool vhost_mem_window_may_stay(const struct mem_window *window);
+
+/** Close it, if it is open. */
+void vhost_mem_window_close(struct mem_window *window);
+
+/** The address of a page in the region's mapping. */
+static inline void *
+mem_probe_page(const struct mem_probe *probe, uint64_t page)
 {
 	return probe->mapped + page * probe->page_size;
 }
 
-/** The address of a page in the window, which is open. */
-static inline uint8_t *
-mem_probe_window(const struct mem_probe *probe, uint64_t page)
+/** The address of a window's page. */
+static inline void *
+mem_window_page(const struct mem_window *window, unsigned int i)
 {
-	return probe->window + page * probe->page_size;
+	return window->at + i * window->page_size;
 }
 
 #endif /* VHOST_MEM_PROBE_H */

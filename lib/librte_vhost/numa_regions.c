@@ -303,7 +303,7 @@ static bool
 is_in_question(struct region_evidence *r, const int *nodes)
 {
 	return !r->asked || vhost_numa_sample_contradicts(&r->sample, nodes) ||
-		vhost_numa_sample_may_tell_more(&r->sample, &r->latest);
+		vhost_numa_sample_may_tell_more(&r->sample);
 }
 
 void

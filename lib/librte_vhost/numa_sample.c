@@ -71,193 +71,317 @@
 #include "mem_node.h"
 #include "numa_sample.h"
 
+/** Pages of a spot. */
+#define SPOT_PAGES 8
+
 /** The same of huge pages; two, because nodes may take turns page by page. */
 #define HUGE_SPOT_PAGES 2
 
 /** Known huge pages that are enough. */
 #define HUGE_ENOUGH 16
 
-/** All pages of a sample. */
-#define SURVEY_PAGES (SAMPLE_SPOTS * SAMPLE_SPOT_PAGES)
+/** Most pages of a survey: those of the largest ring. */
+#define SURVEY_PAGES (MEM_WINDOW_RUNS * MEM_RUN_PAGES)
 
 /** Node of a page that was not asked for. */
 #define NOT_ASKED (-EAGAIN)
 
-/** What is known of the pages of some spots. */
+/** What is known of the pages of some runs. */
 struct survey {
 	struct mem_probe *probe;
-	const struct sample_spot *spots;
-	unsigned int nspots;
-	unsigned int known;	/**< pages with a node */
-	int64_t bytes;		/**< memory of the file; -1: unknown, or was not asked */
+	struct mem_window *window;
+	const struct mem_run *runs;
+	unsigned int nruns;
+	unsigned int n;		/**< pages of all runs, one after the other */
+	unsigned int known;	/**< of those, pages with a node */
+	int64_t bytes;		/**< memory of the file; -1: unknown */
 	bool partial;		/**< the budget was used up */
-	uint32_t missing[SAMPLE_SPOTS];	/**< masks of pages without a node */
-	uint32_t in_window[SAMPLE_SPOTS];	/**< and of those known by the window */
-	int nodes[SAMPLE_SPOTS][SAMPLE_SPOT_PAGES];
+	uint16_t first[MEM_WINDOW_RUNS];	/**< page of each run */
+	int nodes[SURVEY_PAGES];
+	bool in_window[SURVEY_PAGES];	/**< known by the window */
 };
 
-static uint32_t
-mask_of(unsigned int n)
-{
-	return (UINT32_C(1) << n) - 1;
-}
-
 static void
-survey_begin(struct survey *survey, struct mem_probe *probe, const struct sample_spot *spots,
-		unsigned int nspots)
+survey_begin(struct survey *survey, struct mem_probe *probe, struct mem_window *window,
+		const struct mem_run *runs, unsigned int nruns)
 {
-	unsigned int i, k;
+	unsigned int i;
 
 	survey->probe = probe;
-	survey->spots = spots;
-	survey->nspots = nspots;
+	survey->window = window;
+	survey->runs = runs;
+	survey->nruns = nruns;
+	survey->n = 0;
 	survey->known = 0;
 	survey->bytes = -1;
 	survey->partial = false;
-	for (i = 0; i < nspots; i++) {
-		survey->missing[i] = mask_of(spots[i].n);
-		survey->in_window[i] = 0;
-		for (k = 0; k < spots[i].n; k++)
-			survey->nodes[i][k] = NOT_ASKED;
+	for (i = 0; i < nruns; i++) {
+		survey->first[i] = survey->n;
+		survey->n += runs[i].n;
 	}
-}
-
-/** Keep what the kernel told of one page. */
-static void
-survey_note(struct survey *survey, unsigned int which, int node, bool window)
-{
-	unsigned int i = which / SAMPLE_SPOT_PAGES, k = which % SAMPLE_SPOT_PAGES;
-
-	survey->nodes[i][k] = node;
-	if (node < 0)
-		return;
-	survey->missing[i] &= ~(UINT32_C(1) << k);
-	if (window)
-		survey->in_window[i] |= UINT32_C(1) << k;
-	survey->known++;
-}
-
-/** Ask for the pages that have no node yet, in the window or in the region's mapping. */
-static int
-survey_ask(struct survey *survey, bool window)
-{
-	const struct mem_probe *probe = survey->probe;
-	uint16_t which[SURVEY_PAGES];
-	void *pages[SURVEY_PAGES];
-	int nodes[SURVEY_PAGES];
-	unsigned int i, n = 0;
-	uint32_t mask;
-	int ret;
-
-	for (i = 0; i < survey->nspots; i++) {
-		for (mask = survey->missing[i]; mask != 0; mask &= mask - 1) {
-			unsigned int k = __builtin_ctz(mask);
-			uint64_t page = survey->spots[i].page + k;
-
-			which[n] = i * SAMPLE_SPOT_PAGES + k;
-			pages[n++] = window ? mem_probe_window(probe, page) :
-				mem_probe_mapped(probe, page);
-		}
+	for (i = 0; i < survey->n; i++) {
+		survey->nodes[i] = NOT_ASKED;
+		survey->in_window[i] = false;
 	}
-	ret = n > 0 ? vhost_node_query(pages, n, nodes) : 0;
-	for (i = 0; i < n && ret == 0; i++)
-		survey_note(survey, which[i], nodes[i], window);
-	return ret;
 }
 
 static bool
 survey_is_complete(const struct survey *survey)
 {
-	unsigned int i;
-
-	for (i = 0; i < survey->nspots; i++)
-		if (survey->missing[i] != 0)
-			return false;
-	return true;
+	return survey->known == survey->n;
 }
 
-/** The ith spot in an order of which every beginning is spread evenly. */
+/** Ask for pages by their addresses, and keep what the kernel tells. */
+static int
+survey_query(struct survey *survey, const uint16_t *which, void *const *pages, unsigned int n,
+		bool window)
+{
+	int ret, nodes[SURVEY_PAGES];
+	unsigned int i;
+
+	ret = n > 0 ? vhost_node_query(pages, n, nodes) : 0;
+	for (i = 0; i < n && ret == 0; i++) {
+		survey->nodes[which[i]] = nodes[i];
+		survey->in_window[which[i]] = window && nodes[i] >= 0;
+		survey->known += nodes[i] >= 0;
+	}
+	return ret;
+}
+
+/** Ask for the pages that have no node yet in the region's mapping; at most so many of a run. */
+static int
+survey_ask_mapped(struct survey *survey, unsigned int per_run)
+{
+	uint16_t which[SURVEY_PAGES];
+	void *pages[SURVEY_PAGES];
+	unsigned int i, k, n = 0;
+
+	for (i = 0; i < survey->nruns; i++) {
+		for (k = 0; k < RTE_MIN(survey->runs[i].n, per_run); k++) {
+			if (survey->nodes[survey->first[i] + k] >= 0)
+				continue;
+			which[n] = survey->first[i] + k;
+			pages[n++] = mem_probe_page(survey->probe, survey->runs[i].page + k);
+		}
+	}
+	return survey_query(survey, which, pages, n, false);
+}
+
+/** The same in the window, if it is open. */
+static int
+survey_ask_window(struct survey *survey)
+{
+	uint16_t which[SURVEY_PAGES];
+	void *pages[SURVEY_PAGES];
+	unsigned int i, n = 0;
+
+	for (i = 0; survey->window->at != NULL && i < survey->n; i++) {
+		if (survey->nodes[i] >= 0)
+			continue;
+		which[n] = i;
+		pages[n++] = mem_window_page(survey->window, i);
+	}
+	return survey_query(survey, which, pages, n, true);
+}
+
+/** Say the same of all pages of a run that have no node. */
+static void
+run_missing(struct survey *survey, unsigned int i, int err)
+{
+	unsigned int k;
+
+	for (k = survey->first[i]; k < survey->first[i] + survey->runs[i].n; k++)
+		if (survey->nodes[k] < 0)
+			survey->nodes[k] = err;
+}
+
+static void
+survey_missing(struct survey *survey, int err)
+{
+	unsigned int i;
+
+	for (i = 0; i < survey->nruns; i++)
+		run_missing(survey, i, err);
+}
+
+/** The ith run in an order of which every beginning is spread evenly. */
 static unsigned int
 spread(unsigned int i)
 {
 	return (i & 1) << 3 | (i & 2) << 1 | (i & 4) >> 1 | (i & 8) >> 3;
 }
 
-/**
- * Map the missing pages of a spot that have memory: how many.
- *
- * @param blind  do not rely on mincore()
- */
-static unsigned int
-map_spot(struct survey *survey, unsigned int i, unsigned int *budget, bool blind)
-{
-	const struct sample_spot *spot = &survey->spots[i];
-	uint32_t mask = survey->missing[i], mapped = 0;
-	unsigned int calls = 1;
+/* Which pages are there */
 
-	if (!blind)
-		mask &= vhost_mem_probe_resident(survey->probe, spot->page, spot->n);
-	if (mask != 0 && vhost_mem_probe_arm(survey->probe) == 0 &&
-			(!blind || vhost_mem_probe_is_exact(survey->probe)))
-		mapped = vhost_mem_probe_map(survey->probe, spot->page, mask, &calls);
-	*budget -= RTE_MIN(*budget, calls);
-	return __builtin_popcount(mapped);
-}
+/** Pages to be mapped. */
+struct wanted {
+	bool page[SURVEY_PAGES];
+	unsigned int n;
+};
 
-/** The pages of a spot are not asked for, as far as they were not known at once. */
 static void
-skip_spot(struct survey *survey, unsigned int i)
+want(struct survey *survey, struct wanted *wanted, unsigned int i, uint32_t mask)
 {
-	uint32_t mask;
+	unsigned int k;
 
-	for (mask = survey->missing[i]; mask != 0; mask &= mask - 1)
-		survey->nodes[i][__builtin_ctz(mask)] = NOT_ASKED;
-}
-
-/** Map what is missing, as far as the budget goes. */
-static void
-survey_map(struct survey *survey, unsigned int *budget, bool blind)
-{
-	bool huge = survey->probe->hugetlb;
-	unsigned int i, s, mapped = survey->known;
-
-	for (s = 0; s < SAMPLE_SPOTS; s++) {
-		i = spread(s);
-		if (i >= survey->nspots || survey->missing[i] == 0)
+	for (k = 0; k < survey->runs[i].n; k++) {
+		if (survey->nodes[survey->first[i] + k] >= 0 || (mask >> k & 1) == 0)
 			continue;
-		if (*budget == 0 || (huge && mapped >= HUGE_ENOUGH)) {
-			survey->partial |= *budget == 0;
-			skip_spot(survey, i);
+		wanted->page[survey->first[i] + k] = true;
+		wanted->n++;
+	}
+}
+
+/** Whether all pages of a run have a node. */
+static bool
+run_is_known(const struct survey *survey, unsigned int i)
+{
+	unsigned int k;
+
+	for (k = survey->first[i]; k < survey->first[i] + survey->runs[i].n; k++)
+		if (survey->nodes[k] < 0)
+			return false;
+	return true;
+}
+
+/** Find out by mincore() what is there, as far as the budget goes. */
+static void
+want_resident(struct survey *survey, struct wanted *wanted, unsigned int *budget)
+{
+	unsigned int i, s;
+
+	for (s = 0; s < MEM_WINDOW_RUNS; s++) {
+		i = spread(s);
+		if (i >= survey->nruns || run_is_known(survey, i))
+			continue;
+		if (*budget == 0) {
+			survey->partial = true;
+			run_missing(survey, i, NOT_ASKED);
 			continue;
 		}
-		mapped += map_spot(survey, i, budget, blind);
+		want(survey, wanted, i, vhost_mem_probe_resident(survey->probe, &survey->runs[i]));
+		--*budget;
 	}
-	if (survey->probe->armed)
-		survey_ask(survey, true);
+}
+
+static void
+want_all(struct survey *survey, struct wanted *wanted)
+{
+	unsigned int i;
+
+	for (i = 0; i < survey->nruns; i++)
+		want(survey, wanted, i, UINT32_MAX);
+}
+
+static int
+survey_arm(struct survey *survey)
+{
+	return vhost_mem_window_arm(survey->window, survey->probe, survey->runs, survey->nruns);
+}
+
+/** Map what is wanted, and ask for it. */
+static void
+map_wanted(struct survey *survey, const struct wanted *wanted, bool blind, unsigned int *budget)
+{
+	unsigned int i, n;
+
+	if (wanted->n == 0 || survey_arm(survey) < 0)
+		return;
+	if (blind && !vhost_mem_window_is_exact(survey->window))
+		return;
+	for (i = 0; i < survey->n; i += n) {
+		for (n = 0; i + n < survey->n && wanted->page[i + n]; n++)
+			;
+		if (n > 0)
+			vhost_mem_window_map(survey->window, survey->probe, survey->runs, i, n,
+				budget);
+		n += n == 0;
+	}
+	survey->partial |= *budget == 0;
+	survey_ask_window(survey);
+	vhost_mem_window_disarm(survey->window);
 }
 
 /**
- * Find the node of each page that has one; the probe may stay armed.
+ * Find the small pages that are there.  If mincore() sees nothing of a file that has
+ * memory for all pages, they were allocated and not written, or are swapped out.
+ */
+static void
+survey_small(struct survey *survey, unsigned int *budget)
+{
+	struct wanted wanted = { .n = 0 };
+
+	want_resident(survey, &wanted, budget);
+	map_wanted(survey, &wanted, false, budget);
+	if (survey->known > 0 || !survey->probe->full)
+		return;
+	want_all(survey, &wanted);
+	map_wanted(survey, &wanted, true, budget);
+}
+
+/** Find huge pages that are there, one by one: holes are cheap, pages are not. */
+static void
+survey_huge(struct survey *survey, unsigned int *budget)
+{
+	unsigned int i, k, s, found = survey->known;
+
+	if (survey_arm(survey) < 0)
+		return;
+	for (s = 0; s < MEM_WINDOW_RUNS; s++) {
+		i = spread(s);
+		if (i >= survey->nruns)
+			continue;
+		if (*budget == 0 || found >= HUGE_ENOUGH) {
+			run_missing(survey, i, NOT_ASKED);
+			continue;
+		}
+		for (k = survey->first[i]; k < survey->first[i] + survey->runs[i].n; k++)
+			if (survey->nodes[k] < 0)
+				found += vhost_mem_window_map(survey->window, survey->probe,
+					survey->runs, k, 1, budget);
+	}
+	survey->partial |= *budget == 0;
+	survey_ask_window(survey);
+	vhost_mem_window_disarm(survey->window);
+}
+
+/** Ask for the pages that are mapped; of an empty file a few, for the sake of form. */
+static int
+survey_mapped(struct survey *survey)
+{
+	int ret;
+
+	if (survey->bytes == 0) {
+		ret = survey_ask_mapped(survey, 1);
+		if (ret == 0 && survey->known == 0)
+			survey_missing(survey, -ENOENT);
+		if (ret < 0 || survey->known == 0)
+			return ret;
+	}
+	ret = survey_ask_window(survey);
+	return ret < 0 ? ret : survey_ask_mapped(survey, MEM_RUN_PAGES);
+}
+
+/**
+ * Find the node of each page that has one.
  *
  * @return 0, or a negative errno when the kernel does not answer
  */
 static int
 survey_take(struct survey *survey, unsigned int *budget)
 {
-	int ret = survey->probe->window != NULL ? survey_ask(survey, true) : 0;
+	int ret;
 
-	if (ret == 0)
-		ret = survey_ask(survey, false);
-	if (ret < 0)
-		return ret;
-	if (survey_is_complete(survey))
-		return 0;
 	survey->bytes = vhost_mem_probe_bytes(survey->probe);
-	if (survey->bytes == 0)
-		return 0;
-	survey_map(survey, budget, false);
-	if (survey->known == 0 && survey->probe->full)
-		survey_map(survey, budget, true);
+	ret = survey_mapped(survey);
+	if (ret < 0)
+		survey_missing(survey, ret);
+	if (ret < 0 || survey->bytes == 0 || survey_is_complete(survey))
+		return ret;
+	if (survey->probe->hugetlb)
+		survey_huge(survey, budget);
+	else
+		survey_small(survey, budget);
 	return 0;
 }
 
@@ -266,17 +390,17 @@ survey_take(struct survey *survey, unsigned int *budget)
 static int
 policy_at(const struct survey *survey, unsigned int i)
 {
-	return vhost_node_bound(mem_probe_mapped(survey->probe, survey->spots[i].page));
+	return vhost_node_bound(mem_probe_page(survey->probe, survey->runs[i].page));
 }
 
 /**
- * The node that a policy names for each spot, or a negative number.  Where it is the
+ * The node that a policy names for each run, or a negative number.  Where it is the
  * same in the beginning, in the middle and at the end, nothing in between is asked.
  */
 static void
 survey_policies(const struct survey *survey, int *policies)
 {
-	unsigned int i, last = survey->nspots - 1;
+	unsigned int i, last = survey->nruns - 1;
 	int first = policy_at(survey, 0);
 	bool same = (last < 1 || policy_at(survey, last) == first) &&
 		(last < 2 || policy_at(survey, last / 2) == first);
@@ -304,7 +428,7 @@ scatter(uint64_t x)
 static void
 choose_spots(struct numa_sample *sample)
 {
-	uint64_t per_spot = sample->probe.hugetlb ? HUGE_SPOT_PAGES : SAMPLE_SPOT_PAGES;
+	uint64_t per_spot = sample->probe.hugetlb ? HUGE_SPOT_PAGES : SPOT_PAGES;
 	uint64_t count = sample->probe.npages;
 	unsigned int i;
 
@@ -315,8 +439,9 @@ choose_spots(struct numa_sample *sample)
 		uint64_t n = RTE_MIN(to - from, per_spot);
 		uint64_t at = scatter(i + sample->round * SAMPLE_SPOTS) % (to - from - n + 1);
 
-		sample->spots[i] = (struct sample_spot){
-			.page = from + at, .n = n, .node = VHOST_NODE_ANY,
+		sample->spots[i] = (struct mem_run){ .page = from + at, .n = n };
+		sample->watched[i] = (struct sample_watch){
+			.page = from + at, .node = VHOST_NODE_ANY,
 		};
 	}
 }
@@ -333,18 +458,18 @@ vhost_numa_sample_begin(struct numa_sample *sample, const struct mem_region *reg
 void
 vhost_numa_sample_end(struct numa_sample *sample)
 {
-	vhost_mem_probe_close(&sample->probe);
+	vhost_mem_window_close(&sample->window);
 }
 
-/** Count a spot's pages. */
+/** Count a run's pages. */
 static void
-read_spot(const struct survey *survey, unsigned int i, int policy, struct sample_reading *reading,
+read_run(const struct survey *survey, unsigned int i, int policy, struct sample_reading *reading,
 		unsigned int *by_policy)
 {
 	unsigned int k;
 
-	for (k = 0; k < survey->spots[i].n; k++) {
-		int node = survey->nodes[i][k];
+	for (k = survey->first[i]; k < survey->first[i] + survey->runs[i].n; k++) {
+		int node = survey->nodes[k];
 		bool known = node >= 0;
 
 		reading->asked += node != NOT_ASKED;
@@ -361,14 +486,14 @@ read_spot(const struct survey *survey, unsigned int i, int policy, struct sample
 static void
 read_survey(const struct survey *survey, int err, struct sample_reading *reading)
 {
-	int policies[SAMPLE_SPOTS] = { 0 };
+	int policies[MEM_WINDOW_RUNS] = { 0 };
 	unsigned int i, by_policy = 0;
 
 	*reading = (struct sample_reading){ 0 };
 	if (!survey_is_complete(survey))
 		survey_policies(survey, policies);
-	for (i = 0; i < survey->nspots; i++)
-		read_spot(survey, i, policies[i], reading, &by_policy);
+	for (i = 0; i < survey->nruns; i++)
+		read_run(survey, i, policies[i], reading, &by_policy);
 	if (reading->known > 0)
 		reading->evidence = PLACEMENT_PAGES;
 	else if (by_policy > 0)
@@ -381,40 +506,24 @@ read_survey(const struct survey *survey, int err, struct sample_reading *reading
 static void
 choose_watched(struct numa_sample *sample, const struct survey *survey)
 {
-	unsigned int i;
-
-	for (i = 0; i < sample->nspots; i++) {
-		struct sample_spot *spot = &sample->spots[i];
-		uint32_t known = mask_of(spot->n) & ~survey->missing[i];
-
-		spot->watched = known != 0 ? __builtin_ctz(known) : 0;
-		spot->in_window = (survey->in_window[i] >> spot->watched & 1) != 0;
-		spot->node = survey->nodes[i][spot->watched];
-	}
-}
-
-/** Map no more pages, and close the window unless a watched page is in it. */
-static void
-rest(struct numa_sample *sample)
-{
-	unsigned int i;
-
-	vhost_mem_probe_disarm(&sample->probe);
-	for (i = 0; i < sample->nspots; i++)
-		if (sample->spots[i].in_window)
-			return;
-	vhost_mem_probe_close(&sample->probe);
-}
-
-/** What is not asked for in a kernel that refuses counts as asked: it has answered. */
-static void
-survey_refused(struct survey *survey, int err)
-{
+	bool window = false;
 	unsigned int i, k;
 
-	for (i = 0; i < survey->nspots; i++)
-		for (k = 0; k < survey->spots[i].n; k++)
-			survey->nodes[i][k] = err;
+	for (i = 0; i < sample->nspots; i++) {
+		unsigned int first = survey->first[i];
+
+		for (k = 0; k < sample->spots[i].n && survey->nodes[first + k] < 0; k++)
+			;
+		if (k == sample->spots[i].n)
+			k = 0;
+		sample->watched[i] = (struct sample_watch){
+			.i = first + k, .in_window = survey->in_window[first + k],
+			.node = survey->nodes[first + k], .page = sample->spots[i].page + k,
+		};
+		window |= survey->in_window[first + k];
+	}
+	if (!window || !vhost_mem_window_may_stay(&sample->window))
+		vhost_mem_window_close(&sample->window);
 }
 
 static bool
@@ -423,7 +532,7 @@ knows_any(const struct numa_sample *sample)
 	unsigned int i;
 
 	for (i = 0; i < sample->nspots; i++)
-		if (sample->spots[i].node >= 0)
+		if (sample->watched[i].node >= 0)
 			return true;
 	return false;
 }
@@ -435,17 +544,17 @@ vhost_numa_sample_take(struct numa_sample *sample, unsigned int *budget,
 	struct survey survey;
 	int ret;
 
+	/* other places, as long as nothing was found */
 	if (sample->round++ > 0 && !knows_any(sample))
 		choose_spots(sample);
-	survey_begin(&survey, &sample->probe, sample->spots, sample->nspots);
+	survey_begin(&survey, &sample->probe, &sample->window, sample->spots, sample->nspots);
 	ret = survey_take(&survey, budget);
-	if (ret < 0)
-		survey_refused(&survey, ret);
 	read_survey(&survey, ret, reading);
 	sample->bytes = survey.bytes;
 	sample->partial = survey.partial;
+	sample->evidence = reading->evidence;
+	sample->complete = reading->known == reading->asked;
 	choose_watched(sample, &survey);
-	rest(sample);
 	return ret;
 }
 
@@ -464,15 +573,14 @@ vhost_numa_sample_project(const struct sample_reading *reading, uint64_t size, u
 unsigned int
 vhost_numa_sample_watch(const struct numa_sample *sample, void **pages)
 {
-	const struct mem_probe *probe = &sample->probe;
 	unsigned int i;
 
 	for (i = 0; i < sample->nspots; i++) {
-		const struct sample_spot *spot = &sample->spots[i];
-		uint64_t page = spot->page + spot->watched;
+		const struct sample_watch *w = &sample->watched[i];
 
-		pages[i] = spot->in_window ? mem_probe_window(probe, page) :
-			mem_probe_mapped(probe, page);
+		pages[i] = w->in_window && sample->window.at != NULL ?
+			mem_window_page(&sample->window, w->i) :
+			mem_probe_page(&sample->probe, w->page);
 	}
 	return sample->nspots;
 }
@@ -483,7 +591,7 @@ vhost_numa_sample_contradicts(const struct numa_sample *sample, const int *nodes
 	unsigned int i, watched = 0, lost = 0;
 
 	for (i = 0; i < sample->nspots; i++) {
-		int before = sample->spots[i].node;
+		int before = sample->watched[i].node;
 
 		if (nodes[i] >= 0 && nodes[i] != before)
 			return true;
@@ -495,40 +603,43 @@ vhost_numa_sample_contradicts(const struct numa_sample *sample, const int *nodes
 }
 
 bool
-vhost_numa_sample_may_tell_more(struct numa_sample *sample, const struct sample_reading *reading)
+vhost_numa_sample_may_tell_more(struct numa_sample *sample)
 {
 	int64_t bytes;
 
-	if (sample->partial)
+	switch (sample->evidence) {
+	case PLACEMENT_REFUSED:
+	case PLACEMENT_POLICY:
+		/* nobody tells us when it changes */
 		return true;
-	if (reading->known > 0 && reading->known == reading->asked)
-		return false;
-	/* without a page all rests on the policy, which nobody tells us the change of */
-	if (reading->evidence == PLACEMENT_POLICY)
-		return true;
-	bytes = vhost_mem_probe_bytes(&sample->probe);
-	if (reading->known > 0)
+	case PLACEMENT_PAGES:
+		if (sample->partial || sample->complete)
+			return sample->partial;
+		bytes = vhost_mem_probe_bytes(&sample->probe);
 		return bytes - sample->bytes > sample->bytes / 8;
-	return bytes < 0 || bytes != sample->bytes ||
-		vhost_node_bound(mem_probe_mapped(&sample->probe, 0)) >= 0;
+	default:
+		bytes = vhost_mem_probe_bytes(&sample->probe);
+		return sample->partial || bytes < 0 || bytes != sample->bytes ||
+			vhost_node_bound(mem_probe_page(&sample->probe, 0)) >= 0;
+	}
 }
 
 /* Rings */
 
-/** Add the spots that hold a part: how many there are now. */
+/** Add the runs that hold a part: how many there are now. */
 static unsigned int
-add_part(const struct mem_probe *probe, const struct ring_part *part, struct sample_spot *spots,
+add_part(const struct mem_probe *probe, const struct ring_part *part, struct mem_run *runs,
 		unsigned int n)
 {
 	uint64_t at = (const uint8_t *)part->start - probe->mapped;
 	uint64_t page = at / probe->page_size;
 	uint64_t end = part->len > 0 ? (at + part->len - 1) / probe->page_size + 1 : page;
 
-	for (; n < SAMPLE_SPOTS && page < end; n++) {
-		spots[n] = (struct sample_spot){
-			.page = page, .n = RTE_MIN(end - page, (uint64_t)SAMPLE_SPOT_PAGES),
+	for (; n < MEM_WINDOW_RUNS && page < end; n++) {
+		runs[n] = (struct mem_run){
+			.page = page, .n = RTE_MIN(end - page, (uint64_t)MEM_RUN_PAGES),
 		};
-		page += spots[n].n;
+		page += runs[n].n;
 	}
 	return n;
 }
@@ -536,14 +647,14 @@ add_part(const struct mem_probe *probe, const struct ring_part *part, struct sam
 static void
 vote_survey(const struct survey *survey, struct placement_vote *vote)
 {
-	int policies[SAMPLE_SPOTS] = { 0 };
+	int policies[MEM_WINDOW_RUNS] = { 0 };
 	unsigned int i, k;
 
 	if (!survey_is_complete(survey))
 		survey_policies(survey, policies);
-	for (i = 0; i < survey->nspots; i++) {
-		for (k = 0; k < survey->spots[i].n; k++) {
-			int node = survey->nodes[i][k];
+	for (i = 0; i < survey->nruns; i++) {
+		for (k = survey->first[i]; k < survey->first[i] + survey->runs[i].n; k++) {
+			int node = survey->nodes[k];
 
 			vhost_placement_vote_page(vote, node >= 0 ? node : policies[i], node < 0);
 		}
@@ -554,18 +665,19 @@ int
 vhost_numa_sample_ring(struct numa_sample *sample, const struct ring_part *parts,
 		unsigned int nparts, unsigned int *budget, struct placement_vote *vote)
 {
-	struct sample_spot spots[SAMPLE_SPOTS];	/* the largest ring takes them all */
+	struct mem_run runs[MEM_WINDOW_RUNS];	/* the largest ring takes them all */
+	struct mem_window window = { .at = NULL };
 	struct survey survey;
 	unsigned int i, n = 0;
 	int ret;
 
 	for (i = 0; i < nparts; i++)
-		n = add_part(&sample->probe, &parts[i], spots, n);
+		n = add_part(&sample->probe, &parts[i], runs, n);
 	if (n == 0)
 		return 0;
-	survey_begin(&survey, &sample->probe, spots, n);
+	survey_begin(&survey, &sample->probe, &window, runs, n);
 	ret = survey_take(&survey, budget);
 	vote_survey(&survey, vote);
-	rest(sample);
+	vhost_mem_window_close(&window);
 	return ret;
 }

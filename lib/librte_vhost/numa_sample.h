@@ -22,19 +22,15 @@
 #include "mem_probe.h"
 #include "placement.h"
 
-/** Places of a region that are looked at: that many calls at most for each question. */
-#define SAMPLE_SPOTS 16
+/** Places of a region that are looked at. */
+#define SAMPLE_SPOTS MEM_WINDOW_RUNS
 
-/** Pages at each of them. */
-#define SAMPLE_SPOT_PAGES MEM_PROBE_PAGES
-
-/** A few pages next to each other. */
-struct sample_spot {
-	uint64_t page;		/**< the first one */
-	uint8_t n;		/**< how many */
-	uint8_t watched;	/**< which of them is watched */
-	bool in_window;		/**< there; else in the region's own mapping */
-	int node;		/**< of the watched one; negative: not known */
+/** The page of a spot that is watched. */
+struct sample_watch {
+	uint16_t i;		/**< of the sample's pages */
+	bool in_window;		/**< asked for there; else in the region's own mapping */
+	int node;		/**< negative: not known */
+	uint64_t page;		/**< of the region */
 };
 
 /** One part of a ring: an address in the region's own mapping, and its length, or 0. */
@@ -44,12 +40,16 @@ struct ring_part {
 };
 
 struct numa_sample {
-	struct mem_probe probe;	/**< its window stays open as long as it tells something */
+	struct mem_probe probe;
+	struct mem_window window;	/**< open as long as a watched page is in it */
 	int64_t bytes;		/**< memory of the file when the sample was taken; -1: unknown */
-	uint32_t round;		/**< other places each time, while nothing was found */
+	uint32_t round;		/**< times it was taken */
+	enum placement_evidence evidence;	/**< that it gave the last time */
+	bool complete;		/**< with all pages known */
 	bool partial;		/**< the budget was used up: some spots were not asked for */
 	unsigned int nspots;
-	struct sample_spot spots[SAMPLE_SPOTS];
+	struct mem_run spots[SAMPLE_SPOTS];
+	struct sample_watch watched[SAMPLE_SPOTS];
 };
 
 /** What a sample has told. */
@@ -88,11 +88,10 @@ unsigned int vhost_numa_sample_watch(const struct numa_sample *sample, void **pa
 bool vhost_numa_sample_contradicts(const struct numa_sample *sample, const int *nodes);
 
 /**
- * Whether a sample may tell more if it is taken again: the file has more memory now,
- * or nobody can say.  At most two system calls.
+ * Whether a sample may tell more than the last time: the file has more memory now, or
+ * nobody can say.  At most two system calls.
  */
-bool vhost_numa_sample_may_tell_more(struct numa_sample *sample,
-		const struct sample_reading *reading);
+bool vhost_numa_sample_may_tell_more(struct numa_sample *sample);
 
 /** Fill in the share of a region's bytes on each node, projected from a reading. */
 void vhost_numa_sample_project(const struct sample_reading *reading, uint64_t size,
