@@ -21,10 +21,10 @@ vhost_backchannel_replace(struct vhost_device *dev, int fd)
 {
 	int old;
 
-	pthread_mutex_lock(&dev->backend_lock);
-	old = dev->backend_fd;
-	dev->backend_fd = fd;
-	pthread_mutex_unlock(&dev->backend_lock);
+	pthread_mutex_lock(&dev->back.lock);
+	old = dev->back.fd;
+	dev->back.fd = fd;
+	pthread_mutex_unlock(&dev->back.lock);
 	if (old >= 0)
 		vhost_vu_discard_fd(old);
 }
@@ -79,10 +79,10 @@ backchannel_dup(struct vhost_device *dev)
 {
 	int fd = -1;
 
-	pthread_mutex_lock(&dev->backend_lock);
-	if (dev->backend_fd >= 0)
-		fd = fcntl(dev->backend_fd, F_DUPFD_CLOEXEC, 0);
-	pthread_mutex_unlock(&dev->backend_lock);
+	pthread_mutex_lock(&dev->back.lock);
+	if (dev->back.fd >= 0)
+		fd = fcntl(dev->back.fd, F_DUPFD_CLOEXEC, 0);
+	pthread_mutex_unlock(&dev->back.lock);
 	return fd;
 }
 
@@ -104,10 +104,10 @@ vhost_backchannel_request(struct vhost_device *dev, struct vu_message *msg, int 
 	struct vu_link link;
 	int ret, fd;
 
-	pthread_mutex_lock(&dev->backend_request_lock);
+	pthread_mutex_lock(&dev->back.request_lock);
 	fd = backchannel_dup(dev);
 	if (fd < 0) {
-		pthread_mutex_unlock(&dev->backend_request_lock);
+		pthread_mutex_unlock(&dev->back.request_lock);
 		return -ENODEV;
 	}
 	vhost_vu_link_init(&link, fd);
@@ -119,6 +119,6 @@ vhost_backchannel_request(struct vhost_device *dev, struct vu_message *msg, int 
 	/* after a late or broken answer nothing that follows can be told apart */
 	if (ret < 0 && ret != -EIO && ret != -EAGAIN)
 		vhost_backchannel_replace(dev, -1);
-	pthread_mutex_unlock(&dev->backend_request_lock);
+	pthread_mutex_unlock(&dev->back.request_lock);
 	return ret;
 }

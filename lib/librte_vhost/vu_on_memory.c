@@ -5,6 +5,7 @@
 #include <inttypes.h>
 
 #include "mem_map.h"
+#include "postcopy.h"
 #include "vhost_log.h"
 #include "vu_on.h"
 
@@ -31,11 +32,11 @@ offer_map(struct vu_call *call, struct mem_map *map)
 {
 	int ret;
 
-	if (!call->dev->postcopy.listening) {
-		vhost_device_wish_map(call->dev, map);
+	if (!vhost_postcopy_is_listening(call->dev->postcopy)) {
+		vhost_wish_map(&call->dev->wish, map);
 		return 0;
 	}
-	ret = vhost_postcopy_stage(call->dev, call->msg->request, map);
+	ret = vhost_postcopy_stage(call->dev->postcopy, call->msg->request, map);
 	if (ret < 0)
 		vhost_mem_map_put(map);
 	call->reply = ret == 0;
@@ -62,13 +63,13 @@ vhost_vu_on_set_mem_table(struct vu_call *call)
 	uint32_t i;
 	int ret;
 
-	if (!dev->postcopy.listening && dev->wish_map != NULL &&
-			vhost_mem_map_matches(dev->wish_map, table, call->msg->fds)) {
+	if (!vhost_postcopy_is_listening(dev->postcopy) && dev->wish.map != NULL &&
+			vhost_mem_map_matches(dev->wish.map, table, call->msg->fds)) {
 		VHOST_LOG_CONFIG(INFO, "(%s) memory regions not changed\n", dev->driver.path);
 		return 0;
 	}
 	/* what a postcopy destination shares with an earlier map is registered as well */
-	ret = vhost_mem_map_renew(dev->driver.path, dev->wish_map, table, call->msg->fds, &map);
+	ret = vhost_mem_map_renew(dev->driver.path, dev->wish.map, table, call->msg->fds, &map);
 	for (i = 0; ret == 0 && i < map->nregions; i++)
 		log_region(dev->driver.path, &map->regions[i]);
 	if (ret == 0)
@@ -95,7 +96,7 @@ vhost_vu_on_add_mem_reg(struct vu_call *call)
 	int fd = vhost_vu_take_fd(call->msg, 0);
 	int ret;
 
-	ret = vhost_mem_map_add(dev->driver.path, dev->wish_map, &region, &fd, &map);
+	ret = vhost_mem_map_add(dev->driver.path, dev->wish.map, &region, &fd, &map);
 	vhost_vu_discard_fd(fd);
 	if (ret == 0)
 		log_region(dev->driver.path, &map->regions[map->nregions - 1]);
@@ -116,9 +117,9 @@ vhost_vu_on_rem_mem_reg(struct vu_call *call)
 	struct mem_map *map;
 	int ret;
 
-	ret = vhost_mem_map_remove(dev->driver.path, dev->wish_map, &region, &map);
+	ret = vhost_mem_map_remove(dev->driver.path, dev->wish.map, &region, &map);
 	if (ret < 0)
 		return ret;
-	vhost_device_wish_map(dev, map);
+	vhost_wish_map(&dev->wish, map);
 	return 0;
 }
