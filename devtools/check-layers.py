@@ -32,18 +32,17 @@ LAYERS = (
                'rte_vhost_numa '
                'rte_vdpa vdpa_driver'),
     ('ground', 'mem_file mem_guard mem_log mem_map mem_node mem_probe '
-               'doorbell event_loop vu_discard vu_message '
-               'quota vhost_log vhost_trace'),
+               'doorbell event_loop fd_kind quota reaper vu_message vhost_log vhost_trace'),
     ('running halves', 'gate vhost_virtqueue virtio_net '
                        'ring ring_log ring_packed ring_piece ring_split '
                        'net_copy net_dequeue net_enqueue net_header net_isa net_notify net_stats'),
     ('queues', 'inflight_area inflight_layout inflight_record inflight_recover '
                'queue queue_inflight queue_wish ring_locate'),
     ('evidence', 'placement'),
-    ('device', 'device vdpa'),
-    ('change', 'plan settle'),
-    ('life', 'net_ctrl numa_watch postcopy'),
-    ('protocol', 'vu_backchannel vu_dispatch vu_on vu_on_device vu_on_inflight vu_on_memory '
+    ('device', 'device device_wish numa_evidence vdpa'),
+    ('change', 'plan settle listener_app listener_vdpa listeners device_change'),
+    ('life', 'device_life net_ctrl numa_watch postcopy vu_backchannel'),
+    ('protocol', 'vu_dispatch vu_on vu_on_device vu_on_inflight vu_on_memory '
                  'vu_on_migration vu_on_queue'),
     ('transports', 'socket socket_path'),
     ('outside', 'api api_driver api_inflight api_limits api_numa api_stats burst telemetry '

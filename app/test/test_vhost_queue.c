@@ -48,7 +48,7 @@ make_queue(uint16_t index)
 	struct vhost_queue *q = vhost_node_pages(sizeof(struct vhost_queue_page));
 
 	if (q != NULL)
-		vhost_queue_init(q, index);
+		vhost_queue_init(q, index, NULL);
 	return q;
 }
 
@@ -66,7 +66,7 @@ bring_up(struct vhost_queue *q, uint16_t index, const struct virtio_net *net)
 		.index = index, .node = net->node, .generation = net->generation,
 	};
 
-	vhost_queue_init(q, index);
+	vhost_queue_init(q, index, NULL);
 	if (vhost_queue_stage(q, &dormant, net) < 0)
 		return -ENOMEM;
 	vhost_queue_commit(q, &fresh_wish, false);

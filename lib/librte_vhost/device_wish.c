@@ -14,7 +14,7 @@
 #include <linux/vhost_types.h>
 
 #include "device_wish.h"
-#include "vu_message.h"
+#include "reaper.h"
 
 static const struct queue_wish fresh_queue = {
 	.kickfd = QUEUE_FD_UNSET,
@@ -152,11 +152,10 @@ static void
 drop_new_fds(const struct queue_wish *wish, const struct queue_wish *kept,
 		struct vhost_quota *quota)
 {
-	RTE_SET_USED(quota);
 	if (wish->kickfd != kept->kickfd)
-		vhost_vu_discard_fd(wish->kickfd);
+		vhost_reap(quota, wish->kickfd);
 	if (wish->callfd != kept->callfd)
-		vhost_vu_discard_fd(wish->callfd);
+		vhost_reap(quota, wish->callfd);
 }
 
 void

@@ -62,7 +62,7 @@ plan_shapes(struct vhost_device *dev, struct plan *plan)
 	plan->nvrings = dev->wish.nvrings;
 	plan->dev_node = dev->running.net->node;
 	for (i = dev->nvrings; i < plan->nvrings; i++)
-		vhost_queue_init(vhost_device_queue_at(dev, i), i);
+		vhost_queue_init(vhost_device_queue_at(dev, i), i, dev->driver.quota);
 	for (i = 0; i < plan->nvrings; i++)
 		plan_shape(dev, plan, i, &plan->cfgs[i]);
 }

@@ -37,16 +37,17 @@
 #include "net_notify.h"
 #include "placement.h"
 #include "queue.h"
+#include "reaper.h"
 #include "ring.h"
 #include "ring_locate.h"
-#include "vu_message.h"
 
 void
-vhost_queue_init(struct vhost_queue *q, uint16_t index)
+vhost_queue_init(struct vhost_queue *q, uint16_t index, struct vhost_quota *quota)
 {
 	/* late bursts of an earlier device may still try the gate */
 	memset((char *)q + sizeof(q->gate), 0, sizeof(*q) - sizeof(q->gate));
 	q->index = index;
+	q->quota = quota;
 	q->guest_notify = true;
 	q->placed = (struct queue_placement){ .node = VHOST_NODE_ANY, .seen = VHOST_NODE_ANY };
 	q->handle_node = VHOST_NODE_ANY;
@@ -61,8 +62,8 @@ vhost_queue_init(struct vhost_queue *q, uint16_t index)
 void
 vhost_queue_close_retired(struct vhost_queue *q)
 {
-	vhost_vu_discard_fd(q->retired_kickfd);
-	vhost_vu_discard_fd(q->retired_callfd);
+	vhost_reap(q->quota, q->retired_kickfd);
+	vhost_reap(q->quota, q->retired_callfd);
 	q->retired_kickfd = QUEUE_FD_UNSET;
 	q->retired_callfd = QUEUE_FD_UNSET;
 	vhost_inflight_close_retired(&q->inflight);
@@ -230,8 +231,8 @@ vhost_queue_shut_down(struct vhost_queue *q)
 	vhost_block_destroy(block);
 	vhost_inflight_forget(&q->inflight);
 	vhost_queue_close_retired(q);
-	vhost_vu_discard_fd(q->kickfd);
-	vhost_vu_discard_fd(q->callfd);
+	vhost_reap(q->quota, q->kickfd);
+	vhost_reap(q->quota, q->callfd);
 	q->kickfd = QUEUE_FD_UNSET;
 	q->callfd = QUEUE_FD_UNSET;
 }

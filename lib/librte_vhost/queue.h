@@ -26,6 +26,7 @@
 #include "vhost_virtqueue.h"
 
 struct rte_ether_addr;
+struct vhost_quota;
 struct vring;
 
 /** Where a ring was found to be, and for which ring that holds. */
@@ -45,6 +46,7 @@ struct vhost_queue {
 	/* control side: under the device's control lock */
 	struct queue_placement placed;
 	uint16_t index;
+	struct vhost_quota *quota;	/**< its descriptors are reaped on this account */
 	struct rte_vhost_vring view;	/**< for the application; under the device's view_lock */
 	struct rte_vhost_numa_queue numa;	/**< likewise; node is atomic */
 	bool guest_notify;	/**< rte_vhost_enable_guest_notification(); atomic, any thread */
@@ -74,8 +76,10 @@ struct vhost_queue_page {
 /**
  * Begin another life of a handle: nothing is known, there is no block.  Settle
  * afterwards.
+ *
+ * @param quota  on whose account the queue's descriptors are closed
  */
-void vhost_queue_init(struct vhost_queue *q, uint16_t index);
+void vhost_queue_init(struct vhost_queue *q, uint16_t index, struct vhost_quota *quota);
 
 /** Wait for the last burst, free the block, close the descriptors. */
 void vhost_queue_shut_down(struct vhost_queue *q);

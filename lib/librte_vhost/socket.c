@@ -45,6 +45,7 @@
 #include "event_loop.h"
 #include "mem_guard.h"
 #include "quota.h"
+#include "reaper.h"
 #include "rte_vdpa.h"
 #include "socket.h"
 #include "socket_path.h"
@@ -297,7 +298,7 @@ connection_alloc(struct registration *reg, int fd)
 	if (conn == NULL)
 		return NULL;
 	conn->reg = reg;
-	vhost_vu_link_init(&conn->vu, fd);
+	vhost_vu_link_init(&conn->vu, fd, reg->driver.quota);
 	return conn;
 }
 
@@ -332,7 +333,7 @@ connection_begin(struct registration *reg, int fd)
 
 	if (conn == NULL) {
 		VHOST_LOG_CONFIG(ERR, "(%s) no memory for a connection\n", reg->driver.path);
-		close(fd);
+		vhost_reap(reg->driver.quota, fd);
 		reconnect_later(reg);
 		return;
 	}

@@ -19,6 +19,7 @@
 #include "device_change.h"
 #include "postcopy.h"
 #include "quota.h"
+#include "reaper.h"
 #include "vhost_log.h"
 #include "vu_dispatch.h"
 #include "vu_on.h"
@@ -351,7 +352,7 @@ send_reply(struct vhost_device *dev, struct vu_message *msg, int fd_to_pass)
 	int ret;
 
 	msg->flags = VU_VERSION | VU_REPLY;
-	ret = vhost_vu_send(dev->link, msg, fd_to_pass);
+	ret = vhost_vu_send(dev->link, msg, &fd_to_pass, fd_to_pass >= 0);
 	if (ret < 0)
 		VHOST_LOG_CONFIG(ERR, "(%s) cannot reply to %s: %s\n", dev->driver.path,
 			vhost_vu_request_name(msg->request), strerror(-ret));
@@ -391,7 +392,7 @@ vhost_vu_dispatch(struct vhost_device *dev, struct vu_message *msg)
 	vhost_device_lock(dev);
 	ret = serve(&call, &reply);
 	log_result(dev->driver.path, vhost_vu_request_name(request), ret, ret == 0 && reply);
-	vhost_vu_close_fds(msg);
+	vhost_vu_close_fds(msg, dev->driver.quota);
 	/* an extern handler may have changed what it was given */
 	msg->request = request;
 	if (ret == 0 && reply)
@@ -399,7 +400,7 @@ vhost_vu_dispatch(struct vhost_device *dev, struct vu_message *msg)
 	else if (need_ack)
 		ret = send_ack(dev, msg, ret < 0);
 	if (call.close_reply_fd)
-		close(call.reply_fd);
+		vhost_reap(dev->driver.quota, call.reply_fd);
 	vhost_device_unlock(dev);
 	return ret;
 }

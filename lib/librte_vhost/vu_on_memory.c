@@ -7,6 +7,7 @@
 #include "mem_map.h"
 #include "postcopy.h"
 #include "vhost_log.h"
+#include "reaper.h"
 #include "vu_on.h"
 
 /** Say where a region is; the lines are known to who reads logs of DPDK. */
@@ -97,7 +98,7 @@ vhost_vu_on_add_mem_reg(struct vu_call *call)
 	int ret;
 
 	ret = vhost_mem_map_add(dev->driver.path, dev->wish.map, &region, &fd, &map);
-	vhost_vu_discard_fd(fd);
+	vhost_reap(dev->driver.quota, fd);
 	if (ret == 0)
 		log_region(dev->driver.path, &map->regions[map->nregions - 1]);
 	if (ret == 0)

@@ -175,7 +175,8 @@ take_doorbell(struct vu_call *call, enum doorbell_kind allowed, int *fd, enum do
 		*fd = QUEUE_FD_NONE;
 		return 0;
 	}
-	*fd = vhost_doorbell_adopt(vhost_vu_take_fd(call->msg, 0), allowed, kind);
+	*fd = vhost_doorbell_adopt(call->dev->driver.quota, vhost_vu_take_fd(call->msg, 0),
+		allowed, kind);
 	if (*fd >= 0)
 		return 0;
 	VHOST_LOG_CONFIG(ERR, "(%s) vring %u: the descriptor of %s cannot carry notifications\n",

@@ -87,7 +87,7 @@ connect_frontend(struct frontend *fe)
 
 	FUZZ_CHECK(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) == 0, "errno %d",
 		errno);
-	vhost_vu_link_init(&fe->link, pair[0]);
+	vhost_vu_link_init(&fe->link, pair[0], NULL);
 	fe->sock = pair[1];
 	fe->dev = vhost_device_create(&fe->driver, &fe->link);
 	if (fe->dev != NULL)

@@ -469,7 +469,7 @@ connect_device(void)
 
 	FUZZ_CHECK(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) == 0, "errno %d",
 		errno);
-	vhost_vu_link_init(&fuzz.link, pair[0]);
+	vhost_vu_link_init(&fuzz.link, pair[0], NULL);
 	fuzz.sock = pair[1];
 	fuzz.dev = vhost_device_create(&fuzz.driver, &fuzz.link);
 	FUZZ_CHECK(fuzz.dev != NULL, "no device");
