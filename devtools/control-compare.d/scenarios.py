@@ -9,6 +9,7 @@ threads'.
 """
 
 import contextlib
+import ctypes
 import os
 import random
 import signal
@@ -24,6 +25,7 @@ from frontend import (
 MIB, GIB = 1 << 20, 1 << 30
 MILLISECOND = 1e6       # in nanoseconds
 RESIDENT_SLACK_KIB = 2048
+PR_SET_PDEATHSIG = 1    # of prctl()
 # where one takes long, a few will do
 SET_UP_BUDGET_MS = 20000
 
@@ -227,10 +229,14 @@ def flood(path, number):
 @contextlib.contextmanager
 def flooding(path, number):
     """A process of its own, so that it takes nothing from who measures but a core."""
+    parent = os.getpid()
     child = os.fork()
     if child == 0:
         try:
-            flood(path, number)
+            # whatever ends us ends the flood
+            ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+            if os.getppid() == parent:
+                flood(path, number)
         finally:
             os._exit(1)         # only if the flood cannot go on
     try:
