@@ -691,3 +691,11 @@ topology_counters(const struct fake *fe)
 		vhost_evidence_counters(dev->evidence, &counters);
 	return counters;
 }
+
+void
+topology_check(struct vhost_device *dev)
+{
+	vhost_device_lock(dev);
+	vhost_numa_watch_check(dev);
+	vhost_device_unlock(dev);
+}

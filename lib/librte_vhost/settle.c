@@ -197,13 +197,20 @@ publish_queues(struct vhost_device *dev, uint32_t nvrings)
 	__atomic_store_n(&dev->data_vrings, vhost_device_data_vrings(dev), __ATOMIC_RELAXED);
 }
 
+/** The map that evidence is about. */
+static void
+set_evidence_map(struct vhost_device *dev, struct mem_map *map)
+{
+	bool off = dev->driver.numa.mode == RTE_VHOST_NUMA_OFF;
+
+	vhost_evidence_set_map(dev->evidence, off ? NULL : map);
+}
+
 /** Ask where the guest's memory is, as far as the answer is not known. */
 static void
 gather_evidence(struct vhost_device *dev, const struct settle_request *request)
 {
-	bool off = dev->driver.numa.mode == RTE_VHOST_NUMA_OFF;
-
-	vhost_evidence_set_map(dev->evidence, off ? NULL : dev->wish.map);
+	set_evidence_map(dev, dev->wish.map);
 	if (request->reprobe)
 		vhost_evidence_reprobe(dev->evidence);
 	else
@@ -221,6 +228,7 @@ vhost_settle_prepare(struct vhost_device *dev, const struct settle_request *requ
 	note_refusals(dev, &settlement->plan);
 	if (ret < 0) {
 		VHOST_LOG_CONFIG(ERR, "(%s) no memory to settle the device\n", dev->driver.path);
+		set_evidence_map(dev, dev->running.map);
 		return ret;
 	}
 	settlement->remaps = dev->wish.map != dev->running.map;
