@@ -29,7 +29,9 @@ LAYERS = (
     ('device', 'device net_ctrl numa_watch plan postcopy settle vu_backchannel'),
     ('protocol', 'vu_dispatch vu_on vu_on_device vu_on_inflight vu_on_memory '
                  'vu_on_migration vu_on_queue'),
-    ('outside', 'api api_driver api_inflight api_limits api_numa api_stats burst socket socket_path telemetry '
+    ('outside', 'api api_driver api_inflight api_limits api_numa api_stats burst socket '
+                'socket_client socket_connection socket_guard socket_path socket_registry '
+                'socket_server socket_turn telemetry '
                 'unsupported '
                 'vdpa vdpa_device'),
 )
