@@ -45,6 +45,9 @@
 /** So much is remembered, in turns. */
 #define MAX_TURNS	64
 
+/** Who was served has a claim for so long. */
+#define CONTEST_NS	(100 * NS_PER_MS)
+
 /** Until it is looked again whether descriptors were closed. */
 #define CLOSING_PAUSE_MS 50
 
@@ -81,6 +84,24 @@ is_used_up(struct socket_turn *turn)
 		vhost_quota_refused(turn->quota, QUOTA_TURN_MS);
 	turn->used_up = used_up;
 	return used_up;
+}
+
+/**
+ * Note whose event it is, at turn->seen.  Event thread only.
+ *
+ * @return whether others wait, or come again soon: while only one registration is
+ *         served there is no reason to stand aside
+ */
+static bool
+note_event(const struct socket_turn *turn)
+{
+	static const struct socket_turn *last;	/* only to compare, may be gone */
+	static uint64_t changed;
+
+	if (turn != last)
+		changed = turn->seen;
+	last = turn;
+	return turn->seen - changed < CONTEST_NS && vhost_event_loop_is_busy();
 }
 
 bool
@@ -150,11 +171,13 @@ static void
 on_event(struct event_source *event, uint32_t events __rte_unused)
 {
 	struct turn_source *source = container_of(event, struct turn_source, event);
+	bool used_up = is_used_up(source->turn);
+	bool others = note_event(source->turn);
 
 	/* A hang-up needs no look at the events: receiving tells, after what came before. */
 	if (vhost_turn_is_paused(source->turn))
 		set_aside(source, CLOSING_PAUSE_MS);
-	else if (is_used_up(source->turn) && vhost_event_loop_is_busy())
+	else if (used_up && others)
 		set_aside(source, 0);
 	else if (serve(source) == TURN_END)
 		source->ops->end(source);
