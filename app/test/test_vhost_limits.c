@@ -9,7 +9,9 @@
  */
 
 #include <errno.h>
+#include <limits.h>
 #include <poll.h>
+#include <stdlib.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
@@ -271,22 +273,42 @@ served_slowly(void)
 }
 
 static int
+compare(const void *a, const void *b)
+{
+	return *(const int *)a - *(const int *)b;
+}
+
+/** How many of them are served during a question of another frontend: the median of some. */
+static int
+served_slowly_per_question(struct fake *other)
+{
+	int n[15], before;
+
+	for (unsigned int i = 0; i < RTE_DIM(n); i++) {
+		before = served_slowly();
+		if (!fake_is_served(other))
+			return INT_MAX;
+		n[i] = served_slowly() - before;
+	}
+	qsort(n, RTE_DIM(n), sizeof(n[0]), compare);
+	return n[RTE_DIM(n) / 2];
+}
+
+static int
 flood_on_many_connections_delays_others_by_a_message(void)
 {
 	struct fake *fe[16], *other = fake_start(.until = FAKE_CONNECTED);
-	unsigned int before, during, questions = 20;
+	unsigned int before;
+	int n;
 
 	TEST_ASSERT_NOT_NULL(other, "another socket");
 	TEST_ASSERT_SUCCESS(flood(fe, RTE_DIM(fe), 20), "flood");
 	before = served_slowly();
 	while (served_slowly() < before + 3)
 		usleep(1000);
-	before = served_slowly();
-	for (unsigned int i = 0; i < questions; i++)
-		TEST_ASSERT(fake_is_served(other), "question %u", i);
-	during = served_slowly() - before;
 	/* Without turns each question waits for 16 of them. */
-	TEST_ASSERT(during <= 3 * questions, "%u slow messages", during);
+	n = served_slowly_per_question(other);
+	TEST_ASSERT(n <= 4, "%d slow messages", n);
 	TEST_ASSERT(usage_of(fe[0]).ended_turns > 0, "counted");
 	for (unsigned int i = RTE_DIM(fe); i-- > 0;)
 		TEST_ASSERT_SUCCESS(fake_stop(fe[i]), "connection %u", i);

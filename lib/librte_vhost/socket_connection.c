@@ -23,6 +23,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "device_life.h"
 #include "quota.h"
 #include "reaper.h"
 #include "socket_connection.h"

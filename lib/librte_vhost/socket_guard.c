@@ -12,6 +12,7 @@
 #include <sys/epoll.h>
 #include <unistd.h>
 
+#include "device_life.h"
 #include "event_loop.h"
 #include "mem_guard.h"
 #include "socket_connection.h"
@@ -21,28 +22,6 @@
 /** The descriptor of mem_guard.c; registry's lock, to add it. */
 static struct event_source guard;
 
-static bool
-map_is_broken(const struct mem_map *map)
-{
-	return map != NULL && vhost_mem_map_is_broken(map);
-}
-
-static bool
-log_is_broken(const struct mem_log *log)
-{
-	return log != NULL && vhost_mem_log_is_broken(log);
-}
-
-/** Event thread only, which alone replaces maps and logs. */
-static bool
-has_lost_memory(const struct vhost_device *dev)
-{
-	return map_is_broken(dev->map) || map_is_broken(dev->wish_map) ||
-		log_is_broken(dev->log) || log_is_broken(dev->wish_log) ||
-		vhost_inflight_area_is_broken(&dev->inflight) ||
-		vhost_inflight_area_is_broken(&dev->wish_inflight);
-}
-
 static void
 on_event(struct event_source *source __rte_unused, uint32_t events __rte_unused)
 {
@@ -51,7 +30,7 @@ on_event(struct event_source *source __rte_unused, uint32_t events __rte_unused)
 	/* Before the search, so that what breaks meanwhile wakes us again. */
 	if (read(vhost_mem_guard_fd(), &count, sizeof(count)) < 0)
 		return;
-	vhost_connection_end_lost(has_lost_memory,
+	vhost_connection_end_lost(vhost_device_lost_memory,
 		"guest memory is gone (file truncated, or given up)");
 }
 
