@@ -44,7 +44,8 @@ LAYERS = (
     ('life', 'device_life net_ctrl numa_watch postcopy vu_backchannel'),
     ('protocol', 'vu_dispatch vu_on vu_on_device vu_on_inflight vu_on_memory '
                  'vu_on_migration vu_on_queue'),
-    ('transports', 'socket socket_path'),
+    ('transports', 'socket socket_client socket_connection socket_guard socket_path '
+                   'socket_registry socket_server socket_turn'),
     ('outside', 'api api_driver api_inflight api_limits api_numa api_stats burst telemetry '
                 'unsupported vdpa_device'),
 )

@@ -41,7 +41,7 @@ send_some(int sock, const void *bytes, size_t len, const int *fds,
 {
 	union {
 		struct cmsghdr align;
-		char space[CMSG_SPACE(sizeof(int) * 64)];
+		char space[CMSG_SPACE(sizeof(int) * 253)];
 	} control = { 0 };
 	struct iovec iov = { .iov_base = (void *)(uintptr_t)bytes, .iov_len = len };
 	struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1 };

@@ -82,6 +82,9 @@ static struct {
 	.timers = TAILQ_HEAD_INITIALIZER(loop.timers),
 };
 
+/** Events that the kernel told of at a time; the loop's thread only. */
+static unsigned int batch;
+
 /** The loop's thread counts its handlers, from 1. */
 static __thread uint64_t turn;
 
@@ -95,6 +98,12 @@ uint64_t
 vhost_event_loop_turn(void)
 {
 	return turn;
+}
+
+bool
+vhost_event_loop_is_busy(void)
+{
+	return batch > 1;
 }
 
 static uint64_t
@@ -266,6 +275,7 @@ loop_main(void *arg)
 	turn = 1;
 	for (;;) {
 		n = epoll_wait(loop.epoll_fd, events, EVENTS_AT_A_TIME, -1);
+		batch = RTE_MAX(n, 0);
 		pthread_mutex_lock(&loop.lock);
 		for (i = 0; i < n; i++)
 			serve(&events[i]);

@@ -38,6 +38,12 @@ int vhost_event_loop_start(void);
 /** Whether the caller is the loop's thread. */
 bool vhost_event_loop_is_current(void);
 
+/**
+ * Whether the kernel has told of other events together with the one that is served.
+ * The loop's thread only.
+ */
+bool vhost_event_loop_is_busy(void);
+
 /** Number of the handler that runs; 0 in other threads.  Never the same twice. */
 uint64_t vhost_event_loop_turn(void);
 
