@@ -149,7 +149,10 @@ on_readable(struct turn_source *source)
 		log_end(conn, ret);
 	if (ret <= 0)
 		return ret == 0 ? TURN_NOTHING : TURN_END;
-	return vhost_vu_dispatch(conn->dev, &msg) < 0 ? TURN_END : TURN_MORE;
+	if (vhost_vu_dispatch(conn->dev, &msg) == 0)
+		return TURN_MORE;
+	VHOST_LOG_CONFIG(ERR, "(%s) vhost message handling failed.\n", conn->reg->driver.path);
+	return TURN_END;
 }
 
 static void
