@@ -17,7 +17,7 @@ LAYERS = (
     ('public', 'rte_vhost rte_vhost_async rte_vhost_crypto rte_vhost_limits '
                'rte_vhost_numa '
                'rte_vdpa vdpa_driver'),
-    ('ground', 'doorbell event_loop mem_file mem_guard mem_log mem_map mem_node mem_probe '
+    ('ground', 'doorbell event_loop mem_file mem_guard mem_heap mem_log mem_map mem_node mem_probe '
                'quota '
                'vhost_log vhost_trace vu_discard vu_message'),
     ('running halves', 'net_copy net_header net_notify net_stats '

@@ -16,6 +16,7 @@
 #include <string.h>
 
 #include "device.h"
+#include "mem_heap.h"
 #include "mem_node.h"
 #include "net_ctrl.h"
 #include "numa_watch.h"
@@ -491,7 +492,7 @@ vhost_device_bring_handles(struct vhost_device *dev)
 	for (i = 0; i < dev->nvrings; i++)
 		vhost_queue_bring_handle(dev->queues[i]);
 	if (dev->node != VHOST_NODE_ANY && dev->handle_node != dev->node &&
-			vhost_node_move_pages(dev, sizeof(*dev), dev->node) != -EAGAIN)
+			vhost_node_pages_bring(dev, sizeof(*dev), dev->node) != -EAGAIN)
 		dev->handle_node = dev->node;
 }
 
@@ -603,16 +604,57 @@ look_at_rings(struct vhost_device *dev)
 	return moved;
 }
 
+static bool
+look_at_replica(struct vhost_device *dev, struct virtio_net *net)
+{
+	int node = vhost_heap_node(net);
+
+	if (node == net->node)
+		return false;
+	vhost_device_note(dev, &net->node, node);
+	return true;
+}
+
+static bool
+look_at_queue_block(struct vhost_device *dev, struct vhost_queue *q)
+{
+	if (!vhost_queue_has_moved(q))
+		return false;
+	vhost_device_note(dev, &q->numa.node, vhost_queue_block(q)->node);
+	return true;
+}
+
+/**
+ * Look where our own memory is, and have reports tell it: whether it was moved, by
+ * who migrates this process or changes its cpuset.
+ */
+static bool
+look_at_blocks(struct vhost_device *dev)
+{
+	bool moved = false;
+	uint32_t i;
+
+	for (i = 0; i < dev->nreplicas; i++)
+		moved |= look_at_replica(dev, dev->replicas[i]);
+	for (i = 0; i < dev->nvrings; i++)
+		moved |= look_at_queue_block(dev, dev->queues[i]);
+	if (!moved)
+		return false;
+	dev->handle_node = VHOST_NODE_ANY;
+	vhost_device_note(dev, &dev->node, dev->net->node);
+	return true;
+}
+
 void
 vhost_device_look(struct vhost_device *dev)
 {
 	const struct rte_vhost_numa_policy *policy = &dev->driver.numa;
-	bool moved;
+	bool moved = look_at_blocks(dev);
 
 	if (policy->mode == RTE_VHOST_NUMA_OFF || dev->wish_map == NULL ||
 			vhost_mem_map_is_broken(dev->wish_map))
 		return;
-	moved = look_at_memory(dev);
+	moved |= look_at_memory(dev);
 	moved |= look_at_rings(dev);
 	if (!moved && dev->refused_nodes == 0)
 		return;
@@ -647,6 +689,7 @@ vhost_device_refresh(struct vhost_device *dev)
 	dev->census.generation = 0;
 	for (i = 0; i < dev->nvrings; i++)
 		dev->queues[i]->placed.node = VHOST_NODE_ANY;
+	look_at_blocks(dev);
 	ret = vhost_device_settle(dev);
 	vhost_device_unlock(dev);
 	return ret;

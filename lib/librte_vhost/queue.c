@@ -544,9 +544,21 @@ vhost_queue_bring_handle(struct vhost_queue *q)
 	int node = q->gate.block->node;
 
 	if (node != VHOST_NODE_ANY && q->handle_node != node &&
-			vhost_node_move_pages(q, sizeof(*q), node) != -EAGAIN)
+			vhost_node_pages_bring(q, sizeof(*q), node) != -EAGAIN)
 		q->handle_node = node;
 	vhost_inflight_bring(q);
+}
+
+bool
+vhost_queue_has_moved(struct vhost_queue *q)
+{
+	if (!vhost_block_look(q->gate.block))
+		return false;
+	q->handle_node = VHOST_NODE_ANY;
+	q->inflight.node = VHOST_NODE_ANY;
+	if (q->inflight.list != NULL)
+		q->inflight.list->node = VHOST_NODE_ANY;
+	return true;
 }
 
 void

@@ -274,6 +274,12 @@ bool vhost_queue_needs_commit(const struct vhost_queue *q, bool enabled);
 /** Have the handle on the node of the block in place, if the kernel can do that. */
 void vhost_queue_bring_handle(struct vhost_queue *q);
 
+/**
+ * Note where the block is by now: whether somebody has moved it, and so perhaps the
+ * handle.
+ */
+bool vhost_queue_has_moved(struct vhost_queue *q);
+
 /** What became of a queue in vhost_queue_commit(). */
 struct queue_commit {
 	struct vhost_virtqueue *old;	/**< replaced, the caller's to destroy; or NULL */

@@ -364,7 +364,7 @@ vhost_inflight_bring(struct vhost_queue *q)
 	if (block->node == VHOST_NODE_ANY)
 		return;
 	if (list != NULL && list->node != block->node &&
-			vhost_node_move_pages(list, list->bytes, block->node) != -EAGAIN)
+			vhost_node_pages_bring(list, list->bytes, block->node) != -EAGAIN)
 		list->node = block->node;
 	if (block->cfg.inflight == NULL || q->inflight.node == block->node)
 		return;
