@@ -4,8 +4,8 @@
 """Check what the data path imports: no allocator but for mbufs and external
 buffers, no locks, no system call but the one that notifies the guest.
 
-And who allocates at all: what belongs to a device comes from mem_node.c, which
-knows the nodes, but for what only the control thread looks at.
+And who allocates at all: what belongs to a device comes from mem_heap.c and
+mem_node.c, which know the nodes, but for what only the control thread looks at.
 
 usage: check-datapath.py BUILD_FOLDER
 """
@@ -36,7 +36,8 @@ ALLOCATORS = set('''
 '''.split())
 
 MAY_ALLOCATE = {
-    'mem_node': 'blocks, replicas and handles, on their node',
+    'mem_heap': 'blocks and replicas, on their node',
+    'mem_node': 'handles, which are brought to their node',
     'net_dequeue': 'external buffers, on the queue\'s node',
     'mem_file': 'mappings of files of the frontend',
     'mem_map': 'the map of guest memory, of which replicas have a copy',

@@ -215,8 +215,8 @@ a_block_knows_the_node_it_is_on(void)
 		{ 3, -1, 0, 3 },
 		{ 8, 3, 0, 3 },
 		{ VHOST_NODE_ANY, 5, 0, 5 },
-		{ 8, -1, -EPERM, VHOST_NODE_ANY },
-		{ 8, -1, -ENOSYS, VHOST_NODE_ANY },
+		{ VHOST_NODE_ANY, -1, -EPERM, VHOST_NODE_ANY },
+		{ VHOST_NODE_ANY, -1, -ENOSYS, VHOST_NODE_ANY },
 	};
 
 	for (unsigned int i = 0; i < RTE_DIM(rows); i++) {
@@ -238,7 +238,7 @@ a_block_knows_the_node_it_is_on(void)
 	return TEST_SUCCESS;
 }
 
-/** With EAL's memory, every page is asked about, without the library's help. */
+/** With real memory, every page is asked about, without the library's help. */
 static int
 every_page_is_on_the_node_that_the_kernel_tells(void)
 {

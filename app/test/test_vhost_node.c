@@ -2,7 +2,7 @@
  * Copyright(c) 2026 The vhost-numa authors
  */
 
-/* Asking for nodes, and memory on a node. */
+/* Asking for nodes, and pages at an address for good. */
 
 #include <errno.h>
 #include <limits.h>
@@ -171,54 +171,77 @@ test_bound_names_the_only_node_of_a_policy(void)
 	return TEST_SUCCESS;
 }
 
-static bool
-is_zero(const uint8_t *block, size_t size)
-{
-	for (size_t i = 0; i < size; i++)
-		if (block[i] != 0)
-			return false;
-	return true;
-}
-
-/** A block that was given must be on its node, whatever EAL thinks of it. */
 static int
-test_alloc_gives_zeroed_memory_of_the_node_or_none(void)
+test_a_range_is_on_a_node_if_all_its_pages_are(void)
 {
-	static const size_t sizes[] = { 1, 64, 5000, 300000 };
-	unsigned int given = 0;
+	struct area a;
+	int node;
 
-	for (int node = VHOST_NODE_ANY; node < 4; node++) {
-		for (unsigned int i = 0; i < RTE_DIM(sizes); i++) {
-			uint8_t *block = vhost_node_alloc(sizes[i], node);
-
-			if (block == NULL)
-				continue;
-			given++;
-			TEST_ASSERT_EQUAL((uintptr_t)block % RTE_CACHE_LINE_SIZE, 0,
-				"aligned");
-			TEST_ASSERT(is_zero(block, sizes[i]), "zeroed");
-			for (size_t at = 0; node >= 0 && nodes_are_told() &&
-					at < sizes[i]; at += PAGE)
-				TEST_ASSERT_EQUAL(vhost_node_of(block + at), node,
-					"byte %zu of %zu", at, sizes[i]);
-			memset(block, 0xee, sizes[i]);
-			vhost_node_free(block);
-		}
-	}
-	TEST_ASSERT(given >= RTE_DIM(sizes), "at least from any node");
-	vhost_node_free(NULL);
+	if (!nodes_are_told())
+		return TEST_SKIPPED;
+	TEST_ASSERT_SUCCESS(area_open(&a), "a memfd");
+	memset(a.at, 1, PAGES * PAGE);
+	TEST_ASSERT_SUCCESS(vhost_node_of_all(a.at, PAGES * PAGE, &node), "the query");
+	TEST_ASSERT_EQUAL(node, vhost_node_of(a.at), "each is where the first is");
+	TEST_ASSERT_SUCCESS(vhost_node_of_all(a.at + 100, PAGE, &node), "the query");
+	TEST_ASSERT_EQUAL(node, vhost_node_of(a.at), "parts of pages");
+	TEST_ASSERT_SUCCESS(madvise(a.at + 3 * PAGE, PAGE, MADV_REMOVE), "a hole");
+	TEST_ASSERT_SUCCESS(vhost_node_of_all(a.at, PAGES * PAGE, &node), "the query");
+	TEST_ASSERT_EQUAL(node, VHOST_NODE_ANY, "the last one is missing");
+	TEST_ASSERT_SUCCESS(vhost_node_of_all(a.at + 3 * PAGE, PAGE, &node), "the query");
+	TEST_ASSERT_EQUAL(node, VHOST_NODE_ANY, "the only one is missing");
+	area_close(&a);
 	return TEST_SUCCESS;
 }
 
 static int
-test_alloc_on_a_node_that_does_not_exist(void)
+test_a_preference_for_a_node_that_does_not_exist(void)
 {
-	static const int nodes[] = { 29, 31, 32, 63, 64, 255, 256, 257, 4096,
-		INT_MAX, -2, INT_MIN };
+	static const int nodes[] = { 1023, 4096, INT_MAX, -1, INT_MIN };
+	struct area a;
 
+	if (!nodes_are_told())
+		return TEST_SKIPPED;
+	TEST_ASSERT_SUCCESS(area_open(&a), "a memfd");
 	for (unsigned int i = 0; i < RTE_DIM(nodes); i++)
-		TEST_ASSERT_NULL(vhost_node_alloc(64, nodes[i]), "node %d", nodes[i]);
-	TEST_ASSERT_NULL(vhost_node_alloc(SIZE_MAX / 2, VHOST_NODE_ANY), "absurd size");
+		TEST_ASSERT_EQUAL(vhost_node_prefer(a.at, PAGE, nodes[i]), -EINVAL,
+			"node %d", nodes[i]);
+	area_close(&a);
+	return TEST_SUCCESS;
+}
+
+static unsigned int
+pages_present(void *at, size_t size)
+{
+	unsigned char present[PAGES];
+	unsigned int n = 0;
+
+	if (mincore(at, size, present) != 0)
+		return UINT_MAX;
+	for (unsigned int i = 0; i < size / PAGE; i++)
+		n += present[i] & 1;
+	return n;
+}
+
+/** What a device held is given back when it goes; who is late reads zeroes. */
+static int
+test_pages_are_cleared_and_keep_their_address(void)
+{
+	uint8_t *pages = vhost_node_pages(PAGES * PAGE);
+
+	TEST_ASSERT_NOT_NULL(pages, "pages");
+	TEST_ASSERT_EQUAL(pages_present(pages, PAGES * PAGE), 0, "none before it is touched");
+	pages[PAGE] = 1;
+	TEST_ASSERT_EQUAL(pages_present(pages, PAGES * PAGE), 1, "the one that is touched");
+	if (nodes_are_told() && only_node() >= 0)
+		TEST_ASSERT_SUCCESS(vhost_node_pages_bring(pages, PAGES * PAGE, only_node()),
+			"all are brought");
+	memset(pages, 0xee, PAGES * PAGE);
+	vhost_node_pages_clear(pages, PAGES * PAGE);
+	TEST_ASSERT_EQUAL(pages_present(pages, PAGES * PAGE), 0, "none is left");
+	for (unsigned int i = 0; i < PAGES * PAGE; i++)
+		TEST_ASSERT_EQUAL(pages[i], 0, "byte %u", i);
+	vhost_node_pages_free(pages, PAGES * PAGE);
 	return TEST_SUCCESS;
 }
 
@@ -235,36 +258,18 @@ test_home_is_a_node_of_this_machine(void)
 
 /* Where the kernel does not answer */
 
-/** Allocations as they must be when nodes are not told. */
-static int
-check_unverified_allocations(void)
-{
-	int only = only_node();
-	void *block = vhost_node_alloc(10000, VHOST_NODE_ANY);
-
-	TEST_ASSERT_NOT_NULL(block, "any node will do");
-	vhost_node_free(block);
-	for (int node = 0; node < 4; node++) {
-		block = vhost_node_alloc(10000, node);
-		if (node == only)
-			TEST_ASSERT_NOT_NULL(block, "the only node %d", node);
-		else
-			TEST_ASSERT_NULL(block, "node %d cannot be verified", node);
-		vhost_node_free(block);
-	}
-	return TEST_SUCCESS;
-}
-
 static int
 check_refusal(int err)
 {
 	void *pages[2] = { &pages, &err };
-	int nodes[2];
+	int nodes[2], node;
 
 	TEST_ASSERT_EQUAL(vhost_node_query(pages, 2, nodes), -err, "query");
 	TEST_ASSERT_EQUAL(vhost_node_of(&err), -err, "one address");
 	TEST_ASSERT_EQUAL(vhost_node_bound(&err), -err, "policy");
-	return check_unverified_allocations();
+	TEST_ASSERT_EQUAL(vhost_node_of_all(nodes, sizeof(nodes), &node), -err, "a range");
+	TEST_ASSERT_EQUAL(vhost_node_only(), only_node(), "is not asked of the system calls");
+	return TEST_SUCCESS;
 }
 
 static int
@@ -348,30 +353,18 @@ bound_to_eight(const void *addr __rte_unused)
 	return 8;
 }
 
-static void *
-alloc_nothing(size_t size __rte_unused, int node __rte_unused)
-{
-	return NULL;
-}
-
 static int
 test_another_topology_in_place(void)
 {
 	struct vhost_node_ops ops = *vhost_node_kernel_ops();
-	void *block;
 
 	ops.query = query_eight;
 	ops.bound = bound_to_eight;
-	ops.alloc = alloc_nothing;
 	vhost_node_set_ops(&ops);
 	TEST_ASSERT_EQUAL(vhost_node_of(&ops), 8, "the fake's word");
 	TEST_ASSERT_EQUAL(vhost_node_bound(&ops), 8, "the fake's word");
-	TEST_ASSERT_NULL(vhost_node_alloc(64, VHOST_NODE_ANY), "the fake refuses");
 	vhost_node_set_ops(NULL);
 	TEST_ASSERT_NOT_EQUAL(vhost_node_of(&ops), 8, "the kernel is back");
-	block = vhost_node_alloc(64, VHOST_NODE_ANY);
-	TEST_ASSERT_NOT_NULL(block, "and the heap");
-	vhost_node_free(block);
 	return TEST_SUCCESS;
 }
 
@@ -388,8 +381,9 @@ static const struct test_case cases[] = {
 	TEST_CASE(test_query_tells_mapped_from_missing),
 	TEST_CASE(test_query_of_many_pages),
 	TEST_CASE(test_bound_names_the_only_node_of_a_policy),
-	TEST_CASE(test_alloc_gives_zeroed_memory_of_the_node_or_none),
-	TEST_CASE(test_alloc_on_a_node_that_does_not_exist),
+	TEST_CASE(test_a_range_is_on_a_node_if_all_its_pages_are),
+	TEST_CASE(test_a_preference_for_a_node_that_does_not_exist),
+	TEST_CASE(test_pages_are_cleared_and_keep_their_address),
 	TEST_CASE(test_home_is_a_node_of_this_machine),
 	TEST_CASE(test_another_topology_in_place),
 };

@@ -180,6 +180,52 @@ nodes_that_nobody_knows(void)
 	return end(fe);
 }
 
+/** Whatever a frontend says next makes the library settle. */
+static int
+say_something(struct fake *fe)
+{
+	return fake_call_u64(fe, FE_NET_SET_MTU, 1500) == FAKE_ACK ? 0 : -1;
+}
+
+/** A container on a machine with one node: there is no other that it could be. */
+static int
+the_only_node_is_told_although_the_kernel_is_silent(void)
+{
+	struct rte_vhost_numa_report *r;
+	struct fake *fe;
+
+	topology_make_up();
+	topology_deny(-EPERM);
+	topology_only_node(topology_home());
+	fe = fake_start(.queues = 1);
+	TEST_ASSERT_NOT_NULL(fe, "a device");
+	TEST_ASSERT_EQUAL(rte_vhost_get_numa_node(fe->vid), topology_home(), "the device");
+	TEST_ASSERT_EQUAL(rte_vhost_numa_queue_node(fe->vid, 0), topology_home(), "a queue");
+	TEST_ASSERT_SUCCESS(rte_vhost_numa_report(fe->vid, &r), "a report");
+	TEST_ASSERT_EQUAL(r->refusals, 0, "without trouble");
+	free(r);
+	return end(fe);
+}
+
+/** The same, pinned there: what is in place is not built again by each message. */
+static int
+a_pinned_device_is_built_once_although_the_kernel_is_silent(void)
+{
+	struct fake *fe;
+
+	topology_make_up();
+	topology_deny(-EPERM);
+	topology_only_node(topology_home());
+	fe = fake_start(.queues = 4, .flags = RTE_VHOST_USER_NUMA_PIN(topology_home()));
+	TEST_ASSERT_NOT_NULL(fe, "a device");
+	topology_refuse(0, 0);
+	for (int i = 0; i < 10; i++)
+		TEST_ASSERT_SUCCESS(say_something(fe), "a message");
+	TEST_ASSERT_EQUAL(topology_asked(), 0, "nothing was built");
+	TEST_ASSERT_EQUAL(rte_vhost_get_numa_node(fe->vid), topology_home(), "it is there");
+	return end(fe);
+}
+
 /* ---- refresh ---- */
 
 static int
@@ -417,7 +463,7 @@ pinned_to_a_full_node(void)
 	TEST_ASSERT_SUCCESS(log_begin(&log), "a log");
 	TEST_ASSERT_SUCCESS(set_policy(fe, RTE_VHOST_NUMA_PIN, ELSEWHERE, 0), "pin");
 	log_end(&log);
-	TEST_ASSERT_EQUAL(log_count(&log, "no DPDK memory on node 3, where the device belongs: "
+	TEST_ASSERT_EQUAL(log_count(&log, "no memory on node 3, where the device belongs: "
 		"it stays on node 8"), 1, "%s", log.text);
 	log_free(&log);
 	TEST_ASSERT_SUCCESS(topology_inventory_on(fe, THERE), "it stays");
@@ -842,6 +888,8 @@ static const struct test_case cases[] = {
 	TEST_CASE(everything_is_told),
 	TEST_CASE(what_cannot_be_told_is_refused),
 	TEST_CASE(nodes_that_nobody_knows),
+	TEST_CASE(the_only_node_is_told_although_the_kernel_is_silent),
+	TEST_CASE(a_pinned_device_is_built_once_although_the_kernel_is_silent),
 	TEST_CASE(a_refresh_leads_the_application_along),
 	TEST_CASE(a_queue_moves_without_the_application),
 	TEST_CASE(a_callback_takes_the_place_of_a_restart),

@@ -661,7 +661,7 @@ late_queues_come_although_the_node_is_full(void)
 		TEST_ASSERT_EQUAL(block_of(fe, i)->node, topology_home(), "where there is memory");
 	}
 	log_end(&log);
-	TEST_ASSERT_EQUAL(log_count(&log, "no DPDK memory on node 8"), 1, "%s", log.text);
+	TEST_ASSERT_EQUAL(log_count(&log, "no memory on node 8"), 1, "%s", log.text);
 	log_free(&log);
 	before.nreplicas = 2;
 	TEST_ASSERT(is_unchanged(fe, &before), "the first pair stays as it is");
@@ -715,7 +715,7 @@ a_new_map_comes_although_the_node_is_full(void)
 	TEST_ASSERT_SUCCESS(log_begin(&log), "a log");
 	TEST_ASSERT_SUCCESS(fake_send_mem_table(fe), "its table");
 	log_end(&log);
-	TEST_ASSERT_EQUAL(log_count(&log, "no DPDK memory on node 8"), 1, "%s", log.text);
+	TEST_ASSERT_EQUAL(log_count(&log, "no memory on node 8"), 1, "%s", log.text);
 	TEST_ASSERT_EQUAL(log_count(&log, "reallocate"), 5, "it went away:\n%s", log.text);
 	log_free(&log);
 	TEST_ASSERT_SUCCESS(topology_inventory_on(fe, topology_home()), "all of it");

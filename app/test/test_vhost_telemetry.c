@@ -295,7 +295,7 @@ placement_is_told(void)
 	TEST_SAYS("\"moves\":0,\"refused_nodes\":[%d]", ELSEWHERE);
 	ask("/vhost/numa,%d", fe->vid);
 	TEST_SAYS("\"refusals\":1");
-	TEST_SAYS("\"last_refusal\":\"no DPDK memory on node %d for the device\"", ELSEWHERE);
+	TEST_SAYS("\"last_refusal\":\"no memory on node %d for the device\"", ELSEWHERE);
 	return topology_stop(fe);
 }
 

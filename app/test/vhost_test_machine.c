@@ -15,8 +15,8 @@
 #include <linux/mempolicy.h>
 
 #include <rte_common.h>
-#include <rte_malloc.h>
 
+#include "mem_heap.h"
 #include "mem_node.h"
 #include "vhost_test_machine.h"
 
@@ -24,25 +24,33 @@
 #define HUGEPAGES NODE_FOLDER "hugepages/hugepages-2048kB/"
 #define HUGE_PAGE (2UL << 20)
 
-/** Of blocks that fill a heap. */
-#define LARGEST_BLOCK (16UL << 20)
+/** Of a mapping that helps to fill a node. */
+#define LARGE_PIECE (64UL << 20)
 
-/* Younger than the C library's headers. */
-#ifndef MADV_POPULATE_WRITE
-#define MADV_POPULATE_WRITE 23
-#endif
+/** Blocks of which a node that is full has none. */
+#define SMALLEST_BLOCK 128
 
-/** A block of a heap that shall have nothing left. */
+/** What a guest of the tests needs to go somewhere. */
+#define ROOM (48UL << 20)
+
+/** Longer than the heap takes a refusal for an answer. */
+#define HEAP_BELIEVES_US 120000
+
+/** A block that is held so that nobody else has it. */
 struct filler {
 	struct filler *next;
+	size_t size;
+};
+
+/** A mapping that is held for the same reason. */
+struct piece {
+	struct piece *next;
+	size_t len;
 };
 
 /** What was taken of a node. */
-static struct {
-	struct filler *blocks;
-	void *pages;
-	size_t len;
-} taken;
+static struct filler *taken;
+static struct piece *pieces;
 
 static bool
 node_exists(int node)
@@ -56,9 +64,10 @@ node_exists(int node)
 bool
 machine_node_gives_memory(int node)
 {
-	void *block = vhost_node_kernel_ops()->alloc(4096, node);
+	int got;
+	void *block = vhost_heap_own_ops()->alloc(4096, node, &got);
 
-	vhost_node_kernel_ops()->free(block);
+	vhost_heap_own_ops()->free(block);
 	return block != NULL;
 }
 
@@ -103,6 +112,18 @@ machine_migrate(void *at, size_t len, int node)
 	return bind_to(at, len, node, MPOL_MF_MOVE_ALL);
 }
 
+int
+machine_migrate_chunk(const void *block, int node)
+{
+	uint8_t *chunk = (uint8_t *)((uintptr_t)block & ~(HUGE_PAGE - 1));
+	/* the policy of the mapping stays as it is, as with migratepages */
+	int ret = vhost_node_kernel_ops()->move(chunk, HUGE_PAGE, node);
+
+	if (ret < 0)
+		printf("machine: move to node %d: %s\n", node, strerror(-ret));
+	return ret < 0 ? -1 : 0;
+}
+
 /* ---- full nodes ---- */
 
 unsigned long
@@ -122,52 +143,48 @@ machine_free_hugepages(int node)
 	return pages;
 }
 
-int
-machine_reserve_hugepages(int node, unsigned long pages)
+/** Map a piece of the node's memory, all of it present; false if there is no such. */
+static bool
+take_piece(int node, size_t len, int flags)
 {
-	char path[96];
-	int written;
-	FILE *f;
+	struct piece *piece = mmap(NULL, len, PROT_READ | PROT_WRITE,
+		MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | flags, -1, 0);
+	int got = VHOST_NODE_ANY;
 
-	if (getenv("NUMA_LAB") == NULL)
-		return -1;
-	snprintf(path, sizeof(path), HUGEPAGES "nr_hugepages", node);
-	f = fopen(path, "we");
-	if (f == NULL)
-		return -1;
-	written = fprintf(f, "%lu\n", pages);
-	return fclose(f) == 0 && written > 0 ? 0 : -1;
-}
-
-static int
-take_hugepages(int node)
-{
-	size_t len = machine_free_hugepages(node) * HUGE_PAGE;
-
-	if (len == 0)
-		return 0;
-	/* what is reserved would count on the pages of all nodes */
-	taken.pages = mmap(NULL, len, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS |
-		MAP_HUGETLB | MAP_NORESERVE, -1, 0);
-	if (taken.pages == MAP_FAILED) {
-		taken.pages = NULL;
-		return -1;
+	if (piece == MAP_FAILED)
+		return false;
+	if (vhost_node_kernel_ops()->prefer(piece, len, node) == 0 &&
+			madvise(piece, len, MADV_POPULATE_WRITE) == 0)
+		vhost_node_of_all(piece, len, &got);
+	if (got != node) {
+		munmap(piece, len);
+		return false;
 	}
-	taken.len = len;
-	if (bind_to(taken.pages, len, node, 0) < 0)
-		return -1;
-	return madvise(taken.pages, len, MADV_POPULATE_WRITE);
+	*piece = (struct piece){ .next = pieces, .len = len };
+	pieces = piece;
+	return true;
 }
 
+/**
+ * The bulk of it in large pieces, the rest as the library itself takes memory: there
+ * is no other measure of full.
+ */
 static void
-take_heap(int node)
+take_all(int node)
 {
-	for (size_t size = LARGEST_BLOCK; size >= RTE_CACHE_LINE_SIZE; size /= 2) {
-		struct filler *block;
+	struct filler *block;
+	int got;
 
-		while ((block = rte_malloc_socket(NULL, size, 0, node)) != NULL) {
-			block->next = taken.blocks;
-			taken.blocks = block;
+	if (pieces == NULL) {
+		if (machine_free_hugepages(node) > 0)
+			take_piece(node, machine_free_hugepages(node) * HUGE_PAGE, MAP_HUGETLB);
+		while (take_piece(node, LARGE_PIECE, 0))
+			;
+	}
+	for (size_t size = HUGE_PAGE; size >= SMALLEST_BLOCK; size /= 2) {
+		while ((block = vhost_heap_own_ops()->alloc(size, node, &got)) != NULL) {
+			*block = (struct filler){ .next = taken, .size = size };
+			taken = block;
 		}
 	}
 }
@@ -175,26 +192,52 @@ take_heap(int node)
 int
 machine_fill_node(int node)
 {
-	int ret = take_hugepages(node);
+	usleep(HEAP_BELIEVES_US);
+	take_all(node);
+	return machine_node_gives_memory(node) ? -1 : 0;
+}
 
-	if (ret < 0)
-		printf("machine: hugepages of node %d: %s\n", node, strerror(errno));
-	else
-		take_heap(node);
-	return ret == 0 && !machine_node_gives_memory(node) ? 0 : -1;
+static void
+drop_piece(void)
+{
+	struct piece *piece = pieces;
+
+	pieces = piece->next;
+	munmap(piece, piece->len);
+}
+
+/** Give the library its memory back: how many bytes that was. */
+static size_t
+drop_blocks(void)
+{
+	size_t bytes = 0;
+
+	while (taken != NULL) {
+		struct filler *block = taken;
+
+		taken = block->next;
+		bytes += block->size;
+		vhost_heap_own_ops()->free(block);
+	}
+	return bytes;
+}
+
+int
+machine_make_room(void)
+{
+	if (drop_blocks() >= ROOM)
+		return 0;
+	if (pieces == NULL)
+		return -1;
+	drop_piece();
+	return 0;
 }
 
 void
 machine_empty_node(void)
 {
-	while (taken.blocks != NULL) {
-		struct filler *block = taken.blocks;
-
-		taken.blocks = block->next;
-		rte_free(block);
-	}
-	if (taken.pages != NULL)
-		munmap(taken.pages, taken.len);
-	taken.pages = NULL;
-	taken.len = 0;
+	drop_blocks();
+	while (pieces != NULL)
+		drop_piece();
+	usleep(HEAP_BELIEVES_US);
 }

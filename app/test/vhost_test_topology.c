@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "device_change.h"
+#include "mem_heap.h"
 #include "mem_node.h"
 #include "numa_watch.h"
 #include "test.h"
@@ -49,7 +50,7 @@ static struct {
 	unsigned int nhandles;
 	struct rule rules[MAX_RULES];
 	unsigned int nrules;
-	int bound, denied, misplaced;
+	int bound, denied, misplaced, only;
 	bool full[MAX_FULL], all_full;
 	unsigned int room[MAX_FULL];
 	size_t crowded_bytes;
@@ -197,13 +198,21 @@ is_too_large(size_t size, int node)
 		size > machine.crowded_bytes;
 }
 
+/** Nobody says where memory is, and it could be elsewhere. */
+static bool
+is_unverified(int node)
+{
+	return machine.denied != 0 && node != VHOST_NODE_ANY && node != machine.only;
+}
+
 /** Count a wish for memory, and decide on it. */
 static bool
 is_refused(size_t size, int node)
 {
 	unsigned int nth = ++machine.asked;
 
-	if (machine.nblocks == MAX_BLOCKS || node_is_full(node) || is_too_large(size, node))
+	if (machine.nblocks == MAX_BLOCKS || node_is_full(node) || is_too_large(size, node) ||
+			is_unverified(node))
 		return true;
 	return nth >= machine.refuse_first &&
 		nth - machine.refuse_first < machine.refuse_count;
@@ -220,6 +229,7 @@ made_up_memory(size_t size)
 	return at;
 }
 
+/** Where a block will be, whatever the library is told. */
 static int
 node_given(size_t size, int wanted)
 {
@@ -231,20 +241,38 @@ node_given(size_t size, int wanted)
 }
 
 static void *
-counted_alloc(size_t size, int node)
+counted_alloc(size_t size, int node, int *got)
 {
-	void *at = NULL;
+	struct block b = { .size = size };
 
 	pthread_mutex_lock(&lock);
-	if (!is_refused(size, node))
-		at = machine.real ? vhost_node_kernel_ops()->alloc(size, node) :
-			made_up_memory(size);
-	if (at != NULL)
-		machine.blocks[machine.nblocks++] = (struct block){
-			.at = at, .size = size, .node = node_given(size, node),
-		};
+	b.node = node_given(size, node);
+	if (is_refused(size, node))
+		b.at = NULL;
+	else if (machine.real)
+		b.at = vhost_heap_own_ops()->alloc(size, node, &b.node);
+	else
+		b.at = made_up_memory(size);
+	if (b.at != NULL)
+		machine.blocks[machine.nblocks++] = b;
+	*got = machine.denied != 0 ? machine.only : b.node;
 	pthread_mutex_unlock(&lock);
-	return at;
+	return b.at;
+}
+
+static int
+counted_node(const void *at)
+{
+	const struct block *b;
+	int node;
+
+	if (machine.real)
+		return vhost_heap_own_ops()->node(at);
+	pthread_mutex_lock(&lock);
+	b = find_block(at);
+	node = machine.denied != 0 ? machine.only : b->node;
+	pthread_mutex_unlock(&lock);
+	return node;
 }
 
 static void
@@ -263,7 +291,7 @@ counted_free(void *at)
 	/* Who still looks shall see that it is dead. */
 	memset(at, DEAD_BYTE, b->size);
 	if (machine.real)
-		vhost_node_kernel_ops()->free(at);
+		vhost_heap_own_ops()->free(at);
 	else
 		free(at);
 	*b = machine.blocks[--machine.nblocks];
@@ -275,6 +303,9 @@ counted_free(void *at)
 static void
 machine_begin(bool real)
 {
+	static const struct vhost_heap_ops heap_ops = {
+		.alloc = counted_alloc, .free = counted_free, .node = counted_node,
+	};
 	static struct vhost_node_ops ops;
 
 	pthread_mutex_lock(&lock);
@@ -282,18 +313,18 @@ machine_begin(bool real)
 	machine.real = real;
 	machine.bound = -ENOENT;
 	machine.misplaced = -1;
+	machine.only = VHOST_NODE_ANY;
 	pthread_mutex_unlock(&lock);
 	/* who counts blocks and questions wants no looks but his own */
 	vhost_numa_watch_set_interval(0);
 	ops = *vhost_node_kernel_ops();
-	ops.alloc = counted_alloc;
-	ops.free = counted_free;
 	if (!real) {
 		ops.query = made_up_query;
 		ops.bound = made_up_bound;
 		ops.move = made_up_move;
 	}
 	vhost_node_set_ops(&ops);
+	vhost_heap_set_ops(&heap_ops);
 }
 
 void
@@ -313,6 +344,7 @@ unsigned int
 topology_end(void)
 {
 	vhost_node_set_ops(NULL);
+	vhost_heap_set_ops(NULL);
 	return topology_live();
 }
 
@@ -365,6 +397,24 @@ topology_deny(int err)
 {
 	pthread_mutex_lock(&lock);
 	machine.denied = err;
+	pthread_mutex_unlock(&lock);
+}
+
+void
+topology_only_node(int node)
+{
+	pthread_mutex_lock(&lock);
+	machine.only = node;
+	pthread_mutex_unlock(&lock);
+}
+
+void
+topology_blocks_go(int from, int to)
+{
+	pthread_mutex_lock(&lock);
+	for (unsigned int i = 0; i < machine.nblocks; i++)
+		if (machine.blocks[i].node == from)
+			machine.blocks[i].node = to;
 	pthread_mutex_unlock(&lock);
 }
 

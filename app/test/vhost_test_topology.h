@@ -14,7 +14,7 @@
  * There are two kinds.  The made-up machine has as many nodes as a test wants
  * (numbered as it wants) on any host: blocks are ordinary memory, and the book
  * says which node they are on; guest memory is where the test says.  The real
- * machine is the kernel's: memory comes from EAL's heaps, and nodes are asked for
+ * machine is the kernel's: memory is the library's own, and nodes are asked for
  * page by page, with system calls that the library has no part in.
  *
  * Either can be told to refuse memory.
@@ -53,6 +53,8 @@ void topology_guest_part_on(uint64_t gpa, uint64_t len, int node);
 void topology_guest_bound_to(int node);
 /** Every question is answered with this negative errno; 0: with the truth. */
 void topology_deny(int err);
+/** The machine has this node only, which is believed in when questions are denied. */
+void topology_only_node(int node);
 
 /* ---- memory for the library ---- */
 
@@ -77,6 +79,9 @@ void topology_refuse(unsigned int nth, unsigned int count);
 unsigned int topology_asked(void);
 /** The made-up machine gives memory of this node, whatever is asked; -1: no. */
 void topology_misplace(int node);
+
+/** Somebody migrates the library's own blocks that are on a node. */
+void topology_blocks_go(int from, int to);
 
 /** Blocks in the book: all, and those on a node. */
 unsigned int topology_live(void);

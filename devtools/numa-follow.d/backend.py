@@ -4,14 +4,13 @@
 
 import mmap
 import os
-import re
 
 from moving import nodes_of
 from testpmd import Testpmd
 from waiting import holds_within
 
 LOOK_MS = 200
-REFUSAL = 'no DPDK memory on node {}'
+REFUSAL = 'no memory on node {}'
 # What net_vhost has testpmd say when a device comes or goes.
 LINK_EVENT = 'link state change event'
 
@@ -55,8 +54,8 @@ class Backend(Testpmd):
         return [self.ask(f'/vhost/vq,{vid},{index}') for index in range(count)]
 
     def blocks(self):
-        """Addresses of the pages of all blocks that belong to devices: of DPDK's
-        memory, and whole pages of the library's own."""
+        """Addresses of all pages that the library holds for devices: handles, and the
+        chunks of blocks."""
         held = {}
         with open(self._allocations) as file:
             for line in file.read().splitlines():
@@ -65,18 +64,11 @@ class Backend(Testpmd):
                     held[int(address, 16)] = int(size[0], 16)
                 else:
                     held.pop(int(address, 16), None)
-        huge = self._dpdk_memory()
         pages = set()
         for address, size in held.items():
-            if address % mmap.PAGESIZE == 0 or any(address in part for part in huge):
-                first = address - address % mmap.PAGESIZE
-                pages |= set(range(first, address + size, mmap.PAGESIZE))
+            if address % mmap.PAGESIZE == 0:
+                pages |= set(range(address, address + size, mmap.PAGESIZE))
         return sorted(pages)
-
-    def _dpdk_memory(self):
-        with open(f'/proc/{self.pid}/maps') as file:
-            return [range(int(match[1], 16), int(match[2], 16)) for match in
-                    re.finditer(rf'^(\w+)-(\w+) .*{self.prefix}map_', file.read(), re.MULTILINE)]
 
     def where(self):
         """(nodes that the library names, pages of its blocks by node as the kernel says)."""

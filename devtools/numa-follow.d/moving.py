@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: BSD-3-Clause
 # Copyright(c) 2026 The vhost-numa authors
-"""Moving a guest's memory, and taking hugepages away from everybody."""
+"""Moving a guest's memory, and taking memory away from everybody."""
 
 import collections
 import ctypes
@@ -12,10 +12,13 @@ import nodes
 from waiting import ScenarioError
 
 SYS_MBIND = 237         # x86_64
-MPOL_BIND = 2
+MPOL_PREFERRED = 1
+MPOL_MF_MOVE = 2
 MPOL_MF_MOVE_ALL = 4
+MADV_POPULATE_WRITE = 23
 MAP_HUGETLB = 0x40000
 HUGE_PAGE = 2 << 20
+EATEN_PIECES = (64 << 20, HUGE_PAGE)
 TRIES = 100
 
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -71,38 +74,77 @@ def migrate(pid, target):
 
 
 class Eater:
-    """Holds all hugepages of a node; use it as a context manager."""
+    """Holds all memory of a node, ordinary and hugepages; use it as a context manager."""
 
     def __init__(self, node):
         self._node = node
-        self._held = []
+        self._ordinary = []
+        self._huge = []
 
     def __enter__(self):
         return self
 
     def __exit__(self, *_):
-        for address, size in self._held:
-            _libc.munmap(ctypes.c_void_p(address), ctypes.c_size_t(size))
+        _unmap(self._ordinary)
+        _unmap(self._huge)
 
     def free(self):
         with open(f'/sys/devices/system/node/node{self._node}/{nodes.HUGE_2M}') as file:
             return int(file.read())
 
+    def make_room(self, pages):
+        """For a guest in so many hugepages, which shall be followed by nobody."""
+        while self._huge and self.free() < pages:
+            _unmap([self._huge.pop()])
+
     def eat(self):
-        """Take what is free; how many pages that was."""
-        count = self.free()
-        if count == 0:
-            return 0
-        size = count * HUGE_PAGE
+        """Take what is free; how much that was, in words."""
+        huge, ordinary = self.free(), 0
+        while pages := min(self.free(), EATEN_PIECES[0] // HUGE_PAGE):
+            self._huge += self._map(pages * HUGE_PAGE, MAP_HUGETLB) or \
+                _fail(f'{pages} hugepages')
+        for size in EATEN_PIECES:
+            while piece := self._map(size, 0):
+                self._ordinary += piece
+                ordinary += size
+        return f'{huge} hugepages and {ordinary >> 20} MiB'
+
+    def _map(self, size, flags):
+        """[(address, size)] of memory of the node, [] if there is no more."""
         address = _libc.mmap(None, size, mmap.PROT_READ | mmap.PROT_WRITE,
-                             mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | MAP_HUGETLB, -1, 0)
+                             mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | flags, -1, 0)
         if address == ctypes.c_void_p(-1).value:
-            raise OSError(ctypes.get_errno(), f'{count} hugepages')
-        self._held.append((address, size))
+            return []
+        # A preference and a move, as the library does it: to be bound to a full node
+        # is the end of a process.
+        if self._prefer(address, size) and self._gather(address, size):
+            return [(address, size)]
+        _unmap([(address, size)])
+        return []
+
+    def _prefer(self, address, size):
         mask = ctypes.c_ulong(1 << self._node)
-        if _libc.syscall(SYS_MBIND, ctypes.c_void_p(address), ctypes.c_ulong(size), MPOL_BIND,
-                         ctypes.byref(mask), ctypes.c_ulong(64), 0) != 0:
+        if _libc.syscall(SYS_MBIND, ctypes.c_void_p(address), ctypes.c_ulong(size),
+                         MPOL_PREFERRED, ctypes.byref(mask), ctypes.c_ulong(64), 0) != 0:
             raise OSError(ctypes.get_errno(), f'mbind to node {self._node}')
-        for at in range(address, address + size, HUGE_PAGE):
-            ctypes.c_char.from_address(at).value = b'\1'
-        return count
+        return _libc.madvise(ctypes.c_void_p(address), ctypes.c_ulong(size),
+                             MADV_POPULATE_WRITE) == 0
+
+    def _gather(self, address, size):
+        # The last piece is looked at page by page.
+        pages = range(address, address + size, HUGE_PAGE if size > HUGE_PAGE else mmap.PAGESIZE)
+        if set(_move_pages(0, pages, None, 0)[1]) == {self._node}:
+            return True
+        _move_pages(0, pages, (ctypes.c_int * len(pages))(*[self._node] * len(pages)),
+                    MPOL_MF_MOVE)
+        return set(_move_pages(0, pages, None, 0)[1]) == {self._node}
+
+
+def _fail(what):
+    raise OSError(ctypes.get_errno(), what)
+
+
+def _unmap(pieces):
+    while pieces:
+        address, size = pieces.pop()
+        _libc.munmap(ctypes.c_void_p(address), ctypes.c_size_t(size))

@@ -162,13 +162,13 @@ class Watch:
                    f'{len(self._pauses)}, {self._worst / 1000:.1f} us worst')
 
 
-# A node without hugepages
+# A node without memory
 
 def fill_node(report, spec, kind, folder, home, other):
     """The guest comes and goes, but there is no place for its structures."""
     with running(report, spec, kind, folder, home, {home.number: 64}) as (backend, guest), \
          Eater(other.number) as eater:
-        report.say(f'{eater.eat()} hugepages of node {other.number} eaten, {eater.free()} left')
+        report.say(f'{eater.eat()} of node {other.number} eaten')
         watch = Watch(report, backend, guest)
         stays = 0
         for move in range(spec.moves):
@@ -194,6 +194,8 @@ def fill_node(report, spec, kind, folder, home, other):
 def stay(report, backend, guest, eater, target, home, wrong):
     """Look only when the guest has arrived and nothing is free there."""
     backend.look_no_more()
+    if target != home:
+        eater.make_room(len(guest_pages(guest.pid)))
     migrate(guest.pid, target)
     eater.eat()
     before = backend.numa()['refusals']
@@ -212,12 +214,17 @@ def stay(report, backend, guest, eater, target, home, wrong):
 
 def make_room(report, backend, guest, eater, home, other):
     """What was refused is done as soon as there is room."""
+    backend.look_no_more()
+    eater.make_room(len(guest_pages(guest.pid)))
     migrate(guest.pid, other.number)
+    eater.eat()
+    backend.look_every(LOOK_MS)
     wait_for('a refusal', lambda: backend.numa()['refused_nodes'] == [other.number], PATIENCE)
     report.check(f'once more on node {other.number}, nothing followed',
                  not backend.is_on(other.number))
     eater.__exit__()
-    report.check(f'{eater.free()} hugepages free: all followed', backend.wait_on(other.number))
+    report.check(f'memory free again, {eater.free()} hugepages among it: all followed',
+                 backend.wait_on(other.number))
 
 
 # Restarts

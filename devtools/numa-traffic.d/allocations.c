@@ -11,10 +11,15 @@
  * VHOST_ALLOCATIONS_NODE is set, what it asks for on any node comes from that
  * one; if VHOST_POOLS_NODE is, all pools of mbufs do.  Nobody else's calls are
  * touched or written down.
+ *
+ * Structures of ours are in chunks that the library maps without access, cuts to
+ * size, binds, fills and keeps from children: they are written down by that last
+ * step.
  */
 
 #define _GNU_SOURCE
 #include <dlfcn.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
 #include <link.h>
@@ -185,7 +190,7 @@ mmap64(void *at, size_t size, int protection, int flags, int fd, off_t offset)
 {
 	void *memory = (void *)syscall(SYS_mmap, at, size, protection, flags, fd, offset);
 
-	if (memory != MAP_FAILED && (flags & MAP_ANONYMOUS) != 0)
+	if (memory != MAP_FAILED && (flags & MAP_ANONYMOUS) != 0 && protection != PROT_NONE)
 		added(memory, size, CALLER);
 	return memory;
 }
@@ -195,6 +200,38 @@ munmap(void *memory, size_t size)
 {
 	removed(memory, CALLER);
 	return syscall(SYS_munmap, memory, size);
+}
+
+EXPORT int
+madvise(void *memory, size_t size, int advice)
+{
+	if (advice == MADV_DONTFORK)
+		added(memory, size, CALLER);
+	return syscall(SYS_madvise, memory, size, advice);
+}
+
+EXPORT long
+mbind(void *memory, unsigned long size, int mode, const unsigned long *nodes,
+		unsigned long bits, unsigned int flags)
+{
+	unsigned long forced[16] = { 0 };
+
+	if (forced_node < 0 || !is_vhost(CALLER))
+		return syscall(SYS_mbind, memory, size, mode, nodes, bits, flags);
+	forced[forced_node / 64] = 1UL << (forced_node % 64);
+	return syscall(SYS_mbind, memory, size, mode, forced, 8 * sizeof(forced), flags);
+}
+
+/** What is on the wrong node shall stay there. */
+EXPORT long
+move_pages(int pid, unsigned long count, void **pages, const int *nodes, int *status,
+		int flags)
+{
+	if (nodes != NULL && forced_node != INT_MIN && is_vhost(CALLER)) {
+		errno = EPERM;
+		return -1;
+	}
+	return syscall(SYS_move_pages, pid, count, pages, nodes, status, flags);
 }
 
 /* DPDK's; its functions without a node are the others with ANY_NODE. */

@@ -18,8 +18,8 @@ KINDS = ('rest', 'structures', 'handles', 'rings', 'guest', 'mbufs', 'stack', 'd
          'variables')
 REST, STRUCTURES, HANDLES, RINGS, GUEST, MBUFS, STACK, DPDK, VARIABLES = range(len(KINDS))
 MEANING = {
-    'structures': 'what the vhost library allocates from DPDK memory',
-    'handles': "what it allocates outside of DPDK's memory",
+    'structures': 'what the vhost library allocates on nodes: chunks of its own, DPDK memory',
+    'handles': 'what else it allocates',
     'rings': 'descriptor, available and used rings',
     'guest': "the guest's other memory: packet buffers",
     'mbufs': "the switch's mbufs, their pool and its caches",
@@ -31,6 +31,9 @@ MEANING = {
 
 Mapping = collections.namedtuple('Mapping', 'first end writable offset path')
 Place = collections.namedtuple('Place', 'first end kind')
+
+# In which our library takes memory for structures; see mem_heap.c.
+CHUNK = 2 << 20
 
 
 def mappings(pid):
@@ -112,8 +115,8 @@ def of_switch(switch, guest, thread, places):
     contents.add_mappings(switch.pid, is_library_data, VARIABLES)
     dpdk = [m for m in mappings(switch.pid) if is_hugepages(m, switch)]
     for first, length in switch.allocations():
-        in_dpdk = any(m.first <= first < m.end for m in dpdk)
-        contents.add(switch.pid, first, length, STRUCTURES if in_dpdk else HANDLES)
+        structures = is_chunk(first, length) or any(m.first <= first < m.end for m in dpdk)
+        contents.add(switch.pid, first, length, STRUCTURES if structures else HANDLES)
     pointer = stack_pointer(switch.pid, thread)
     contents.add_mappings(switch.pid, lambda m: m.first <= pointer < m.end, STACK)
     return contents.result()
@@ -122,6 +125,10 @@ def of_switch(switch, guest, thread, places):
 def lines(found):
     """Of the plug-in's table."""
     return [f'kind {place.first:x} {place.end:x} {place.kind}' for place in found]
+
+
+def is_chunk(first, length):
+    return length == CHUNK and first % CHUNK == 0
 
 
 def is_hugepages(mapping, process):

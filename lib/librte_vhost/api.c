@@ -171,13 +171,13 @@ rte_vhost_get_vhost_vring(int vid, uint16_t vring_idx, struct rte_vhost_vring *v
 
 	if (dev == NULL || vring == NULL)
 		return -1;
-	q = vhost_device_queue(dev, vring_idx);
-	if (q == NULL)
-		return -1;
 	rte_spinlock_lock(&dev->view_lock);
-	*vring = q->view;
+	/* under the lock a queue stays */
+	q = vhost_device_queue(dev, vring_idx);
+	if (q != NULL)
+		*vring = q->view;
 	rte_spinlock_unlock(&dev->view_lock);
-	return 0;
+	return q != NULL ? 0 : -1;
 }
 
 int

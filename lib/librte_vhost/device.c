@@ -264,7 +264,7 @@ vhost_device_migrate_handles(struct vhost_device *dev)
 	for (i = 0; i < dev->nvrings; i++)
 		vhost_queue_migrate_handle(vhost_device_queue_at(dev, i));
 	if (node != VHOST_NODE_ANY && dev->running.handle_node != node &&
-			vhost_node_move_pages(dev, sizeof(*dev), node) != -EAGAIN)
+			vhost_node_pages_bring(dev, sizeof(*dev), node) != -EAGAIN)
 		dev->running.handle_node = node;
 }
 

@@ -10,9 +10,8 @@
  * this process has mapped and changes nothing, so it is the only question asked
  * about pages here; get_mempolicy() is asked for policies alone.
  *
- * EAL's word for a "socket" is not trusted: with --no-huge the argument is
- * ignored, and external heaps have socket numbers that are no nodes.  What
- * vhost_node_alloc() returns has been looked at.
+ * A preference is no promise, and neither is a move that succeeded: what matters is
+ * asked for afterwards.
  */
 
 #include <errno.h>
@@ -26,7 +25,6 @@
 
 #include <rte_common.h>
 #include <rte_lcore.h>
-#include <rte_malloc.h>
 #include <rte_memory.h>
 
 #include "mem_node.h"
@@ -88,19 +86,19 @@ kernel_query(void *const *pages, unsigned int n, int *nodes)
 static int
 move_batch(void **batch, unsigned int n, int node)
 {
-	int nodes[QUERY_BATCH], status[QUERY_BATCH];
+	int nodes[QUERY_BATCH], status[QUERY_BATCH], ret;
 	unsigned int i;
 
-	for (i = 0; i < n; i++) {
-		nodes[i] = node;
-		status[i] = node;
-	}
-	if (move_pages(0, n, batch, nodes, status, MPOL_MF_MOVE) < 0)
-		return errno == ENOMEM ? -EAGAIN : -errno;
 	for (i = 0; i < n; i++)
-		if (status[i] != node)
-			return -EAGAIN;
-	return 0;
+		nodes[i] = node;
+	if (move_pages(0, n, batch, nodes, status, MPOL_MF_MOVE) < 0 && errno != ENOMEM)
+		return -errno;
+	/* what it says of each page is wrong for parts of a huge one */
+	ret = kernel_query(batch, n, nodes);
+	for (i = 0; ret == 0 && i < n; i++)
+		if (nodes[i] != node && nodes[i] != -ENOENT)
+			ret = -EAGAIN;
+	return ret;
 }
 
 static int
@@ -110,18 +108,16 @@ kernel_move(void *pages, size_t size, int node)
 	void *batch[QUERY_BATCH];
 	unsigned int n = 0;
 	size_t at;
-	int ret;
+	int ret = 0;
 
-	for (at = 0; at < size; at += page) {
+	for (at = 0; at < size && ret == 0; at += page) {
 		batch[n++] = RTE_PTR_ADD(pages, at);
 		if (n < QUERY_BATCH && at + page < size)
 			continue;
 		ret = move_batch(batch, n, node);
-		if (ret < 0)
-			return ret;
 		n = 0;
 	}
-	return 0;
+	return ret;
 }
 
 /** The only bit of a mask: its number, or -ENOENT when there is not exactly one. */
@@ -165,6 +161,17 @@ kernel_bound(const void *addr)
 	}
 }
 
+static int
+kernel_prefer(void *memory, size_t size, int node)
+{
+	unsigned long mask[POLICY_NODES / POLICY_WORD] = { 0 };
+
+	if (node < 0 || node >= POLICY_NODES)
+		return -EINVAL;
+	mask[node / POLICY_WORD] = 1UL << (node % POLICY_WORD);
+	return mbind(memory, size, MPOL_PREFERRED, mask, POLICY_NODES, 0) == 0 ? 0 : -errno;
+}
+
 #else
 
 static int
@@ -186,91 +193,18 @@ kernel_move(void *pages __rte_unused, size_t size __rte_unused, int node __rte_u
 	return -ENOSYS;
 }
 
-#endif /* RTE_LIBRTE_VHOST_NUMA */
-
-/**
- * The node of a machine that has only one, VHOST_NODE_ANY of any other.  Read
- * from a file, because it is wanted where the system calls are not available.
- */
 static int
-machine_only_node(void)
+kernel_prefer(void *memory __rte_unused, size_t size __rte_unused, int node __rte_unused)
 {
-	char text[64] = "";
-	int fd = open("/sys/devices/system/node/has_memory", O_RDONLY | O_CLOEXEC);
-	char *end;
-	long node;
-
-	if (fd < 0)
-		return errno == ENOENT ? 0 : VHOST_NODE_ANY;
-	if (read(fd, text, sizeof(text) - 1) < 0)
-		text[0] = '\0';
-	close(fd);
-	node = strtol(text, &end, 10);
-	return end != text && strcmp(end, "\n") == 0 ? (int)node : VHOST_NODE_ANY;
+	return -ENOSYS;
 }
 
-static size_t
-heap_page_size(const void *block)
-{
-	const struct rte_memseg_list *list = rte_mem_virt2memseg_list(block);
-
-	return list != NULL ? list->page_sz : (size_t)sysconf(_SC_PAGESIZE);
-}
-
-/** Make a zeroed block resident, and tell whether all of it is on the node. */
-static bool
-is_on_node(uint8_t *block, size_t size, int node)
-{
-	size_t page = heap_page_size(block);
-	uint8_t *first = RTE_PTR_ALIGN_FLOOR(block, page);
-	uint8_t *at = first;
-	void *pages[QUERY_BATCH];
-	int nodes[QUERY_BATCH];
-	unsigned int i, n;
-
-	while (at < block + size) {
-		for (n = 0; n < QUERY_BATCH && at < block + size; at += page) {
-			pages[n] = at < block ? block : at;
-			*(volatile uint8_t *)pages[n++] = 0;
-		}
-		if (kernel_query(pages, n, nodes) < 0)
-			return node == machine_only_node();
-		for (i = 0; i < n; i++)
-			if (nodes[i] != node)
-				return false;
-	}
-	return true;
-}
-
-static void *
-kernel_alloc(size_t size, int node)
-{
-	uint8_t *block;
-
-	/* EAL's numbers from there on are heaps of applications. */
-	if (node != VHOST_NODE_ANY && (node < 0 || node >= RTE_MAX_NUMA_NODES))
-		return NULL;
-	block = rte_zmalloc_socket("vhost", size, RTE_CACHE_LINE_SIZE, node);
-	if (block == NULL || node == VHOST_NODE_ANY)
-		return block;
-	if (is_on_node(block, size, node))
-		return block;
-	VHOST_LOG_CONFIG(DEBUG, "memory asked for on node %d is elsewhere\n", node);
-	rte_free(block);
-	return NULL;
-}
-
-static void
-kernel_free(void *block)
-{
-	rte_free(block);
-}
+#endif /* RTE_LIBRTE_VHOST_NUMA */
 
 static const struct vhost_node_ops kernel_ops = {
 	.query = kernel_query,
 	.bound = kernel_bound,
-	.alloc = kernel_alloc,
-	.free = kernel_free,
+	.prefer = kernel_prefer,
 	.move = kernel_move,
 };
 
@@ -316,16 +250,47 @@ vhost_node_bound(const void *addr)
 	return ops_in_force()->bound(addr);
 }
 
-void *
-vhost_node_alloc(size_t size, int node)
+int
+vhost_node_of_all(const void *memory, size_t size, int *node)
 {
-	return ops_in_force()->alloc(size, node);
+	const size_t page = sysconf(_SC_PAGESIZE);
+	uint8_t *at = RTE_PTR_ALIGN_FLOOR(RTE_PTR_ADD(memory, 0), page);
+	const uint8_t *end = RTE_PTR_ADD(memory, size);
+	void *pages[QUERY_BATCH] = { at };
+	int nodes[QUERY_BATCH], all, ret;
+	unsigned int i, n;
+
+	*node = VHOST_NODE_ANY;
+	ret = vhost_node_query(pages, 1, &all);
+	while (ret == 0 && all >= 0 && at < end) {
+		for (n = 0; n < QUERY_BATCH && at < end; at += page)
+			pages[n++] = at;
+		ret = vhost_node_query(pages, n, nodes);
+		for (i = 0; ret == 0 && i < n; i++)
+			if (nodes[i] != all)
+				return 0;
+	}
+	if (ret == 0 && all >= 0)
+		*node = all;
+	return ret;
 }
 
-void
-vhost_node_free(void *block)
+/* Read from a file, because it is wanted where the system calls are not available. */
+int
+vhost_node_only(void)
 {
-	ops_in_force()->free(block);
+	char text[64] = "";
+	int fd = open("/sys/devices/system/node/has_memory", O_RDONLY | O_CLOEXEC);
+	char *end;
+	long node;
+
+	if (fd < 0)
+		return errno == ENOENT ? 0 : VHOST_NODE_ANY;
+	if (read(fd, text, sizeof(text) - 1) < 0)
+		text[0] = '\0';
+	close(fd);
+	node = strtol(text, &end, 10);
+	return end != text && strcmp(end, "\n") == 0 ? (int)node : VHOST_NODE_ANY;
 }
 
 void *
@@ -335,8 +300,8 @@ vhost_node_pages(size_t size)
 
 	if (pages == MAP_FAILED)
 		return NULL;
-	/* a page that is not there yet cannot be moved */
-	memset(pages, 0, size);
+	/* neighbours are on other nodes, and a huge page would move as a whole */
+	madvise(pages, size, MADV_NOHUGEPAGE);
 	return pages;
 }
 
@@ -346,10 +311,34 @@ vhost_node_pages_free(void *pages, size_t size)
 	munmap(pages, size);
 }
 
+void
+vhost_node_pages_clear(void *pages, size_t size)
+{
+	madvise(pages, size, MADV_DONTNEED);
+}
+
+int
+vhost_node_pages_bring(void *pages, size_t size, int node)
+{
+	const size_t page = sysconf(_SC_PAGESIZE);
+	size_t at;
+
+	/* a page that is not there yet cannot be moved; others may write meanwhile */
+	for (at = 0; at < size; at += page)
+		__atomic_fetch_or((uint8_t *)RTE_PTR_ADD(pages, at), 0, __ATOMIC_RELAXED);
+	return vhost_node_move_pages(pages, size, node);
+}
+
 int
 vhost_node_move_pages(void *pages, size_t size, int node)
 {
 	return ops_in_force()->move(pages, size, node);
+}
+
+int
+vhost_node_prefer(void *memory, size_t size, int node)
+{
+	return ops_in_force()->prefer(memory, size, node);
 }
 
 int

@@ -6,9 +6,9 @@
 #define VHOST_MEM_NODE_H
 
 /*
- * NUMA nodes of memory: ask for them without side effects, allocate on one and
- * verify.  The only file of the library with NUMA system calls; built without
- * libnuma, every question is answered with -ENOSYS.
+ * NUMA nodes of memory: ask for them without side effects, prefer one, move there.
+ * The only file of the library with NUMA system calls; built without libnuma, every
+ * question is answered with -ENOSYS.  Blocks come from mem_heap.h.
  *
  * Node numbers are the kernel's; they may be sparse (0 and 8).  Any thread may
  * call any function.
@@ -20,19 +20,16 @@
 #define VHOST_NODE_ANY (-1)
 
 /**
- * How nodes are asked and memory is taken.  The library runs on the kernel's
- * implementation; tests put a topology of their own, or a refusing allocator,
- * in its place.
+ * How nodes are asked.  The library runs on the kernel's implementation; tests put
+ * a topology of their own in its place.
  */
 struct vhost_node_ops {
 	/** See vhost_node_query(). */
 	int (*query)(void *const *pages, unsigned int n, int *nodes);
 	/** See vhost_node_bound(). */
 	int (*bound)(const void *addr);
-	/** See vhost_node_alloc(). */
-	void *(*alloc)(size_t size, int node);
-	/** See vhost_node_free(). */
-	void (*free)(void *block);
+	/** See vhost_node_prefer(). */
+	int (*prefer)(void *memory, size_t size, int node);
 	/** See vhost_node_move_pages(). */
 	int (*move)(void *pages, size_t size, int node);
 };
@@ -67,33 +64,51 @@ int vhost_node_of(const void *addr);
 int vhost_node_bound(const void *addr);
 
 /**
- * Allocate zeroed, cache-line aligned memory from EAL's heap and check with the
- * kernel that each of its pages is on the node asked for.  Where the kernel
- * does not say, a node is believed in only if the machine has no other.
+ * The node of memory of which every page is present.
  *
- * @param node  the node, or VHOST_NODE_ANY
- * @return the block, owned by the caller until vhost_node_free(); NULL when
- *         that node gives no such memory
+ * @param[out] node  of all pages; VHOST_NODE_ANY when they are on several, or one is
+ *                   not there
+ * @return 0, or a negative errno as for vhost_node_query()
  */
-void *vhost_node_alloc(size_t size, int node);
+int vhost_node_of_all(const void *memory, size_t size, int *node);
 
-/** Give back a block of vhost_node_alloc(); NULL is allowed. */
-void vhost_node_free(void *block);
+/** The node of a machine that has only one with memory, VHOST_NODE_ANY of any other. */
+int vhost_node_only(void);
 
 /**
- * Zeroed memory at an address for good, in whole resident pages of its own, not
- * EAL's.  For what has to stay findable while it moves.
+ * Have the kernel take what will be made present of a mapping of ours from a node,
+ * as long as that has any.
+ *
+ * @return 0; -EINVAL when there is no such node, or it is closed to this process;
+ *         another errno when it may not be asked for
+ */
+int vhost_node_prefer(void *memory, size_t size, int node);
+
+/**
+ * Zeroed memory at an address for good, in whole pages of its own, not EAL's.  For
+ * what has to stay findable while it moves.  A page is taken when it is touched.
  *
  * @return NULL without memory
  */
 void *vhost_node_pages(size_t size);
 
-/** Give such pages back. */
+/** Give such pages back, and their address. */
 void vhost_node_pages_free(void *pages, size_t size);
 
+/** Give their memory back and keep the address: it reads as zero from now on. */
+void vhost_node_pages_clear(void *pages, size_t size);
+
 /**
- * Have the kernel move such pages to a node; whoever uses them at that moment
- * waits for a page at most.
+ * Bring such pages to a node, all of them, touched or not; whoever uses them at that
+ * moment waits for a page at most.
+ *
+ * @return as vhost_node_move_pages()
+ */
+int vhost_node_pages_bring(void *pages, size_t size, int node);
+
+/**
+ * Have the kernel move pages of whatever mapping to a node; those that are not there
+ * stay absent.
  *
  * @return 0 when all are there; else some stay where they are: -EAGAIN when it
  *         may work later, another negative errno when it does not

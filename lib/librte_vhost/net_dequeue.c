@@ -49,11 +49,30 @@ free_external(void *buffer __rte_unused, void *opaque)
 }
 
 /**
+ * Memory for an external buffer, on the queue's node if EAL has any there: that is
+ * tried once per block, because EAL looks for hugepages each time.
+ */
+static void *
+external_memory(struct vhost_virtqueue *vq, uint32_t size)
+{
+	int node = __atomic_load_n(&vq->node, __ATOMIC_RELAXED);
+	void *buffer = NULL;
+
+	if (!vq->node_has_no_buffers)
+		buffer = rte_malloc_socket("vhost_extbuf", size, RTE_CACHE_LINE_SIZE, node);
+	if (buffer != NULL)
+		return buffer;
+	buffer = rte_malloc("vhost_extbuf", size, RTE_CACHE_LINE_SIZE);
+	vq->node_has_no_buffers = buffer != NULL;
+	return buffer;
+}
+
+/**
  * Give an empty mbuf an external buffer for len bytes: 0, -ENOMEM, or -EMSGSIZE
  * if that is more than such a buffer can have.
  */
 static int
-attach_external(const struct vhost_virtqueue *vq, struct rte_mbuf *pkt, uint32_t len)
+attach_external(struct vhost_virtqueue *vq, struct rte_mbuf *pkt, uint32_t len)
 {
 	uint32_t size = RTE_ALIGN_CEIL(RTE_PKTMBUF_HEADROOM + len, sizeof(uint64_t)) +
 		sizeof(struct rte_mbuf_ext_shared_info);
@@ -64,9 +83,7 @@ attach_external(const struct vhost_virtqueue *vq, struct rte_mbuf *pkt, uint32_t
 	/* mbufs of some pools have one already, for good */
 	if (size > UINT16_MAX || RTE_MBUF_HAS_EXTBUF(pkt))
 		return -EMSGSIZE;
-	buffer = rte_malloc_socket("vhost_extbuf", size, RTE_CACHE_LINE_SIZE, vq->node);
-	if (buffer == NULL)
-		buffer = rte_malloc("vhost_extbuf", size, RTE_CACHE_LINE_SIZE);
+	buffer = external_memory(vq, size);
 	if (buffer == NULL)
 		return -ENOMEM;
 	shared = rte_pktmbuf_ext_shinfo_init_helper(buffer, &usable, free_external, buffer);
@@ -106,7 +123,7 @@ attach_chain(struct rte_mempool *pool, struct rte_mbuf *pkt, uint32_t len)
  * @return 0; -EMSGSIZE if the application cannot have such a packet; -ENOMEM
  */
 static __rte_always_inline int
-make_room(const struct vhost_virtqueue *vq, struct rte_mempool *pool, struct rte_mbuf *pkt,
+make_room(struct vhost_virtqueue *vq, struct rte_mempool *pool, struct rte_mbuf *pkt,
 		uint32_t len)
 {
 	int ret = -EMSGSIZE;

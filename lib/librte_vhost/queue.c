@@ -225,14 +225,13 @@ vhost_queue_shut_down(struct vhost_queue *q)
 	struct vhost_virtqueue *block = vhost_gate_close(&q->gate);
 
 	q->gate.block = NULL;
-	vhost_gate_open(&q->gate);
 	vhost_block_destroy(block);
 	vhost_inflight_forget(&q->inflight);
 	vhost_queue_close_retired(q);
 	vhost_reap(q->quota, q->kickfd);
 	vhost_reap(q->quota, q->callfd);
-	q->kickfd = QUEUE_FD_UNSET;
-	q->callfd = QUEUE_FD_UNSET;
+	/* zeros are an open gate without a block: who is late waits until then */
+	vhost_node_pages_clear(q, sizeof(struct vhost_queue_page));
 }
 
 /** Whether the block in place runs a ring of that format already. */
@@ -263,9 +262,21 @@ vhost_queue_migrate_handle(struct vhost_queue *q)
 	int node = q->gate.block->node;
 
 	if (node != VHOST_NODE_ANY && q->handle_node != node &&
-			vhost_node_move_pages(q, sizeof(*q), node) != -EAGAIN)
+			vhost_node_pages_bring(q, sizeof(*q), node) != -EAGAIN)
 		q->handle_node = node;
 	vhost_inflight_migrate(&q->inflight, q->gate.block);
+}
+
+bool
+vhost_queue_has_moved(struct vhost_queue *q)
+{
+	if (!vhost_block_look(q->gate.block))
+		return false;
+	q->handle_node = VHOST_NODE_ANY;
+	q->inflight.node = VHOST_NODE_ANY;
+	if (q->inflight.list != NULL)
+		q->inflight.list->node = VHOST_NODE_ANY;
+	return true;
 }
 
 void

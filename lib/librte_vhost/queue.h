@@ -71,7 +71,10 @@ struct vhost_queue_page {
  */
 void vhost_queue_init(struct vhost_queue *q, uint16_t index, struct vhost_quota *quota);
 
-/** Wait for the last burst, free the block, close the descriptors. */
+/**
+ * Wait for the last burst, free the block, close the descriptors, give the memory of
+ * the handle back.  Its address stays, and is a queue without a block.
+ */
 void vhost_queue_shut_down(struct vhost_queue *q);
 
 /**
@@ -141,6 +144,12 @@ bool vhost_queue_needs_commit(const struct vhost_queue *q, const struct queue_wi
 
 /** Have the handle on the node of the block in place, if the kernel can do that. */
 void vhost_queue_migrate_handle(struct vhost_queue *q);
+
+/**
+ * Note where the block is by now: whether somebody has moved it, and so perhaps the
+ * handle.
+ */
+bool vhost_queue_has_moved(struct vhost_queue *q);
 
 /** What became of a queue in vhost_queue_commit(). */
 struct queue_commit {

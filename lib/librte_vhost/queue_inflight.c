@@ -80,7 +80,7 @@ vhost_inflight_migrate(struct queue_inflight *inflight, const struct vhost_virtq
 	if (block->node == VHOST_NODE_ANY)
 		return;
 	if (list != NULL && list->node != block->node &&
-			vhost_node_move_pages(list, list->bytes, block->node) != -EAGAIN)
+			vhost_node_pages_bring(list, list->bytes, block->node) != -EAGAIN)
 		list->node = block->node;
 	if (block->cfg.inflight == NULL || inflight->node == block->node)
 		return;

@@ -34,9 +34,9 @@ warn_refusal(const struct vhost_device *dev, const struct device_refusal *refusa
 
 	if (refusal->queue != PLAN_DEVICE)
 		snprintf(what, sizeof(what), "queue %d", refusal->queue);
-	VHOST_LOG_CONFIG(WARNING, "(%s) no DPDK memory on node %d, where %s belongs: "
-		"it stays on node %d; reserve hugepages on node %d and give EAL "
-		"--socket-mem (Open vSwitch: other_config:dpdk-socket-mem) a value for it\n",
+	VHOST_LOG_CONFIG(WARNING, "(%s) no memory on node %d, where %s belongs: "
+		"it stays on node %d; node %d is full (see numastat -m), or closed to this "
+		"process by its cpuset\n",
 		dev->driver.path, refusal->node, what, refusal->instead, refusal->node);
 }
 

@@ -439,10 +439,10 @@ add_last_refusal(struct rte_tel_data *d, const struct vhost_device *dev)
 	char text[64] = "";
 
 	if (dev->running.refusals > 0 && last->queue == RTE_VHOST_NUMA_DEVICE)
-		snprintf(text, sizeof(text), "no DPDK memory on node %d for the device",
+		snprintf(text, sizeof(text), "no memory on node %d for the device",
 			last->node);
 	else if (dev->running.refusals > 0)
-		snprintf(text, sizeof(text), "no DPDK memory on node %d for queue %d",
+		snprintf(text, sizeof(text), "no memory on node %d for queue %d",
 			last->node, last->queue);
 	rte_tel_data_add_dict_string(d, "last_refusal", text);
 }

@@ -7,7 +7,7 @@
 
 #include <linux/virtio_ring.h>
 
-#include "mem_node.h"
+#include "mem_heap.h"
 #include "ring.h"
 #include "vhost_virtqueue.h"
 
@@ -68,9 +68,10 @@ struct vhost_virtqueue *
 vhost_block_create(const struct vq_cfg *cfg, const struct virtio_net *net)
 {
 	size_t bytes = lay_out(cfg, NULL);
-	struct vhost_virtqueue *block = vhost_node_alloc(bytes, cfg->node);
+	struct vhost_virtqueue *block;
 	int node;
 
+	block = vhost_heap_alloc(bytes, cfg->node, &node);
 	if (block == NULL)
 		return NULL;
 	lay_out(cfg, block);
@@ -88,15 +89,27 @@ vhost_block_create(const struct vq_cfg *cfg, const struct virtio_net *net)
 	set_base_to_start(block);
 	block->enqueue = vhost_net_enqueue_select(block);
 	block->dequeue = vhost_net_dequeue_select(block);
-	node = vhost_node_of(block);
-	block->node = node >= 0 ? node : VHOST_NODE_ANY;
+	block->node = node;
 	return block;
 }
 
 void
 vhost_block_destroy(struct vhost_virtqueue *block)
 {
-	vhost_node_free(block);
+	vhost_heap_free(block);
+}
+
+bool
+vhost_block_look(struct vhost_virtqueue *block)
+{
+	int node = vhost_heap_node(block);
+
+	if (node == block->node)
+		return false;
+	/* a burst may read it meanwhile */
+	__atomic_store_n(&block->node, node, __ATOMIC_RELAXED);
+	block->cfg.node = node;
+	return true;
 }
 
 void

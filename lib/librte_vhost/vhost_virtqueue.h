@@ -132,6 +132,7 @@ struct vhost_virtqueue {
 	bool event_idx;		/**< VIRTIO_RING_F_EVENT_IDX is negotiated */
 	bool wants_kicks;	/**< event_idx, and the application wants the guest's kicks */
 	bool broken;		/**< the available index was nonsense: logged once */
+	bool node_has_no_buffers;	/**< EAL has no memory for external buffers there */
 
 	/* written by every burst */
 	uint64_t withheld __rte_cache_aligned;	/**< what a burst writes to the ring last */
@@ -145,7 +146,7 @@ struct vhost_virtqueue {
 	/* control side */
 	struct vq_cfg cfg __rte_cache_aligned;
 	struct vq_attr attr;
-	int node;		/**< that the kernel reports for this block */
+	int node;		/**< where it was when asked last, see mem_heap.h */
 	size_t bytes;		/**< of the whole block, rows included */
 };
 
@@ -160,6 +161,12 @@ struct vhost_virtqueue *vhost_block_create(const struct vq_cfg *cfg,
 
 /** NULL is allowed. */
 void vhost_block_destroy(struct vhost_virtqueue *block);
+
+/**
+ * Note where the block is by now: whether that is another node than before, so that
+ * it has to be built again to be where it was wanted.
+ */
+bool vhost_block_look(struct vhost_virtqueue *block);
 
 /**
  * Go on with the state of the block before.  Indices of another format mean

@@ -8,7 +8,7 @@
 #include <linux/virtio_config.h>
 #include <linux/virtio_net.h>
 
-#include "mem_node.h"
+#include "mem_heap.h"
 #include "virtio_net.h"
 
 /** Features that let a guest leave checksums or segmentation to us. */
@@ -56,10 +56,11 @@ copy_name(struct virtio_net *net, const char *name)
 struct virtio_net *
 vhost_virtio_net_create(const struct virtio_net_cfg *cfg, const char *name, int node)
 {
-	struct virtio_net *net = vhost_node_alloc(sizeof(*net), node);
+	struct virtio_net *net = vhost_heap_alloc(sizeof(*net), node, &node);
 
 	if (net == NULL)
 		return NULL;
+	net->node = node;
 	net->features = cfg->features;
 	net->flags = cfg->flags;
 	net->hdr_len = vhost_virtio_net_hdr_len(cfg->features);
@@ -72,15 +73,13 @@ vhost_virtio_net_create(const struct virtio_net_cfg *cfg, const char *name, int 
 		add_region(net, &cfg->map->regions[i]);
 	if (virtio_net_has(net, VHOST_F_LOG_ALL))
 		net->log = vhost_mem_log_view(cfg->log);
-	node = vhost_node_of(net);
-	net->node = node >= 0 ? node : VHOST_NODE_ANY;
 	return net;
 }
 
 void
 vhost_virtio_net_destroy(struct virtio_net *net)
 {
-	vhost_node_free(net);
+	vhost_heap_free(net);
 }
 
 uint8_t *

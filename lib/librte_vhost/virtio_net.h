@@ -8,7 +8,7 @@
 /*
  * The device as a burst sees it: what was negotiated and where guest memory is.
  *
- * A node-local block, immutable once published.  A device has one replica on
+ * A node-local block, immutable once published (but for its note of where it is).  A device has one replica on
  * each node where it has queues; the one on the device's own node is "the
  * device" of rte_vhost_get_numa_node().  Only queue blocks of the same node and
  * generation point to it.
@@ -60,7 +60,7 @@ struct virtio_net {
 	struct net_region regions[VHOST_MAX_REGIONS];	/**< largest first, then empty ones */
 	struct mem_log_view log;	/**< of written pages, with VHOST_F_LOG_ALL */
 	int vid;
-	int node;		/**< that the kernel reports for this replica */
+	int node;		/**< where it was when asked last, see mem_heap.h */
 	uint64_t generation;
 	const struct rte_vhost_device_ops *ops;
 	char name[64];		/**< tail of the socket path, for log lines */

@@ -34,6 +34,7 @@
 #include "device_life.h"
 #include "event_loop.h"
 #include "mem_guard.h"
+#include "mem_heap.h"
 #include "mem_node.h"
 #include "numa_watch.h"
 
@@ -200,7 +201,7 @@ giving_node(int node)
 }
 
 static void *
-block_alloc(size_t size, int node)
+block_alloc(size_t size, int node, int *got)
 {
 	uint8_t *at;
 
@@ -215,6 +216,7 @@ block_alloc(size_t size, int node)
 	machine.blocks[machine.nblocks].at = at;
 	machine.blocks[machine.nblocks].size = size;
 	machine.blocks[machine.nblocks++].node = node;
+	*got = node;
 	return at;
 }
 
@@ -238,12 +240,32 @@ move_pages_nowhere(void *pages __rte_unused, size_t size __rte_unused, int node)
 	return giving_node(node) == node ? 0 : -EAGAIN;
 }
 
+static int
+prefer_in_vain(void *memory __rte_unused, size_t size __rte_unused, int node __rte_unused)
+{
+	return -EINVAL;
+}
+
 static const struct vhost_node_ops node_ops = {
 	.query = query,
 	.bound = bound,
+	.prefer = prefer_in_vain,
+	.move = move_pages_nowhere,
+};
+
+static int
+block_node(const void *at)
+{
+	int i = find_block(at);
+
+	FUZZ_CHECK(i >= 0, "%p is no block", at);
+	return machine.blocks[i].node;
+}
+
+static const struct vhost_heap_ops heap_ops = {
 	.alloc = block_alloc,
 	.free = block_free,
-	.move = move_pages_nowhere,
+	.node = block_node,
 };
 
 /* ---- surroundings ---- */
@@ -284,6 +306,7 @@ fuzz_start(void)
 	start_eal();
 	silence_log();
 	vhost_node_set_ops(&node_ops);
+	vhost_heap_set_ops(&heap_ops);
 	fuzz_pools_create();
 	/* what the library opens once and keeps */
 	FUZZ_CHECK(vhost_mem_guard_fd() >= 0, "errno %d", errno);

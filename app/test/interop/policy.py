@@ -87,7 +87,7 @@ def change_policies(backend, path):
         refresh(backend, node, [NO_NODE])
         placement = backend.ask("/vhost/numa,0")
         check(placement["refusals"] == refusals + 2 and placement["numa_node"] == node and
-              placement["last_refusal"] == f"no DPDK memory on node {NO_NODE} for the device",
+              placement["last_refusal"] == f"no memory on node {NO_NODE} for the device",
               f"refused: {placement}")
         set_policy(backend, f"{path},off", "off")
         refresh(backend, node, [])

@@ -316,7 +316,7 @@ def run_no_memory(bench):
     switch.wait_guests(ports, PATIENCE)
     talk(switch, ports, stations, "nomem")
     home, other = machine.home.number, machine.other.number
-    check(re.search(rf"no DPDK memory on node {other}\b.*stays on node {home}|no memory for a pool on node {other}",
+    check(re.search(rf"no memory on node {other}\b.*stays on node {home}|no memory for a pool on node {other}",
                     switch.output()), f"nobody tells that node {other} has no memory")
     info = switch.info("vhost1")
     check(info["mbufs_node"] == home and info["guest_memory_node"] == other, f"vhost1: {info}")

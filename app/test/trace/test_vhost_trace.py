@@ -89,7 +89,7 @@ class Traced(unittest.TestCase):
         logged = collections.Counter(
             (DEVICE if what == 'the device' else int(what.split()[1]), int(node), int(at))
             for node, what, at in re.findall(
-                r'no DPDK memory on node (-?\d+), where (the device|queue \d+) belongs: '
+                r'no memory on node (-?\d+), where (the device|queue \d+) belongs: '
                 r'it stays on node (-?\d+)', self.log))
         traced = collections.Counter(
             (each['queue'], each['node'], each['instead']) for each in self.events['refusal'])

@@ -160,12 +160,12 @@ class Recorded(unittest.TestCase):
         self.assertEqual(verdicts(self.state)['vhost1'], 'not running')
 
     def test_refusal_and_drift_are_told(self):
-        self.guest.update(node=0, refusals=3, last_refusal='no DPDK memory on node 1',
+        self.guest.update(node=0, refusals=3, last_refusal='no memory on node 1',
                           drifts=1)
         table = run(state=self.state)[1]
         picture = ' '.join(drawn(state=self.state).itertext())
         for shown in table, picture:
-            self.assertIn('refused 3 times, last: no DPDK memory on node 1', shown)
+            self.assertIn('refused 3 times, last: no memory on node 1', shown)
             self.assertIn('drift: memory or rings were on another node than before, once',
                           shown)
 
@@ -326,7 +326,7 @@ def many_threads(state, guest):
 
 def one_node(state, guest):
     state['machine']['nodes'].pop()
-    guest['refusals'], guest['last_refusal'] = 1 << 63, 'no DPDK memory on node 1' * 10
+    guest['refusals'], guest['last_refusal'] = 1 << 63, 'no memory on node 1' * 10
 
 
 def long_names(state, guest):

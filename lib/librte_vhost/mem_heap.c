@@ -1,0 +1,666 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * Copyright(c) 2026 The vhost-numa authors
+ */
+
+/*
+ * Memory on a node, in chunks of 2 MiB that all devices share.
+ *
+ * A device needs some ten kilobytes on a node, so a chunk holds a hundred of them,
+ * under one entry of a core's TLB if it is one huge page.  A chunk is taken as a
+ * whole or not at all: mapped, made present, and believed to be on its node only
+ * when the kernel has named that node for each of its pages.  What is left empty
+ * goes back; the last one of a node does so a while later, when somebody looks, so
+ * that a device that comes and goes does not interrupt the cores that poll for
+ * others (each unmapping does).
+ *
+ * What the pages are, in this order:
+ * - Ordinary memory, for which transparent huge pages are asked.  Nobody counts on
+ *   these, and the kernel makes a huge page later if it has none now.
+ * - A page of the hugetlbfs pool comes before that only where transparent ones are
+ *   switched off and the node has many free: the operator has set them aside for
+ *   DPDK and for guests, and a guest that finds one too few does not start.
+ * - Any free page of that pool, when the node has no ordinary memory: the pool may
+ *   be all that is left of it.
+ * In neither case a page is taken that somebody has reserved: the kernel sees to
+ * that, as these mappings ask for no reservation of theirs.
+ *
+ * The node is a preference, never a binding: an ordinary binding that cannot be
+ * fulfilled is a reason for the kernel to end processes.  But a preference gives
+ * up where the node is full of files that are only cached, so what came from
+ * elsewhere is migrated once, for which the kernel drops such files, and ends
+ * nobody.  Pages are made present with madvise(), which reports what would be a
+ * signal if they were touched.  The memory is not locked: that would use up a limit
+ * that drivers with DMA need; who fears swapping has mlockall().
+ *
+ * The books are kept apart from the memory: nothing is written to a block that is
+ * not taken.
+ */
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/queue.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <rte_common.h>
+#include <rte_debug.h>
+
+#include "mem_heap.h"
+#include "mem_node.h"
+#include "vhost_log.h"
+
+#define CHUNK_BYTES ((size_t)2 << 20)
+
+/** Blocks are whole units: two cache lines, as processors fetch lines in pairs. */
+#define UNIT ((size_t)128)
+#define UNITS ((unsigned int)(CHUNK_BYTES / UNIT))
+#define WORDS (UNITS / 64)
+
+/** How long an answer of the kernel, yes or no, is not asked for again. */
+#define FRESH_MS 100
+
+/** How long an empty chunk is kept for what may come, at least. */
+#define SPARE_MS 1000
+
+/** Free pages of a pool that are many: the price of one is not noticed. */
+#define POOL_MANY 64
+
+/** Node numbers that the kernel may use. */
+#define NODES_MAX 1024
+
+/* Younger than the C library's headers. */
+#ifndef MADV_POPULATE_WRITE
+#define MADV_POPULATE_WRITE 23
+#endif
+#ifndef MAP_HUGE_2MB
+#define MAP_HUGE_2MB (21 << 26)
+#endif
+
+/* Under AddressSanitizer a block that was given back may not be touched. */
+#if defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define HEAP_POISONED
+#endif
+#endif
+#if defined(__SANITIZE_ADDRESS__) || defined(HEAP_POISONED)
+#include <sanitizer/asan_interface.h>
+#else
+#define ASAN_POISON_MEMORY_REGION(at, len) RTE_SET_USED(at)
+#define ASAN_UNPOISON_MEMORY_REGION(at, len) RTE_SET_USED(at)
+#endif
+
+struct chunk {
+	TAILQ_ENTRY(chunk) next;
+	uint8_t *memory;	/**< CHUNK_BYTES, so aligned */
+	int node;		/**< of all of it; VHOST_NODE_ANY: nobody knows, or several */
+	uint64_t asked_ms;	/**< when the kernel said so */
+	unsigned int blocks;
+	uint64_t emptied_ms;	/**< when the last of them went */
+	unsigned int free_units;
+	uint64_t taken[WORDS];	/**< a bit for each unit of a block */
+	uint64_t last[WORDS];	/**< a bit for the last unit of each block */
+};
+
+/** Oldest first: blocks go there, so that younger ones become empty. */
+static TAILQ_HEAD(, chunk) chunks = TAILQ_HEAD_INITIALIZER(chunks);
+/** When a node had no memory; 0: never. */
+static uint64_t refused_ms[NODES_MAX];
+/** Guards the chunks; a leaf, never held across a system call. */
+static pthread_mutex_t heap_lock = PTHREAD_MUTEX_INITIALIZER;
+
+/** Never 0. */
+static uint64_t
+now_ms(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return now.tv_sec * 1000ULL + now.tv_nsec / 1000000 + 1;
+}
+
+/* Bits */
+
+/** The first unit from there on whose bit has the value; UNITS if none. */
+static unsigned int
+next_bit(const uint64_t *map, unsigned int at, bool value)
+{
+	while (at < UNITS) {
+		uint64_t word = (value ? map[at / 64] : ~map[at / 64]) >> (at % 64);
+
+		if (word != 0)
+			return at + __builtin_ctzll(word);
+		at = RTE_ALIGN_FLOOR(at, 64) + 64;
+	}
+	return UNITS;
+}
+
+static void
+flip_bit(uint64_t *map, unsigned int at)
+{
+	map[at / 64] ^= 1ULL << (at % 64);
+}
+
+/** The first unit of so many free ones; UNITS if there is no such place. */
+static unsigned int
+find_room(const struct chunk *chunk, unsigned int units)
+{
+	unsigned int at = 0, end;
+
+	if (chunk->free_units < units)
+		return UNITS;
+	while ((at = next_bit(chunk->taken, at, false)) < UNITS) {
+		end = next_bit(chunk->taken, at, true);
+		if (end - at >= units)
+			return at;
+		at = end;
+	}
+	return UNITS;
+}
+
+/* Blocks; the lock is held */
+
+/** Take a block of so many units; NULL if the chunk has no room. */
+static void *
+block_take(struct chunk *chunk, unsigned int units)
+{
+	unsigned int first = find_room(chunk, units), i;
+
+	if (first == UNITS)
+		return NULL;
+	for (i = 0; i < units; i++)
+		flip_bit(chunk->taken, first + i);
+	flip_bit(chunk->last, first + units - 1);
+	chunk->free_units -= units;
+	chunk->blocks++;
+	return chunk->memory + first * UNIT;
+}
+
+static unsigned int
+block_first(const struct chunk *chunk, const void *block)
+{
+	return ((const uint8_t *)block - chunk->memory) / UNIT;
+}
+
+static unsigned int
+block_units(const struct chunk *chunk, const void *block)
+{
+	unsigned int first = block_first(chunk, block);
+
+	return next_bit(chunk->last, first, true) - first + 1;
+}
+
+static void
+block_drop(struct chunk *chunk, const void *block)
+{
+	unsigned int first = block_first(chunk, block), units = block_units(chunk, block), i;
+
+	for (i = 0; i < units; i++)
+		flip_bit(chunk->taken, first + i);
+	flip_bit(chunk->last, first + units - 1);
+	chunk->free_units += units;
+	chunk->blocks--;
+}
+
+/** The chunk of a block, which must be one. */
+static struct chunk *
+chunk_of(const void *block)
+{
+	const uint8_t *memory = RTE_PTR_ALIGN_FLOOR(block, CHUNK_BYTES);
+	struct chunk *chunk;
+
+	TAILQ_FOREACH(chunk, &chunks, next)
+		if (chunk->memory == memory)
+			break;
+	RTE_VERIFY(chunk != NULL);
+	return chunk;
+}
+
+/** Whether a chunk that became empty shall go: there is a spare one, or it is nowhere. */
+static bool
+is_surplus(const struct chunk *empty)
+{
+	const struct chunk *chunk;
+
+	if (empty->node == VHOST_NODE_ANY)
+		return true;
+	TAILQ_FOREACH(chunk, &chunks, next)
+		if (chunk != empty && chunk->blocks == 0 && chunk->node == empty->node)
+			return true;
+	return false;
+}
+
+/* Pages */
+
+/** What a file of one number says; 0 where there is none. */
+static unsigned long
+read_number(const char *path)
+{
+	unsigned long number = 0;
+	FILE *file = fopen(path, "re");
+
+	if (file == NULL)
+		return 0;
+	if (fscanf(file, "%lu", &number) != 1)
+		number = 0;
+	fclose(file);
+	return number;
+}
+
+static unsigned long
+pool_free(int node)
+{
+	char path[96];
+
+	snprintf(path, sizeof(path), "/sys/devices/system/node/node%d/hugepages/"
+		"hugepages-2048kB/free_hugepages", node);
+	return read_number(path);
+}
+
+static bool
+transparent_pages_are_off(void)
+{
+	char text[64] = "";
+	FILE *file = fopen("/sys/kernel/mm/transparent_hugepage/enabled", "re");
+
+	if (file == NULL)
+		return true;
+	if (fgets(text, sizeof(text), file) == NULL)
+		text[0] = '\0';
+	fclose(file);
+	return strstr(text, "[never]") != NULL;
+}
+
+/*
+ * Nobody may touch the memory before it has a preference: a process that locks all
+ * its memory has the kernel fill each mapping as soon as it may be written.
+ */
+static void *
+map_pool(void)
+{
+	void *at = mmap(NULL, CHUNK_BYTES, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS |
+		MAP_HUGETLB | MAP_HUGE_2MB | MAP_NORESERVE, -1, 0);
+
+	return at != MAP_FAILED ? at : NULL;
+}
+
+/** The same of ordinary memory, so aligned that it can be one huge page. */
+static void *
+map_ordinary(void)
+{
+	uint8_t *at = mmap(NULL, 2 * CHUNK_BYTES, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	uint8_t *memory;
+
+	if (at == MAP_FAILED)
+		return NULL;
+	memory = RTE_PTR_ALIGN_CEIL(at, CHUNK_BYTES);
+	if (memory != at)
+		munmap(at, memory - at);
+	munmap(memory + CHUNK_BYTES, at + CHUNK_BYTES - memory);
+	madvise(memory, CHUNK_BYTES, MADV_HUGEPAGE);
+	return memory;
+}
+
+/** Make all pages present; kernels before 5.14 leave no way but to touch them. */
+static int
+fill(uint8_t *memory, bool pool)
+{
+	const size_t page = sysconf(_SC_PAGESIZE);
+	size_t at;
+
+	if (madvise(memory, CHUNK_BYTES, MADV_POPULATE_WRITE) == 0)
+		return 0;
+	if (errno != EINVAL || pool)
+		return -errno;
+	for (at = 0; at < CHUNK_BYTES; at += page)
+		*(volatile uint8_t *)(memory + at) = 0;
+	return 0;
+}
+
+/** The node of memory that is present, by the kernel or for want of another one. */
+static int
+node_of(const void *memory, size_t size)
+{
+	int node;
+
+	return vhost_node_of_all(memory, size, &node) == 0 ? node : vhost_node_only();
+}
+
+/** Migrate what the kernel has taken from elsewhere, once: whether all of it went. */
+static bool
+goes_to(uint8_t *memory, int node)
+{
+	return vhost_node_move_pages(memory, CHUNK_BYTES, node) == 0 &&
+		node_of(memory, CHUNK_BYTES) == node;
+}
+
+/** Get a fresh mapping onto a node: 0 and the node, or -ENOMEM if that gives none. */
+static int
+place(uint8_t *memory, bool pool, int node, int *got)
+{
+	/* where preferences are denied, memory may still happen to be there */
+	if (node != VHOST_NODE_ANY && vhost_node_prefer(memory, CHUNK_BYTES, node) == -EINVAL)
+		return -ENOMEM;
+	if (mprotect(memory, CHUNK_BYTES, PROT_READ | PROT_WRITE) < 0 || fill(memory, pool) < 0)
+		return -ENOMEM;
+	/* a child would take the pages that are written while it lives */
+	madvise(memory, CHUNK_BYTES, MADV_DONTFORK);
+	*got = node_of(memory, CHUNK_BYTES);
+	if (node != VHOST_NODE_ANY) {
+		if (*got != node && !goes_to(memory, node))
+			return -ENOMEM;
+		*got = node;
+	} else if (*got != VHOST_NODE_ANY) {
+		/* it stays there, whatever cores use it */
+		vhost_node_prefer(memory, CHUNK_BYTES, *got);
+	}
+	return 0;
+}
+
+/** Pages for a chunk from one source, NULL if that has none on the node. */
+static uint8_t *
+pages_of(bool pool, int node, int *got)
+{
+	uint8_t *memory = pool ? map_pool() : map_ordinary();
+
+	if (memory == NULL)
+		return NULL;
+	if (place(memory, pool, node, got) == 0)
+		return memory;
+	munmap(memory, CHUNK_BYTES);
+	return NULL;
+}
+
+/** Pages for a chunk, NULL if the node gives none. */
+static uint8_t *
+pages_on(int node, int *got)
+{
+	unsigned long free_pages = node != VHOST_NODE_ANY ? pool_free(node) : 0;
+	uint8_t *memory = NULL;
+
+	if (free_pages >= POOL_MANY && transparent_pages_are_off())
+		memory = pages_of(true, node, got);
+	if (memory == NULL)
+		memory = pages_of(false, node, got);
+	if (memory == NULL && free_pages > 0)
+		memory = pages_of(true, node, got);
+	return memory;
+}
+
+/* Chunks */
+
+static struct chunk *
+chunk_create(int node)
+{
+	struct chunk *chunk = calloc(1, sizeof(*chunk));
+
+	if (chunk == NULL)
+		return NULL;
+	chunk->memory = pages_on(node, &chunk->node);
+	if (chunk->memory == NULL) {
+		free(chunk);
+		return NULL;
+	}
+	chunk->asked_ms = now_ms();
+	chunk->free_units = UNITS;
+	ASAN_POISON_MEMORY_REGION(chunk->memory, CHUNK_BYTES);
+	return chunk;
+}
+
+static void
+chunk_destroy(struct chunk *chunk)
+{
+	ASAN_UNPOISON_MEMORY_REGION(chunk->memory, CHUNK_BYTES);
+	munmap(chunk->memory, CHUNK_BYTES);
+	free(chunk);
+}
+
+/** Give a chunk back that is long empty: whether there was one. */
+static bool
+drop_old_spare(uint64_t now)
+{
+	struct chunk *chunk;
+
+	pthread_mutex_lock(&heap_lock);
+	TAILQ_FOREACH(chunk, &chunks, next)
+		if (chunk->blocks == 0 && now >= chunk->emptied_ms + SPARE_MS)
+			break;
+	if (chunk != NULL)
+		TAILQ_REMOVE(&chunks, chunk, next);
+	pthread_mutex_unlock(&heap_lock);
+	if (chunk == NULL)
+		return false;
+	chunk_destroy(chunk);
+	return true;
+}
+
+/** The node of a chunk by now; the caller has a block of it. */
+static int
+chunk_node(struct chunk *chunk)
+{
+	uint64_t now = now_ms(), asked;
+	int node;
+
+	pthread_mutex_lock(&heap_lock);
+	asked = chunk->asked_ms;
+	node = chunk->node;
+	pthread_mutex_unlock(&heap_lock);
+	if (now < asked + FRESH_MS)
+		return node;
+	node = node_of(chunk->memory, CHUNK_BYTES);
+	pthread_mutex_lock(&heap_lock);
+	chunk->node = node;
+	chunk->asked_ms = now;
+	pthread_mutex_unlock(&heap_lock);
+	while (drop_old_spare(now))
+		;
+	return node;
+}
+
+/** The node of a block of the caller in that chunk. */
+static int
+block_node(struct chunk *chunk, const void *block, size_t size)
+{
+	int node = chunk_node(chunk);
+
+	/* a chunk of which parts were migrated */
+	return node != VHOST_NODE_ANY ? node : node_of(block, size);
+}
+
+/* Taking and giving back */
+
+/** A block of one of the chunks that are there, and its chunk; NULL without room. */
+static void *
+take_from_chunks(unsigned int units, int node, struct chunk **of)
+{
+	struct chunk *chunk;
+	void *block = NULL;
+
+	pthread_mutex_lock(&heap_lock);
+	TAILQ_FOREACH(chunk, &chunks, next) {
+		if (node != VHOST_NODE_ANY && chunk->node != node)
+			continue;
+		block = block_take(chunk, units);
+		if (block != NULL)
+			break;
+	}
+	pthread_mutex_unlock(&heap_lock);
+	*of = chunk;
+	return block;
+}
+
+/** Whether a node has had no memory just now. */
+static bool
+is_refused(int node)
+{
+	uint64_t when = node != VHOST_NODE_ANY ?
+		__atomic_load_n(&refused_ms[node], __ATOMIC_RELAXED) : 0;
+
+	return when != 0 && now_ms() < when + FRESH_MS;
+}
+
+/** The same from a new chunk; NULL if the node gives none. */
+static void *
+take_from_new_chunk(unsigned int units, int node, struct chunk **of)
+{
+	struct chunk *chunk;
+	void *block;
+
+	if (is_refused(node))
+		return NULL;
+	chunk = chunk_create(node);
+	if (chunk == NULL) {
+		if (node != VHOST_NODE_ANY)
+			__atomic_store_n(&refused_ms[node], now_ms(), __ATOMIC_RELAXED);
+		return NULL;
+	}
+	pthread_mutex_lock(&heap_lock);
+	TAILQ_INSERT_TAIL(&chunks, chunk, next);
+	block = block_take(chunk, units);
+	pthread_mutex_unlock(&heap_lock);
+	*of = chunk;
+	return block;
+}
+
+static void
+own_free(void *block)
+{
+	struct chunk *chunk, *surplus = NULL;
+	uint64_t now;
+
+	if (block == NULL)
+		return;
+	now = now_ms();
+	pthread_mutex_lock(&heap_lock);
+	chunk = chunk_of(block);
+	ASAN_POISON_MEMORY_REGION(block, block_units(chunk, block) * UNIT);
+	block_drop(chunk, block);
+	chunk->emptied_ms = now;
+	if (chunk->blocks == 0 && is_surplus(chunk)) {
+		TAILQ_REMOVE(&chunks, chunk, next);
+		surplus = chunk;
+	}
+	pthread_mutex_unlock(&heap_lock);
+	if (surplus != NULL)
+		chunk_destroy(surplus);
+}
+
+/** A block on the node, not zeroed. */
+static void *
+take(unsigned int units, int node, int *got)
+{
+	struct chunk *chunk;
+	void *block;
+
+	while ((block = take_from_chunks(units, node, &chunk)) != NULL) {
+		*got = node == VHOST_NODE_ANY ? block_node(chunk, block, units * UNIT) :
+			chunk_node(chunk);
+		if (node == VHOST_NODE_ANY || *got == node)
+			return block;
+		/* the chunk was migrated, and is not found for this node any more */
+		own_free(block);
+	}
+	block = take_from_new_chunk(units, node, &chunk);
+	if (block != NULL)
+		*got = node != VHOST_NODE_ANY ? node : block_node(chunk, block, units * UNIT);
+	return block;
+}
+
+static void *
+own_alloc(size_t size, int node, int *got)
+{
+	unsigned int units;
+	void *block;
+
+	if (size == 0 || size > CHUNK_BYTES || node < VHOST_NODE_ANY || node >= NODES_MAX)
+		return NULL;
+	units = (size + UNIT - 1) / UNIT;
+	block = take(units, node, got);
+	if (block == NULL) {
+		VHOST_LOG_CONFIG(DEBUG, "node %d has no memory for blocks\n", node);
+		return NULL;
+	}
+	ASAN_UNPOISON_MEMORY_REGION(block, units * UNIT);
+	return memset(block, 0, units * UNIT);
+}
+
+static int
+own_node(const void *block)
+{
+	struct chunk *chunk;
+	size_t size;
+
+	pthread_mutex_lock(&heap_lock);
+	chunk = chunk_of(block);
+	size = block_units(chunk, block) * UNIT;
+	pthread_mutex_unlock(&heap_lock);
+	return block_node(chunk, block, size);
+}
+
+void
+vhost_heap_usage(int node, struct vhost_heap_usage *usage)
+{
+	const struct chunk *chunk;
+
+	*usage = (struct vhost_heap_usage){ 0 };
+	pthread_mutex_lock(&heap_lock);
+	TAILQ_FOREACH(chunk, &chunks, next) {
+		if (chunk->node != node)
+			continue;
+		usage->chunks++;
+		usage->blocks += chunk->blocks;
+		usage->bytes += CHUNK_BYTES - chunk->free_units * UNIT;
+	}
+	pthread_mutex_unlock(&heap_lock);
+}
+
+/* The implementation in force */
+
+static const struct vhost_heap_ops own_ops = {
+	.alloc = own_alloc,
+	.free = own_free,
+	.node = own_node,
+};
+
+static const struct vhost_heap_ops *heap_ops = &own_ops;
+
+void
+vhost_heap_set_ops(const struct vhost_heap_ops *ops)
+{
+	__atomic_store_n(&heap_ops, ops != NULL ? ops : &own_ops, __ATOMIC_RELEASE);
+}
+
+const struct vhost_heap_ops *
+vhost_heap_own_ops(void)
+{
+	return &own_ops;
+}
+
+static const struct vhost_heap_ops *
+ops_in_force(void)
+{
+	return __atomic_load_n(&heap_ops, __ATOMIC_ACQUIRE);
+}
+
+void *
+vhost_heap_alloc(size_t size, int node, int *got)
+{
+	return ops_in_force()->alloc(size, node, got);
+}
+
+void
+vhost_heap_free(void *block)
+{
+	ops_in_force()->free(block);
+}
+
+int
+vhost_heap_node(const void *block)
+{
+	return ops_in_force()->node(block);
+}
