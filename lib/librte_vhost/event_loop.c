@@ -17,8 +17,10 @@
  * The kernel puts a level-triggered descriptor that it has reported at the end of
  * its queue, so a source that is always ready does not starve the others.
  *
- * Timers share the descriptor of one timerfd, set to the first that is due: one
- * more source, to which the same fairness applies.  One timer runs per event.
+ * Timers that are due run between two looks for events, one at a time, so a timer
+ * comes after what was ready before it.  A timerfd, set to the first that is due,
+ * ends the wait; it is edge-triggered, so that an expiry need not be cleared, and the
+ * loop's thread sets it only when it is about to wait.
  *
  * A handler that runs is named in loop.running; who removes its source from
  * another thread waits until that changes.
@@ -72,7 +74,7 @@ static struct {
 	uint32_t first_free;		/* slot without a source, or NO_SLOT */
 	const void *running;		/* source or timer whose handler runs, or NULL */
 	TAILQ_HEAD(timers, event_timer) timers;	/* armed, first due first */
-	uint64_t timer_fd_ms;		/* when timer_fd expires, or did; 0: never */
+	uint64_t timer_fd_ms;		/* when timer_fd expires; 0: it does not */
 } loop = {
 	.lock = PTHREAD_MUTEX_INITIALIZER,
 	.idle = PTHREAD_COND_INITIALIZER,
@@ -178,21 +180,31 @@ slot_source(uint64_t data)
 	return slot_data(index) == data ? loop.slots[index].source : NULL;
 }
 
-/** Let the timerfd expire when the first timer is due.  Lock held. */
+/** Let the timerfd expire when the first timer is due, or before.  Lock held. */
 static void
 set_timer_fd(void)
 {
 	const struct event_timer *first = TAILQ_FIRST(&loop.timers);
-	uint64_t due_ms = first != NULL ? first->due_ms : 0;
-	struct itimerspec at = {
-		.it_value.tv_sec = due_ms / MS_PER_S,
-		.it_value.tv_nsec = (due_ms % MS_PER_S) * NS_PER_MS,
-	};
+	struct itimerspec at = { 0 };
 
-	if (due_ms == loop.timer_fd_ms)
+	if (first == NULL || (loop.timer_fd_ms != 0 && loop.timer_fd_ms <= first->due_ms))
 		return;
-	loop.timer_fd_ms = due_ms;
+	loop.timer_fd_ms = first->due_ms;
+	at.it_value.tv_sec = first->due_ms / MS_PER_S;
+	at.it_value.tv_nsec = (first->due_ms % MS_PER_S) * NS_PER_MS;
 	timerfd_settime(loop.timer_fd, TFD_TIMER_ABSTIME, &at, NULL);
+}
+
+/** How long to wait for events, as epoll_wait() takes it.  Lock held. */
+static int
+prepare_wait(void)
+{
+	const struct event_timer *first = TAILQ_FIRST(&loop.timers);
+
+	if (first != NULL && first->due_ms <= now_ms())
+		return 0;
+	set_timer_fd();
+	return -1;
 }
 
 /** A handler has returned.  Lock held; nothing is known of its owner any more. */
@@ -216,25 +228,22 @@ take_due_timer(void)
 	return timer;
 }
 
-/** The timerfd has expired: run a timer that is due.  Lock held, released meanwhile. */
+/** Run a timer that is due, if there is one.  Lock held, released meanwhile. */
 static void
 run_timer(void)
 {
 	struct event_timer *timer = take_due_timer();
 	void (*handle)(struct event_timer *timer);
 
-	if (timer != NULL) {
-		handle = timer->handle;
-		loop.running = timer;
-		turn++;
-		pthread_mutex_unlock(&loop.lock);
-		handle(timer);
-		pthread_mutex_lock(&loop.lock);
-		handler_returned();
-	}
-	/* an expiry is cleared by setting the time, even to the same one */
-	loop.timer_fd_ms = UINT64_MAX;
-	set_timer_fd();
+	if (timer == NULL)
+		return;
+	handle = timer->handle;
+	loop.running = timer;
+	turn++;
+	pthread_mutex_unlock(&loop.lock);
+	handle(timer);
+	pthread_mutex_lock(&loop.lock);
+	handler_returned();
 }
 
 /** Run a source's handler.  Lock held, released meanwhile. */
@@ -258,7 +267,7 @@ serve(const struct epoll_event *event)
 	struct event_source *source;
 
 	if (event->data.u64 == TIMER_DATA) {
-		run_timer();
+		loop.timer_fd_ms = 0;
 		return;
 	}
 	source = slot_source(event->data.u64);
@@ -270,16 +279,19 @@ static void *
 loop_main(void *arg)
 {
 	struct epoll_event events[EVENTS_AT_A_TIME];
-	int i, n;
+	int i, n, timeout;
 
 	turn = 1;
+	pthread_mutex_lock(&loop.lock);
 	for (;;) {
-		n = epoll_wait(loop.epoll_fd, events, EVENTS_AT_A_TIME, -1);
+		timeout = prepare_wait();
+		pthread_mutex_unlock(&loop.lock);
+		n = epoll_wait(loop.epoll_fd, events, EVENTS_AT_A_TIME, timeout);
 		batch = RTE_MAX(n, 0);
 		pthread_mutex_lock(&loop.lock);
 		for (i = 0; i < n; i++)
 			serve(&events[i]);
-		pthread_mutex_unlock(&loop.lock);
+		run_timer();
 	}
 	return arg;
 }
@@ -288,7 +300,7 @@ loop_main(void *arg)
 static int
 open_descriptors(void)
 {
-	struct epoll_event event = { .events = EPOLLIN, .data.u64 = TIMER_DATA };
+	struct epoll_event event = { .events = EPOLLIN | EPOLLET, .data.u64 = TIMER_DATA };
 
 	loop.epoll_fd = epoll_create1(EPOLL_CLOEXEC);
 	loop.timer_fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
@@ -444,7 +456,8 @@ vhost_event_timer_arm(struct event_timer *timer, uint64_t delay_ms,
 		timer->handle = handle;
 		timer->due_ms = now_ms() + delay_ms;
 		timer_insert(timer);
-		set_timer_fd();
+		if (turn == 0)
+			set_timer_fd();
 	}
 	pthread_mutex_unlock(&loop.lock);
 	return ret;

@@ -17,7 +17,8 @@
  * comes after all that became ready before it, so a registration that floods gets
  * what nobody else wants; another one's message waits for one message of it.
  * Several such registrations alternate, since a timer that is armed again comes
- * after the others.  A source for which nothing is there any more is watched again.
+ * after the others, and one that has used less than half of what another has, does
+ * not stand aside for it.  A source for which nothing is there any more is watched again.
  *
  * The same queue holds the sources of a registration whose limit of descriptors
  * that wait to be closed is used up.  It is looked at again after a while.
@@ -45,9 +46,6 @@
 /** So much is remembered, in turns. */
 #define MAX_TURNS	64
 
-/** Who was served has a claim for so long. */
-#define CONTEST_NS	(100 * NS_PER_MS)
-
 /** Until it is looked again whether descriptors were closed. */
 #define CLOSING_PAUSE_MS 50
 
@@ -67,7 +65,7 @@ vhost_turn_charge(struct socket_turn *turn, uint64_t start)
 		turn->used += vhost_turn_clock() - start;
 }
 
-/** Whether others come first.  Event thread only. */
+/** Whether the turn is used up.  Event thread only. */
 static bool
 is_used_up(struct socket_turn *turn)
 {
@@ -86,22 +84,15 @@ is_used_up(struct socket_turn *turn)
 	return used_up;
 }
 
-/**
- * Note whose event it is, at turn->seen.  Event thread only.
- *
- * @return whether others wait, or come again soon: while only one registration is
- *         served there is no reason to stand aside
- */
-static bool
-note_event(const struct socket_turn *turn)
-{
-	static const struct socket_turn *last;	/* only to compare, may be gone */
-	static uint64_t changed;
+/** What the turn has used that was served last from its queue; event thread only. */
+static uint64_t used_by_waiting;
 
-	if (turn != last)
-		changed = turn->seen;
-	last = turn;
-	return turn->seen - changed < CONTEST_NS && vhost_event_loop_is_busy();
+/** Whether others come first: unless those that wait have used far more.  Event thread only. */
+static bool
+stands_aside(struct socket_turn *turn)
+{
+	return is_used_up(turn) && vhost_event_loop_is_busy() &&
+		2 * turn->used >= used_by_waiting;
 }
 
 bool
@@ -171,13 +162,11 @@ static void
 on_event(struct event_source *event, uint32_t events __rte_unused)
 {
 	struct turn_source *source = container_of(event, struct turn_source, event);
-	bool used_up = is_used_up(source->turn);
-	bool others = note_event(source->turn);
 
 	/* A hang-up needs no look at the events: receiving tells, after what came before. */
 	if (vhost_turn_is_paused(source->turn))
 		set_aside(source, CLOSING_PAUSE_MS);
-	else if (used_up && others)
+	else if (stands_aside(source->turn))
 		set_aside(source, 0);
 	else if (serve(source) == TURN_END)
 		source->ops->end(source);
@@ -243,6 +232,7 @@ serve_waiting(struct event_timer *timer)
 	if (source == NULL)
 		return;
 	result = serve(source);
+	used_by_waiting = turn->used;
 	put_back(turn, source, result);
 	if (result == TURN_END)
 		source->ops->end(source);
