@@ -297,13 +297,18 @@ test_other_places_are_tried_while_nothing_is_found(void)
 	struct guest g;
 
 	TEST_ASSERT_SUCCESS(guest_open(&g, 4 * MANY), "a guest");
+	put_pages(&g, 5000, 5008, 8);
 	ev = evidence_of(&g);
-	for (i = 0; i < 200 && !vhost_evidence_is_known(ev); i++) {
-		/* more memory comes all the time, at one place */
-		put_pages(&g, 5000 + 2 * i, 5002 + 2 * i, 8);
+	TEST_ASSERT(!vhost_evidence_is_known(ev), "the first time they are missed");
+	for (i = 0; i < 1000 && !vhost_evidence_is_known(ev); i++) {
+		/* the file changes */
+		put_page(&g, 5008, 8);
+		if (i % 2)
+			fallocate(g.fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
+				5008 * PAGE, PAGE);
 		vhost_evidence_check(ev, 0);
 	}
-	TEST_ASSERT(i < 200, "found");
+	TEST_ASSERT(i < 1000, "found");
 	TEST_ASSERT_EQUAL(vhost_evidence_device_node(ev, 0), 8, "there");
 	return end(ev, &g);
 }
@@ -422,6 +427,24 @@ test_what_is_unknown_now_keeps_its_node(void)
 	vhost_evidence_check(ev, 8);
 	TEST_ASSERT(vhost_evidence_check(ev, 8), "until there is memory again");
 	TEST_ASSERT_EQUAL(vhost_evidence_device_node(ev, ANY), 5, "elsewhere");
+	return end(ev, &g);
+}
+
+/** As by a guest that reboots and gave its memory back: the file has as much as before. */
+static int
+test_memory_that_was_replaced_is_found(void)
+{
+	struct numa_evidence *ev;
+	struct guest g;
+
+	TEST_ASSERT_SUCCESS(guest_open(&g, MANY), "a guest");
+	put_pages(&g, 0, MANY, 8);
+	ev = evidence_of(&g);
+	TEST_ASSERT_SUCCESS(punch_all(&g), "all memory goes");
+	put_pages(&g, 0, MANY, 3);
+	TEST_ASSERT(!vhost_evidence_check(ev, 8), "once");
+	TEST_ASSERT(vhost_evidence_check(ev, 8), "twice");
+	TEST_ASSERT_EQUAL(vhost_evidence_device_node(ev, 8), 3, "where it is now");
 	return end(ev, &g);
 }
 
@@ -927,6 +950,7 @@ static const struct test_case cases[] = {
 	TEST_CASE(test_a_migrated_guest_counts_when_found_twice),
 	TEST_CASE(test_a_refresh_counts_at_once),
 	TEST_CASE(test_what_is_unknown_now_keeps_its_node),
+	TEST_CASE(test_memory_that_was_replaced_is_found),
 	TEST_CASE(test_another_table_waits_for_the_second_reading_too),
 	TEST_CASE(test_ties_go_to_ring_0),
 	TEST_CASE(test_a_ring_is_asked_for_when_it_starts),
