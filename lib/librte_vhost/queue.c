@@ -5,12 +5,12 @@
 /*
  * Theory of operation
  *
- * A queue has a wish (struct queue_wish) and a block (struct vhost_virtqueue)
- * that was built from a wish.  Messages change the wish.  A settle of the device
- * turns each wish into a shape (vhost_queue_shape), stages a block wherever the
- * shape differs from the block in place, and when every allocation of the device
- * has succeeded commits them, one pointer swap per queue.  The node is a part of
- * the shape: relocation is nothing but a settle.
+ * A queue has a wish (struct queue_wish, among the device's) and a block (struct
+ * vhost_virtqueue) that was built from a wish.  Messages change the wish.  A settle
+ * of the device turns each wish into a shape, stages a block wherever the shape
+ * differs from the block in place, and when every allocation of the device has
+ * succeeded commits them, one pointer swap per queue.  The node is a part of the
+ * shape: NUMA relocation is nothing but a settle.
  *
  * Bursts reach the block through the gate and only there: see gate.h.
  *
@@ -41,106 +41,22 @@
 #include "ring.h"
 #include "ring_locate.h"
 
-static const struct queue_wish fresh_wish = {
-	.kickfd = QUEUE_FD_UNSET,
-	.callfd = QUEUE_FD_UNSET,
-};
-
-struct vhost_queue *
-vhost_queue_create(uint16_t index)
+void
+vhost_queue_init(struct vhost_queue *q, uint16_t index, struct vhost_quota *quota)
 {
-	struct vhost_queue *q;
-
-	q = vhost_node_pages(sizeof(*q));
-	if (q == NULL)
-		return NULL;
+	/* late bursts of an earlier device may still try the gate */
+	memset((char *)q + sizeof(q->gate), 0, sizeof(*q) - sizeof(q->gate));
 	q->index = index;
-	q->handle_node = VHOST_NODE_ANY;
-	q->wish = fresh_wish;
-	q->retired_kickfd = QUEUE_FD_UNSET;
-	q->retired_callfd = QUEUE_FD_UNSET;
-	return q;
-}
-
-int
-vhost_queue_bring_up(struct vhost_queue *q, const struct virtio_net *net)
-{
-	struct vq_cfg dormant = {
-		.index = q->index,
-		.node = net->node,
-		.generation = net->generation,
-	};
-	const struct vq_attr attr = { .callfd = -1, .guest_notify = true };
-	struct vhost_virtqueue *block;
-
-	block = vhost_block_create(&dormant, net);
-	if (block == NULL) {
-		/* for a moment: the settle that follows finds a place for it */
-		dormant.node = VHOST_NODE_ANY;
-		block = vhost_block_create(&dormant, net);
-	}
-	if (block == NULL)
-		return -ENOMEM;
-	vhost_block_apply(block, &attr);
-	q->wish = fresh_wish;
+	q->quota = quota;
 	q->guest_notify = true;
 	q->placed = (struct queue_placement){ .node = VHOST_NODE_ANY, .seen = VHOST_NODE_ANY };
-	q->refusals = 0;
-	q->drifts = 0;
-	q->pause_ns = 0;
-	q->live = false;
-	q->enabled = false;
-	q->ready = false;
-	q->retell = false;
-	/* late bursts of an earlier device may still try the gate */
-	vhost_gate_close(&q->gate);
-	q->gate.block = block;
-	vhost_gate_open(&q->gate);
-	vhost_queue_bring_handle(q);
-	return 0;
-}
-
-/** Between two settles nobody hears of any but the first that was replaced. */
-static void
-replace_fd(struct vhost_quota *quota, int *field, int *retired, int fd)
-{
-	if (*retired < 0)
-		*retired = *field;
-	else
-		vhost_reap(quota, *field);
-	*field = fd;
-}
-
-void
-vhost_queue_set_kickfd(struct vhost_queue *q, int fd, enum doorbell_kind kind)
-{
-	q->wish.kick_kind = kind;
-	replace_fd(q->quota, &q->wish.kickfd, &q->retired_kickfd, fd);
-}
-
-/** Have the block in place notify the guest there. */
-static void
-put_callfd_in_force(struct vhost_queue *q, int fd, enum doorbell_kind kind)
-{
-	struct vhost_virtqueue *block = vhost_gate_close(&q->gate);
-	struct vq_attr attr;
-
-	if (block != NULL) {
-		attr = block->attr;
-		attr.callfd = RTE_MAX(fd, -1);
-		attr.call_kind = kind;
-		vhost_block_apply(block, &attr);
-	}
-	vhost_gate_open(&q->gate);
-}
-
-void
-vhost_queue_set_callfd(struct vhost_queue *q, int fd, enum doorbell_kind kind)
-{
-	/* bursts are not told of a change, so they make it now */
-	put_callfd_in_force(q, fd, kind);
-	q->wish.call_kind = kind;
-	replace_fd(q->quota, &q->wish.callfd, &q->retired_callfd, fd);
+	q->handle_node = VHOST_NODE_ANY;
+	q->kickfd = QUEUE_FD_UNSET;
+	q->callfd = QUEUE_FD_UNSET;
+	q->retired_kickfd = QUEUE_FD_UNSET;
+	q->retired_callfd = QUEUE_FD_UNSET;
+	q->view.kickfd = QUEUE_FD_UNSET;
+	q->view.callfd = QUEUE_FD_UNSET;
 }
 
 void
@@ -306,48 +222,6 @@ vhost_queue_relay_used(struct vhost_queue *q, struct vring *from)
 }
 
 void
-vhost_queue_stop_wish(struct vhost_queue *q)
-{
-	q->wish.has_addr = false;
-	replace_fd(q->quota, &q->wish.kickfd, &q->retired_kickfd, QUEUE_FD_UNSET);
-	/* in force until the settle: who is told to stop may notify a last time */
-	replace_fd(q->quota, &q->wish.callfd, &q->retired_callfd, QUEUE_FD_UNSET);
-}
-
-void
-vhost_queue_reset_wish(struct vhost_queue *q)
-{
-	vhost_queue_stop_wish(q);
-	q->wish = fresh_wish;
-}
-
-/** The descriptor of before is the one that was replaced, if it is still there. */
-static int
-restored_fd(struct vhost_quota *quota, int now, int before, int *retired)
-{
-	if (now == before || (before >= 0 && *retired != before))
-		return now;
-	vhost_reap(quota, now);
-	*retired = QUEUE_FD_UNSET;
-	return before;
-}
-
-void
-vhost_queue_restore_wish(struct vhost_queue *q, const struct queue_wish *before)
-{
-	int kickfd = restored_fd(q->quota, q->wish.kickfd, before->kickfd, &q->retired_kickfd);
-	int callfd = q->wish.callfd;
-
-	if (callfd != before->callfd) {
-		put_callfd_in_force(q, before->callfd, before->call_kind);
-		callfd = restored_fd(q->quota, callfd, before->callfd, &q->retired_callfd);
-	}
-	q->wish = *before;
-	q->wish.kickfd = kickfd;
-	q->wish.callfd = callfd;
-}
-
-void
 vhost_queue_shut_down(struct vhost_queue *q)
 {
 	struct vhost_virtqueue *block = vhost_gate_close(&q->gate);
@@ -357,22 +231,10 @@ vhost_queue_shut_down(struct vhost_queue *q)
 	vhost_block_destroy(block);
 	vhost_inflight_forget(&q->inflight);
 	vhost_queue_close_retired(q);
-	vhost_reap(q->quota, q->wish.kickfd);
-	vhost_reap(q->quota, q->wish.callfd);
-	q->wish = fresh_wish;
-}
-
-void
-vhost_queue_shape(const struct vhost_queue *q, uint64_t features, const struct mem_map *map,
-		uint64_t generation, struct vq_cfg *cfg)
-{
-	*cfg = (struct vq_cfg){
-		.index = q->index,
-		.node = vhost_queue_block(q)->node,
-		.generation = generation,
-		.format = ring_format(features),
-	};
-	vhost_ring_locate(&q->wish, map, cfg);
+	vhost_reap(q->quota, q->kickfd);
+	vhost_reap(q->quota, q->callfd);
+	q->kickfd = QUEUE_FD_UNSET;
+	q->callfd = QUEUE_FD_UNSET;
 }
 
 int
@@ -446,7 +308,7 @@ vhost_queue_stage(struct vhost_queue *q, const struct vq_cfg *cfg,
 }
 
 void
-vhost_queue_bring_handle(struct vhost_queue *q)
+vhost_queue_migrate_handle(struct vhost_queue *q)
 {
 	int node = q->gate.block->node;
 
@@ -465,9 +327,42 @@ vhost_queue_unstage(struct vhost_queue *q)
 }
 
 bool
-vhost_queue_needs_commit(const struct vhost_queue *q, bool enabled)
+vhost_queue_needs_commit(const struct vhost_queue *q, const struct queue_wish *wish, bool enabled)
 {
-	return q->staged != NULL || q->enabled != enabled;
+	return q->staged != NULL || q->enabled != enabled || wish->has_base ||
+		q->kickfd != wish->kickfd || q->callfd != wish->callfd;
+}
+
+/** A descriptor that is replaced stays open until those who know it have been told. */
+static void
+retire(int *retired, int *in_force, int fd)
+{
+	if (*in_force == fd)
+		return;
+	*retired = *in_force;
+	*in_force = fd;
+}
+
+static void
+put_fds_in_force(struct vhost_queue *q, const struct queue_wish *wish)
+{
+	retire(&q->retired_kickfd, &q->kickfd, wish->kickfd);
+	retire(&q->retired_callfd, &q->callfd, wish->callfd);
+	q->kick_kind = wish->kick_kind;
+	q->call_kind = wish->call_kind;
+}
+
+/** The block in place has the staged one as its successor.  Gate closed. */
+static struct vhost_virtqueue *
+swap_block(struct vhost_queue *q, struct vhost_virtqueue *old)
+{
+	struct vhost_virtqueue *block = q->staged;
+
+	if (old != NULL)
+		vhost_block_inherit(block, old);
+	q->gate.block = block;
+	q->staged = NULL;
+	return block;
 }
 
 static uint64_t
@@ -477,15 +372,15 @@ ns_since(uint64_t cycles)
 }
 
 struct queue_commit
-vhost_queue_commit(struct vhost_queue *q, bool enabled)
+vhost_queue_commit(struct vhost_queue *q, const struct queue_wish *wish, bool enabled)
 {
 	uint64_t since = rte_rdtsc();
 	struct vhost_virtqueue *block = vhost_gate_close(&q->gate);
 	struct queue_commit done = { 0 };
 	bool starts = !q->live;
 	struct vq_attr attr = {
-		.callfd = RTE_MAX(q->wish.callfd, -1),
-		.call_kind = q->wish.call_kind,
+		.callfd = RTE_MAX(wish->callfd, -1),
+		.call_kind = wish->call_kind,
 		.enabled = enabled,
 		/* read inside: whoever changes it comes to patch the block after us */
 		.guest_notify = __atomic_load_n(&q->guest_notify, __ATOMIC_RELAXED),
@@ -493,12 +388,12 @@ vhost_queue_commit(struct vhost_queue *q, bool enabled)
 
 	if (q->staged != NULL) {
 		done.old = block;
-		block = q->staged;
-		vhost_block_inherit(block, done.old);
-		q->gate.block = block;
-		q->staged = NULL;
-		starts |= !ring_is_same_format(block->cfg.format, done.old->cfg.format);
+		block = swap_block(q, block);
+		starts |= done.old != NULL &&
+			!ring_is_same_format(block->cfg.format, done.old->cfg.format);
 	}
+	if (wish->has_base)
+		vhost_block_set_base(block, wish->last_avail, wish->last_used);
 	if (block->size != 0 && starts)
 		done.adopted = !vhost_block_start(block);
 	vhost_inflight_commit(&q->inflight, block);
@@ -508,5 +403,6 @@ vhost_queue_commit(struct vhost_queue *q, bool enabled)
 		q->pause_ns = ns_since(since);
 	q->live = block->size != 0;
 	q->enabled = enabled;
+	put_fds_in_force(q, wish);
 	return done;
 }

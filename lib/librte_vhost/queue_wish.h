@@ -29,6 +29,9 @@ struct queue_wish {
 	enum doorbell_kind kick_kind;
 	enum doorbell_kind call_kind;
 	bool enabled;		/**< as last said by SET_VRING_ENABLE */
+	bool has_base;		/**< the ring goes on at these indices, from the next settle on */
+	uint16_t last_avail;
+	uint16_t last_used;
 };
 
 #endif /* VHOST_QUEUE_WISH_H */

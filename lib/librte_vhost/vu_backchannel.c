@@ -25,10 +25,10 @@ vhost_backchannel_replace(struct vhost_device *dev, int fd)
 {
 	int old;
 
-	pthread_mutex_lock(&dev->backend_lock);
-	old = dev->backend_fd;
-	dev->backend_fd = fd;
-	pthread_mutex_unlock(&dev->backend_lock);
+	pthread_mutex_lock(&dev->back.lock);
+	old = dev->back.fd;
+	dev->back.fd = fd;
+	pthread_mutex_unlock(&dev->back.lock);
 	vhost_reap(dev->driver.quota, old);
 }
 
@@ -77,10 +77,10 @@ waited_ns(struct vhost_device *dev)
 {
 	uint64_t turn = vhost_event_loop_turn();
 
-	if (turn == 0 || turn != dev->backend_turn)
-		dev->backend_waited_ns = 0;
-	dev->backend_turn = turn;
-	return &dev->backend_waited_ns;
+	if (turn == 0 || turn != dev->back.turn)
+		dev->back.waited_ns = 0;
+	dev->back.turn = turn;
+	return &dev->back.waited_ns;
 }
 
 /** Wait until the answer to the request is there, or the time is up. */
@@ -107,10 +107,10 @@ backchannel_dup(struct vhost_device *dev)
 {
 	int fd = -1;
 
-	pthread_mutex_lock(&dev->backend_lock);
-	if (dev->backend_fd >= 0)
-		fd = fcntl(dev->backend_fd, F_DUPFD_CLOEXEC, 0);
-	pthread_mutex_unlock(&dev->backend_lock);
+	pthread_mutex_lock(&dev->back.lock);
+	if (dev->back.fd >= 0)
+		fd = fcntl(dev->back.fd, F_DUPFD_CLOEXEC, 0);
+	pthread_mutex_unlock(&dev->back.lock);
 	return fd;
 }
 
@@ -135,10 +135,10 @@ vhost_backchannel_request(struct vhost_device *dev, struct vu_message *msg, int 
 {
 	int ret, fd;
 
-	pthread_mutex_lock(&dev->backend_request_lock);
+	pthread_mutex_lock(&dev->back.request_lock);
 	fd = backchannel_dup(dev);
 	if (fd < 0) {
-		pthread_mutex_unlock(&dev->backend_request_lock);
+		pthread_mutex_unlock(&dev->back.request_lock);
 		return -ENODEV;
 	}
 	ret = exchange(dev, fd, msg, fd_to_pass);
@@ -148,6 +148,6 @@ vhost_backchannel_request(struct vhost_device *dev, struct vu_message *msg, int 
 	/* after a late or broken answer nothing that follows can be told apart */
 	if (ret < 0 && ret != -EIO && ret != -EAGAIN)
 		vhost_backchannel_replace(dev, -1);
-	pthread_mutex_unlock(&dev->backend_request_lock);
+	pthread_mutex_unlock(&dev->back.request_lock);
 	return ret;
 }

@@ -127,8 +127,8 @@ read_answers(int sock)
 static bool
 lost_memory(const struct vhost_device *dev)
 {
-	return (dev->map != NULL && vhost_mem_map_is_broken(dev->map)) ||
-		(dev->wish_map != NULL && vhost_mem_map_is_broken(dev->wish_map));
+	return (dev->running.map != NULL && vhost_mem_map_is_broken(dev->running.map)) ||
+		(dev->wish.map != NULL && vhost_mem_map_is_broken(dev->wish.map));
 }
 
 /** Whether the connection stays after this message. */
