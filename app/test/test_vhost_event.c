@@ -34,9 +34,9 @@ on_event(struct event_source *source, uint32_t events __rte_unused)
 	struct watched *w = (struct watched *)source;
 	void (*then)(void) = w->then;
 
-	__atomic_fetch_add(&w->runs, 1, __ATOMIC_SEQ_CST);
 	if (then != NULL)
 		then();
+	__atomic_fetch_add(&w->runs, 1, __ATOMIC_SEQ_CST);
 }
 
 /** Watch edges of a new eventfd. */
