@@ -38,13 +38,14 @@ LAYERS = (
                        'net_copy net_dequeue net_enqueue net_header net_isa net_notify net_stats'),
     ('queues', 'inflight_area inflight_layout inflight_record inflight_recover '
                'queue queue_inflight queue_wish ring_locate'),
-    ('evidence', 'placement'),
-    ('device', 'device device_wish numa_evidence vdpa'),
+    ('evidence', 'numa_evidence numa_regions numa_rings numa_sample placement'),
+    ('device', 'device device_wish vdpa'),
     ('change', 'plan settle listener_app listener_vdpa listeners device_change'),
     ('life', 'device_life net_ctrl numa_watch postcopy vu_backchannel'),
     ('protocol', 'vu_dispatch vu_on vu_on_device vu_on_inflight vu_on_memory '
                  'vu_on_migration vu_on_queue'),
-    ('transports', 'socket socket_path'),
+    ('transports', 'socket socket_client socket_connection socket_guard socket_path '
+                   'socket_registry socket_server socket_turn'),
     ('outside', 'api api_driver api_inflight api_limits api_numa api_stats burst telemetry '
                 'unsupported vdpa_device'),
 )

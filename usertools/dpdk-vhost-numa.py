@@ -213,6 +213,8 @@ def programs(prefixes, folders):
         with contextlib.suppress(OSError, ValueError, ArithmeticError, LookupError, TypeError,
                                  AttributeError), Telemetry(path) as telemetry:
             vids = telemetry.ask('/vhost/list')
+            if isinstance(vids, dict):      # more than one array holds
+                vids = [vid for part in vids.values() for vid in part]
             if vids is not None:
                 found.append(program(prefix, telemetry, vids))
     return found

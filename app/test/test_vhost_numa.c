@@ -176,7 +176,7 @@ nodes_that_nobody_knows(void)
 	TEST_ASSERT_EQUAL(r->queues[0].ring_node, RTE_VHOST_NUMA_NONE, "not known");
 	TEST_ASSERT_EQUAL(r->regions[0].evidence, RTE_VHOST_NUMA_EVIDENCE_REFUSED, "why");
 	free(r);
-	TEST_ASSERT(!vhost_numa_is_undecided(device_of(fe)), "asking again is no use");
+	TEST_ASSERT(!vhost_evidence_is_undecided(device_of(fe)->evidence), "asking again is no use");
 	return end(fe);
 }
 
@@ -398,10 +398,10 @@ a_registration_switches_off(void)
 
 	TEST_ASSERT_NOT_NULL(fe, "a device");
 	TEST_ASSERT_SUCCESS(topology_inventory_on(fe, topology_home()), "where it was born");
-	TEST_ASSERT_EQUAL(device_of(fe)->evidence.probes, 0, "nobody asked");
+	TEST_ASSERT_EQUAL(topology_counters(fe).probes, 0, "nobody asked");
 	look(fe);
 	look(fe);
-	TEST_ASSERT_EQUAL(device_of(fe)->evidence.probes, 0, "nobody asked");
+	TEST_ASSERT_EQUAL(topology_counters(fe).probes, 0, "nobody asked");
 	TEST_ASSERT_EQUAL(fake_round_trip(fe, 1, 300), 300, "it works");
 	return end(fe);
 }
@@ -447,10 +447,10 @@ two_equal_looks_count(void)
 	topology_guest_on(topology_home());
 	look(fe);
 	TEST_ASSERT_SUCCESS(topology_inventory_on(fe, THERE), "nor one in between");
-	TEST_ASSERT_EQUAL(device_of(fe)->evidence.drifts, 0, "nothing counts yet");
+	TEST_ASSERT_EQUAL(topology_counters(fe).node_changes, 0, "nothing counts yet");
 	look(fe);
 	TEST_ASSERT_SUCCESS(topology_inventory_on(fe, topology_home()), "two equal ones");
-	TEST_ASSERT_EQUAL(device_of(fe)->evidence.drifts, 3, "device and queues");
+	TEST_ASSERT_EQUAL(topology_counters(fe).node_changes, 3, "device and queues");
 	TEST_ASSERT_EQUAL(fake_events(fe, FAKE_DESTROY_DEVICE), 0, "%s", fake_story(fe));
 	TEST_ASSERT_EQUAL(device_of(fe)->told.app_node, THERE, "the application does not know");
 	TEST_ASSERT_EQUAL(rte_vhost_get_numa_node(fe->vid), THERE, "what it was told stays");
@@ -466,7 +466,7 @@ two_equal_looks_count(void)
 	TEST_ASSERT_SUCCESS(topology_inventory_on(fe, topology_home()), "once");
 	look(fe);
 	TEST_ASSERT_SUCCESS(topology_inventory(fe, topology_home(), nodes), "twice");
-	TEST_ASSERT_EQUAL(device_of(fe)->evidence.drifts, 4, "one more");
+	TEST_ASSERT_EQUAL(topology_counters(fe).node_changes, 4, "one more");
 	TEST_ASSERT_EQUAL(fake_round_trip(fe, 0, 300), 300, "it works");
 	return end(fe);
 }
@@ -478,12 +478,12 @@ a_look_without_news_costs_nothing(void)
 	uint64_t probes;
 
 	TEST_ASSERT_NOT_NULL(fe, "a device");
-	probes = device_of(fe)->evidence.probes;
+	probes = topology_counters(fe).probes;
 	topology_refuse(0, 0);
 	for (int i = 0; i < 10; i++)
 		look(fe);
 	TEST_ASSERT_EQUAL(topology_asked(), 0, "no memory was taken");
-	TEST_ASSERT_EQUAL(device_of(fe)->evidence.probes, probes + 10, "but looked it has");
+	TEST_ASSERT_EQUAL(topology_counters(fe).probes, probes + 10, "but looked it has");
 	return end(fe);
 }
 
@@ -523,7 +523,7 @@ a_guest_that_moves_is_noticed(void)
 	TEST_ASSERT_SUCCESS(fake_enable_vring(fe, 0, true), "whoever held the lock is done");
 	TEST_ASSERT_SUCCESS(traffic_stop(traffic), "no packet was lost or out of place");
 	TEST_ASSERT_EQUAL(fake_events(fe, FAKE_DESTROY_DEVICE), 0, "the application sees nothing");
-	TEST_ASSERT(device_of(fe)->evidence.drifts >= moves, "counted");
+	TEST_ASSERT(topology_counters(fe).node_changes >= moves, "counted");
 	return end(fe);
 }
 
@@ -551,14 +551,14 @@ memory_that_appears_decides_at_once(void)
 	struct fake *fe = guest_on(-ENOENT, .queues = 1);
 
 	TEST_ASSERT_NOT_NULL(fe, "a device");
-	TEST_ASSERT(vhost_numa_is_undecided(device_of(fe)), "nothing is known");
+	TEST_ASSERT(vhost_evidence_is_undecided(device_of(fe)->evidence), "nothing is known");
 	look(fe);
 	TEST_ASSERT_SUCCESS(topology_inventory_on(fe, topology_home()), "it stays");
 	topology_guest_on(THERE);
 	look(fe);
 	TEST_ASSERT_SUCCESS(topology_inventory_on(fe, THERE), "it moves");
-	TEST_ASSERT(!vhost_numa_is_undecided(device_of(fe)), "decided");
-	TEST_ASSERT_EQUAL(device_of(fe)->evidence.drifts, 0, "nothing has moved");
+	TEST_ASSERT(!vhost_evidence_is_undecided(device_of(fe)->evidence), "decided");
+	TEST_ASSERT_EQUAL(topology_counters(fe).node_changes, 0, "nothing has moved");
 	TEST_ASSERT_EQUAL(fake_round_trip(fe, 0, 300), 300, "it works");
 	return end(fe);
 }
@@ -671,6 +671,7 @@ static int
 only_new_memory_is_looked_at(void)
 {
 	struct fake *fe = guest_on(THERE, .queues = 1);
+	struct rte_vhost_numa_report *report;
 	const struct vhost_device *dev;
 	const uint8_t *first;
 
@@ -683,8 +684,10 @@ only_new_memory_is_looked_at(void)
 	TEST_ASSERT_SUCCESS(fake_send_mem_table(fe), "its table");
 	TEST_ASSERT_EQUAL(dev->running.map->nregions, 2, "two regions");
 	TEST_ASSERT(dev->running.map->regions[0].mmap_addr == first, "mapped as before");
-	TEST_ASSERT_EQUAL(dev->evidence.seen.regions[0].bytes[ELSEWHERE], 0, "not looked at again");
-	TEST_ASSERT(dev->evidence.seen.regions[1].bytes[ELSEWHERE] > 0, "this one is new");
+	TEST_ASSERT_SUCCESS(rte_vhost_numa_report(fe->vid, &report), "a report");
+	TEST_ASSERT_EQUAL(report->regions[0].bytes[ELSEWHERE], 0, "not looked at again");
+	TEST_ASSERT(report->regions[1].bytes[ELSEWHERE] > 0, "this one is new");
+	free(report);
 	TEST_ASSERT_SUCCESS(topology_inventory_on(fe, THERE), "most is still there");
 	TEST_ASSERT_EQUAL(fake_round_trip(fe, 0, 300), 300, "it works");
 	look(fe);

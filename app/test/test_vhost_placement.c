@@ -24,11 +24,11 @@
 #include "mem_node.h"
 #include "mem_probe.h"
 #include "placement.h"
+#include "vhost_test_census.h"
 #include "test.h"
 #include "vhost_test_denied.h"
-#include "vu_message.h"
+#include "vhost_test_pages.h"
 
-#define PAGE 4096ULL
 #define HUGE_PAGE (2ULL << 20)
 #define FILE_NAME "vhost-test-placement"
 
@@ -36,127 +36,6 @@
 #ifndef UFFD_USER_MODE_ONLY
 #define UFFD_USER_MODE_ONLY 1
 #endif
-
-/* The machine with nodes of our choice */
-
-/** What the fake kernel answers: 0, or the error of every question. */
-static int fake_error;
-/** The node of every page's memory policy, or -ENOENT. */
-static int fake_policy;
-
-static int
-fake_query(void *const *pages, unsigned int n, int *nodes)
-{
-	int ret = vhost_node_kernel_ops()->query(pages, n, nodes);
-
-	if (fake_error != 0)
-		return fake_error;
-	for (unsigned int i = 0; i < n && ret == 0; i++)
-		if (nodes[i] >= 0)
-			nodes[i] = ((const uint8_t *)pages[i])[1];
-	return ret;
-}
-
-static int
-fake_bound(const void *addr __rte_unused)
-{
-	return fake_error != 0 ? fake_error : fake_policy;
-}
-
-static bool
-nodes_are_told(void)
-{
-	int on_stack = 0;
-
-	return vhost_node_of(&on_stack) >= 0;
-}
-
-static void
-fake_machine(void)
-{
-	static struct vhost_node_ops ops;
-
-	ops = *vhost_node_kernel_ops();
-	ops.query = fake_query;
-	ops.bound = fake_bound;
-	fake_error = 0;
-	fake_policy = -ENOENT;
-	vhost_node_set_ops(&ops);
-}
-
-/* Guest memory */
-
-/** One file, seen as a frontend has it, and our map of it. */
-struct guest {
-	struct mem_map *map;
-	uint8_t *fe;		/**< the frontend's mapping, or NULL */
-	uint64_t size;
-	uint64_t page;
-	int fd;			/**< the frontend's */
-};
-
-static int
-guest_with_file(struct guest *g, int fd, unsigned int pages, uint64_t page)
-{
-	struct vu_memory table = { .nregions = 1 };
-	int sent;
-
-	*g = (struct guest){ .fd = fd, .size = pages * page, .page = page };
-	if (fd < 0 || ftruncate(fd, g->size) < 0)
-		return -1;
-	g->fe = mmap(NULL, g->size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-	if (g->fe == MAP_FAILED) {
-		g->fe = NULL;
-		return -1;
-	}
-	table.regions[0] = (struct vu_region){
-		.gpa = 0, .uva = (uintptr_t)g->fe, .size = g->size,
-	};
-	sent = dup(fd);
-	if (vhost_mem_map_create("test", &table, &sent, &g->map) == 0)
-		return g->map->regions[0].page_size == page ? 0 : -1;
-	close(sent);
-	return -1;
-}
-
-static int
-guest_open(struct guest *g, unsigned int pages)
-{
-	return guest_with_file(g, memfd_create(FILE_NAME, MFD_CLOEXEC), pages, PAGE);
-}
-
-static void
-guest_close(struct guest *g)
-{
-	vhost_mem_map_put(g->map);
-	if (g->fe != NULL)
-		munmap(g->fe, g->size);
-	if (g->fd >= 0)
-		close(g->fd);
-}
-
-/** The frontend touches a page, which thereby is on this node. */
-static void
-put_page(struct guest *g, unsigned int page, int node)
-{
-	g->fe[page * g->page] = 0xff;
-	g->fe[page * g->page + 1] = node;
-}
-
-static void
-put_pages(struct guest *g, unsigned int from, unsigned int to, int node)
-{
-	for (; from < to; from++)
-		put_page(g, from, node);
-}
-
-static long
-blocks_of(int fd)
-{
-	struct stat st;
-
-	return fstat(fd, &st) == 0 ? st.st_blocks : -1;
-}
 
 /* Census of the guest */
 
@@ -225,7 +104,7 @@ test_policy_speaks_for_missing_pages(void)
 	struct guest g;
 
 	TEST_ASSERT_SUCCESS(guest_open(&g, 8), "a guest");
-	fake_policy = 8;
+	pages_policy(8);
 	vhost_placement_census(g.map, &census);
 	TEST_ASSERT_EQUAL(census.regions[0].evidence, PLACEMENT_POLICY, "no page yet");
 	TEST_ASSERT_EQUAL(census.regions[0].known, 0, "no page yet");
@@ -311,7 +190,7 @@ refused_with(int err)
 
 	TEST_ASSERT_SUCCESS(guest_open(&g, 8), "a guest");
 	put_pages(&g, 0, 8, 8);
-	fake_error = err;
+	pages_deny(err);
 	host = g.map->regions[0].host;
 	vhost_placement_census(g.map, &census);
 	TEST_ASSERT_EQUAL(census.regions[0].evidence, PLACEMENT_REFUSED, "no answer");
@@ -411,7 +290,7 @@ test_ring_that_is_only_partly_there(void)
 
 	TEST_ASSERT_SUCCESS(guest_open(&g, 100), "a guest");
 	TEST_ASSERT_EQUAL(ring_node(&g), VHOST_NODE_ANY, "nothing known");
-	fake_policy = 3;
+	pages_policy(3);
 	TEST_ASSERT_EQUAL(ring_node(&g), 3, "but by policy");
 	put_page(&g, 1, 8);
 	TEST_ASSERT_EQUAL(ring_node(&g), 8, "a page goes before policies");
@@ -513,11 +392,17 @@ may_trap(void)
 static int
 check_oracle(const struct guest *g, enum mem_probe_oracle expected)
 {
+	const struct mem_run run = { .page = 0, .n = 1 };
+	struct mem_window window = { .at = NULL };
+	enum mem_probe_oracle oracle;
 	struct mem_probe probe;
 
-	TEST_ASSERT_SUCCESS(vhost_mem_probe_open(&probe, &g->map->regions[0]), "a probe");
-	vhost_mem_probe_close(&probe);
-	TEST_ASSERT_EQUAL(probe.oracle, may_trap() ? PROBE_TRAPPED : expected, "its oracle");
+	vhost_mem_probe_init(&probe, &g->map->regions[0]);
+	vhost_mem_probe_bytes(&probe);
+	TEST_ASSERT_SUCCESS(vhost_mem_window_arm(&window, &probe, &run, 1), "a window");
+	oracle = window.oracle;
+	vhost_mem_window_close(&window);
+	TEST_ASSERT_EQUAL(oracle, may_trap() ? PROBE_TRAPPED : expected, "its oracle");
 	return 0;
 }
 
@@ -686,9 +571,9 @@ test_truncated_file_is_no_danger(void)
 static int
 setup(void)
 {
-	if (!nodes_are_told())
+	if (!pages_are_told())
 		return TEST_SKIPPED;
-	fake_machine();
+	pages_machine();
 	return TEST_SUCCESS;
 }
 
@@ -696,7 +581,7 @@ setup(void)
 static int
 fake_machine_again(void)
 {
-	fake_machine();
+	pages_machine();
 	return 0;
 }
 

@@ -816,8 +816,10 @@ nothing_known_means_to_stay(void)
 	TEST_ASSERT_EQUAL(device_of(fe)->running.refusals, 0, "this is no refusal");
 	/* The guest has touched its memory now. */
 	topology_guest_on(world.there);
-	TEST_ASSERT_SUCCESS(say_something(fe), "any message");
-	TEST_ASSERT_SUCCESS(topology_inventory_on(fe, world.there), "makes it move");
+	TEST_ASSERT_SUCCESS(say_something(fe), "a message that cannot change the answer");
+	TEST_ASSERT_SUCCESS(topology_inventory_on(fe, world.here), "asks nobody");
+	topology_check(device_of(fe));
+	TEST_ASSERT_SUCCESS(topology_inventory_on(fe, world.there), "the next check makes it move");
 	TEST_ASSERT_EQUAL(fake_round_trip(fe, 0, 100), 100, "and it works");
 	return topology_stop(fe);
 }

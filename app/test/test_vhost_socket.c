@@ -9,6 +9,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <sys/socket.h>
@@ -18,6 +19,7 @@
 
 #include "test.h"
 #include "vhost_fake_frontend.h"
+#include "vhost_test_log.h"
 
 /* Bring a connected fake to life and prove it. */
 static int
@@ -159,21 +161,30 @@ directory_that_does_not_exist(void)
 /* ---- the library connects ---- */
 
 static int
+listen_at(const char *path)
+{
+	struct sockaddr_un addr = { .sun_family = AF_UNIX };
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	memcpy(addr.sun_path, path, strlen(path));
+	if (bind(fd, (struct sockaddr *)&addr, sizeof(addr)) == 0 && listen(fd, 4) == 0)
+		return fd;
+	close(fd);
+	return -1;
+}
+
+static int
 client_waits_for_its_server(void)
 {
 	struct fake *fe = fake_start(.mergeable = true, .client = true,
 		.until = FAKE_REGISTERED);
-	struct sockaddr_un addr = { .sun_family = AF_UNIX };
 
 	TEST_ASSERT_NOT_NULL(fe, "a socket");
 	/* The server goes before it has accepted, and returns. */
 	close(fe->listener);
 	unlink(fe->path);
-	fe->listener = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	memcpy(addr.sun_path, fe->path, sizeof(addr.sun_path));
-	TEST_ASSERT_SUCCESS(bind(fe->listener, (struct sockaddr *)&addr,
-		sizeof(addr)), "bind");
-	TEST_ASSERT_SUCCESS(listen(fe->listener, 4), "listen");
+	fe->listener = listen_at(fe->path);
+	TEST_ASSERT(fe->listener >= 0, "it listens");
 	TEST_ASSERT_SUCCESS(fake_connect(fe), "it tries again");
 	TEST_ASSERT_SUCCESS(live(fe), "and runs");
 	return fake_stop(fe);
@@ -365,6 +376,142 @@ device_numbers_are_used_again(void)
 	return fake_stop(fe);
 }
 
+/* ---- the log lines that consumers look for ---- */
+
+/** Whether the pieces occur in this order, in lines of a path. */
+static bool
+log_has_in_order(const struct log_capture *log, const char *path, const char *const *pieces,
+		unsigned int n)
+{
+	const char *at = log->text;
+	char line[256];
+
+	for (unsigned int i = 0; i < n; i++) {
+		snprintf(line, sizeof(line), "VHOST_CONFIG: (%s) %s", path, pieces[i]);
+		at = strstr(at, line);
+		if (at == NULL) {
+			printf("no \"%s\" in its place in:\n%s", line, log->text);
+			return false;
+		}
+	}
+	return true;
+}
+
+static int
+lines_of_a_server(void)
+{
+	static const char *const lines[] = {
+		"vhost-user server: socket created, fd: ", "binding succeeded\n",
+		"new vhost user connection is ", "new device, handle is ",
+		"read message VHOST_USER_GET_FEATURES\n", "vhost peer closed\n",
+		"new vhost user connection is ", "new device, handle is ", "free connfd ",
+	};
+	struct log_capture log;
+	struct fake *fe;
+	char path[108];
+
+	TEST_ASSERT_SUCCESS(log_begin(&log), "log");
+	fe = fake_start(.until = FAKE_CONNECTED);
+	TEST_ASSERT_NOT_NULL(fe, "a connection");
+	memcpy(path, fe->path, sizeof(path));
+	TEST_ASSERT(fake_is_served(fe), "served");
+	TEST_ASSERT_SUCCESS(fake_connect(fe), "once more");
+	TEST_ASSERT_SUCCESS(fake_unregister(fe), "unregister");
+	TEST_ASSERT_SUCCESS(fake_stop(fe), "stop");
+	log_end(&log);
+	TEST_ASSERT(log_has_in_order(&log, path, lines, RTE_DIM(lines)), "lines of a server");
+	log_free(&log);
+	return TEST_SUCCESS;
+}
+
+/* The server is there, hangs up, is gone, and comes back. */
+static int
+lines_of_a_client(void)
+{
+	static const char *const lines[] = {
+		"vhost-user client: socket created, fd: ", "new device, handle is ",
+		"vhost peer closed\n", "vhost-user client: socket created, fd: ",
+		"new device, handle is ", "vhost peer closed\n",
+		"vhost-user client: socket created, fd: ",
+		"failed to connect: Connection refused\n", "reconnecting...\n", "connected\n",
+		"new device, handle is ", "free connfd ",
+	};
+	struct log_capture log;
+	struct fake *fe;
+	char path[108];
+
+	TEST_ASSERT_SUCCESS(log_begin(&log), "log");
+	fe = fake_start(.client = true, .until = FAKE_CONNECTED);
+	TEST_ASSERT_NOT_NULL(fe, "a connection");
+	memcpy(path, fe->path, sizeof(path));
+	TEST_ASSERT_SUCCESS(fake_connect(fe), "it connects again");
+	close(fe->listener);
+	fake_disconnect(fe);
+	usleep(50000);
+	unlink(path);
+	fe->listener = listen_at(path);
+	TEST_ASSERT(fe->listener >= 0, "listen again");
+	TEST_ASSERT_SUCCESS(fake_connect(fe), "it connects again");
+	TEST_ASSERT_SUCCESS(fake_unregister(fe), "unregister");
+	TEST_ASSERT_SUCCESS(fake_stop(fe), "stop");
+	log_end(&log);
+	TEST_ASSERT(log_has_in_order(&log, path, lines, RTE_DIM(lines)), "lines of a client");
+	TEST_ASSERT_EQUAL(log_count(&log, "connected\n"), 1, "%s", log.text);
+	TEST_ASSERT_EQUAL(log_count(&log, "failed to connect"), 1, "%s", log.text);
+	log_free(&log);
+	return TEST_SUCCESS;
+}
+
+static int
+lines_of_failures(void)
+{
+	const char *path = "/tmp/vhost-test-no-such-directory/a.sock";
+	struct log_capture log;
+	char client[108];
+
+	fake_new_path(client, sizeof(client));
+	TEST_ASSERT_SUCCESS(log_begin(&log), "log");
+	TEST_ASSERT_SUCCESS(rte_vhost_driver_register(path, 0), "register");
+	TEST_ASSERT_EQUAL(rte_vhost_driver_start(path), -1, "start");
+	TEST_ASSERT_SUCCESS(rte_vhost_driver_unregister(path), "unregister");
+	TEST_ASSERT_SUCCESS(rte_vhost_driver_register(client,
+		RTE_VHOST_USER_CLIENT | RTE_VHOST_USER_NO_RECONNECT), "register");
+	TEST_ASSERT_EQUAL(rte_vhost_driver_start(client), -1, "start");
+	TEST_ASSERT_SUCCESS(rte_vhost_driver_unregister(client), "unregister");
+	TEST_ASSERT_EQUAL(rte_vhost_driver_start(client), -1, "not registered");
+	log_end(&log);
+	TEST_ASSERT_EQUAL(log_count(&log, "failed to bind: No such file or directory\n"), 1,
+		"%s", log.text);
+	TEST_ASSERT_EQUAL(log_count(&log, "failed to connect: No such file or directory\n"), 1,
+		"%s", log.text);
+	TEST_ASSERT_EQUAL(log_count(&log, "reconnecting"), 0, "%s", log.text);
+	TEST_ASSERT_EQUAL(log_count(&log, "no such socket is registered"), 1, "%s", log.text);
+	log_free(&log);
+	return TEST_SUCCESS;
+}
+
+/* Each connection at once, but not more than a few a second. */
+static int
+server_that_hangs_up_is_not_asked_for_ever(void)
+{
+	struct fake *fe = fake_start(.client = true, .until = FAKE_CONNECTED);
+	uint64_t until;
+	int n = 0, fd;
+
+	TEST_ASSERT_NOT_NULL(fe, "a connection");
+	fake_disconnect(fe);
+	until = fake_now_ms() + 300;
+	while (fake_now_ms() < until) {
+		struct pollfd p = { .fd = fe->listener, .events = POLLIN };
+
+		fd = poll(&p, 1, 10) > 0 ? accept(fe->listener, NULL, NULL) : -1;
+		n += fd >= 0;
+		close(fd);
+	}
+	TEST_ASSERT(n >= 1 && n <= 8, "%d connections", n);
+	return fake_stop(fe);
+}
+
 static const struct test_case cases[] = {
 	TEST_CASE(several_frontends_share_a_socket),
 	TEST_CASE_WITH(connects_and_disconnects,
@@ -386,6 +533,10 @@ static const struct test_case cases[] = {
 	TEST_CASE(register_and_unregister_under_connects),
 	TEST_CASE(client_registered_anew_under_a_fickle_server),
 	TEST_CASE(device_numbers_are_used_again),
+	TEST_CASE(lines_of_a_server),
+	TEST_CASE(lines_of_a_client),
+	TEST_CASE(lines_of_failures),
+	TEST_CASE(server_that_hangs_up_is_not_asked_for_ever),
 };
 
 static int

@@ -13,12 +13,14 @@
 #include <inttypes.h>
 #include <sched.h>
 #include <stdarg.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
 
 #include <rte_eal.h>
 #include <rte_vhost.h>
+#include <rte_vhost_limits.h>
 #include <rte_vhost_numa.h>
 
 #include "device.h"
@@ -115,6 +117,19 @@ says(const char *format, ...)
 
 /* ---- guests ---- */
 
+static int
+connect_to(const char *path)
+{
+	struct sockaddr_un addr = { .sun_family = AF_UNIX };
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	snprintf(addr.sun_path, sizeof(addr.sun_path), "%s", path);
+	if (connect(fd, (struct sockaddr *)&addr, sizeof(addr)) == 0)
+		return fd;
+	close(fd);
+	return -1;
+}
+
 static struct fake *
 start_on(int node, struct fake_config cfg)
 {
@@ -156,6 +171,103 @@ devices_are_told(void)
 	ask("/vhost/list");
 	TEST_SAYS("{\"/vhost/list\":[%d]}", one->vid);
 	return topology_stop(one);
+}
+
+static int
+limits_are_told(void)
+{
+	const struct rte_vhost_limits limits = { .connections = 1, .vrings = 6, .turn_ms = 9 };
+	struct fake *fe = guest_on(THERE, .queues = 1);
+	char byte;
+	int fd;
+
+	TEST_ASSERT_NOT_NULL(fe, "a device");
+	TEST_ASSERT_SUCCESS(rte_vhost_driver_limits_set(fe->path, &limits), "limits");
+	fd = connect_to(fe->path);
+	TEST_ASSERT_EQUAL(recv(fd, &byte, 1, 0), 0, "refused");
+	close(fd);
+	for (int by_path = 0; by_path < 2; by_path++) {
+		if (by_path)
+			ask("/vhost/limits,%s", fe->path);
+		else
+			ask("/vhost/limits,%d", fe->vid);
+		TEST_SAYS("{\"/vhost/limits\":{\"path\":\"%s\",", fe->path);
+		TEST_SAYS("\"connections\":{\"limit\":1,\"used\":1,\"refused\":1}");
+		TEST_SAYS("\"vrings\":{\"limit\":6,\"refused\":0}");
+		TEST_SAYS("\"mapped_bytes\":{\"limit\":");
+		TEST_SAYS("\"inflight_bytes\":{\"limit\":268435456,\"used\":0,\"refused\":0}");
+		TEST_SAYS("\"closing_fds\":{\"limit\":512,\"used\":");
+		TEST_SAYS("\"turn_ms\":{\"limit\":9,\"refused\":");
+	}
+	return topology_stop(fe);
+}
+
+/** Whether every vid occurs in the last answer. */
+static bool
+answer_has_all_vids(void)
+{
+	for (int vid = 0; vid < VHOST_MAX_DEVICES; vid++) {
+		if (vhost_device_peek(vid) != NULL && !says("[%d,", vid) && !says(",%d,", vid) &&
+				!says(",%d]", vid))
+			return false;
+	}
+	return true;
+}
+
+static unsigned int
+count_devices(void)
+{
+	unsigned int n = 0;
+
+	for (int vid = 0; vid < VHOST_MAX_DEVICES; vid++)
+		n += vhost_device_peek(vid) != NULL;
+	return n;
+}
+
+static bool
+wait_for_devices(unsigned int n)
+{
+	uint64_t until = fake_now_ms() + fake_patience_ms();
+
+	while (count_devices() != n && fake_now_ms() < until)
+		sched_yield();
+	return count_devices() == n;
+}
+
+/** An array of telemetry holds 512 entries. */
+static int
+six_hundred_devices_are_told(void)
+{
+	const struct rte_vhost_limits limits = { .connections = 1000 };
+	struct rlimit before, more;
+	int fds[600];
+	struct fake *fe;
+	unsigned int i;
+
+	getrlimit(RLIMIT_NOFILE, &before);
+	more = (struct rlimit){ .rlim_cur = 4096, .rlim_max = before.rlim_max };
+	if (setrlimit(RLIMIT_NOFILE, &more) != 0)
+		return TEST_SKIPPED;
+	fe = fake_start(.queues = 1);
+	TEST_ASSERT_NOT_NULL(fe, "a device");
+	TEST_ASSERT_SUCCESS(rte_vhost_driver_limits_set(fe->path, &limits), "limits");
+	for (i = 0; i < RTE_DIM(fds); i++) {
+		fds[i] = connect_to(fe->path);
+		TEST_ASSERT(fds[i] >= 0, "connection %u", i);
+	}
+	TEST_ASSERT(wait_for_devices(RTE_DIM(fds) + 1), "%u devices", count_devices());
+	ask("/vhost/list");
+	TEST_SAYS("{\"/vhost/list\":{\"0\":[0,1,");
+	TEST_SAYS("\"512\":[512,513,");
+	TEST_ASSERT(answer_has_all_vids(), "%s", client.answer);
+	for (i = 0; i < RTE_DIM(fds); i++)
+		close(fds[i]);
+	TEST_ASSERT(wait_for_devices(1), "%u devices", count_devices());
+	ask("/vhost/list");
+	TEST_SAYS("{\"/vhost/list\":[%d]}", fe->vid);
+	TEST_ASSERT_SUCCESS(fake_stop(fe), "the device");
+	setrlimit(RLIMIT_NOFILE, &before);
+	return TEST_SUCCESS;
 }
 
 static int
@@ -202,6 +314,8 @@ wrong_parameters_are_refused(void)
 		"/vhost/numa_interval,4294967296",
 		"/vhost/numa_policy", "/vhost/numa_policy,", "/vhost/numa_policy,/nowhere",
 		"/vhost/numa_policy,/nowhere,off", "/vhost/numa_policy,1023,off",
+		"/vhost/limits", "/vhost/limits,", "/vhost/limits,/nowhere", "/vhost/limits,1023",
+		"/vhost/limits,%d,0",
 		"/vhost/numa_policy,%d,", "/vhost/numa_policy,%d,stay", "/vhost/numa_policy,%d,pin",
 		"/vhost/numa_policy,%d,pin,", "/vhost/numa_policy,%d,pin,-1",
 		"/vhost/numa_policy,%d,pin,64", "/vhost/numa_policy,%d,pin,3,again",
@@ -362,6 +476,8 @@ teardown(void)
 
 static const struct test_case cases[] = {
 	TEST_CASE(devices_are_told),
+	TEST_CASE(limits_are_told),
+	TEST_CASE(six_hundred_devices_are_told),
 	TEST_CASE(placement_is_told),
 	TEST_CASE(wrong_parameters_are_refused),
 	TEST_CASE(policies_are_set),

@@ -125,6 +125,21 @@ fake_default_format(void)
 	return default_format;
 }
 
+/** Descriptors, once nothing closes any more that others have used. */
+static unsigned int
+count_fds_at_rest(void)
+{
+	unsigned int now = fake_count_fds(), before, same = 0;
+
+	while (same < 10) {
+		nap();
+		before = now;
+		now = fake_count_fds();
+		same = now == before ? same + 1 : 0;
+	}
+	return now;
+}
+
 static int
 setup(enum fake_format format)
 {
@@ -142,7 +157,7 @@ setup(enum fake_format format)
 		fake_teardown();
 		return TEST_FAILED;
 	}
-	fds_at_start = fake_count_fds();
+	fds_at_start = count_fds_at_rest();
 	mbufs_at_start = rte_mempool_avail_count(pool);
 	return TEST_SUCCESS;
 }

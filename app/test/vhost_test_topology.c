@@ -680,3 +680,22 @@ topology_refresh(struct vhost_device *dev)
 	vhost_device_unlock(dev);
 	return ret;
 }
+
+struct evidence_counters
+topology_counters(const struct fake *fe)
+{
+	struct vhost_device *dev = vhost_device_peek(fe->vid);
+	struct evidence_counters counters = { 0 };
+
+	if (dev != NULL)
+		vhost_evidence_counters(dev->evidence, &counters);
+	return counters;
+}
+
+void
+topology_check(struct vhost_device *dev)
+{
+	vhost_device_lock(dev);
+	vhost_numa_watch_check(dev);
+	vhost_device_unlock(dev);
+}

@@ -25,6 +25,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "numa_evidence.h"
+
 struct vhost_device;
 
 struct fake;
@@ -103,6 +105,12 @@ int topology_inventory_anywhere(const struct fake *fe);
 
 /** The node where the device is now, whatever the application was told; or VHOST_NODE_ANY. */
 int topology_device_node(const struct fake *fe);
+
+/** How often the kernel was asked about the guest's memory, and what came of it. */
+struct evidence_counters topology_counters(const struct fake *fe);
+
+/** A regular check of the NUMA watch, on this thread. */
+void topology_check(struct vhost_device *dev);
 
 /** Ask again where the guest's memory is and settle, as a refresh does, on this thread. */
 int topology_refresh(struct vhost_device *dev);

@@ -80,10 +80,16 @@ class Frontend:
         self.socket = connection or socket.socket(socket.AF_UNIX)
         self.socket.settimeout(TIMEOUT_SECONDS)
         if connection is None:
-            self.socket.connect(path)
+            self._connect(path)
         self.wanted_protocol = protocol
         self.protocol = 0
         self.features = 0
+
+    def _connect(self, path):
+        try:
+            self.socket.connect(path)
+        except OSError as error:
+            raise Refused(error) from None
 
     def send(self, request, payload=b"", fds=(), flags=0):
         head = struct.pack("<III", request, VERSION | flags, len(payload))

@@ -60,6 +60,9 @@ def steps(work):
     yield Step('check-layers finds circles and calls upwards',
                [['devtools/check-layers.py', '--self-test']], group='fast')
     yield Step('imports of the data path', [['devtools/check-datapath.py', build]], group='fast')
+    yield Step('page of locks and barriers', [['devtools/check-locks.py']], group='fast')
+    yield Step('check-locks finds differences', [['devtools/check-locks.py', '--self-test']],
+               group='fast')
     yield Step('ABI', [['buildtools/check-abi.py', build / 'lib/librte_vhost.so.23',
                         PACKAGED / 'librte_vhost.so.23', '--headers', 'lib/librte_vhost']],
                group='fast')
@@ -71,6 +74,9 @@ def steps(work):
                [['devtools/compare-answers', '--build', build]], group='fast', suites='stdout')
     yield Step('log lines are those of the packaged library',
                [['devtools/compare-log', '--build', build]], group='fast', suites='stdout')
+    yield Step('control path: all are served, and nothing of them stays',
+               [['devtools/control-compare', '--quick', '--build', build]], group='fast',
+               suites='stdout')
     yield Step('packets of the benchmark are right',
                [[build / 'app/test-vhost-perf/dpdk-test-vhost-perf', '--no-huge', '--no-pci',
                  '--no-telemetry', '-m', '512', '--no-shconf', '--', '--packets', '4096']],

@@ -21,6 +21,7 @@
 #include "postcopy.h"
 #include "rte_vhost.h"
 #include "socket.h"
+#include "socket_registry.h"
 #include "vdpa_driver.h"
 #include "vhost_log.h"
 
@@ -36,12 +37,18 @@
 
 #define PAGEFAULT (1ULL << VHOST_USER_PROTOCOL_F_PAGEFAULT)
 
+static void
+log_unknown(const char *path)
+{
+	VHOST_LOG_CONFIG(ERR, "(%s) no such socket is registered\n", path);
+}
+
 /** Result of a call inward, as the public functions return it. */
 static int
 public_result(const char *path, int ret)
 {
 	if (ret == -ENOENT)
-		VHOST_LOG_CONFIG(ERR, "(%s) no such socket is registered\n", path);
+		log_unknown(path);
 	return ret == 0 ? 0 : -1;
 }
 
@@ -66,7 +73,7 @@ copy_offer(const char *path, struct vhost_driver *driver)
 {
 	if (edit(path, copy_out, driver) != 0)
 		return -1;
-	return vhost_socket_offer(driver) == 0 ? 0 : -1;
+	return vhost_driver_offer(driver) == 0 ? 0 : -1;
 }
 
 /** Remove from a mask of features what this release lacks, and say so. */
@@ -169,9 +176,14 @@ rte_vhost_driver_register(const char *path, uint64_t flags)
 int
 rte_vhost_driver_start(const char *path)
 {
+	int ret;
+
 	if (path == NULL)
 		return -1;
-	return public_result(path, vhost_socket_start(path));
+	ret = vhost_socket_start(path);
+	if (ret == -ENODEV)
+		log_unknown(path);
+	return ret == 0 ? 0 : -1;
 }
 
 int

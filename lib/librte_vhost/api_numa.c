@@ -17,6 +17,7 @@
 
 #include "device.h"
 #include "mem_node.h"
+#include "numa_evidence.h"
 #include "numa_watch.h"
 #include "socket.h"
 #include "vhost_log.h"
@@ -89,19 +90,33 @@ fill_report(const struct vhost_device *dev, uint32_t nvrings, struct report_bloc
 	r->policy = dev->driver.numa;
 	r->moves = dev->running.moves;
 	r->refusals = dev->running.refusals;
-	r->drifts = dev->evidence.drifts;
-	r->probes = dev->evidence.probes;
 	r->restarts = dev->told.restarts;
 	r->refused_nodes = dev->running.refused_nodes;
 	r->replica_nodes = replica_nodes(dev);
 	r->nr_queues = nvrings;
-	r->nr_regions = dev->evidence.seen.nregions;
 	r->queues = block->queues;
 	r->regions = block->regions;
-	for (i = 0; i < r->nr_regions; i++)
-		fill_region(&dev->evidence.seen.regions[i], &block->regions[i]);
 	for (i = 0; i < nvrings; i++)
 		block->queues[i] = vhost_device_queue_at(dev, i)->numa;
+}
+
+/** What is known of the guest's memory: 0 or -ENOMEM. */
+static int
+fill_evidence(struct vhost_device *dev, struct report_block *block)
+{
+	struct evidence_summary *summary = malloc(sizeof(*summary));
+	uint32_t i;
+
+	if (summary == NULL)
+		return -ENOMEM;
+	vhost_evidence_summary(dev->evidence, summary);
+	block->head.drifts = summary->counters.node_changes;
+	block->head.probes = summary->counters.probes;
+	block->head.nr_regions = summary->nregions;
+	for (i = 0; i < summary->nregions; i++)
+		fill_region(&summary->regions[i], &block->regions[i]);
+	free(summary);
+	return 0;
 }
 
 int
@@ -118,10 +133,12 @@ rte_vhost_numa_report(int vid, struct rte_vhost_numa_report **report)
 	/* D1 pairs with D2 */
 	nvrings = __atomic_load_n(&dev->nvrings, __ATOMIC_ACQUIRE);
 	block = calloc(1, sizeof(*block) + nvrings * sizeof(block->queues[0]));
-	if (block == NULL)
+	if (block == NULL || fill_evidence(dev, block) < 0) {
+		free(block);
 		return -ENOMEM;
+	}
 	rte_spinlock_lock(&dev->view_lock);
-	fill_report(dev, nvrings, block);
+	fill_report(dev, RTE_MIN(nvrings, dev->nvrings), block);
 	rte_spinlock_unlock(&dev->view_lock);
 	*report = &block->head;
 	return 0;

@@ -129,9 +129,19 @@ count_turn(struct device_lock *control)
 	__atomic_store_n(&control->turn, control->turn + 1, __ATOMIC_RELAXED);
 }
 
+/** Control locks that this thread holds, each as often as it has taken it. */
+static __thread unsigned int locks_held;
+
+bool
+vhost_device_any_is_locked(void)
+{
+	return locks_held > 0;
+}
+
 static void
 lock_taken(struct vhost_device *dev)
 {
+	locks_held++;
 	if (dev->control.depth++ == 0)
 		count_turn(&dev->control);
 }
@@ -167,6 +177,7 @@ vhost_device_is_inside(struct vhost_device *dev)
 void
 vhost_device_unlock(struct vhost_device *dev)
 {
+	locks_held--;
 	if (--dev->control.depth == 0)
 		count_turn(&dev->control);
 	pthread_mutex_unlock(&dev->control.mutex);

@@ -10,8 +10,8 @@
  *
  * A device is one connection of one frontend.  Its members are groups, each with one
  * owner that alone writes it: what was asked for (device_wish.c), what a settle has
- * made of that (settle.c), what is known of the guest's memory (numa_watch.c), what
- * listeners were told (listeners.c).
+ * made of that (settle.c), what is known of where the guest's memory is
+ * (numa_evidence.c), what listeners were told (listeners.c).
  *
  * Locks.  The control lock (recursive) is held by message handling with its
  * callbacks, removal, refresh.  Functions that an application may call while it
@@ -40,6 +40,7 @@
 #include "rte_vhost_numa.h"
 
 struct device_listener;
+struct numa_evidence;
 struct rte_vdpa_device;
 struct vhost_postcopy;
 struct vhost_quota;
@@ -116,16 +117,6 @@ struct device_running {
 	uint64_t refusals;	/**< settles that could not place as wished */
 };
 
-/** What is known of where the guest's memory is. */
-struct device_evidence {
-	struct placement_census census;	/**< on which the decision rests */
-	struct placement_census seen;	/**< by the last look */
-	int seen_node;		/**< that look's, if it was another one */
-	uint64_t drifts;	/**< looks that found memory on another node */
-	uint64_t probes;	/**< looks at the guest's memory */
-	uint64_t look_due_ms;	/**< the watch's */
-};
-
 /** What listeners were told. */
 struct device_told {
 	const struct device_listener *const *listeners;	/**< ends with NULL */
@@ -167,8 +158,8 @@ struct vhost_device {
 	struct device_back back;	/**< the connection's, likewise */
 	struct device_wish wish;	/**< under the control lock */
 	struct device_running running;	/**< written under both locks, read under either */
-	struct device_evidence evidence;	/**< likewise */
 	struct device_told told;	/**< likewise */
+	struct numa_evidence *evidence;	/**< of where the guest's memory is */
 	struct device_ctrl ctrl;
 	struct vhost_postcopy *postcopy;	/**< is the destination of a migration */
 };
@@ -210,6 +201,9 @@ vhost_device_queue(const struct vhost_device *dev, uint32_t index)
 void vhost_device_lock(struct vhost_device *dev);
 bool vhost_device_try_lock(struct vhost_device *dev);
 void vhost_device_unlock(struct vhost_device *dev);
+
+/** Whether the caller holds the control lock of any device, as below its callbacks. */
+bool vhost_device_any_is_locked(void);
 
 /** Whether the caller is below a callback of the device: holds its control lock. */
 bool vhost_device_is_inside(struct vhost_device *dev);

@@ -61,6 +61,17 @@ build_net(struct vhost_device *dev)
 	return 0;
 }
 
+/** What a device has apart, made once for all that will have the vid. */
+static int
+make_parts(struct vhost_device *dev)
+{
+	if (dev->postcopy == NULL)
+		dev->postcopy = vhost_postcopy_create(dev);
+	if (dev->evidence == NULL)
+		dev->evidence = vhost_evidence_create(dev->vid);
+	return dev->postcopy != NULL && dev->evidence != NULL ? 0 : -ENOMEM;
+}
+
 static int
 device_init(struct vhost_device *dev, const struct vhost_driver *driver, struct vu_link *link)
 {
@@ -72,11 +83,8 @@ device_init(struct vhost_device *dev, const struct vhost_driver *driver, struct 
 	vhost_wish_init(&dev->wish);
 	dev->running = (struct device_running){ .handle_node = handle_node };
 	dev->data_vrings = 0;
-	vhost_numa_evidence_init(dev);
 	vhost_listeners_init(dev, listeners);
-	if (dev->postcopy == NULL)
-		dev->postcopy = vhost_postcopy_create(dev);
-	if (dev->postcopy == NULL || build_net(dev) < 0)
+	if (make_parts(dev) < 0 || build_net(dev) < 0)
 		return -ENOMEM;
 	vhost_device_migrate_handles(dev);
 	return 0;
@@ -178,9 +186,11 @@ vhost_device_destroy(struct vhost_device *dev, bool tell_connection)
 	vhost_device_lock(dev);
 	tell_end(dev, tell_connection);
 	__atomic_store_n(&dev->in_use, 0, __ATOMIC_RELEASE);
+	vhost_numa_watch_end(dev);
 	vhost_net_ctrl_unwatch(dev);
 	shut_down_queues(dev);
 	release_running(dev);
+	vhost_evidence_clear(dev->evidence);
 	vhost_wish_end(&dev->wish);
 	vhost_postcopy_end(dev->postcopy);
 	vhost_backchannel_replace(dev, -1);

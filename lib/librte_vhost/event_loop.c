@@ -82,6 +82,9 @@ static struct {
 	.timers = TAILQ_HEAD_INITIALIZER(loop.timers),
 };
 
+/** Events that the kernel told of at a time; the loop's thread only. */
+static unsigned int batch;
+
 /** The loop's thread counts its tasks, from 1. */
 static __thread uint64_t task;
 
@@ -102,6 +105,12 @@ vhost_event_loop_next_task(void)
 {
 	if (task != 0)
 		task++;
+}
+
+bool
+vhost_event_loop_is_busy(void)
+{
+	return batch > 1;
 }
 
 static uint64_t
@@ -273,6 +282,7 @@ loop_main(void *arg)
 	task = 1;
 	for (;;) {
 		n = epoll_wait(loop.epoll_fd, events, EVENTS_AT_A_TIME, -1);
+		batch = RTE_MAX(n, 0);
 		pthread_mutex_lock(&loop.lock);
 		for (i = 0; i < n; i++)
 			serve(&events[i]);

@@ -46,6 +46,12 @@ uint64_t vhost_event_loop_task(void);
 void vhost_event_loop_next_task(void);
 
 /**
+ * Whether the kernel has told of other events together with the one that is served.
+ * The loop's thread only.
+ */
+bool vhost_event_loop_is_busy(void);
+
+/**
  * Watch fd for EPOLL* events (level triggered unless EPOLLET is asked for); starts
  * the loop if need be.  The handler may find that there is nothing to do.
  * The source stays the caller's; it must stay in place, and fd open, until it

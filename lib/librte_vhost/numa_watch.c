@@ -6,13 +6,16 @@
  * Theory of operation
  *
  * Pages of a running guest can be migrated, or become resident, without a word
- * from the frontend.  So each device is looked at every now and then, one per
- * turn of the event loop; more often while it is unknown where it belongs.  What
- * a look finds counts when the next one finds the same, so that pages in motion
- * and samples at the brink do not send queues back and forth.
+ * from the frontend.  So each device is checked every now and then, one per turn of
+ * the event loop; sooner while it is unknown where it belongs.  What a check costs,
+ * and what it takes to act on it, is the evidence's (numa_evidence.c).
  *
- * A look that somebody asks for counts at once.  It runs on the event thread as
- * well: applications know their callbacks from there.
+ * A refresh that somebody asks for counts at once.  It runs on the event thread as
+ * well: applications know their callbacks from there.  That thread never waits for a
+ * control lock: whoever holds one may be below a callback, and there wait for this
+ * thread in turn.  What finds the lock taken is tried again soon.  For the same reason
+ * nobody waits for a refresh while he is below a callback of any device: two that
+ * refresh each other's devices would wait for ever.
  *
  * One timer serves all.  It belongs to nobody who could go away, so it is never
  * cancelled.  Lock order: a device's control lock, watch.lock, the loop's lock.
@@ -29,15 +32,15 @@
 #include "numa_evidence.h"
 #include "numa_watch.h"
 
-/** Between regular looks at a device. */
+/** Between regular checks of a device. */
 #define INTERVAL_MS 10000u
 
-/** Between looks while it is unknown where the device belongs. */
-#define UNDECIDED_MS 1000u
+/** Until a request is tried again whose device is busy. */
+#define RETRY_MS 1u
 
 #define NEVER UINT64_MAX
 
-/** Looks asked for, by vid. */
+/** Refreshes asked for, by vid. */
 struct request {
 	uint64_t asked;
 	uint64_t served;
@@ -48,12 +51,17 @@ static struct {
 	pthread_mutex_t lock;
 	pthread_cond_t served;
 	struct event_timer timer;
+	uint64_t armed_ms;	/**< when the timer is due, NEVER if it is not armed */
 	uint64_t interval_ms;
+	unsigned int pending;	/**< requests not served yet */
 	struct request requests[VHOST_MAX_DEVICES];
+	uint64_t due_ms[VHOST_MAX_DEVICES];	/**< of the next regular check, or NEVER */
 } watch = {
 	.lock = PTHREAD_MUTEX_INITIALIZER,
 	.served = PTHREAD_COND_INITIALIZER,
+	.armed_ms = NEVER,
 	.interval_ms = INTERVAL_MS,
+	.due_ms = { [0 ... VHOST_MAX_DEVICES - 1] = NEVER },
 };
 
 static void on_timer(struct event_timer *timer);
@@ -67,86 +75,91 @@ now_ms(void)
 	return ts.tv_sec * UINT64_C(1000) + ts.tv_nsec / 1000000;
 }
 
+/** Have the timer ring by then; watch.lock held. */
+static void
+arm(uint64_t due, uint64_t now)
+{
+	if (due >= watch.armed_ms)
+		return;
+	watch.armed_ms = due;
+	vhost_event_timer_arm(&watch.timer, due > now ? due - now : 0, on_timer);
+}
+
 /** When the next device is due, and which; watch.lock held. */
 static uint64_t
-next_due(struct vhost_device **next)
+next_due(int *next)
 {
 	uint64_t due = NEVER;
 	int vid;
 
 	for (vid = 0; vid < VHOST_MAX_DEVICES; vid++) {
-		struct vhost_device *dev = vhost_device_peek(vid);
-
-		if (dev != NULL && dev->evidence.look_due_ms < due) {
-			due = dev->evidence.look_due_ms;
-			*next = dev;
+		if (watch.due_ms[vid] < due) {
+			due = watch.due_ms[vid];
+			*next = vid;
 		}
 	}
 	return due;
 }
 
-/** A vid with a request, or -1; watch.lock held. */
-static int
-next_request(void)
-{
-	int vid;
-
-	for (vid = 0; vid < VHOST_MAX_DEVICES; vid++)
-		if (watch.requests[vid].asked != watch.requests[vid].served)
-			return vid;
-	return -1;
-}
-
-/** Arm the timer for what comes next; watch.lock held. */
+/** Have a device checked so much later; watch.lock held. */
 static void
-arm(void)
+set_due(int vid, uint64_t pause_ms, uint64_t now)
 {
-	struct vhost_device *dev;
-	uint64_t due, now = now_ms();
-
-	due = next_request() >= 0 ? now : next_due(&dev);
-	if (due != NEVER)
-		vhost_event_timer_arm(&watch.timer, due > now ? due - now : 0, on_timer);
+	watch.due_ms[vid] = watch.interval_ms != 0 ? now + pause_ms : NEVER;
 }
 
-/** Put a look off, or forward; watch.lock held. */
-static void
-set_due(struct vhost_device *dev, uint64_t delay_ms)
-{
-	dev->evidence.look_due_ms = watch.interval_ms != 0 ?
-		now_ms() + RTE_MIN(delay_ms, watch.interval_ms) : NEVER;
-}
+/* Refreshes */
 
-/** Look because somebody asked. */
+/** Refresh because somebody asked: as vhost_device_change(), or -EBUSY. */
 static int
 serve_request(struct vhost_device *dev)
 {
 	const struct settle_request refresh = { .reprobe = true, .restart = true };
 	int ret = -ENODEV;
 
-	vhost_device_lock(dev);
+	if (dev == NULL)
+		return ret;
+	if (!vhost_device_try_lock(dev))
+		return -EBUSY;
 	if (dev->running.net != NULL)
 		ret = vhost_device_change(dev, &refresh);
 	vhost_device_unlock(dev);
 	return ret;
 }
 
-/** watch.lock held, released meanwhile. */
-static void
-serve_next_request(int vid)
+/** Whether it was served; watch.lock held, released meanwhile. */
+static bool
+try_request(int vid)
 {
 	struct request *request = &watch.requests[vid];
-	struct vhost_device *dev = vhost_device_peek(vid);
 	uint64_t asked = request->asked;
 	int ret;
 
 	pthread_mutex_unlock(&watch.lock);
-	ret = dev != NULL ? serve_request(dev) : -ENODEV;
+	ret = serve_request(vhost_device_peek(vid));
 	pthread_mutex_lock(&watch.lock);
+	if (ret == -EBUSY)
+		return false;
+	watch.pending -= asked - request->served;
 	request->served = asked;
 	request->result = ret;
 	pthread_cond_broadcast(&watch.served);
+	return true;
 }
+
+/** Serve one request, if one can be served; watch.lock held, released meanwhile. */
+static bool
+serve_any_request(void)
+{
+	int vid;
+
+	for (vid = 0; watch.pending > 0 && vid < VHOST_MAX_DEVICES; vid++)
+		if (watch.requests[vid].asked != watch.requests[vid].served && try_request(vid))
+			return true;
+	return false;
+}
+
+/* Regular checks */
 
 void
 vhost_numa_watch_check(struct vhost_device *dev)
@@ -159,60 +172,96 @@ vhost_numa_watch_check(struct vhost_device *dev)
 	if (policy->mode == RTE_VHOST_NUMA_OFF || dev->wish.map == NULL ||
 			vhost_mem_map_is_broken(dev->wish.map))
 		return;
-	if (vhost_numa_look(dev) || dev->running.refused_nodes != 0)
+	if (vhost_evidence_check(dev->evidence, dev->running.node) ||
+			dev->running.refused_nodes != 0)
 		vhost_device_change(dev, &follow);
 }
 
-/** Look because it is time; whoever works on the device just now looks by himself. */
-static void
-look(struct vhost_device *dev)
+/** Check because it is time; whoever works on the device just now settles by himself. */
+static uint64_t
+check(struct vhost_device *dev, uint64_t interval_ms)
 {
+	uint64_t pause_ms = interval_ms;
+
 	if (!vhost_device_try_lock(dev))
-		return;
-	if (dev->running.net != NULL)
+		return interval_ms;
+	if (dev->running.net != NULL) {
 		vhost_numa_watch_check(dev);
+		pause_ms = vhost_evidence_pause_ms(dev->evidence, interval_ms);
+	}
 	vhost_device_unlock(dev);
+	return pause_ms;
 }
 
-/** One request or one look, so that messages get their turn. */
+/** watch.lock held, released meanwhile. */
+static void
+check_next(int vid)
+{
+	struct vhost_device *dev = vhost_device_peek(vid);
+	uint64_t pause_ms, interval_ms = watch.interval_ms;
+
+	watch.due_ms[vid] = NEVER;
+	if (dev == NULL)
+		return;
+	pthread_mutex_unlock(&watch.lock);
+	pause_ms = check(dev, interval_ms);
+	pthread_mutex_lock(&watch.lock);
+	/* unless it has gone meanwhile */
+	if (vhost_device_peek(vid) == dev)
+		set_due(vid, pause_ms, now_ms());
+}
+
+/** One request or one check, so that messages get their turn. */
 static void
 on_timer(struct event_timer *timer __rte_unused)
 {
-	struct vhost_device *dev = NULL;
-	int vid;
+	uint64_t now = now_ms(), due;
+	int vid = 0;
 
 	pthread_mutex_lock(&watch.lock);
-	vid = next_request();
-	if (vid >= 0) {
-		serve_next_request(vid);
-	} else if (next_due(&dev) <= now_ms()) {
-		set_due(dev, watch.interval_ms);
-		pthread_mutex_unlock(&watch.lock);
-		look(dev);
-		pthread_mutex_lock(&watch.lock);
-	}
-	arm();
+	watch.armed_ms = NEVER;
+	if (!serve_any_request() && next_due(&vid) <= now)
+		check_next(vid);
+	now = now_ms();
+	due = next_due(&vid);
+	arm(watch.pending > 0 ? RTE_MIN(due, now + RETRY_MS) : due, now);
 	pthread_mutex_unlock(&watch.lock);
 }
 
 void
-vhost_numa_watch_begin(struct vhost_device *dev)
+vhost_numa_watch_begin(const struct vhost_device *dev)
 {
+	uint64_t now = now_ms();
+
 	pthread_mutex_lock(&watch.lock);
-	set_due(dev, watch.interval_ms);
-	arm();
+	set_due(dev->vid, watch.interval_ms, now);
+	arm(watch.due_ms[dev->vid], now);
 	pthread_mutex_unlock(&watch.lock);
 }
 
-/** A device has settled: where it belongs may be an open question. */
+void
+vhost_numa_watch_end(const struct vhost_device *dev)
+{
+	pthread_mutex_lock(&watch.lock);
+	watch.due_ms[dev->vid] = NEVER;
+	pthread_mutex_unlock(&watch.lock);
+}
+
+/** A device has settled: where it belongs may be an open question, to be asked sooner. */
 static void
 watch_settled(struct vhost_device *dev)
 {
-	if (!vhost_numa_is_undecided(dev))
+	uint64_t now, due;
+
+	if (!vhost_evidence_is_undecided(dev->evidence))
 		return;
+	now = now_ms();
 	pthread_mutex_lock(&watch.lock);
-	set_due(dev, UNDECIDED_MS);
-	arm();
+	due = now + vhost_evidence_pause_ms(dev->evidence, watch.interval_ms);
+	if (watch.interval_ms != 0 && due < watch.due_ms[dev->vid]) {
+		watch.due_ms[dev->vid] = due;
+		arm(due, now);
+	}
 	pthread_mutex_unlock(&watch.lock);
 }
 
@@ -224,18 +273,17 @@ int
 vhost_numa_watch_refresh(struct vhost_device *dev)
 {
 	struct request *request = &watch.requests[dev->vid];
-	bool inside = vhost_device_is_inside(dev);
+	bool wait = !vhost_device_any_is_locked() && !vhost_event_loop_is_current();
 	uint64_t ticket;
 	int ret = 0;
 
-	if (!inside && vhost_event_loop_is_current())
-		return serve_request(dev);
 	pthread_mutex_lock(&watch.lock);
 	ticket = ++request->asked;
-	arm();
-	while (!inside && request->served < ticket)
+	watch.pending++;
+	arm(0, 0);
+	while (wait && request->served < ticket)
 		pthread_cond_wait(&watch.served, &watch.lock);
-	if (!inside)
+	if (wait)
 		ret = request->result;
 	pthread_mutex_unlock(&watch.lock);
 	return ret;
@@ -255,13 +303,14 @@ vhost_numa_watch_interval(void)
 void
 vhost_numa_watch_set_interval(uint64_t ms)
 {
+	uint64_t now = now_ms();
 	int vid;
 
 	pthread_mutex_lock(&watch.lock);
 	watch.interval_ms = ms;
 	for (vid = 0; vid < VHOST_MAX_DEVICES; vid++)
 		if (vhost_device_peek(vid) != NULL)
-			set_due(vhost_device_peek(vid), ms);
-	arm();
+			set_due(vid, ms, now);
+	arm(next_due(&vid), now);
 	pthread_mutex_unlock(&watch.lock);
 }

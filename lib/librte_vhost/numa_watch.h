@@ -6,16 +6,19 @@
 #define VHOST_NUMA_WATCH_H
 
 /*
- * Looks at guests' memory that no message asks for: regular ones, for pages that
- * the host migrates, and those that somebody asks for.  See numa_watch.c.
+ * Has the guest's memory moved?  Checks that no message asks for: regular ones, for
+ * pages that the host migrates, and those that somebody asks for.  See numa_watch.c.
  *
- * Every function may be called by any thread.
+ * Every function may be called by any thread, unless it says otherwise.
  */
 
 #include "listeners.h"
 
-/** A device is there to be looked at from now on. */
-void vhost_numa_watch_begin(struct vhost_device *dev);
+/** A device is there to be checked from now on. */
+void vhost_numa_watch_begin(const struct vhost_device *dev);
+
+/** It goes. */
+void vhost_numa_watch_end(const struct vhost_device *dev);
 
 /**
  * Check where everything belongs, and settle if it is elsewhere now or if memory was
@@ -28,14 +31,15 @@ void vhost_numa_watch_check(struct vhost_device *dev);
 extern const struct device_listener vhost_listener_watch;
 
 /**
- * Look at a device now, on the event thread, and wait for the result.  From a
- * callback of the device: 0 at once, the look comes after the callback.
+ * Ask about a device's memory now, on the event thread, and wait for the result.
+ * Below a callback of any device: 0 at once, and it is done as soon as nobody is in a
+ * callback of that device.
  *
  * @return as vhost_device_change(); -ENODEV when the device is gone
  */
 int vhost_numa_watch_refresh(struct vhost_device *dev);
 
-/** Milliseconds between regular looks at one device; 0: none. */
+/** Milliseconds between regular checks of one device; 0: none. */
 void vhost_numa_watch_set_interval(uint64_t ms);
 uint64_t vhost_numa_watch_interval(void);
 

@@ -6,9 +6,8 @@
 #define VHOST_PLACEMENT_H
 
 /*
- * Which node a device and its queues belong on, from where the guest's memory
- * is.  Never makes the kernel allocate guest memory.  See placement.c for the
- * evidence and its order.
+ * NUMA placement: which node a device and its queues belong on, from what is known
+ * of the guest's memory.  Asks nobody: evidence comes from numa_evidence.h.
  */
 
 #include <stdbool.h>
@@ -17,7 +16,7 @@
 
 #include "mem_map.h"
 
-/** Nodes that a census can tell apart; others are counted as unknown. */
+/** Nodes that can be told apart; others count as unknown. */
 #define PLACEMENT_MAX_NODES 64
 
 /** The best that is known of a region. */
@@ -39,59 +38,49 @@ struct placement_region {
 	uint64_t bytes[PLACEMENT_MAX_NODES];	/**< estimate per node, from the sample */
 };
 
-struct placement_census {
-	uint64_t generation;	/**< of the map it describes; 0 for none */
-	uint32_t nregions;
-	struct placement_region regions[VHOST_MAX_REGIONS];
-};
+/** Whether a node is one of those that can be told apart. */
+static inline bool
+placement_node_counts(int node)
+{
+	return node >= 0 && node < PLACEMENT_MAX_NODES;
+}
 
-/** Take the census of a map. */
-void vhost_placement_census(const struct mem_map *map, struct placement_census *census);
+/** A node as a bit of a mask; 0 for those that cannot be told apart. */
+static inline uint64_t
+placement_node_bit(int node)
+{
+	return placement_node_counts(node) ? UINT64_C(1) << node : 0;
+}
 
 /**
- * Take the census of a map that was made from another one, looking only at what is
- * new or was not known entirely.
+ * The node with most of the bytes; VHOST_NODE_ANY when there are none.
  *
- * @param before  that map, or NULL
- * @param known   its census; of another map: nothing is known
+ * @param bytes  PLACEMENT_MAX_NODES of them
+ * @param tie    preferred among equals, or VHOST_NODE_ANY.  What differs by less
+ *               than a sample can tell counts as equal.
  */
-void vhost_placement_recount(const struct mem_map *map, const struct mem_map *before,
-		const struct placement_census *known, struct placement_census *census);
-
-/** Whether a census says where any memory is, or will be. */
-bool vhost_placement_is_known(const struct placement_census *census);
-
-/** Whether the kernel does not answer, so that asking again is no use. */
-bool vhost_placement_is_refused(const struct placement_census *census);
+int vhost_placement_choose(const uint64_t *bytes, int tie);
 
 /** The node with most of a region; VHOST_NODE_ANY when nothing is known. */
 int vhost_placement_region_node(const struct placement_region *region);
 
-/** A node as a bit of a mask; 0 for those that a census cannot tell apart. */
-static inline uint64_t
-placement_node_bit(int node)
-{
-	return node >= 0 && node < PLACEMENT_MAX_NODES ? UINT64_C(1) << node : 0;
-}
+/** How many pages of a ring are on each node. */
+struct placement_vote {
+	unsigned int pages[PLACEMENT_MAX_NODES];
+	unsigned int by_policy[PLACEMENT_MAX_NODES];	/**< missing, but a policy names it */
+	int first;		/**< node of the first page known: decides ties */
+	int first_by_policy;
+};
 
-/**
- * The node that holds most of the guest's memory; VHOST_NODE_ANY when nothing
- * is known.
- *
- * @param tie  preferred among equals, or VHOST_NODE_ANY.  What differs by less
- *             than a sample can tell counts as equal.
- */
-int vhost_placement_device_node(const struct placement_census *census, int tie);
+void vhost_placement_vote_begin(struct placement_vote *vote);
+
+/** A page is on a node, or (by_policy) will be; what does not count is ignored. */
+void vhost_placement_vote_page(struct placement_vote *vote, int node, bool by_policy);
 
 /**
  * The node of a ring: where most of its resident pages are, else the one that a
  * memory policy names for them; VHOST_NODE_ANY when nothing is known.
- *
- * The three parts are addresses in the map, as vhost_mem_map_from_uva() gives
- * them; a part may be empty (length 0).
  */
-int vhost_placement_ring_node(const struct mem_map *map, const void *desc,
-		size_t desc_len, const void *avail, size_t avail_len,
-		const void *used, size_t used_len);
+int vhost_placement_vote_node(const struct placement_vote *vote);
 
 #endif /* VHOST_PLACEMENT_H */

@@ -69,36 +69,40 @@ plan_shapes(struct vhost_device *dev, struct plan *plan)
 
 /* Nodes */
 
-/** Where the guest's memory puts the device. */
-static int
-device_node_of_guest(struct vhost_device *dev, const struct plan *plan)
+/** Have the evidence know which rings there are; it asks about those that are new. */
+static void
+tell_rings(const struct vhost_device *dev, const struct plan *plan)
 {
-	struct mem_map *map = dev->wish.map;
-	int node, tie;
+	uint32_t i;
 
-	tie = plan->nvrings > 0 && plan->cfgs[0].size != 0 ?
-		vhost_queue_ring_node(vhost_device_queue_at(dev, 0), map, &plan->cfgs[0]) : dev->running.net->node;
-	node = vhost_placement_device_node(&dev->evidence.census, tie);
-	return node != VHOST_NODE_ANY ? node : dev->running.net->node;
+	for (i = 0; i < plan->nvrings; i++) {
+		const struct vq_cfg *cfg = &plan->cfgs[i];
+		const struct ring_areas areas = ring_areas(cfg->size, cfg->format);
+		const struct evidence_ring ring = {
+			.desc = { cfg->desc, areas.desc.bytes },
+			.avail = { cfg->avail, areas.avail.bytes },
+			.used = { cfg->used, areas.used.bytes },
+		};
+
+		if (cfg->size != 0)
+			vhost_evidence_ring_is(dev->evidence, i, &ring);
+		else
+			vhost_evidence_ring_gone(dev->evidence, i);
+	}
 }
 
 /** Each block on the node it belongs on; nothing known: where the device is. */
 static void
-follow_guest(struct vhost_device *dev, struct plan *plan)
+follow_guest(const struct vhost_device *dev, struct plan *plan)
 {
-	struct mem_map *map = dev->wish.map;
+	int node = vhost_evidence_device_node(dev->evidence, dev->running.net->node);
 	uint32_t i;
 
-	if (dev->evidence.census.generation != map->generation || !vhost_placement_is_known(&dev->evidence.census))
-		vhost_numa_take_census(dev);
-	plan->dev_node = device_node_of_guest(dev, plan);
+	if (node != VHOST_NODE_ANY)
+		plan->dev_node = node;
 	for (i = 0; i < plan->nvrings; i++) {
-		struct vq_cfg *cfg = &plan->cfgs[i];
-
-		cfg->node = cfg->size == 0 ? VHOST_NODE_ANY :
-			vhost_queue_ring_node(vhost_device_queue_at(dev, i), map, cfg);
-		if (cfg->node == VHOST_NODE_ANY)
-			cfg->node = plan->dev_node;
+		node = vhost_evidence_ring_node(dev->evidence, i);
+		plan->cfgs[i].node = node != VHOST_NODE_ANY ? node : plan->dev_node;
 	}
 }
 
@@ -112,15 +116,19 @@ pin_to(struct plan *plan, int node)
 		plan->cfgs[i].node = node;
 }
 
-/** By the policy; what it says nothing of stays where it is, as the shapes say. */
+/**
+ * By the policy; what it says nothing of stays where it is, as the shapes say.  A
+ * pinned device has evidence as well, to tell what is remote.
+ */
 static void
-plan_nodes(struct vhost_device *dev, struct plan *plan)
+plan_nodes(const struct vhost_device *dev, struct plan *plan)
 {
 	const struct rte_vhost_numa_policy *policy = &dev->driver.numa;
 
-	/* a pinned device looks as well, to tell what is remote */
-	if (policy->mode != RTE_VHOST_NUMA_OFF && dev->wish.map != NULL)
+	if (policy->mode != RTE_VHOST_NUMA_OFF && dev->wish.map != NULL) {
+		tell_rings(dev, plan);
 		follow_guest(dev, plan);
+	}
 	if (policy->mode == RTE_VHOST_NUMA_PIN)
 		pin_to(plan, policy->node);
 }

@@ -35,7 +35,6 @@
 #include "doorbell.h"
 #include "mem_node.h"
 #include "net_notify.h"
-#include "placement.h"
 #include "queue.h"
 #include "reaper.h"
 #include "ring.h"
@@ -49,7 +48,6 @@ vhost_queue_init(struct vhost_queue *q, uint16_t index, struct vhost_quota *quot
 	q->index = index;
 	q->quota = quota;
 	q->guest_notify = true;
-	q->placed = (struct queue_placement){ .node = VHOST_NODE_ANY, .seen = VHOST_NODE_ANY };
 	q->handle_node = VHOST_NODE_ANY;
 	q->kickfd = QUEUE_FD_UNSET;
 	q->callfd = QUEUE_FD_UNSET;
@@ -235,54 +233,6 @@ vhost_queue_shut_down(struct vhost_queue *q)
 	vhost_reap(q->quota, q->callfd);
 	q->kickfd = QUEUE_FD_UNSET;
 	q->callfd = QUEUE_FD_UNSET;
-}
-
-int
-vhost_queue_ring_node(struct vhost_queue *q, const struct mem_map *map,
-		const struct vq_cfg *cfg)
-{
-	const struct mem_region *region = vhost_mem_map_region(map, cfg->desc, 1);
-
-	if (q->placed.node == VHOST_NODE_ANY || region == NULL ||
-			q->placed.mapping != region->mapping || q->placed.desc != cfg->desc) {
-		const struct ring_areas areas = ring_areas(cfg->size, cfg->format);
-
-		q->placed = (struct queue_placement){
-			.mapping = region != NULL ? region->mapping : NULL,
-			.desc = cfg->desc,
-			.node = vhost_placement_ring_node(map,
-				cfg->desc, areas.desc.bytes,
-				cfg->avail, areas.avail.bytes,
-				cfg->used, areas.used.bytes),
-			.seen = VHOST_NODE_ANY,
-		};
-	}
-	return q->placed.node;
-}
-
-bool
-vhost_queue_look(struct vhost_queue *q, uint64_t features, const struct mem_map *map)
-{
-	const struct ring_areas areas = ring_areas(q->view.size, ring_format(features));
-	int node;
-
-	/* the view, not the block: this may come after rte_eal_cleanup() */
-	if (!q->live)
-		return false;
-	node = vhost_placement_ring_node(map, q->view.desc, areas.desc.bytes,
-		q->view.avail, areas.avail.bytes, q->view.used, areas.used.bytes);
-	if (node == VHOST_NODE_ANY || node == q->placed.node) {
-		q->placed.seen = VHOST_NODE_ANY;
-		return false;
-	}
-	if (q->placed.node != VHOST_NODE_ANY && q->placed.seen != node) {
-		q->placed.seen = node;
-		return false;
-	}
-	q->drifts += q->placed.node != VHOST_NODE_ANY;
-	q->placed.node = node;
-	q->placed.seen = VHOST_NODE_ANY;
-	return true;
 }
 
 /** Whether the block in place runs a ring of that format already. */

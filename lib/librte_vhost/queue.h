@@ -29,14 +29,6 @@ struct rte_ether_addr;
 struct vhost_quota;
 struct vring;
 
-/** Where a ring was found to be, and for which ring that holds. */
-struct queue_placement {
-	const struct mem_mapping *mapping;	/**< of desc; only to compare */
-	const void *desc;
-	int node;
-	int seen;		/**< by the last look, if it was another one */
-};
-
 /** Handles have pages of their own: no smaller ones on any machine that we know. */
 #define VHOST_QUEUE_PAGE 4096
 
@@ -44,8 +36,7 @@ struct vhost_queue {
 	struct vhost_gate gate;		/**< alone on its line */
 
 	/* control side: under the device's control lock */
-	struct queue_placement placed;
-	uint16_t index;
+	uint16_t index __rte_cache_aligned;
 	struct vhost_quota *quota;	/**< its descriptors are reaped on this account */
 	struct rte_vhost_vring view;	/**< for the application; under the device's view_lock */
 	struct rte_vhost_numa_queue numa;	/**< likewise; node is atomic */
@@ -56,7 +47,6 @@ struct vhost_queue {
 	bool retell;		/**< the listeners': tell it again, although nothing changes */
 	int handle_node;	/**< where this structure was moved to; or VHOST_NODE_ANY */
 	uint64_t refusals;	/**< times a node gave no memory for the block */
-	uint64_t drifts;	/**< times the ring was found on another node */
 	uint64_t pause_ns;	/**< for which the last swap of the block kept bursts out */
 	int kickfd;		/**< in force: descriptor (the queue's) or QUEUE_FD_* */
 	int callfd;		/**< likewise */
@@ -127,18 +117,6 @@ int vhost_queue_monitor(struct vhost_queue *q, struct rte_vhost_power_monitor_co
  * @return how many; -1 when the ring is not known or an entry is nonsense
  */
 int vhost_queue_relay_used(struct vhost_queue *q, struct vring *from);
-
-/** The node where the ring of a live shape is; VHOST_NODE_ANY when unknown. */
-int vhost_queue_ring_node(struct vhost_queue *q, const struct mem_map *map,
-		const struct vq_cfg *cfg);
-
-/**
- * Look again where the ring of a running queue is.  Another node than before
- * counts when it was seen twice in a row, or when none was known.
- *
- * @return true if the queue belongs on another node now: settle afterwards
- */
-bool vhost_queue_look(struct vhost_queue *q, uint64_t features, const struct mem_map *map);
 
 /** The block in place, NULL before the first.  Only for the control side, which alone replaces it. */
 static inline const struct vhost_virtqueue *

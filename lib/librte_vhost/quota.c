@@ -33,13 +33,12 @@ struct vhost_quota {
 };
 
 /** How a refusal reads in the log. */
-static const char *const kind_names[QUOTA_KINDS] = {
+static const char *const kind_names[] = {
 	[QUOTA_CONNECTIONS] = "connections",
 	[QUOTA_VRINGS] = "virtqueues of a device",
 	[QUOTA_MAPPED_BYTES] = "mapped bytes",
 	[QUOTA_INFLIGHT_BYTES] = "bytes of in-flight areas",
 	[QUOTA_CLOSING_FDS] = "descriptors that wait to be closed",
-	[QUOTA_TURN_MS] = "milliseconds in a row",
 };
 
 static uint64_t
@@ -123,11 +122,11 @@ vhost_quota_limit(struct vhost_quota *quota, enum quota_kind kind)
 	return limit;
 }
 
-/** Lock held.  Whether it is the first refusal of its kind. */
+/** Lock held.  Whether to log it: the first of its kind, if anything was refused. */
 static bool
 count_refusal(struct vhost_quota *quota, enum quota_kind kind)
 {
-	return quota->refused[kind]++ == 0;
+	return quota->refused[kind]++ == 0 && kind != QUOTA_TURN_MS;
 }
 
 static void

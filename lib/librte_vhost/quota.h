@@ -25,7 +25,7 @@ enum quota_kind {
 	QUOTA_MAPPED_BYTES,
 	QUOTA_INFLIGHT_BYTES,
 	QUOTA_CLOSING_FDS,
-	QUOTA_TURN_MS,		/**< refusals only: turns that were used up */
+	QUOTA_TURN_MS,		/**< never refuses: counts turns that were used up */
 	QUOTA_KINDS
 };
 
@@ -66,7 +66,10 @@ void vhost_quota_give(struct vhost_quota *quota, enum quota_kind kind, uint64_t 
 /** Whether nothing is left of a limit.  NULL: never. */
 bool vhost_quota_is_used_up(struct vhost_quota *quota, enum quota_kind kind);
 
-/** Count, and log the first time, a refusal that the caller has found by itself. */
+/**
+ * Count, and log the first time, a refusal that the caller has found by itself; turns
+ * that are used up are counted only.
+ */
 void vhost_quota_refused(struct vhost_quota *quota, enum quota_kind kind);
 
 void vhost_quota_usage(struct vhost_quota *quota, struct rte_vhost_limits_usage *usage);

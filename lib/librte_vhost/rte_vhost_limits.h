@@ -47,7 +47,11 @@ struct rte_vhost_limits {
 	 * block; nothing is received while there are more (512).
 	 */
 	uint32_t closing_fds;
-	/** Milliseconds of the control thread before other sockets get their turn (2). */
+	/**
+	 * Milliseconds of the control thread before other sockets come first (2).  What
+	 * was used is forgotten as time passes, an eighth of it; with nobody else to be
+	 * served there is no limit.
+	 */
 	uint32_t turn_ms;
 };
 

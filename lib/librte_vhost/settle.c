@@ -176,10 +176,11 @@ update_view(struct vhost_device *dev, uint32_t index, const struct device_move *
 		.size = wish->size,
 	};
 	__atomic_store_n(&q->numa.node, block->node, __ATOMIC_RELAXED);
-	q->numa.ring_node = block->size != 0 ? q->placed.node : VHOST_NODE_ANY;
+	q->numa.ring_node = block->size != 0 ? vhost_evidence_ring_node(dev->evidence, index) :
+		VHOST_NODE_ANY;
 	q->numa.bytes = block->bytes;
 	q->numa.refusals = q->refusals;
-	q->numa.drifts = q->drifts;
+	q->numa.drifts = vhost_evidence_ring_changes(dev->evidence, index);
 	q->numa.last_pause_ns = q->pause_ns;
 	q->numa.max_pause_ns = RTE_MAX(q->numa.max_pause_ns, q->pause_ns);
 	q->numa.moves += move_is_one(move);
@@ -196,18 +197,38 @@ publish_queues(struct vhost_device *dev, uint32_t nvrings)
 	__atomic_store_n(&dev->data_vrings, vhost_device_data_vrings(dev), __ATOMIC_RELAXED);
 }
 
+/** The map that evidence is about. */
+static void
+set_evidence_map(struct vhost_device *dev, struct mem_map *map)
+{
+	bool off = dev->driver.numa.mode == RTE_VHOST_NUMA_OFF;
+
+	vhost_evidence_set_map(dev->evidence, off ? NULL : map);
+}
+
+/** Ask where the guest's memory is, as far as the answer is not known. */
+static void
+gather_evidence(struct vhost_device *dev, const struct settle_request *request)
+{
+	set_evidence_map(dev, dev->wish.map);
+	if (request->reprobe)
+		vhost_evidence_reprobe(dev->evidence);
+	else
+		vhost_evidence_gather(dev->evidence);
+}
+
 int
 vhost_settle_prepare(struct vhost_device *dev, const struct settle_request *request,
 		struct settlement *settlement)
 {
 	int ret;
 
-	if (request->reprobe)
-		vhost_numa_forget(dev);
+	gather_evidence(dev, request);
 	ret = vhost_plan_make(dev, &settlement->plan);
 	note_refusals(dev, &settlement->plan);
 	if (ret < 0) {
 		VHOST_LOG_CONFIG(ERR, "(%s) no memory to settle the device\n", dev->driver.path);
+		set_evidence_map(dev, dev->running.map);
 		return ret;
 	}
 	settlement->remaps = dev->wish.map != dev->running.map;

@@ -17,9 +17,6 @@
 
 #include "device.h"
 
-/** Registrations at a time. */
-#define VHOST_MAX_SOCKETS 1024
-
 /**
  * Run fn on the registration of path, under the registry's lock: fn looks and
  * edits, and calls nothing that may wait.
@@ -28,14 +25,6 @@
  */
 int vhost_socket_edit(const char *path, int (*fn)(struct vhost_driver *driver, void *arg),
 		void *arg);
-
-/**
- * Limit a copy of a registration to what its vDPA device, if any, has: what a
- * frontend is offered.  Asks the device's driver, so not under a lock.
- *
- * @return 0 or -EIO (logged), when the driver does not answer
- */
-int vhost_socket_offer(struct vhost_driver *driver);
 
 /**
  * Add a registration, a copy of driver.
@@ -49,9 +38,9 @@ int vhost_socket_add(const struct vhost_driver *driver);
  * Listen, or connect and keep trying.  Devices are created, and callbacks
  * called, by the event thread only.
  *
- * @return 0; -ENOENT; -EALREADY when it was started; another negative errno,
- *         logged, when the socket cannot be bound or, with NO_RECONNECT, nobody
- *         listens
+ * @return 0; -ENODEV when the path is not registered; -EALREADY when it was
+ *         started; another negative errno, logged, when the socket cannot be bound
+ *         or, with NO_RECONNECT, nobody listens
  */
 int vhost_socket_start(const char *path);
 

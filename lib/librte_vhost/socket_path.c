@@ -27,32 +27,32 @@ vhost_socket_path_check(const char *path)
 	return len < PATH_ROOM ? 0 : -ENAMETOOLONG;
 }
 
-/** A new socket with which use(), bind() or connect(), succeeded; or a negative errno. */
+int
+vhost_socket_path_open(void)
+{
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+
+	return fd >= 0 ? fd : -errno;
+}
+
+/** bind() or connect() to a path: 0 or a negative errno. */
 static int
-socket_open(const char *path,
+with_address(int fd, const char *path,
 		int (*use)(int fd, const struct sockaddr *addr, socklen_t len))
 {
 	struct sockaddr_un addr = { .sun_family = AF_UNIX };
-	int fd, ret = vhost_socket_path_check(path);
+	int ret = vhost_socket_path_check(path);
 
 	if (ret != 0)
 		return ret;
 	memcpy(addr.sun_path, path, strlen(path));
-
-	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	if (fd < 0)
-		return -errno;
-	if (use(fd, (const struct sockaddr *)&addr, sizeof(addr)) == 0)
-		return fd;
-	ret = -errno;
-	close(fd);
-	return ret;
+	return use(fd, (const struct sockaddr *)&addr, sizeof(addr)) == 0 ? 0 : -errno;
 }
 
 int
-vhost_socket_path_connect(const char *path)
+vhost_socket_path_connect(int fd, const char *path)
 {
-	return socket_open(path, connect);
+	return with_address(fd, path, connect);
 }
 
 /** Whether path is a socket that a process has left behind without listening any more. */
@@ -60,35 +60,37 @@ static bool
 path_is_stale(const char *path)
 {
 	struct stat st;
-	int fd;
+	int fd, ret;
 
 	if (lstat(path, &st) != 0 || !S_ISSOCK(st.st_mode))
 		return false;
-	fd = vhost_socket_path_connect(path);
-	if (fd >= 0)
-		close(fd);
-	return fd == -ECONNREFUSED;
+	fd = vhost_socket_path_open();
+	if (fd < 0)
+		return false;
+	ret = vhost_socket_path_connect(fd, path);
+	close(fd);
+	return ret == -ECONNREFUSED;
 }
 
 int
-vhost_socket_path_bind(const char *path, struct socket_file *file)
+vhost_socket_path_bind(int fd, const char *path, struct socket_file *file)
 {
-	int fd = socket_open(path, bind);
+	int ret = with_address(fd, path, bind);
 	struct stat st;
 
-	if (fd == -EADDRINUSE && path_is_stale(path)) {
+	if (ret == -EADDRINUSE && path_is_stale(path)) {
 		VHOST_LOG_CONFIG(INFO, "(%s) nobody listens on this socket file any more, replacing it\n",
 				path);
 		unlink(path);
-		fd = socket_open(path, bind);
+		ret = with_address(fd, path, bind);
 	}
-	if (fd < 0 || lstat(path, &st) != 0)
-		return fd;
+	if (ret != 0 || lstat(path, &st) != 0)
+		return ret;
 
 	file->bound = true;
 	file->dev = st.st_dev;
 	file->ino = st.st_ino;
-	return fd;
+	return 0;
 }
 
 void

@@ -23,17 +23,20 @@ struct socket_file {
 /** 0; -EINVAL for an empty path; -ENAMETOOLONG for one that no address holds. */
 int vhost_socket_path_check(const char *path);
 
-/** A connected descriptor, or a negative errno.  Never waits. */
-int vhost_socket_path_connect(const char *path);
+/** A socket to bind or connect, or a negative errno. */
+int vhost_socket_path_open(void);
+
+/** Connect: 0 or a negative errno, after which it can be tried again.  Never waits. */
+int vhost_socket_path_connect(int fd, const char *path);
 
 /**
  * Bind to a path.  A socket file that nobody listens on is replaced, which is
  * logged; anything else in that place is left alone.
  *
  * @param[out] file  for vhost_socket_path_unbind()
- * @return a descriptor to listen on, or a negative errno
+ * @return 0 or a negative errno
  */
-int vhost_socket_path_bind(const char *path, struct socket_file *file);
+int vhost_socket_path_bind(int fd, const char *path, struct socket_file *file);
 
 /** Unlink the path if it still is the file that was bound. */
 void vhost_socket_path_unbind(const char *path, struct socket_file *file);

@@ -27,6 +27,8 @@
 #include "mem_node.h"
 #include "numa_evidence.h"
 #include "numa_watch.h"
+#include "quota.h"
+#include "socket.h"
 
 /** Parameters of the longest command. */
 #define MAX_WORDS 4
@@ -177,15 +179,37 @@ add_policy(struct rte_tel_data *d, const struct rte_vhost_numa_policy *policy)
 
 /* Devices and queues */
 
+/** Arrays by their first vid: an array takes RTE_TEL_MAX_ARRAY_ENTRIES and drops the rest. */
+static void
+add_vids_in_parts(struct rte_tel_data *d, const int *vids, unsigned int n)
+{
+	unsigned int at, part;
+	char name[16];
+
+	rte_tel_data_start_dict(d);
+	for (at = 0; at < n; at += part) {
+		part = RTE_MIN(n - at, (unsigned int)RTE_TEL_MAX_ARRAY_ENTRIES);
+		snprintf(name, sizeof(name), "%d", vids[at]);
+		add_numbers(d, name, vids + at, part);
+	}
+}
+
 static int
 tell_list(const char *cmd __rte_unused, const char *params __rte_unused, struct rte_tel_data *d)
 {
-	int vid;
+	int vids[VHOST_MAX_DEVICES], vid;
+	unsigned int i, n = 0;
 
-	rte_tel_data_start_array(d, RTE_TEL_INT_VAL);
 	for (vid = 0; vid < VHOST_MAX_DEVICES; vid++)
 		if (vhost_device_peek(vid) != NULL)
-			rte_tel_data_add_array_int(d, vid);
+			vids[n++] = vid;
+	if (n > RTE_TEL_MAX_ARRAY_ENTRIES) {
+		add_vids_in_parts(d, vids, n);
+		return 0;
+	}
+	rte_tel_data_start_array(d, RTE_TEL_INT_VAL);
+	for (i = 0; i < n; i++)
+		rte_tel_data_add_array_int(d, vids[i]);
 	return 0;
 }
 
@@ -276,23 +300,85 @@ tell_vq(const char *cmd __rte_unused, const char *params, struct rte_tel_data *d
 	return q != NULL ? 0 : -1;
 }
 
+/* Limits */
+
+/** A limit, what is in use of it if that is counted (UINT64_MAX if not), and refusals. */
+static void
+add_limit(struct rte_tel_data *d, const char *name, uint64_t limit, uint64_t used,
+		uint64_t refused)
+{
+	struct rte_tel_data *one = rte_tel_data_alloc();
+
+	if (one == NULL)
+		return;
+	rte_tel_data_start_dict(one);
+	rte_tel_data_add_dict_u64(one, "limit", limit);
+	if (used != UINT64_MAX)
+		rte_tel_data_add_dict_u64(one, "used", used);
+	rte_tel_data_add_dict_u64(one, "refused", refused);
+	rte_tel_data_add_dict_container(d, name, one, 0);
+}
+
+static int
+get_usage(struct vhost_driver *driver, void *arg)
+{
+	vhost_quota_usage(driver->quota, arg);
+	return 0;
+}
+
+static int
+tell_limits(const char *cmd __rte_unused, const char *params, struct rte_tel_data *d)
+{
+	struct rte_vhost_limits_usage u;
+	char path[PATH_MAX];
+	struct words words;
+
+	if (parse_words(params, &words) < 0 || words.n != 1 ||
+			parse_path(words.word[0], path, sizeof(path)) < 0 ||
+			vhost_socket_edit(path, get_usage, &u) < 0)
+		return -1;
+	rte_tel_data_start_dict(d);
+	rte_tel_data_add_dict_string(d, "path", path);
+	add_limit(d, "connections", u.limits.connections, u.connections, u.refused_connections);
+	add_limit(d, "vrings", u.limits.vrings, UINT64_MAX, u.refused_vrings);
+	add_limit(d, "mapped_bytes", u.limits.mapped_bytes, u.mapped_bytes,
+		u.refused_mapped_bytes);
+	add_limit(d, "inflight_bytes", u.limits.inflight_bytes, u.inflight_bytes,
+		u.refused_inflight_bytes);
+	add_limit(d, "closing_fds", u.limits.closing_fds, u.closing_fds, u.refused_closing_fds);
+	add_limit(d, "turn_ms", u.limits.turn_ms, UINT64_MAX, u.ended_turns);
+	return 0;
+}
+
 /* Placement */
 
 static const char *
-evidence_name(enum placement_evidence evidence)
+evidence_name(enum rte_vhost_numa_evidence evidence)
 {
 	static const char * const names[] = {
-		[PLACEMENT_NONE] = "none",
-		[PLACEMENT_POLICY] = "policy",
-		[PLACEMENT_PAGES] = "pages",
-		[PLACEMENT_REFUSED] = "refused",
+		[RTE_VHOST_NUMA_EVIDENCE_NONE] = "none",
+		[RTE_VHOST_NUMA_EVIDENCE_POLICY] = "policy",
+		[RTE_VHOST_NUMA_EVIDENCE_PAGES] = "pages",
+		[RTE_VHOST_NUMA_EVIDENCE_REFUSED] = "refused",
 	};
 
 	return names[evidence];
 }
 
+/** The node with most of a region. */
+static int
+region_node(const struct rte_vhost_numa_region *region)
+{
+	int node, best = 0;
+
+	for (node = 1; node < RTE_VHOST_NUMA_MAX_NODES; node++)
+		if (region->bytes[node] > region->bytes[best])
+			best = node;
+	return region->bytes[best] != 0 ? best : RTE_VHOST_NUMA_NONE;
+}
+
 static void
-add_bytes(struct rte_tel_data *d, const struct placement_region *region)
+add_bytes(struct rte_tel_data *d, const struct rte_vhost_numa_region *region)
 {
 	struct rte_tel_data *bytes = rte_tel_data_alloc();
 	char name[16];
@@ -301,7 +387,7 @@ add_bytes(struct rte_tel_data *d, const struct placement_region *region)
 	if (bytes == NULL)
 		return;
 	rte_tel_data_start_dict(bytes);
-	for (node = 0; node < PLACEMENT_MAX_NODES; node++) {
+	for (node = 0; node < RTE_VHOST_NUMA_MAX_NODES; node++) {
 		if (region->bytes[node] == 0)
 			continue;
 		snprintf(name, sizeof(name), "%d", node);
@@ -312,7 +398,7 @@ add_bytes(struct rte_tel_data *d, const struct placement_region *region)
 
 static void
 add_region(struct rte_tel_data *regions, unsigned int number,
-		const struct placement_region *region)
+		const struct rte_vhost_numa_region *region)
 {
 	struct rte_tel_data *d = rte_tel_data_alloc();
 	char name[16];
@@ -320,20 +406,20 @@ add_region(struct rte_tel_data *regions, unsigned int number,
 	if (d == NULL)
 		return;
 	rte_tel_data_start_dict(d);
-	rte_tel_data_add_dict_u64(d, "gpa", region->gpa);
+	rte_tel_data_add_dict_u64(d, "gpa", region->guest_phys_addr);
 	rte_tel_data_add_dict_u64(d, "size", region->size);
 	rte_tel_data_add_dict_u64(d, "page_size", region->page_size);
 	rte_tel_data_add_dict_string(d, "evidence", evidence_name(region->evidence));
-	rte_tel_data_add_dict_u64(d, "asked", region->asked);
-	rte_tel_data_add_dict_u64(d, "known", region->known);
-	rte_tel_data_add_dict_int(d, "node", vhost_placement_region_node(region));
+	rte_tel_data_add_dict_u64(d, "asked", region->pages_asked);
+	rte_tel_data_add_dict_u64(d, "known", region->pages_known);
+	rte_tel_data_add_dict_int(d, "node", region_node(region));
 	add_bytes(d, region);
 	snprintf(name, sizeof(name), "%u", number);
 	rte_tel_data_add_dict_container(regions, name, d, 0);
 }
 
 static void
-add_regions(struct rte_tel_data *d, const struct placement_census *census)
+add_regions(struct rte_tel_data *d, const struct rte_vhost_numa_report *report)
 {
 	struct rte_tel_data *regions = rte_tel_data_alloc();
 	uint32_t i;
@@ -341,8 +427,8 @@ add_regions(struct rte_tel_data *d, const struct placement_census *census)
 	if (regions == NULL)
 		return;
 	rte_tel_data_start_dict(regions);
-	for (i = 0; i < census->nregions; i++)
-		add_region(regions, i, &census->regions[i]);
+	for (i = 0; i < report->nr_regions; i++)
+		add_region(regions, i, &report->regions[i]);
 	rte_tel_data_add_dict_container(d, "regions", regions, 0);
 }
 
@@ -383,8 +469,8 @@ tell_placement(struct vhost_device *dev, const struct rte_vhost_numa_report *rep
 	rte_tel_data_add_dict_u64(d, "restarts", report->restarts);
 	add_node_mask(d, "refused_nodes", report->refused_nodes);
 	add_last_refusal(d, dev);
-	rte_tel_data_add_dict_int(d, "undecided", vhost_numa_is_undecided(dev));
-	add_regions(d, &dev->evidence.seen);
+	rte_tel_data_add_dict_int(d, "undecided", vhost_evidence_is_undecided(dev->evidence));
+	add_regions(d, report);
 }
 
 static int
@@ -499,6 +585,8 @@ RTE_INIT(vhost_telemetry_register)
 		"Returns what a vhost device is and does. Parameters: int vid");
 	rte_telemetry_register_cmd("/vhost/vq", tell_vq,
 		"Returns what a virtqueue is and does. Parameters: int vid, int queue");
+	rte_telemetry_register_cmd("/vhost/limits", tell_limits,
+		"Returns what a socket's frontends may take, have, and were refused. Parameters: vid or path");
 	rte_telemetry_register_cmd("/vhost/numa", tell_numa,
 		"Returns where a guest's memory and its device are. Parameters: int vid");
 	rte_telemetry_register_cmd("/vhost/numa_policy", policy,

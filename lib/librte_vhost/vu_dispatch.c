@@ -97,7 +97,7 @@ static const struct rule rules[] = {
 	[VU_SET_MEM_TABLE] = { vhost_vu_on_set_mem_table,
 		.size_fits = mem_table_size_fits, .fds = FDS_REGIONS },
 	[VU_SET_LOG_BASE] = { vhost_vu_on_set_log_base, SIZE_OF(log), .fds = FDS_ONE,
-		.reply = REPLY_PAYLOAD, .needs = PROTOCOL(LOG_SHMFD) },
+		.reply = REPLY_U64, .needs = PROTOCOL(LOG_SHMFD) },
 	[VU_SET_LOG_FD] = { vhost_vu_on_set_log_fd, .fds = FDS_ONE },
 	[VU_SET_VRING_NUM] = { vhost_vu_on_set_vring_num, SIZE_OF(state),
 		.target = TARGET_VRING_STATE },
@@ -347,13 +347,39 @@ serve(struct vu_call *call, bool *reply)
 	return -ENOTSUP;
 }
 
+/** Descriptors that go along with an answer. */
+struct reply_fds {
+	unsigned int n;
+	int fds[VU_MAX_FDS];
+};
+
+/**
+ * Take out of a message that holds an answer the descriptors that a handler of the
+ * application put there: sent along, and still the application's.  What came with the
+ * request stays in the message, to be closed.
+ *
+ * @param asked  VU_MAX_FDS that came with the request
+ */
+static void
+take_extern_fds(struct vu_message *msg, const int *asked, struct reply_fds *reply)
+{
+	int i;
+
+	for (i = 0; i < RTE_MIN(msg->nfds, VU_MAX_FDS); i++) {
+		if (msg->fds[i] < 0 || msg->fds[i] == asked[i])
+			continue;
+		reply->fds[reply->n++] = msg->fds[i];
+		msg->fds[i] = -1;
+	}
+}
+
 static int
-send_reply(struct vhost_device *dev, struct vu_message *msg, int fd_to_pass)
+send_reply(struct vhost_device *dev, struct vu_message *msg, const struct reply_fds *fds)
 {
 	int ret;
 
 	msg->flags = VU_VERSION | VU_REPLY;
-	ret = vhost_vu_send(dev->link, msg, &fd_to_pass, fd_to_pass >= 0);
+	ret = vhost_vu_send(dev->link, msg, fds->fds, fds->n);
 	if (ret < 0)
 		VHOST_LOG_CONFIG(ERR, "(%s) cannot reply to %s: %s\n", dev->driver.path,
 			vhost_vu_request_name(msg->request), strerror(-ret));
@@ -363,9 +389,11 @@ send_reply(struct vhost_device *dev, struct vu_message *msg, int fd_to_pass)
 static int
 send_ack(struct vhost_device *dev, struct vu_message *msg, bool failed)
 {
+	const struct reply_fds none = { 0 };
+
 	msg->payload.u64 = failed;
 	msg->size = SIZE_OF(u64);
-	return send_reply(dev, msg, -1);
+	return send_reply(dev, msg, &none);
 }
 
 /** Say how a message ended. */
@@ -379,28 +407,43 @@ log_result(const char *path, const char *name, int ret, bool reply)
 			reply ? " and needs reply" : "");
 }
 
+/** Serve a request and answer it, once, if it has an answer or wants one. */
+static int
+serve_and_answer(struct vu_call *call)
+{
+	struct vu_message *msg = call->msg;
+	const uint32_t request = msg->request;
+	const bool need_ack = msg->flags & VU_NEED_REPLY;
+	struct reply_fds fds = { 0 };
+	int asked[VU_MAX_FDS], ret;
+	bool reply;
+
+	memcpy(asked, msg->fds, sizeof(asked));
+	ret = serve(call, &reply);
+	log_result(call->dev->driver.path, vhost_vu_request_name(request), ret, ret == 0 && reply);
+	if (ret == 0 && reply)
+		take_extern_fds(msg, asked, &fds);
+	if (call->reply_fd >= 0)
+		fds = (struct reply_fds){ .n = 1, .fds = { call->reply_fd } };
+	vhost_vu_close_fds(msg, call->dev->driver.quota);
+	/* an extern handler may have changed what it was given */
+	msg->request = request;
+	if (ret == 0 && reply)
+		return send_reply(call->dev, msg, &fds);
+	return need_ack ? send_ack(call->dev, msg, ret < 0) : ret;
+}
+
 int
 vhost_vu_dispatch(struct vhost_device *dev, struct vu_message *msg)
 {
 	struct vu_call call = { .dev = dev, .msg = msg, .reply_fd = -1 };
-	const uint32_t request = msg->request;
-	bool need_ack = msg->flags & VU_NEED_REPLY;
-	bool reply;
 	int ret;
 
 	VHOST_LOG_CONFIG(INFO, "(%s) read message %s\n", dev->driver.path,
-		vhost_vu_request_name(request));
+		vhost_vu_request_name(msg->request));
 	vhost_event_loop_next_task();
 	vhost_device_lock(dev);
-	ret = serve(&call, &reply);
-	log_result(dev->driver.path, vhost_vu_request_name(request), ret, ret == 0 && reply);
-	vhost_vu_close_fds(msg, dev->driver.quota);
-	/* an extern handler may have changed what it was given */
-	msg->request = request;
-	if (ret == 0 && reply)
-		ret = send_reply(dev, msg, call.reply_fd);
-	else if (need_ack)
-		ret = send_ack(dev, msg, ret < 0);
+	ret = serve_and_answer(&call);
 	if (call.close_reply_fd)
 		vhost_reap(dev->driver.quota, call.reply_fd);
 	vhost_device_unlock(dev);

@@ -139,7 +139,7 @@ vhost_vu_link_init(struct vu_link *link, int fd, struct vhost_quota *quota)
 	int flags = fcntl(fd, F_GETFL);
 
 	/* Every call asks for MSG_DONTWAIT as well: this one is for other users. */
-	if (flags >= 0)
+	if (flags >= 0 && !(flags & O_NONBLOCK))
 		fcntl(fd, F_SETFL, flags | O_NONBLOCK);
 	link->fd = fd;
 	link->quota = quota;

@@ -12,8 +12,8 @@
 
 /*
  * vhost-user: VHOST_USER_SET_LOG_BASE.  Bits are set there while VHOST_F_LOG_ALL is
- * negotiated.  The answer, without payload, tells the frontend that nobody uses the
- * log of before any more.
+ * negotiated.  The answer tells the frontend that nobody uses the log of before any
+ * more; a u64 of 0 satisfies those that wait for an acknowledgement as well.
  */
 int
 vhost_vu_on_set_log_base(struct vu_call *call)
@@ -29,7 +29,7 @@ vhost_vu_on_set_log_base(struct vu_call *call)
 	vhost_wish_log(&call->dev->wish, log);
 	VHOST_LOG_CONFIG(INFO, "(%s) dirty log of 0x%" PRIx64 " bytes at 0x%" PRIx64 "\n",
 		name, wire->size, wire->offset);
-	call->msg->size = 0;
+	call->msg->payload.u64 = 0;
 	return 0;
 }
 

@@ -427,6 +427,10 @@ class Asked(unittest.TestCase):
         # queue 1 does not run, so it is nowhere wrong
         self.assertEqual(guest['remote'], ['device', 'queue 0'])
 
+    def test_vids_in_several_arrays(self):
+        self.serve('fake', {**ANSWERS, '/vhost/list': {'0': [5], '6': [6, 0]}})
+        self.assertEqual([each['vid'] for each in self.ask()[1]['programs'][0]['devices']], [0])
+
     def test_guest_that_left_is_left_out(self):
         self.start('fake', ANSWERS)
         self.assertEqual(len(self.ask()[1]['programs'][0]['devices']), 1)
