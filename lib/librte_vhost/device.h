@@ -132,8 +132,8 @@ struct device_back {
 	int fd;			/**< -1 for none; under lock */
 	pthread_mutex_t lock;	/**< a leaf */
 	pthread_mutex_t request_lock;	/**< one exchange at a time; before lock */
-	uint64_t turn;		/**< of the event thread, to which waited_ns belongs */
-	int64_t waited_ns;	/**< for answers in that turn; under request_lock */
+	uint64_t task;		/**< of the event thread, to which waited_ns belongs */
+	int64_t waited_ns;	/**< for answers below it; under request_lock */
 };
 
 /** A control queue that is ours to serve, see net_ctrl.c. */
