@@ -497,7 +497,7 @@ dequeue(struct vhost_virtqueue *vq, struct rte_mempool *pool, struct rte_mbuf **
 	uint16_t used = vq->state.last_used_idx;
 	uint16_t left, done = 0;
 
-	ring_renew_wish(vq, flags);
+	ring_renew_kick_request(vq, flags);
 	left = ring_available(vq, flags);
 	if (unlikely(vq->state.announce) && count > 0)
 		done = announce(vq, pool, pkts);

@@ -62,6 +62,14 @@ vhost_queue_create(uint16_t index)
 	return q;
 }
 
+/** Have the gate know the descriptors of the wish. */
+static void
+show_doorbells(struct vhost_queue *q)
+{
+	vhost_gate_set_doorbell(&q->gate, GATE_CALL, q->wish.callfd);
+	vhost_gate_set_doorbell(&q->gate, GATE_KICK, q->wish.kickfd);
+}
+
 int
 vhost_queue_bring_up(struct vhost_queue *q, const struct virtio_net *net)
 {
@@ -70,7 +78,7 @@ vhost_queue_bring_up(struct vhost_queue *q, const struct virtio_net *net)
 		.node = net->node,
 		.generation = net->generation,
 	};
-	const struct vq_attr attr = { .callfd = -1, .guest_notify = true };
+	const struct vq_attr attr = { .callfd = -1 };
 	struct vhost_virtqueue *block;
 
 	block = vhost_block_create(&dormant, net);
@@ -83,7 +91,7 @@ vhost_queue_bring_up(struct vhost_queue *q, const struct virtio_net *net)
 		return -ENOMEM;
 	vhost_block_apply(block, &attr);
 	q->wish = fresh_wish;
-	q->guest_notify = true;
+	__atomic_store_n(&q->kicks, VQ_KICKS_UNSAID, __ATOMIC_RELAXED);
 	q->placed = (struct queue_placement){ .node = VHOST_NODE_ANY, .seen = VHOST_NODE_ANY };
 	q->refusals = 0;
 	q->drifts = 0;
@@ -92,6 +100,7 @@ vhost_queue_bring_up(struct vhost_queue *q, const struct virtio_net *net)
 	q->enabled = false;
 	q->ready = false;
 	q->retell = false;
+	show_doorbells(q);
 	/* late bursts of an earlier device may still try the gate */
 	vhost_gate_close(&q->gate);
 	q->gate.block = block;
@@ -100,38 +109,112 @@ vhost_queue_bring_up(struct vhost_queue *q, const struct virtio_net *net)
 	return 0;
 }
 
+/* Waking */
+
+static enum vq_kicks
+wanted_kicks(const struct vhost_queue *q)
+{
+	return __atomic_load_n(&q->kicks, __ATOMIC_RELAXED);
+}
+
+/** Wake an application that sleeps until a kick, as if the guest had kicked. */
+static void
+wake_application(struct vhost_queue *q)
+{
+	int fd = vhost_gate_borrow(&q->gate, GATE_KICK);
+
+	/* whether a pipe of ours has room is asked in the same way */
+	if (fd >= 0)
+		vhost_doorbell_ring(fd, DOORBELL_EVENTFD);
+	vhost_gate_give_back(&q->gate);
+}
+
+/**
+ * Open the gate.  A burst that was turned away has seen none of what waits in the ring,
+ * and its application may sleep now: look in its place.
+ *
+ * @param wake  whether the application is to be woken in any case
+ */
+static void
+open_gate(struct vhost_queue *q, bool wake)
+{
+	while (vhost_gate_open(&q->gate) && !wake && wanted_kicks(q) == VQ_KICKS_ON) {
+		struct vhost_virtqueue *block = vhost_gate_close(&q->gate);
+
+		wake = block != NULL && vhost_block_request_kicks(block);
+	}
+	if (wake)
+		wake_application(q);
+}
+
+void
+vhost_queue_set_kicks(struct vhost_queue *q, bool wanted)
+{
+	enum vq_kicks kicks = wanted ? VQ_KICKS_ON : VQ_KICKS_OFF;
+	struct vhost_virtqueue *block;
+	struct vq_attr attr;
+	bool wake = false;
+
+	__atomic_store_n(&q->kicks, kicks, __ATOMIC_RELAXED);
+	block = vhost_gate_close(&q->gate);
+	if (block != NULL) {
+		attr = block->attr;
+		attr.kicks = kicks;
+		vhost_block_apply(block, &attr);
+		wake = vhost_block_request_kicks(block);
+	}
+	open_gate(q, wake);
+}
+
+/* Descriptors */
+
+/** Close a descriptor that is in force no more. */
+static void
+discard_fd(struct vhost_queue *q, int fd)
+{
+	if (fd >= 0)
+		vhost_gate_await_borrowers(&q->gate, fd);
+	vhost_vu_discard_fd(fd);
+}
+
 /** Between two settles nobody hears of any but the first that was replaced. */
 static void
-replace_fd(int *field, int *retired, int fd)
+replace_fd(struct vhost_queue *q, int *field, int *retired, int fd)
 {
 	if (*retired < 0)
 		*retired = *field;
 	else
-		vhost_vu_discard_fd(*field);
+		discard_fd(q, *field);
 	*field = fd;
 }
 
 void
 vhost_queue_set_kickfd(struct vhost_queue *q, int fd, enum doorbell_kind kind)
 {
+	vhost_gate_set_doorbell(&q->gate, GATE_KICK, fd);
 	q->wish.kick_kind = kind;
-	replace_fd(&q->wish.kickfd, &q->retired_kickfd, fd);
+	replace_fd(q, &q->wish.kickfd, &q->retired_kickfd, fd);
 }
 
-/** Have the block in place notify the guest there. */
+/** Have the block in place notify the guest there, at once if it missed a notification. */
 static void
 put_callfd_in_force(struct vhost_queue *q, int fd, enum doorbell_kind kind)
 {
 	struct vhost_virtqueue *block = vhost_gate_close(&q->gate);
+	bool missed = false;
 	struct vq_attr attr;
 
 	if (block != NULL) {
+		missed = vhost_block_owes_notification(block);
 		attr = block->attr;
 		attr.callfd = RTE_MAX(fd, -1);
 		attr.call_kind = kind;
 		vhost_block_apply(block, &attr);
 	}
-	vhost_gate_open(&q->gate);
+	open_gate(q, false);
+	vhost_gate_set_doorbell(&q->gate, GATE_CALL, fd);
+	if (missed && fd >= 0)
+		vhost_doorbell_ring(fd, kind);
 }
 
 void
@@ -140,34 +223,23 @@ vhost_queue_set_callfd(struct vhost_queue *q, int fd, enum doorbell_kind kind)
 	/* bursts are not told of a change, so they make it now */
 	put_callfd_in_force(q, fd, kind);
 	q->wish.call_kind = kind;
-	replace_fd(&q->wish.callfd, &q->retired_callfd, fd);
+	q->wish.knows_call = true;
+	replace_fd(q, &q->wish.callfd, &q->retired_callfd, fd);
 }
 
 void
 vhost_queue_close_retired(struct vhost_queue *q)
 {
-	vhost_vu_discard_fd(q->retired_kickfd);
-	vhost_vu_discard_fd(q->retired_callfd);
+	if (q->retired_kickfd >= 0 || q->retired_callfd >= 0)
+		show_doorbells(q);
+	discard_fd(q, q->retired_kickfd);
+	discard_fd(q, q->retired_callfd);
 	q->retired_kickfd = QUEUE_FD_UNSET;
 	q->retired_callfd = QUEUE_FD_UNSET;
 	vhost_inflight_close_retired(&q->inflight);
 }
 
-void
-vhost_queue_set_guest_notify(struct vhost_queue *q, bool enable)
-{
-	struct vhost_virtqueue *block;
-	struct vq_attr attr;
-
-	__atomic_store_n(&q->guest_notify, enable, __ATOMIC_RELAXED);
-	block = vhost_gate_close(&q->gate);
-	if (block != NULL) {
-		attr = block->attr;
-		attr.guest_notify = enable;
-		vhost_block_apply(block, &attr);
-	}
-	vhost_gate_open(&q->gate);
-}
+/* State */
 
 int
 vhost_queue_set_base(struct vhost_queue *q, uint16_t last_avail, uint16_t last_used)
@@ -177,7 +249,7 @@ vhost_queue_set_base(struct vhost_queue *q, uint16_t last_avail, uint16_t last_u
 
 	if (block != NULL)
 		ret = vhost_block_set_base(block, last_avail, last_used);
-	vhost_gate_open(&q->gate);
+	open_gate(q, false);
 	return ret;
 }
 
@@ -192,7 +264,7 @@ vhost_queue_get_base(struct vhost_queue *q, uint16_t *last_avail, uint16_t *last
 		*last_used = block->state.last_used_idx;
 		ret = 0;
 	}
-	vhost_gate_open(&q->gate);
+	open_gate(q, false);
 	return ret;
 }
 
@@ -200,12 +272,14 @@ void
 vhost_queue_announce(struct vhost_queue *q, const struct rte_ether_addr *mac)
 {
 	struct vhost_virtqueue *block = vhost_gate_close(&q->gate);
+	bool wake = false;
 
 	if (block != NULL) {
 		block->state.announce = true;
 		memcpy(block->state.announce_mac, mac, sizeof(*mac));
+		wake = vhost_block_request_kicks(block);
 	}
-	vhost_gate_open(&q->gate);
+	open_gate(q, wake);
 }
 
 uint16_t
@@ -216,7 +290,7 @@ vhost_queue_unused(struct vhost_queue *q)
 
 	if (block != NULL && block->size != 0 && block->attr.enabled)
 		n = ring_unused(block, block->cfg.format);
-	vhost_gate_open(&q->gate);
+	open_gate(q, false);
 	return n;
 }
 
@@ -228,7 +302,7 @@ vhost_queue_waiting(struct vhost_queue *q)
 
 	if (block != NULL && block->size != 0 && block->attr.enabled)
 		n = ring_waiting(block, block->cfg.format);
-	vhost_gate_open(&q->gate);
+	open_gate(q, false);
 	return n;
 }
 
@@ -247,7 +321,7 @@ vhost_queue_notify(struct vhost_queue *q)
 {
 	int ret = notify_inside(vhost_gate_close(&q->gate));
 
-	vhost_gate_open(&q->gate);
+	open_gate(q, false);
 	return ret;
 }
 
@@ -276,7 +350,7 @@ vhost_queue_stats(struct vhost_queue *q, struct vq_stats *stats, bool reset)
 			memset(&block->state.stats, 0, sizeof(block->state.stats));
 		ret = 0;
 	}
-	vhost_gate_open(&q->gate);
+	open_gate(q, false);
 	return ret;
 }
 
@@ -290,7 +364,7 @@ vhost_queue_monitor(struct vhost_queue *q, struct rte_vhost_power_monitor_cond *
 		ring_monitor(block, cond, block->cfg.format);
 		ret = 0;
 	}
-	vhost_gate_open(&q->gate);
+	open_gate(q, false);
 	return ret;
 }
 
@@ -301,7 +375,7 @@ vhost_queue_relay_used(struct vhost_queue *q, struct vring *from)
 	int ret = block != NULL && block->size != 0 ?
 		ring_relay(block, from, block->cfg.format) : -1;
 
-	vhost_gate_open(&q->gate);
+	open_gate(q, false);
 	return ret;
 }
 
@@ -309,9 +383,10 @@ void
 vhost_queue_stop_wish(struct vhost_queue *q)
 {
 	q->wish.has_addr = false;
-	replace_fd(&q->wish.kickfd, &q->retired_kickfd, QUEUE_FD_UNSET);
+	vhost_gate_set_doorbell(&q->gate, GATE_KICK, QUEUE_FD_UNSET);
+	replace_fd(q, &q->wish.kickfd, &q->retired_kickfd, QUEUE_FD_UNSET);
 	/* in force until the settle: who is told to stop may notify a last time */
-	replace_fd(&q->wish.callfd, &q->retired_callfd, QUEUE_FD_UNSET);
+	replace_fd(q, &q->wish.callfd, &q->retired_callfd, QUEUE_FD_UNSET);
 }
 
 void
@@ -321,13 +396,18 @@ vhost_queue_reset_wish(struct vhost_queue *q)
 	q->wish = fresh_wish;
 }
 
-/** The descriptor of before is the one that was replaced, if it is still there. */
+/**
+ * The descriptor of before is the one that was replaced, if it is still there.
+ *
+ * @param[out] discard  one that has to be closed, or negative
+ */
 static int
-restored_fd(int now, int before, int *retired)
+restored_fd(int now, int before, int *retired, int *discard)
 {
+	*discard = QUEUE_FD_UNSET;
 	if (now == before || (before >= 0 && *retired != before))
 		return now;
-	vhost_vu_discard_fd(now);
+	*discard = now;
 	*retired = QUEUE_FD_UNSET;
 	return before;
 }
@@ -335,31 +415,37 @@ restored_fd(int now, int before, int *retired)
 void
 vhost_queue_restore_wish(struct vhost_queue *q, const struct queue_wish *before)
 {
-	int kickfd = restored_fd(q->wish.kickfd, before->kickfd, &q->retired_kickfd);
-	int callfd = q->wish.callfd;
+	int callfd = q->wish.callfd, old_callfd = QUEUE_FD_UNSET, old_kickfd;
+	int kickfd = restored_fd(q->wish.kickfd, before->kickfd, &q->retired_kickfd,
+			&old_kickfd);
 
 	if (callfd != before->callfd) {
 		put_callfd_in_force(q, before->callfd, before->call_kind);
-		callfd = restored_fd(callfd, before->callfd, &q->retired_callfd);
+		callfd = restored_fd(callfd, before->callfd, &q->retired_callfd, &old_callfd);
 	}
 	q->wish = *before;
 	q->wish.kickfd = kickfd;
 	q->wish.callfd = callfd;
+	show_doorbells(q);
+	discard_fd(q, old_kickfd);
+	discard_fd(q, old_callfd);
 }
 
 void
 vhost_queue_shut_down(struct vhost_queue *q)
 {
 	struct vhost_virtqueue *block = vhost_gate_close(&q->gate);
+	int kickfd = q->wish.kickfd, callfd = q->wish.callfd;
 
 	q->gate.block = NULL;
 	vhost_gate_open(&q->gate);
 	vhost_block_destroy(block);
 	vhost_inflight_forget(&q->inflight);
-	vhost_queue_close_retired(q);
-	vhost_vu_discard_fd(q->wish.kickfd);
-	vhost_vu_discard_fd(q->wish.callfd);
 	q->wish = fresh_wish;
+	show_doorbells(q);
+	discard_fd(q, kickfd);
+	discard_fd(q, callfd);
+	vhost_queue_close_retired(q);
 }
 
 void
@@ -372,7 +458,7 @@ vhost_queue_shape(const struct vhost_queue *q, uint64_t features, const struct m
 		.generation = generation,
 		.format = ring_format(features),
 	};
-	vhost_ring_locate(&q->wish, map, cfg);
+	vhost_ring_locate(&q->wish, features, map, cfg);
 }
 
 int
@@ -482,13 +568,13 @@ vhost_queue_commit(struct vhost_queue *q, bool enabled)
 	uint64_t since = rte_rdtsc();
 	struct vhost_virtqueue *block = vhost_gate_close(&q->gate);
 	struct queue_commit done = { 0 };
-	bool starts = !q->live;
+	bool starts = !q->live, wake = false;
 	struct vq_attr attr = {
 		.callfd = RTE_MAX(q->wish.callfd, -1),
 		.call_kind = q->wish.call_kind,
 		.enabled = enabled,
 		/* read inside: whoever changes it comes to patch the block after us */
-		.guest_notify = __atomic_load_n(&q->guest_notify, __ATOMIC_RELAXED),
+		.kicks = wanted_kicks(q),
 	};
 
 	if (q->staged != NULL) {
@@ -503,10 +589,17 @@ vhost_queue_commit(struct vhost_queue *q, bool enabled)
 		done.adopted = !vhost_block_start(block);
 	vhost_inflight_commit(&q->inflight, block);
 	vhost_block_apply(block, &attr);
-	vhost_gate_open(&q->gate);
+	/* what an application's own backend has written to its ring since is its own */
+	if (starts || (block->net->flags & NET_BUILTIN))
+		wake = vhost_block_request_kicks(block);
 	if (done.old != NULL)
 		q->pause_ns = ns_since(since);
+	show_doorbells(q);
+	open_gate(q, wake);
 	q->live = block->size != 0;
 	q->enabled = enabled;
+	/* a ring that runs without the message has no interrupts, and goes on when disabled */
+	if (q->live && q->wish.callfd == QUEUE_FD_UNSET)
+		q->wish.callfd = QUEUE_FD_NONE;
 	return done;
 }

@@ -29,6 +29,7 @@ struct queue_wish {
 	enum doorbell_kind kick_kind;
 	enum doorbell_kind call_kind;
 	bool enabled;		/**< as last said by SET_VRING_ENABLE */
+	bool knows_call;	/**< SET_VRING_CALL has come for it, if only for an earlier start */
 };
 
 #endif /* VHOST_QUEUE_WISH_H */
