@@ -45,6 +45,8 @@ MAY_ALLOCATE = {
     'mem_probe': 'a window on a file that is never filled',
     'inflight_area': 'a window on a new area while it is filled and moved to its node',
     'inflight_recover': 'a list of what is left over, while it is sorted',
+    'event_loop': 'slots of sources',
+    'reaper': 'descriptors that wait to be closed',
     'quota': 'what a registration may take',
     'socket': 'registrations and connections',
     'vdpa': 'vDPA devices',

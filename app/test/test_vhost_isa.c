@@ -111,7 +111,7 @@ pick(struct world *w, unsigned int n)
 static const struct vhost_virtqueue *
 block_of(const struct lane *lane, unsigned int ring)
 {
-	return vhost_queue_block(vhost_device_get(lane->fe->vid)->queues[ring]);
+	return vhost_queue_block(vhost_device_queue_at(vhost_device_get(lane->fe->vid), ring));
 }
 
 static int

@@ -359,7 +359,7 @@ static const struct start_order {
 	{ "NBAKCE" }, { "NBACKE" }, { "CNBAKE" }, { "KCENBA" }, { "ENBAKC" }, { "NBAkcE" },
 	{ "NBAKcE" }, { "NAKCE" },
 	/* the guest polls, and the frontend has no interrupt to tell of */
-	{ "NBAKE" }, { "ENBAK" }, { "KNBAE" }, { "NAKE" }, { "ENBAk" }, { "NBAkE" },
+	{ "NBAKE" }, { "ENBAK" }, { "KNBAE" }, { "NAKE" }, { "ENBAk" }, { "NBAkE" }, { "ENAKB" },
 	{ "NBAKC", true }, { "CNBAK", true }, { "NBAK", true }, { "KNAB", true },
 };
 

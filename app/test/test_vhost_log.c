@@ -592,18 +592,18 @@ cache_is_in_the_block(void)
 	size_t without;
 
 	TEST_ASSERT_NOT_NULL(fe, "the device must start");
-	block = vhost_queue_block(vhost_device_peek(fe->vid)->queues[0]);
+	block = vhost_queue_block(vhost_device_queue_at(vhost_device_peek(fe->vid), 0));
 	TEST_ASSERT_NULL(block->log, "no cache");
 	without = block->bytes;
 	TEST_ASSERT_SUCCESS(dirty_create(fe, &d, 0, 0), "a log");
 	TEST_ASSERT_SUCCESS(dirty_start(&d), "logging");
-	block = vhost_queue_block(vhost_device_peek(fe->vid)->queues[0]);
+	block = vhost_queue_block(vhost_device_queue_at(vhost_device_peek(fe->vid), 0));
 	TEST_ASSERT_NOT_NULL(block->log, "a cache");
 	TEST_ASSERT(block->bytes > without, "counted");
 	TEST_ASSERT((const char *)(block->log + 1) <= (const char *)block + block->bytes &&
 		(const char *)block->log > (const char *)block, "inside the block");
 	TEST_ASSERT_SUCCESS(dirty_switch(fe, false), "off");
-	block = vhost_queue_block(vhost_device_peek(fe->vid)->queues[0]);
+	block = vhost_queue_block(vhost_device_queue_at(vhost_device_peek(fe->vid), 0));
 	TEST_ASSERT_NULL(block->log, "none");
 	TEST_ASSERT_EQUAL(block->bytes, without, "as before");
 	return end_log(&d);

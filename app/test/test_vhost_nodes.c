@@ -21,6 +21,7 @@
 
 #include "device.h"
 #include "mem_node.h"
+#include "numa_evidence.h"
 #include "numa_watch.h"
 #include "test.h"
 #include "vhost_fake_frontend.h"
@@ -73,7 +74,7 @@ look(const struct fake *fe)
 	struct vhost_device *dev = device_of(fe);
 
 	vhost_device_lock(dev);
-	vhost_device_look(dev);
+	vhost_numa_watch_check(dev);
 	vhost_device_unlock(dev);
 }
 
@@ -131,10 +132,10 @@ check_replicas(const struct fake *fe, int dev_node, const int *ring_nodes)
 
 	for (unsigned int i = 0; i < fe->nvrings; i++)
 		used |= placement_node_bit(ring_nodes[i]);
-	for (unsigned int i = 0; i < dev->nreplicas; i++)
-		found |= placement_node_bit(dev->replicas[i]->node);
+	for (unsigned int i = 0; i < dev->running.nreplicas; i++)
+		found |= placement_node_bit(dev->running.replicas[i]->node);
 	TEST_ASSERT_EQUAL(found, used, "one on each node in use");
-	TEST_ASSERT_EQUAL(dev->nreplicas, __builtin_popcountll(used), "and no more");
+	TEST_ASSERT_EQUAL(dev->running.nreplicas, __builtin_popcountll(used), "and no more");
 	return 0;
 }
 
@@ -169,7 +170,7 @@ a_guest_lives_on_all_nodes(void)
 	TEST_ASSERT_NOT_NULL(traffic, "packets");
 	for (turn = 1; turn <= 2 * pairs; turn++) {
 		TEST_ASSERT_SUCCESS(spread_guest(fe, turn, nodes), "turn %u", turn);
-		TEST_ASSERT_SUCCESS(vhost_device_refresh(device_of(fe)), "turn %u", turn);
+		TEST_ASSERT_SUCCESS(topology_refresh(device_of(fe)), "turn %u", turn);
 		TEST_ASSERT_SUCCESS(check_places(fe, node_of_part(pairs - 1, turn), nodes),
 			"turn %u", turn);
 		TEST_ASSERT_SUCCESS(traffic_wait(traffic, 20), "turn %u", turn);
@@ -180,13 +181,13 @@ a_guest_lives_on_all_nodes(void)
 			nodes[ring] = world.nodes[i];
 		nodes[1] = world.nodes[0];
 		TEST_ASSERT_SUCCESS(ring_goes(fe, 1, nodes[1]), "but for a ring");
-		TEST_ASSERT_SUCCESS(vhost_device_refresh(device_of(fe)), "look again");
+		TEST_ASSERT_SUCCESS(topology_refresh(device_of(fe)), "look again");
 		TEST_ASSERT_SUCCESS(check_places(fe, world.nodes[i], nodes), "node %u", i);
 		TEST_ASSERT_SUCCESS(traffic_wait(traffic, 20), "node %u", i);
 	}
-	TEST_ASSERT_EQUAL(device_of(fe)->refusals, 0, "without trouble");
+	TEST_ASSERT_EQUAL(device_of(fe)->running.refusals, 0, "without trouble");
 	printf("%u nodes, %" PRIu64 " moves, %" PRIu64 " packets\n", world.n,
-		device_of(fe)->moves, traffic_flown(traffic));
+		device_of(fe)->running.moves, traffic_flown(traffic));
 	TEST_ASSERT_SUCCESS(traffic_stop(traffic), "no packet was lost or out of place");
 	return topology_stop(fe);
 }
@@ -252,17 +253,17 @@ check_told(struct log_capture *log, const struct fake *fe, unsigned int n, const
 static int
 check_stays(struct fake *fe, unsigned int refused_looks, const char *what)
 {
-	uint64_t refusals = device_of(fe)->refusals;
+	uint64_t refusals = device_of(fe)->running.refusals;
 	struct log_capture log;
 
 	TEST_ASSERT_SUCCESS(log_begin(&log), "a log");
-	TEST_ASSERT_SUCCESS(vhost_device_refresh(device_of(fe)), "asked for");
+	TEST_ASSERT_SUCCESS(topology_refresh(device_of(fe)), "asked for");
 	look(fe);
 	look(fe);
 	log_end(&log);
 	TEST_ASSERT_SUCCESS(check_told(&log, fe, refused_looks > 0, what), "told once");
-	TEST_ASSERT_EQUAL(device_of(fe)->refusals - refusals, refused_looks, "each is counted");
-	TEST_ASSERT_EQUAL(device_of(fe)->refused_nodes, refused_looks > 0 ?
+	TEST_ASSERT_EQUAL(device_of(fe)->running.refusals - refusals, refused_looks, "each is counted");
+	TEST_ASSERT_EQUAL(device_of(fe)->running.refused_nodes, refused_looks > 0 ?
 		placement_node_bit(world.there) : 0, "noted");
 	TEST_ASSERT_SUCCESS(topology_inventory_on(fe, world.here), "all stays");
 	return 0;
@@ -311,7 +312,7 @@ a_node_is_really_full(void)
 		TEST_ASSERT_SUCCESS(go_there_in_vain(fe, i), "journey %u", i);
 		TEST_ASSERT_SUCCESS(traffic_wait(traffic, 20), "journey %u", i);
 	}
-	TEST_ASSERT_EQUAL(device_of(fe)->moves, 0, "nothing moved");
+	TEST_ASSERT_EQUAL(device_of(fe)->running.moves, 0, "nothing moved");
 	TEST_ASSERT_SUCCESS(guest_goes(fe, world.there), "it goes");
 	TEST_ASSERT_SUCCESS(check_stays(fe, 3, "the device"), "there");
 	if (give_memory() == 0) {
@@ -321,11 +322,11 @@ a_node_is_really_full(void)
 		TEST_ASSERT_EQUAL(log_count(&log, "reallocate"), 5, "it moves:\n%s", log.text);
 		log_free(&log);
 		TEST_ASSERT_SUCCESS(topology_inventory_on(fe, world.there), "at the next look");
-		TEST_ASSERT_EQUAL(device_of(fe)->refused_nodes, 0, "all is well");
+		TEST_ASSERT_EQUAL(device_of(fe)->running.refused_nodes, 0, "all is well");
 		TEST_ASSERT_SUCCESS(traffic_wait(traffic, 100), "packets go on");
 	}
 	printf("%u journeys, %" PRIu64 " refusals, %" PRIu64 " moves, %" PRIu64 " packets\n",
-		2 * journeys, device_of(fe)->refusals, device_of(fe)->moves,
+		2 * journeys, device_of(fe)->running.refusals, device_of(fe)->running.moves,
 		traffic_flown(traffic));
 	TEST_ASSERT_SUCCESS(traffic_stop(traffic), "no packet was lost or out of place");
 	return topology_stop(fe);
@@ -445,7 +446,7 @@ memory_comes_later(const void *arg)
 	TEST_ASSERT_NOT_NULL(fe, "a frontend");
 	TEST_ASSERT_SUCCESS(fake_memory_discard(fe), "nothing is there");
 	TEST_ASSERT_SUCCESS(fake_send_mem_table(fe), "its memory");
-	TEST_ASSERT(vhost_device_is_undecided(device_of(fe)), "nothing is known");
+	TEST_ASSERT(vhost_numa_is_undecided(device_of(fe)), "nothing is known");
 	TEST_ASSERT_SUCCESS(look_as(kind, fe), "look");
 	TEST_ASSERT_SUCCESS(topology_inventory_on(fe, world.here), "it stays");
 	TEST_ASSERT_EQUAL(guest_blocks(fe), 0, "nothing was allocated");
@@ -455,7 +456,7 @@ memory_comes_later(const void *arg)
 	TEST_ASSERT_SUCCESS(look_as(kind, fe), "look");
 	TEST_ASSERT_EQUAL(guest_blocks(fe), blocks, "nothing was allocated");
 	TEST_ASSERT_SUCCESS(topology_inventory_on(fe, world.there), "it moves");
-	TEST_ASSERT_EQUAL(device_of(fe)->drifts, 0, "which is no drift");
+	TEST_ASSERT_EQUAL(device_of(fe)->evidence.drifts, 0, "which is no drift");
 	/* drivers write their rings before anybody reads them */
 	for (unsigned int i = 0; i < fe->nvrings; i++)
 		fake_vq_reset(&fe->vqs[i]);

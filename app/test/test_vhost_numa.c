@@ -23,6 +23,7 @@
 #include <rte_vhost_numa.h>
 
 #include "device.h"
+#include "numa_evidence.h"
 #include "numa_watch.h"
 #include "test.h"
 #include "vhost_fake_frontend.h"
@@ -70,7 +71,7 @@ look(struct fake *fe)
 	struct vhost_device *dev = device_of(fe);
 
 	vhost_device_lock(dev);
-	vhost_device_look(dev);
+	vhost_numa_watch_check(dev);
 	vhost_device_unlock(dev);
 }
 
@@ -175,7 +176,7 @@ nodes_that_nobody_knows(void)
 	TEST_ASSERT_EQUAL(r->queues[0].ring_node, RTE_VHOST_NUMA_NONE, "not known");
 	TEST_ASSERT_EQUAL(r->regions[0].evidence, RTE_VHOST_NUMA_EVIDENCE_REFUSED, "why");
 	free(r);
-	TEST_ASSERT(!vhost_device_is_undecided(device_of(fe)), "asking again is no use");
+	TEST_ASSERT(!vhost_numa_is_undecided(device_of(fe)), "asking again is no use");
 	return end(fe);
 }
 
@@ -385,7 +386,7 @@ a_registration_pins(void)
 	TEST_ASSERT_SUCCESS(fake_send_mem_table(fe), "memory");
 	TEST_ASSERT_SUCCESS(fake_run(fe), "rings");
 	TEST_ASSERT_SUCCESS(topology_inventory_on(fe, ELSEWHERE), "for good");
-	TEST_ASSERT_EQUAL(device_of(fe)->moves, 0, "never anywhere else");
+	TEST_ASSERT_EQUAL(device_of(fe)->running.moves, 0, "never anywhere else");
 	TEST_ASSERT_EQUAL(fake_round_trip(fe, 1, 300), 300, "it works");
 	return end(fe);
 }
@@ -397,10 +398,10 @@ a_registration_switches_off(void)
 
 	TEST_ASSERT_NOT_NULL(fe, "a device");
 	TEST_ASSERT_SUCCESS(topology_inventory_on(fe, topology_home()), "where it was born");
-	TEST_ASSERT_EQUAL(device_of(fe)->probes, 0, "nobody asked");
+	TEST_ASSERT_EQUAL(device_of(fe)->evidence.probes, 0, "nobody asked");
 	look(fe);
 	look(fe);
-	TEST_ASSERT_EQUAL(device_of(fe)->probes, 0, "nobody asked");
+	TEST_ASSERT_EQUAL(device_of(fe)->evidence.probes, 0, "nobody asked");
 	TEST_ASSERT_EQUAL(fake_round_trip(fe, 1, 300), 300, "it works");
 	return end(fe);
 }
@@ -446,15 +447,17 @@ two_equal_looks_count(void)
 	topology_guest_on(topology_home());
 	look(fe);
 	TEST_ASSERT_SUCCESS(topology_inventory_on(fe, THERE), "nor one in between");
-	TEST_ASSERT_EQUAL(device_of(fe)->drifts, 0, "nothing counts yet");
+	TEST_ASSERT_EQUAL(device_of(fe)->evidence.drifts, 0, "nothing counts yet");
 	look(fe);
 	TEST_ASSERT_SUCCESS(topology_inventory_on(fe, topology_home()), "two equal ones");
-	TEST_ASSERT_EQUAL(device_of(fe)->drifts, 3, "device and queues");
+	TEST_ASSERT_EQUAL(device_of(fe)->evidence.drifts, 3, "device and queues");
 	TEST_ASSERT_EQUAL(fake_events(fe, FAKE_DESTROY_DEVICE), 0, "%s", fake_story(fe));
-	TEST_ASSERT_EQUAL(device_of(fe)->app_node, THERE, "the application does not know");
+	TEST_ASSERT_EQUAL(device_of(fe)->told.app_node, THERE, "the application does not know");
+	TEST_ASSERT_EQUAL(rte_vhost_get_numa_node(fe->vid), THERE, "what it was told stays");
 	TEST_ASSERT_SUCCESS(rte_vhost_numa_refresh(fe->vid), "ask for it");
 	TEST_ASSERT_EQUAL(fake_events(fe, FAKE_DESTROY_DEVICE), 1, "%s", fake_story(fe));
-	TEST_ASSERT_EQUAL(device_of(fe)->app_node, topology_home(), "now it knows");
+	TEST_ASSERT_EQUAL(device_of(fe)->told.app_node, topology_home(), "now it knows");
+	TEST_ASSERT_EQUAL(rte_vhost_get_numa_node(fe->vid), topology_home(), "and may ask");
 	/* A ring alone. */
 	nodes[0] = topology_home();
 	nodes[1] = ELSEWHERE;
@@ -463,7 +466,7 @@ two_equal_looks_count(void)
 	TEST_ASSERT_SUCCESS(topology_inventory_on(fe, topology_home()), "once");
 	look(fe);
 	TEST_ASSERT_SUCCESS(topology_inventory(fe, topology_home(), nodes), "twice");
-	TEST_ASSERT_EQUAL(device_of(fe)->drifts, 4, "one more");
+	TEST_ASSERT_EQUAL(device_of(fe)->evidence.drifts, 4, "one more");
 	TEST_ASSERT_EQUAL(fake_round_trip(fe, 0, 300), 300, "it works");
 	return end(fe);
 }
@@ -475,12 +478,12 @@ a_look_without_news_costs_nothing(void)
 	uint64_t probes;
 
 	TEST_ASSERT_NOT_NULL(fe, "a device");
-	probes = device_of(fe)->probes;
+	probes = device_of(fe)->evidence.probes;
 	topology_refuse(0, 0);
 	for (int i = 0; i < 10; i++)
 		look(fe);
 	TEST_ASSERT_EQUAL(topology_asked(), 0, "no memory was taken");
-	TEST_ASSERT_EQUAL(device_of(fe)->probes, probes + 10, "but looked it has");
+	TEST_ASSERT_EQUAL(device_of(fe)->evidence.probes, probes + 10, "but looked it has");
 	return end(fe);
 }
 
@@ -490,7 +493,7 @@ wait_for_node(struct fake *fe, int node)
 	uint64_t until = fake_now_ms() + fake_patience_ms();
 
 	while (fake_now_ms() < until) {
-		if (rte_vhost_get_numa_node(fe->vid) == node)
+		if (topology_device_node(fe) == node)
 			return true;
 		sched_yield();
 	}
@@ -520,7 +523,7 @@ a_guest_that_moves_is_noticed(void)
 	TEST_ASSERT_SUCCESS(fake_enable_vring(fe, 0, true), "whoever held the lock is done");
 	TEST_ASSERT_SUCCESS(traffic_stop(traffic), "no packet was lost or out of place");
 	TEST_ASSERT_EQUAL(fake_events(fe, FAKE_DESTROY_DEVICE), 0, "the application sees nothing");
-	TEST_ASSERT(device_of(fe)->drifts >= moves, "counted");
+	TEST_ASSERT(device_of(fe)->evidence.drifts >= moves, "counted");
 	return end(fe);
 }
 
@@ -548,14 +551,14 @@ memory_that_appears_decides_at_once(void)
 	struct fake *fe = guest_on(-ENOENT, .queues = 1);
 
 	TEST_ASSERT_NOT_NULL(fe, "a device");
-	TEST_ASSERT(vhost_device_is_undecided(device_of(fe)), "nothing is known");
+	TEST_ASSERT(vhost_numa_is_undecided(device_of(fe)), "nothing is known");
 	look(fe);
 	TEST_ASSERT_SUCCESS(topology_inventory_on(fe, topology_home()), "it stays");
 	topology_guest_on(THERE);
 	look(fe);
 	TEST_ASSERT_SUCCESS(topology_inventory_on(fe, THERE), "it moves");
-	TEST_ASSERT(!vhost_device_is_undecided(device_of(fe)), "decided");
-	TEST_ASSERT_EQUAL(device_of(fe)->drifts, 0, "nothing has moved");
+	TEST_ASSERT(!vhost_numa_is_undecided(device_of(fe)), "decided");
+	TEST_ASSERT_EQUAL(device_of(fe)->evidence.drifts, 0, "nothing has moved");
 	TEST_ASSERT_EQUAL(fake_round_trip(fe, 0, 300), 300, "it works");
 	return end(fe);
 }
@@ -635,29 +638,29 @@ memory_slots_come_and_go_under_traffic(void)
 	TEST_ASSERT_NOT_NULL(fe, "a device");
 	TEST_ASSERT_SUCCESS(fake_ask_u64(fe, FE_GET_MAX_MEM_SLOTS, &n), "how many");
 	TEST_ASSERT_EQUAL(n, SLOTS, "as many as maps have regions");
-	first = device_of(fe)->map->regions[0].mmap_addr;
+	first = device_of(fe)->running.map->regions[0].mmap_addr;
 	traffic = traffic_start(fe, 2);
 	TEST_ASSERT_NOT_NULL(traffic, "packets");
 	fds = fake_count_fds();
 	for (unsigned int i = 1; i < SLOTS; i++) {
 		TEST_ASSERT_EQUAL(plug(fe, i), FAKE_ACK, "slot %u", i);
-		TEST_ASSERT_EQUAL(device_of(fe)->map->nregions, i + 1, "slot %u", i);
+		TEST_ASSERT_EQUAL(device_of(fe)->running.map->nregions, i + 1, "slot %u", i);
 		TEST_ASSERT_SUCCESS(traffic_wait(traffic, 10), "slot %u", i);
 	}
 	TEST_ASSERT_EQUAL(plug(fe, SLOTS), FAKE_NACK, "one too many");
 	TEST_ASSERT_EQUAL(plug(fe, 5), FAKE_NACK, "one that is there");
 	/* What a refused message brought is closed after the answer. */
 	TEST_ASSERT_EQUAL(fake_wait_fds(fds + SLOTS - 1), fds + SLOTS - 1, "a descriptor each");
-	TEST_ASSERT(device_of(fe)->map->regions[0].mmap_addr == first, "the first one stays");
+	TEST_ASSERT(device_of(fe)->running.map->regions[0].mmap_addr == first, "the first one stays");
 	TEST_ASSERT_SUCCESS(topology_inventory_on(fe, THERE), "nothing is left over");
 	for (unsigned int i = SLOTS - 1; i > 0; i--) {
 		TEST_ASSERT_EQUAL(unplug(fe, i), FAKE_ACK, "slot %u", i);
-		TEST_ASSERT_EQUAL(device_of(fe)->map->nregions, i, "slot %u", i);
+		TEST_ASSERT_EQUAL(device_of(fe)->running.map->nregions, i, "slot %u", i);
 		TEST_ASSERT_SUCCESS(traffic_wait(traffic, 10), "slot %u", i);
 	}
 	TEST_ASSERT_EQUAL(unplug(fe, 1), FAKE_NACK, "there is none like that");
 	TEST_ASSERT_EQUAL(fake_wait_fds(fds), fds, "descriptors are closed");
-	TEST_ASSERT(device_of(fe)->map->regions[0].mmap_addr == first, "the first one stays");
+	TEST_ASSERT(device_of(fe)->running.map->regions[0].mmap_addr == first, "the first one stays");
 	TEST_ASSERT_SUCCESS(traffic_stop(traffic), "no packet was lost or out of place");
 	TEST_ASSERT_EQUAL(fake_events(fe, FAKE_NEW_DEVICE), 1, "the application sees nothing");
 	return end(fe);
@@ -673,15 +676,15 @@ only_new_memory_is_looked_at(void)
 
 	TEST_ASSERT_NOT_NULL(fe, "a device");
 	dev = device_of(fe);
-	first = dev->map->regions[0].mmap_addr;
+	first = dev->running.map->regions[0].mmap_addr;
 	/* The guest has moved, which nobody has asked about yet. */
 	topology_guest_on(ELSEWHERE);
 	TEST_ASSERT_SUCCESS(fake_region_create(fe, 0x100000000ULL, 64 << 10, 0), "more memory");
 	TEST_ASSERT_SUCCESS(fake_send_mem_table(fe), "its table");
-	TEST_ASSERT_EQUAL(dev->map->nregions, 2, "two regions");
-	TEST_ASSERT(dev->map->regions[0].mmap_addr == first, "mapped as before");
-	TEST_ASSERT_EQUAL(dev->seen.regions[0].bytes[ELSEWHERE], 0, "not looked at again");
-	TEST_ASSERT(dev->seen.regions[1].bytes[ELSEWHERE] > 0, "this one is new");
+	TEST_ASSERT_EQUAL(dev->running.map->nregions, 2, "two regions");
+	TEST_ASSERT(dev->running.map->regions[0].mmap_addr == first, "mapped as before");
+	TEST_ASSERT_EQUAL(dev->evidence.seen.regions[0].bytes[ELSEWHERE], 0, "not looked at again");
+	TEST_ASSERT(dev->evidence.seen.regions[1].bytes[ELSEWHERE] > 0, "this one is new");
 	TEST_ASSERT_SUCCESS(topology_inventory_on(fe, THERE), "most is still there");
 	TEST_ASSERT_EQUAL(fake_round_trip(fe, 0, 300), 300, "it works");
 	look(fe);
@@ -726,8 +729,8 @@ a_refused_message_leaves_no_wish(void)
 
 	TEST_ASSERT_NOT_NULL(fe, "a device");
 	dev = device_of(fe);
-	map = dev->map;
-	generation = dev->generation;
+	map = dev->running.map;
+	generation = dev->wish.generation;
 	TEST_ASSERT_SUCCESS(fake_region_create(fe, 0x100000000ULL, 1 << 20, 0), "more memory");
 	fds = fake_count_fds();
 	topology_all_full(true);
@@ -735,12 +738,12 @@ a_refused_message_leaves_no_wish(void)
 	topology_all_full(false);
 	TEST_ASSERT_EQUAL(fake_wait_fds(fds), fds, "its descriptors are closed");
 	TEST_ASSERT_SUCCESS(fake_enable_vring(fe, 0, true), "another message");
-	TEST_ASSERT(dev->map == map && dev->wish_map == map, "still the old memory");
-	TEST_ASSERT_EQUAL(dev->generation, generation, "nothing was rebuilt");
+	TEST_ASSERT(dev->running.map == map && dev->wish.map == map, "still the old memory");
+	TEST_ASSERT_EQUAL(dev->wish.generation, generation, "nothing was rebuilt");
 	TEST_ASSERT_EQUAL(fake_events(fe, FAKE_DESTROY_DEVICE), 0, "nor stopped");
 	TEST_ASSERT_EQUAL(fake_round_trip(fe, 0, 300), 300, "it works");
 	TEST_ASSERT_SUCCESS(fake_send_mem_table(fe), "said again");
-	TEST_ASSERT(dev->map != map, "it comes true");
+	TEST_ASSERT(dev->running.map != map, "it comes true");
 	return end(fe);
 }
 

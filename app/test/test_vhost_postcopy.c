@@ -226,7 +226,7 @@ looking_brings_no_page(void)
 	TEST_ASSERT_SUCCESS(postcopy_leave(&guest, fe), "leave");
 	TEST_ASSERT_SUCCESS(postcopy_begin(&guest), "arrive");
 	TEST_ASSERT_SUCCESS(rte_vhost_numa_refresh(fe->vid), "look");
-	TEST_ASSERT(!vhost_placement_is_known(&device_of(fe)->census), "nobody can know");
+	TEST_ASSERT(!vhost_placement_is_known(&device_of(fe)->evidence.census), "nobody can know");
 	TEST_ASSERT_EQUAL(postcopy_allocated(&guest), 0, "and nothing was touched");
 	TEST_ASSERT_SUCCESS(fake_run(fe), "run");
 	TEST_ASSERT_EQUAL(fake_round_trip(fe, 0, 1000), 1000, "packets");
@@ -234,7 +234,7 @@ looking_brings_no_page(void)
 	TEST_ASSERT_EQUAL(postcopy_allocated(&guest), postcopy_brought(&guest),
 		"no page but those asked for");
 	TEST_ASSERT_SUCCESS(postcopy_finish(&guest), "the end");
-	TEST_ASSERT_EQUAL(vhost_placement_is_known(&device_of(fe)->census),
+	TEST_ASSERT_EQUAL(vhost_placement_is_known(&device_of(fe)->evidence.census),
 		vhost_node_of(&on_stack) >= 0, "known by the end, where nodes are told");
 	return end(fe);
 }
@@ -353,14 +353,14 @@ only_the_acknowledgement_goes_on(void)
 	TEST_ASSERT_EQUAL(fake_call(fe, FE_SET_MEM_TABLE, &fine, 8, &fe->vqs[0].callfd, 1),
 		FAKE_NACK, "an acknowledgement and a descriptor");
 	TEST_ASSERT_EQUAL(fake_send_mem_table(fe), -1, "another table");
-	TEST_ASSERT_NULL(device_of(fe)->wish_map, "there is no memory yet");
+	TEST_ASSERT_NULL(device_of(fe)->wish.map, "there is no memory yet");
 	TEST_ASSERT_EQUAL(fake_call(fe, FE_SET_MEM_TABLE, &bad, 8, NULL, 0), FAKE_NACK,
 		"the frontend gives up");
-	TEST_ASSERT_NULL(device_of(fe)->wish_map, "nor now");
+	TEST_ASSERT_NULL(device_of(fe)->wish.map, "nor now");
 	/* Once more, with an empty acknowledgement. */
 	TEST_ASSERT_SUCCESS(postcopy_table(&guest), "again");
 	TEST_ASSERT_EQUAL(say(fe, FE_SET_MEM_TABLE), FAKE_ACK, "acknowledged");
-	TEST_ASSERT_NOT_NULL(device_of(fe)->wish_map, "there is memory");
+	TEST_ASSERT_NOT_NULL(device_of(fe)->wish.map, "there is memory");
 	/* And once more while it is there. */
 	TEST_ASSERT_SUCCESS(postcopy_table(&guest), "the same again");
 	TEST_ASSERT_SUCCESS(postcopy_acknowledge(&guest, true), "acknowledged");
@@ -403,7 +403,7 @@ what_cannot_be_registered_is_refused(void)
 	}
 	if (disk >= 0)
 		close(disk);
-	TEST_ASSERT_EQUAL(device_of(fe)->postcopy.awaited, 0, "nothing is awaited");
+	TEST_ASSERT_EQUAL(vhost_postcopy_awaited(device_of(fe)->postcopy), 0, "nothing is awaited");
 	TEST_ASSERT(postcopy_table(&guest) == 0 && postcopy_acknowledge(&guest, false) == 0,
 		"a good one");
 	TEST_ASSERT_SUCCESS(fake_run(fe), "run");

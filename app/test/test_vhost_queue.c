@@ -22,6 +22,7 @@
 
 #include <rte_ether.h>
 
+#include "device_wish.h"
 #include "mem_map.h"
 #include "mem_node.h"
 #include "queue.h"
@@ -31,11 +32,48 @@
 #include "vhost_test_topology.h"
 #include "vu_message.h"
 
-/** A queue with a dormant block, and the replica that it looks at. */
+/** A queue with a dormant block, the replica that it looks at, and what is asked for. */
 struct bench {
 	struct virtio_net *net;
 	struct vhost_queue *q;
+	struct queue_wish wish;
 };
+
+static const struct queue_wish fresh_wish = {
+	.kickfd = QUEUE_FD_UNSET,
+	.callfd = QUEUE_FD_UNSET,
+};
+
+static struct vhost_queue *
+make_queue(uint16_t index)
+{
+	struct vhost_queue *q = vhost_node_pages(sizeof(struct vhost_queue_page));
+
+	if (q != NULL)
+		vhost_queue_init(q, index, NULL);
+	return q;
+}
+
+static void
+free_queue(struct vhost_queue *q)
+{
+	vhost_node_pages_free(q, sizeof(struct vhost_queue_page));
+}
+
+/** Another life, as a settle begins it. */
+static int
+bring_up(struct vhost_queue *q, uint16_t index, const struct virtio_net *net)
+{
+	const struct vq_cfg dormant = {
+		.index = index, .node = net->node, .generation = net->generation,
+	};
+
+	vhost_queue_init(q, index, NULL);
+	if (vhost_queue_stage(q, &dormant, net) < 0)
+		return -ENOMEM;
+	vhost_queue_commit(q, &fresh_wish, false);
+	return 0;
+}
 
 static int
 bench_open(struct bench *b, uint16_t index)
@@ -44,10 +82,11 @@ bench_open(struct bench *b, uint16_t index)
 
 	topology_make_up();
 	b->net = vhost_virtio_net_create(&cfg, "bench", topology_home());
-	b->q = vhost_queue_create(index);
+	b->q = make_queue(index);
+	b->wish = fresh_wish;
 	if (b->net == NULL || b->q == NULL)
 		return -1;
-	return vhost_queue_bring_up(b->q, b->net);
+	return bring_up(b->q, index, b->net);
 }
 
 /** Handles live for ever in the library; here they end with their test. */
@@ -55,22 +94,18 @@ static int
 bench_close(struct bench *b)
 {
 	vhost_queue_shut_down(b->q);
-	munmap(b->q, sizeof(*b->q));
+	free_queue(b->q);
 	vhost_virtio_net_destroy(b->net);
 	TEST_ASSERT_EQUAL(topology_end(), 0, "all blocks were given back");
 	return TEST_SUCCESS;
 }
 
+/** Put the wish's descriptors in force. */
 static void
-set_kick(struct vhost_queue *q, int fd)
+put_in_force(struct bench *b)
 {
-	vhost_queue_set_kickfd(q, fd, DOORBELL_EVENTFD);
-}
-
-static void
-set_call(struct vhost_queue *q, int fd)
-{
-	vhost_queue_set_callfd(q, fd, DOORBELL_EVENTFD);
+	vhost_queue_commit(b->q, &b->wish, false);
+	vhost_queue_close_retired(b->q);
 }
 
 /* ---- the gate, alone ---- */
@@ -111,7 +146,7 @@ trying_does_not_wait(void)
 static int
 late_bursts_find_nothing(void)
 {
-	struct vhost_queue *q = vhost_queue_create(5);
+	struct vhost_queue *q = make_queue(5);
 	const struct virtio_net net = { .node = VHOST_NODE_ANY };
 	uint16_t avail, used;
 
@@ -123,7 +158,7 @@ late_bursts_find_nothing(void)
 		TEST_ASSERT_EQUAL(vhost_queue_get_base(q, &avail, &used), -ENODEV, "none");
 		TEST_ASSERT_EQUAL(vhost_queue_notify(q), -ENODEV, "nobody to notify");
 		TEST_ASSERT_EQUAL(vhost_queue_waiting(q), 0, "nothing waits");
-		TEST_ASSERT_SUCCESS(vhost_queue_bring_up(q, &net), "life %d", life);
+		TEST_ASSERT_SUCCESS(bring_up(q, 5, &net), "life %d", life);
 		TEST_ASSERT_SUCCESS(vhost_queue_get_base(q, &avail, &used), "it lives");
 		TEST_ASSERT_EQUAL(avail, 0, "from the beginning");
 		vhost_queue_set_base(q, 77, 78);
@@ -132,7 +167,7 @@ late_bursts_find_nothing(void)
 		vhost_queue_shut_down(q);
 		TEST_ASSERT_EQUAL(topology_live(), 0, "its block was given back");
 	}
-	munmap(q, sizeof(*q));
+	free_queue(q);
 	topology_end();
 	return TEST_SUCCESS;
 }
@@ -152,29 +187,29 @@ a_burst_that_looked_too_early_leaves_again(void)
 	TEST_ASSERT_EQUAL(b.q->gate.taken, 0, "and nobody inside");
 	TEST_ASSERT_NULL(vhost_gate_try_enter(&b.q->gate), "nothing there");
 	TEST_ASSERT_EQUAL(b.q->gate.taken, 0, "and nobody inside");
-	TEST_ASSERT_SUCCESS(vhost_queue_bring_up(b.q, b.net), "another life");
+	TEST_ASSERT_SUCCESS(bring_up(b.q, b.q->index, b.net), "another life");
 	TEST_ASSERT_NOT_NULL(vhost_gate_enter(&b.q->gate), "a burst");
 	vhost_gate_leave(&b.q->gate);
 	return bench_close(&b);
 }
 
 static int
-bring_up_without_memory_changes_nothing(void)
+a_first_block_without_memory_changes_nothing(void)
 {
-	struct vhost_queue *q = vhost_queue_create(5);
+	struct vhost_queue *q = make_queue(5);
 	const struct virtio_net net = { .node = VHOST_NODE_ANY };
 
 	topology_make_up();
 	TEST_ASSERT_NOT_NULL(q, "a handle");
 	topology_all_full(true);
-	TEST_ASSERT_EQUAL(vhost_queue_bring_up(q, &net), -ENOMEM, "no memory");
+	TEST_ASSERT_EQUAL(bring_up(q, 5, &net), -ENOMEM, "no memory");
 	TEST_ASSERT_NULL(vhost_gate_enter(&q->gate), "still down");
 	topology_all_full(false);
-	TEST_ASSERT_SUCCESS(vhost_queue_bring_up(q, &net), "now");
+	TEST_ASSERT_SUCCESS(bring_up(q, 5, &net), "now");
 	TEST_ASSERT_NOT_NULL(vhost_gate_enter(&q->gate), "up");
 	vhost_gate_leave(&q->gate);
 	vhost_queue_shut_down(q);
-	munmap(q, sizeof(*q));
+	free_queue(q);
 	topology_end();
 	return TEST_SUCCESS;
 }
@@ -448,7 +483,7 @@ entering_waits_while_it_is_closed(void)
 	vhost_queue_shut_down(b.q);
 	/* whether it came in before or not, it does not wait for ever */
 	pthread_join(thread, NULL);
-	TEST_ASSERT_SUCCESS(vhost_queue_bring_up(b.q, b.net), "another life");
+	TEST_ASSERT_SUCCESS(bring_up(b.q, b.q->index, b.net), "another life");
 	return bench_close(&b);
 }
 
@@ -513,7 +548,7 @@ a_burst_that_is_turned_away_is_noticed(void)
 }
 
 struct replacement {
-	struct vhost_queue *q;
+	struct bench bench;
 	bool done;	/* atomic */
 };
 
@@ -522,8 +557,8 @@ replace_callfd(void *arg)
 {
 	struct replacement *r = arg;
 
-	set_call(r->q, QUEUE_FD_NONE);
-	vhost_queue_close_retired(r->q);
+	vhost_wish_callfd(&r->bench.wish, QUEUE_FD_NONE, DOORBELL_EVENTFD);
+	put_in_force(&r->bench);
 	__atomic_store_n(&r->done, true, __ATOMIC_RELEASE);
 	return NULL;
 }
@@ -535,24 +570,24 @@ a_borrowed_doorbell_stays_open(void)
 	const struct timespec while_ = { .tv_nsec = 20000000 };
 	int fd, call = eventfd(0, EFD_NONBLOCK);
 	struct replacement r = { 0 };
+	struct vhost_gate *gate;
 	pthread_t thread;
-	struct bench b;
 
-	TEST_ASSERT_SUCCESS(bench_open(&b, 0), "a queue");
-	r.q = b.q;
-	set_call(b.q, call);
-	vhost_queue_close_retired(b.q);
-	fd = vhost_gate_borrow(&b.q->gate, GATE_CALL);
+	TEST_ASSERT_SUCCESS(bench_open(&r.bench, 0), "a queue");
+	gate = &r.bench.q->gate;
+	vhost_wish_callfd(&r.bench.wish, call, DOORBELL_EVENTFD);
+	put_in_force(&r.bench);
+	fd = vhost_gate_borrow(gate, GATE_CALL);
 	TEST_ASSERT_EQUAL(fd, call, "it is known");
 	TEST_ASSERT_SUCCESS(pthread_create(&thread, NULL, replace_callfd, &r), "a thread");
 	nanosleep(&while_, NULL);
 	TEST_ASSERT(!__atomic_load_n(&r.done, __ATOMIC_ACQUIRE), "it is waited for");
 	TEST_ASSERT(fcntl(fd, F_GETFD) >= 0, "and open");
-	vhost_gate_give_back(&b.q->gate);
+	vhost_gate_give_back(gate);
 	pthread_join(thread, NULL);
-	TEST_ASSERT(vhost_gate_borrow(&b.q->gate, GATE_CALL) < 0, "none any more");
-	vhost_gate_give_back(&b.q->gate);
-	return bench_close(&b);
+	TEST_ASSERT(vhost_gate_borrow(gate, GATE_CALL) < 0, "none any more");
+	vhost_gate_give_back(gate);
+	return bench_close(&r.bench);
 }
 
 static void *
@@ -595,7 +630,7 @@ handles_are_used_again_under_bursts(void)
 			burst_at_any_time, &c), "a thread");
 	for (unsigned int i = 0; i < lives; i++) {
 		vhost_queue_shut_down(c.q);
-		TEST_ASSERT_SUCCESS(vhost_queue_bring_up(c.q, b.net), "life %u", i);
+		TEST_ASSERT_SUCCESS(bring_up(c.q, 3, b.net), "life %u", i);
 		/* Every tenth life is long enough for a burst. */
 		if (i % 10 == 0)
 			wait_for_entry(&c);
@@ -623,20 +658,22 @@ descriptors_belong_to_the_queue(void)
 		kick[i] = eventfd(0, EFD_NONBLOCK);
 		call[i] = eventfd(0, EFD_NONBLOCK);
 	}
-	TEST_ASSERT_EQUAL(b.q->wish.kickfd, QUEUE_FD_UNSET, "nobody has said");
+	TEST_ASSERT_EQUAL(b.q->kickfd, QUEUE_FD_UNSET, "nobody has said");
 	for (int i = 0; i < 2; i++) {
-		set_kick(b.q, kick[i]);
-		set_call(b.q, call[i]);
-		TEST_ASSERT_EQUAL(b.q->wish.kickfd, kick[i], "wished for");
-		TEST_ASSERT_EQUAL(vhost_queue_block(b.q)->callfd, call[i], "in force at once");
+		vhost_wish_kickfd(&b.wish, kick[i], DOORBELL_EVENTFD);
+		vhost_wish_callfd(&b.wish, call[i], DOORBELL_EVENTFD);
+		put_in_force(&b);
+		TEST_ASSERT_EQUAL(b.q->kickfd, kick[i], "in force");
+		TEST_ASSERT_EQUAL(vhost_queue_block(b.q)->callfd, call[i], "in force");
 	}
-	set_call(b.q, QUEUE_FD_NONE);
+	vhost_wish_callfd(&b.wish, QUEUE_FD_NONE, DOORBELL_EVENTFD);
+	put_in_force(&b);
 	TEST_ASSERT_EQUAL(vhost_queue_block(b.q)->callfd, -1, "none");
 	vhost_queue_shut_down(b.q);
 	TEST_ASSERT_EQUAL(fake_wait_fds(fds), fds, "all are closed with the queue");
-	TEST_ASSERT_SUCCESS(vhost_queue_bring_up(b.q, b.net), "another life");
-	TEST_ASSERT_EQUAL(b.q->wish.kickfd, QUEUE_FD_UNSET, "with nothing left");
-	TEST_ASSERT_EQUAL(b.q->wish.callfd, QUEUE_FD_UNSET, "with nothing left");
+	TEST_ASSERT_SUCCESS(bring_up(b.q, b.q->index, b.net), "another life");
+	TEST_ASSERT_EQUAL(b.q->kickfd, QUEUE_FD_UNSET, "with nothing left");
+	TEST_ASSERT_EQUAL(b.q->callfd, QUEUE_FD_UNSET, "with nothing left");
 	return bench_close(&b);
 }
 
@@ -681,25 +718,29 @@ state_is_reached_through_the_gate(void)
 static int
 stopping_forgets_what_starts_a_ring(void)
 {
-	struct bench b;
+	struct device_wish *wish = calloc(1, sizeof(*wish));
+	struct queue_wish *ring;
 
-	TEST_ASSERT_SUCCESS(bench_open(&b, 0), "a queue");
-	b.q->wish.size = 128;
-	b.q->wish.has_addr = true;
-	b.q->wish.enabled = true;
-	vhost_queue_set_kicks(b.q, false);
-	set_kick(b.q, QUEUE_FD_NONE);
-	set_call(b.q, QUEUE_FD_NONE);
-	vhost_queue_stop_wish(b.q);
-	TEST_ASSERT(!b.q->wish.has_addr && b.q->wish.kickfd == QUEUE_FD_UNSET &&
-		b.q->wish.callfd == QUEUE_FD_UNSET, "these have to come again");
-	TEST_ASSERT(b.q->wish.size == 128 && b.q->wish.enabled &&
-		b.q->kicks == VQ_KICKS_OFF, "these stay");
-	vhost_queue_reset_wish(b.q);
-	TEST_ASSERT(b.q->wish.size == 0 && !b.q->wish.enabled,
-		"now all is as in the beginning");
-	TEST_ASSERT(b.q->kicks == VQ_KICKS_OFF, "but for what the application said");
-	return bench_close(&b);
+	TEST_ASSERT_NOT_NULL(wish, "a device's wishes");
+	vhost_wish_init(wish);
+	vhost_wish_vring(wish, 1);
+	TEST_ASSERT_EQUAL(wish->nvrings, 2, "and all below");
+	ring = &wish->queues[1];
+	ring->size = 128;
+	ring->has_addr = true;
+	ring->enabled = true;
+	vhost_wish_kickfd(ring, QUEUE_FD_NONE, DOORBELL_EVENTFD);
+	vhost_wish_callfd(ring, QUEUE_FD_NONE, DOORBELL_EVENTFD);
+	vhost_wish_stop_ring(ring);
+	TEST_ASSERT(!ring->has_addr && ring->kickfd == QUEUE_FD_UNSET &&
+		ring->callfd == QUEUE_FD_UNSET, "these have to come again");
+	TEST_ASSERT(ring->size == 128 && ring->enabled, "these stay");
+	wish->protocol_features = 1;
+	vhost_wish_reset(wish);
+	TEST_ASSERT(ring->size == 0 && !ring->enabled, "now all is as in the beginning");
+	TEST_ASSERT_EQUAL(wish->protocol_features, 1, "but for what is the connection's");
+	free(wish);
+	return TEST_SUCCESS;
 }
 
 /* ---- wishes and shapes ---- */
@@ -743,26 +784,22 @@ good_wish(void)
 
 /** Compare the shape of a wish with what it should be. */
 static int
-check_shape(struct vhost_queue *q, const struct mem_map *map, bool live, const char *what)
+check_shape(const struct bench *b, const struct mem_map *map, bool live, const char *what)
 {
-	struct vq_cfg cfg;
+	struct vq_cfg cfg = { .generation = GENERATION };
 
-	memset(&cfg, 0xee, sizeof(cfg));
-	vhost_queue_shape(q, FEATURES, map, GENERATION, &cfg);
-	TEST_ASSERT_EQUAL(cfg.size, live ? q->wish.size : 0, "%s", what);
-	TEST_ASSERT_EQUAL(cfg.index, q->index, "%s", what);
-	TEST_ASSERT_EQUAL(cfg.generation, GENERATION, "%s", what);
-	TEST_ASSERT_EQUAL(cfg.node, vhost_queue_block(q)->node, "%s: where it is", what);
+	vhost_ring_locate(&b->wish, FEATURES, map, &cfg);
+	TEST_ASSERT_EQUAL(cfg.size, live ? b->wish.size : 0, "%s", what);
 	if (!live) {
 		TEST_ASSERT(cfg.desc == NULL && cfg.avail == NULL && cfg.used == NULL,
 			"%s: no ring", what);
 		return 0;
 	}
-	TEST_ASSERT((void *)cfg.desc == vhost_mem_map_from_uva(map, q->wish.desc_uva, 1),
+	TEST_ASSERT((void *)cfg.desc == vhost_mem_map_from_uva(map, b->wish.desc_uva, 1),
 		"%s: descriptors", what);
-	TEST_ASSERT((void *)cfg.avail == vhost_mem_map_from_uva(map, q->wish.avail_uva, 1),
+	TEST_ASSERT((void *)cfg.avail == vhost_mem_map_from_uva(map, b->wish.avail_uva, 1),
 		"%s: available ring", what);
-	TEST_ASSERT((void *)cfg.used == vhost_mem_map_from_uva(map, q->wish.used_uva, 1),
+	TEST_ASSERT((void *)cfg.used == vhost_mem_map_from_uva(map, b->wish.used_uva, 1),
 		"%s: used ring", what);
 	return 0;
 }
@@ -780,24 +817,24 @@ a_ring_needs_everything_to_start(void)
 		char what[32];
 
 		snprintf(what, sizeof(what), "missing 0x%x", missing);
-		b.q->wish = good_wish();
+		b.wish = good_wish();
 		if (missing & 1)
-			b.q->wish.size = 0;
+			b.wish.size = 0;
 		if (missing & 2)
-			b.q->wish.has_addr = false;
+			b.wish.has_addr = false;
 		if (missing & 4)
-			b.q->wish.kickfd = QUEUE_FD_UNSET;
+			b.wish.kickfd = QUEUE_FD_UNSET;
 		if (missing & 8)
-			b.q->wish.callfd = QUEUE_FD_UNSET;
-		TEST_ASSERT_SUCCESS(check_shape(b.q, missing & 16 ? NULL : map,
+			b.wish.callfd = QUEUE_FD_UNSET;
+		TEST_ASSERT_SUCCESS(check_shape(&b, missing & 16 ? NULL : map,
 			missing == 0, what), "%s", what);
 		/* Whether it is enabled is no matter of shape, but for the call descriptor. */
-		b.q->wish.enabled = true;
+		b.wish.enabled = true;
 		vhost_queue_set_kicks(b.q, false);
-		TEST_ASSERT_SUCCESS(check_shape(b.q, missing & 16 ? NULL : map,
+		TEST_ASSERT_SUCCESS(check_shape(&b, missing & 16 ? NULL : map,
 			(missing & ~8) == 0, what), "%s, enabled", what);
-		b.q->wish.knows_call = true;
-		TEST_ASSERT_SUCCESS(check_shape(b.q, missing & 16 ? NULL : map,
+		b.wish.knows_call = true;
+		TEST_ASSERT_SUCCESS(check_shape(&b, missing & 16 ? NULL : map,
 			missing == 0, what), "%s, a call comes", what);
 	}
 	vhost_mem_map_put(map);
@@ -853,16 +890,16 @@ a_ring_outside_memory_is_dormant(void)
 	for (unsigned int i = 0; i < RTE_DIM(places); i++) {
 		const struct place *p = &places[i];
 
-		b.q->wish = good_wish();
-		b.q->wish.desc_uva = p->desc != 0 ? p->desc : b.q->wish.desc_uva;
-		b.q->wish.avail_uva = p->avail != 0 ? p->avail : b.q->wish.avail_uva;
-		b.q->wish.used_uva = p->used != 0 ? p->used : b.q->wish.used_uva;
-		TEST_ASSERT_SUCCESS(check_shape(b.q, map, p->live, p->name), "%s", p->name);
-		TEST_ASSERT_EQUAL(vhost_ring_fits(&b.q->wish, 0, map), p->live, "%s", p->name);
-		TEST_ASSERT(!vhost_ring_fits(&b.q->wish, 0, NULL), "%s: no memory", p->name);
+		b.wish = good_wish();
+		b.wish.desc_uva = p->desc != 0 ? p->desc : b.wish.desc_uva;
+		b.wish.avail_uva = p->avail != 0 ? p->avail : b.wish.avail_uva;
+		b.wish.used_uva = p->used != 0 ? p->used : b.wish.used_uva;
+		TEST_ASSERT_SUCCESS(check_shape(&b, map, p->live, p->name), "%s", p->name);
+		TEST_ASSERT_EQUAL(vhost_ring_fits(&b.wish, 0, map), p->live, "%s", p->name);
+		TEST_ASSERT(!vhost_ring_fits(&b.wish, 0, NULL), "%s: no memory", p->name);
 		/* What is not described yet cannot be in the wrong place. */
-		b.q->wish.size = 0;
-		TEST_ASSERT(vhost_ring_fits(&b.q->wish, 0, map), "%s: no size", p->name);
+		b.wish.size = 0;
+		TEST_ASSERT(vhost_ring_fits(&b.wish, 0, map), "%s: no size", p->name);
 	}
 	vhost_mem_map_put(map);
 	return bench_close(&b);
@@ -877,10 +914,10 @@ a_ring_fits_by_its_size(void)
 	TEST_ASSERT_SUCCESS(bench_open(&b, 2), "a queue");
 	TEST_ASSERT_NOT_NULL(map, "guest memory");
 	for (uint32_t size = 1; size <= 32768; size *= 2) {
-		b.q->wish = good_wish();
-		b.q->wish.size = size;
-		b.q->wish.desc_uva = SECOND_UVA + REGION_BYTES - 16ULL * RING_SIZE;
-		TEST_ASSERT_SUCCESS(check_shape(b.q, map, size <= RING_SIZE, "size"),
+		b.wish = good_wish();
+		b.wish.size = size;
+		b.wish.desc_uva = SECOND_UVA + REGION_BYTES - 16ULL * RING_SIZE;
+		TEST_ASSERT_SUCCESS(check_shape(&b, map, size <= RING_SIZE, "size"),
 			"%u descriptors", size);
 	}
 	vhost_mem_map_put(map);
@@ -895,7 +932,7 @@ settle_as(struct bench *b, const struct vq_cfg *cfg, struct queue_commit *done)
 {
 	if (vhost_queue_stage(b->q, cfg, b->net) < 0)
 		return -1;
-	*done = vhost_queue_commit(b->q, true);
+	*done = vhost_queue_commit(b->q, &b->wish, true);
 	return 0;
 }
 
@@ -903,10 +940,13 @@ settle_as(struct bench *b, const struct vq_cfg *cfg, struct queue_commit *done)
 static struct vq_cfg
 live_shape(struct bench *b, const struct mem_map *map)
 {
-	struct vq_cfg cfg;
+	struct vq_cfg cfg = {
+		.index = b->q->index, .node = vhost_queue_block(b->q)->node,
+		.generation = GENERATION,
+	};
 
-	b->q->wish = good_wish();
-	vhost_queue_shape(b->q, 0, map, GENERATION, &cfg);
+	b->wish = good_wish();
+	vhost_ring_locate(&b->wish, FEATURES, map, &cfg);
 	return cfg;
 }
 
@@ -1008,7 +1048,7 @@ static const struct test_case cases[] = {
 	TEST_CASE(trying_does_not_wait),
 	TEST_CASE(late_bursts_find_nothing),
 	TEST_CASE(a_burst_that_looked_too_early_leaves_again),
-	TEST_CASE(bring_up_without_memory_changes_nothing),
+	TEST_CASE(a_first_block_without_memory_changes_nothing),
 	TEST_CASE(one_at_a_time),
 	TEST_CASE(a_hot_poller_does_not_starve_the_owner),
 	TEST_CASE(shut_down_waits_for_the_last_burst),

@@ -167,13 +167,13 @@ everything_moves_with_the_memory_table(void)
 		"in:\n%s", log.text);
 	TEST_ASSERT_EQUAL(log_count(&log, "reallocate"), fe->nvrings + 1, "and no more");
 	log_free(&log);
-	TEST_ASSERT_EQUAL(device_of(fe)->moves, fe->nvrings + 1, "counted");
+	TEST_ASSERT_EQUAL(device_of(fe)->running.moves, fe->nvrings + 1, "counted");
 	TEST_ASSERT_SUCCESS(fake_run(fe), "the device starts");
 	TEST_ASSERT_EQUAL(told, world.there, "new_device() is told the final node");
 	TEST_ASSERT_SUCCESS(topology_inventory_on(fe, world.there), "running");
 	for (unsigned int pair = 0; pair < 2; pair++)
 		TEST_ASSERT_EQUAL(fake_round_trip(fe, pair, 700), 700, "pair %u", pair);
-	TEST_ASSERT_EQUAL(device_of(fe)->moves, fe->nvrings + 1, "they stay there");
+	TEST_ASSERT_EQUAL(device_of(fe)->running.moves, fe->nvrings + 1, "they stay there");
 	return topology_stop(fe);
 }
 
@@ -215,7 +215,7 @@ the_next_device_of_a_vid_is_born_at_home(void)
 		fake_disconnect(fe);
 		TEST_ASSERT_SUCCESS(fake_connect(fe), "the monitor again");
 		TEST_ASSERT_SUCCESS(topology_inventory_on(fe, world.here), "born here");
-		TEST_ASSERT_EQUAL(device_of(fe)->moves, 0, "not moved yet");
+		TEST_ASSERT_EQUAL(device_of(fe)->running.moves, 0, "not moved yet");
 		for (unsigned int v = 0; v < fe->nvrings; v++)
 			fake_vq_reset(&fe->vqs[v]);
 		TEST_ASSERT_SUCCESS(fake_negotiate(fe), "features");
@@ -237,23 +237,23 @@ a_running_device_follows_its_guest(void)
 	fe = guest_on(world.here, .queues = 2);
 	TEST_ASSERT_NOT_NULL(fe, "a device");
 	TEST_ASSERT_SUCCESS(topology_inventory_on(fe, world.here), "at home");
-	TEST_ASSERT_EQUAL(device_of(fe)->moves, 0, "nothing to move");
+	TEST_ASSERT_EQUAL(device_of(fe)->running.moves, 0, "nothing to move");
 	for (int round = 0; round < 4; round++) {
 		int from = round % 2 == 0 ? world.here : world.there;
 		int to = world.here + world.there - from;
 
 		TEST_ASSERT_SUCCESS(migrate_guest(fe, to), "the guest goes");
 		TEST_ASSERT_SUCCESS(log_begin(&log), "a log");
-		TEST_ASSERT_SUCCESS(vhost_device_refresh(device_of(fe)), "look again");
+		TEST_ASSERT_SUCCESS(topology_refresh(device_of(fe)), "look again");
 		log_end(&log);
 		TEST_ASSERT_SUCCESS(topology_inventory_on(fe, to), "the device comes");
 		TEST_ASSERT_EQUAL(moves_told(&log, fe, "dev", from, to), 1, "%s", log.text);
 		TEST_ASSERT_EQUAL(moves_told(&log, fe, "vq", from, to), 4, "%s", log.text);
 		log_free(&log);
-		TEST_ASSERT_EQUAL(device_of(fe)->moves, 5u * (round + 1), "counted");
+		TEST_ASSERT_EQUAL(device_of(fe)->running.moves, 5u * (round + 1), "counted");
 		TEST_ASSERT_EQUAL(fake_round_trip(fe, 1, 1000), 1000, "it works");
-		TEST_ASSERT_SUCCESS(vhost_device_refresh(device_of(fe)), "look again");
-		TEST_ASSERT_EQUAL(device_of(fe)->moves, 5u * (round + 1), "nothing to do");
+		TEST_ASSERT_SUCCESS(topology_refresh(device_of(fe)), "look again");
+		TEST_ASSERT_EQUAL(device_of(fe)->running.moves, 5u * (round + 1), "nothing to do");
 	}
 	TEST_ASSERT_EQUAL(fake_events(fe, FAKE_NEW_DEVICE), 1, "the application sees nothing");
 	TEST_ASSERT_EQUAL(fake_events(fe, FAKE_DESTROY_DEVICE), 0, "the application sees nothing");
@@ -280,7 +280,7 @@ nothing_is_forgotten_on_the_way(void)
 	}
 	TEST_ASSERT_EQUAL(fake_rx_fill(&fe->vqs[0], WAITING, 500, NULL), WAITING, "buffers");
 	TEST_ASSERT_SUCCESS(migrate_guest(fe, world.there), "the guest goes");
-	TEST_ASSERT_SUCCESS(vhost_device_refresh(device_of(fe)), "the device follows");
+	TEST_ASSERT_SUCCESS(topology_refresh(device_of(fe)), "the device follows");
 	TEST_ASSERT_SUCCESS(topology_inventory_on(fe, world.there), "it is there");
 	TEST_ASSERT_EQUAL(rte_vhost_avail_entries(fe->vid, 0), WAITING, "buffers");
 	TEST_ASSERT_EQUAL(rte_vhost_rx_queue_count(fe->vid, 1), WAITING, "packets");
@@ -379,14 +379,14 @@ thousands_of_moves_under_traffic(void)
 			TEST_ASSERT_SUCCESS(migrate_ring(fe, ring, to), "move %u", i);
 		}
 		expected += 4;
-		TEST_ASSERT_SUCCESS(vhost_device_refresh(device_of(fe)), "move %u", i);
+		TEST_ASSERT_SUCCESS(topology_refresh(device_of(fe)), "move %u", i);
 		TEST_ASSERT_SUCCESS(topology_inventory(fe, dev_node, nodes), "move %u", i);
 		note_pauses(fe);
 		TEST_ASSERT_SUCCESS(traffic_wait(traffic, 4), "after move %u", i);
 	}
 	tell_pauses();
-	TEST_ASSERT_EQUAL(device_of(fe)->moves, expected, "counted");
-	TEST_ASSERT_EQUAL(device_of(fe)->refusals, 0, "without trouble");
+	TEST_ASSERT_EQUAL(device_of(fe)->running.moves, expected, "counted");
+	TEST_ASSERT_EQUAL(device_of(fe)->running.refusals, 0, "without trouble");
 	TEST_ASSERT_SUCCESS(traffic_wait(traffic, 100), "after");
 	printf("%u moves, %" PRIu64 " packets\n", moves, traffic_flown(traffic));
 	TEST_ASSERT_SUCCESS(traffic_stop(traffic), "no packet was lost or out of place");
@@ -399,7 +399,7 @@ wait_for_node(const struct fake *fe, int node)
 	uint64_t until = fake_now_ms() + fake_patience_ms();
 
 	while (fake_now_ms() < until) {
-		bool there = rte_vhost_get_numa_node(fe->vid) == node;
+		bool there = topology_device_node(fe) == node;
 
 		for (unsigned int i = 0; i < fe->nvrings; i++)
 			there = there && rte_vhost_numa_queue_node(fe->vid, i) == node;
@@ -458,7 +458,7 @@ what_is_to_be_done_again_comes_along(void)
 		int to = round % 2 == 0 ? world.there : world.here;
 
 		TEST_ASSERT_SUCCESS(migrate_guest(fe, to), "the guest goes");
-		TEST_ASSERT_SUCCESS(vhost_device_refresh(device_of(fe)), "look again");
+		TEST_ASSERT_SUCCESS(topology_refresh(device_of(fe)), "look again");
 		TEST_ASSERT_SUCCESS(topology_inventory_on(fe, to), "all of the device comes");
 		TEST_ASSERT(left_undone(fe) == list, "known by the same address");
 		TEST_ASSERT_EQUAL(list->resubmit_num, 3, "and the same");
@@ -513,27 +513,27 @@ each_queue_is_where_its_ring_is(void)
 	NEEDS_MEMORY_THERE();
 	fe = guest_on(world.there, .queues = 2);
 	TEST_ASSERT_NOT_NULL(fe, "a device");
-	TEST_ASSERT_EQUAL(device_of(fe)->nreplicas, 1, "one replica");
+	TEST_ASSERT_EQUAL(device_of(fe)->running.nreplicas, 1, "one replica");
 	for (unsigned int i = 0; i < 4; i++) {
 		nodes[i] = i % 2 == 0 ? world.here : world.there;
 		TEST_ASSERT_SUCCESS(migrate_ring(fe, i, nodes[i]), "ring %u", i);
 	}
-	TEST_ASSERT_SUCCESS(vhost_device_refresh(device_of(fe)), "look again");
+	TEST_ASSERT_SUCCESS(topology_refresh(device_of(fe)), "look again");
 	TEST_ASSERT_SUCCESS(topology_inventory(fe, world.there, nodes), "each on its own");
-	TEST_ASSERT_EQUAL(device_of(fe)->nreplicas, 2, "a replica for each node");
+	TEST_ASSERT_EQUAL(device_of(fe)->running.nreplicas, 2, "a replica for each node");
 	for (unsigned int pair = 0; pair < 2; pair++)
 		TEST_ASSERT_EQUAL(fake_round_trip(fe, pair, 300), 300, "pair %u", pair);
 	/* The device goes home; its old node is still that of two queues. */
 	TEST_ASSERT_SUCCESS(migrate_guest(fe, world.here), "the guest goes");
 	for (unsigned int i = 0; i < 4; i++)
 		TEST_ASSERT_SUCCESS(migrate_ring(fe, i, nodes[i]), "ring %u", i);
-	TEST_ASSERT_SUCCESS(vhost_device_refresh(device_of(fe)), "look again");
+	TEST_ASSERT_SUCCESS(topology_refresh(device_of(fe)), "look again");
 	TEST_ASSERT_SUCCESS(topology_inventory(fe, world.here, nodes), "each on its own");
-	TEST_ASSERT_EQUAL(device_of(fe)->nreplicas, 2, "a replica for each node");
+	TEST_ASSERT_EQUAL(device_of(fe)->running.nreplicas, 2, "a replica for each node");
 	TEST_ASSERT_SUCCESS(migrate_guest(fe, world.here), "the rings follow");
-	TEST_ASSERT_SUCCESS(vhost_device_refresh(device_of(fe)), "look again");
+	TEST_ASSERT_SUCCESS(topology_refresh(device_of(fe)), "look again");
 	TEST_ASSERT_SUCCESS(topology_inventory_on(fe, world.here), "all at home");
-	TEST_ASSERT_EQUAL(device_of(fe)->nreplicas, 1, "one replica");
+	TEST_ASSERT_EQUAL(device_of(fe)->running.nreplicas, 1, "one replica");
 	for (unsigned int pair = 0; pair < 2; pair++)
 		TEST_ASSERT_EQUAL(fake_round_trip(fe, pair, 300), 300, "pair %u", pair);
 	return topology_stop(fe);
@@ -676,13 +676,13 @@ random_places_under_traffic(void)
 	for (unsigned int i = 0; i < steps; i++) {
 		stir(&want, full);
 		TEST_ASSERT_SUCCESS(say_where(fe, &want, full), "step %u", i);
-		TEST_ASSERT_SUCCESS(vhost_device_refresh(device_of(fe)), "step %u", i);
+		TEST_ASSERT_SUCCESS(topology_refresh(device_of(fe)), "step %u", i);
 		refusals += model_places(&now, &want, full, &then);
 		moves += count_moves(&now, &then);
 		now = then;
 		TEST_ASSERT_SUCCESS(topology_inventory(fe, now.dev, now.rings), "step %u", i);
-		TEST_ASSERT_EQUAL(device_of(fe)->moves, moves, "step %u", i);
-		TEST_ASSERT_EQUAL(device_of(fe)->refusals, refusals, "step %u", i);
+		TEST_ASSERT_EQUAL(device_of(fe)->running.moves, moves, "step %u", i);
+		TEST_ASSERT_EQUAL(device_of(fe)->running.refusals, refusals, "step %u", i);
 		TEST_ASSERT_SUCCESS(traffic_wait(traffic, 4), "step %u", i);
 	}
 	TEST_ASSERT(moves > 0 && refusals > 0, "%u moves, %u refusals", moves, refusals);
@@ -724,10 +724,10 @@ a_full_node_keeps_the_device_running(void)
 	TEST_ASSERT_SUCCESS(fake_send_mem_table(fe), "the memory table is fine");
 	TEST_ASSERT_SUCCESS(fake_run(fe), "the device runs");
 	for (int i = 0; i < 5; i++)
-		TEST_ASSERT_SUCCESS(vhost_device_refresh(device_of(fe)), "still full");
+		TEST_ASSERT_SUCCESS(topology_refresh(device_of(fe)), "still full");
 	log_end(&log);
 	TEST_ASSERT_SUCCESS(check_warnings(&log, fe, 1), "one warning");
-	refusals = device_of(fe)->refusals;
+	refusals = device_of(fe)->running.refusals;
 	TEST_ASSERT(refusals >= 6, "%" PRIu64 " refusals were counted", refusals);
 	TEST_ASSERT_SUCCESS(topology_inventory_on(fe, world.here), "all stays");
 	TEST_ASSERT_EQUAL(fake_round_trip(fe, 1, 256), 256, "and works");
@@ -751,10 +751,10 @@ memory_that_appears_is_used(void)
 		TEST_ASSERT_SUCCESS(migrate_guest(fe, world.there), "the guest goes");
 		TEST_ASSERT_SUCCESS(log_begin(&log), "a log");
 		for (int i = 0; i < 3; i++)
-			TEST_ASSERT_SUCCESS(vhost_device_refresh(device_of(fe)), "full");
+			TEST_ASSERT_SUCCESS(topology_refresh(device_of(fe)), "full");
 		log_end(&log);
 		TEST_ASSERT_SUCCESS(check_warnings(&log, fe, 1), "once per full node");
-		TEST_ASSERT_EQUAL(device_of(fe)->refusals, 3u * (round + 1), "counted");
+		TEST_ASSERT_EQUAL(device_of(fe)->running.refusals, 3u * (round + 1), "counted");
 		TEST_ASSERT_SUCCESS(topology_inventory_on(fe, world.here), "all stays");
 		TEST_ASSERT_SUCCESS(traffic_wait(traffic, 50), "and works");
 		topology_node_full(world.there, false);
@@ -762,7 +762,7 @@ memory_that_appears_is_used(void)
 		TEST_ASSERT_SUCCESS(topology_inventory_on(fe, world.there), "makes it move");
 		TEST_ASSERT_SUCCESS(traffic_wait(traffic, 50), "and works");
 		TEST_ASSERT_SUCCESS(migrate_guest(fe, world.here), "the guest returns");
-		TEST_ASSERT_SUCCESS(vhost_device_refresh(device_of(fe)), "look again");
+		TEST_ASSERT_SUCCESS(topology_refresh(device_of(fe)), "look again");
 		TEST_ASSERT_SUCCESS(topology_inventory_on(fe, world.here), "home");
 	}
 	TEST_ASSERT_SUCCESS(traffic_stop(traffic), "no packet was lost or out of place");
@@ -782,24 +782,24 @@ a_full_node_concerns_its_own_queues_only(void)
 	TEST_ASSERT_SUCCESS(migrate_ring(fe, 1, 3), "one ring elsewhere");
 	topology_node_full(3, true);
 	TEST_ASSERT_SUCCESS(log_begin(&log), "a log");
-	TEST_ASSERT_SUCCESS(vhost_device_refresh(device_of(fe)), "look again");
+	TEST_ASSERT_SUCCESS(topology_refresh(device_of(fe)), "look again");
 	nodes[1] = world.here;
 	TEST_ASSERT_SUCCESS(topology_inventory(fe, world.there, nodes), "all but one move");
-	TEST_ASSERT_SUCCESS(vhost_device_refresh(device_of(fe)), "once more");
+	TEST_ASSERT_SUCCESS(topology_refresh(device_of(fe)), "once more");
 	log_end(&log);
 	TEST_ASSERT_EQUAL(log_count(&log, "no DPDK memory on node 3, where queue 1 belongs"), 1,
 		"%s", log.text);
 	TEST_ASSERT_EQUAL(log_count(&log, "no DPDK memory"), 1, "%s", log.text);
 	log_free(&log);
-	TEST_ASSERT_EQUAL(device_of(fe)->refused_nodes, 1u << 3, "noted");
-	TEST_ASSERT_EQUAL(device_of(fe)->refusals, 2, "each time");
+	TEST_ASSERT_EQUAL(device_of(fe)->running.refused_nodes, 1u << 3, "noted");
+	TEST_ASSERT_EQUAL(device_of(fe)->running.refusals, 2, "each time");
 	for (unsigned int pair = 0; pair < 2; pair++)
 		TEST_ASSERT_EQUAL(fake_round_trip(fe, pair, 300), 300, "pair %u", pair);
 	topology_node_full(3, false);
-	TEST_ASSERT_SUCCESS(vhost_device_refresh(device_of(fe)), "memory appears");
+	TEST_ASSERT_SUCCESS(topology_refresh(device_of(fe)), "memory appears");
 	nodes[1] = 3;
 	TEST_ASSERT_SUCCESS(topology_inventory(fe, world.there, nodes), "the last one moves");
-	TEST_ASSERT_EQUAL(device_of(fe)->refused_nodes, 0, "all is well");
+	TEST_ASSERT_EQUAL(device_of(fe)->running.refused_nodes, 0, "all is well");
 	return topology_stop(fe);
 }
 
@@ -811,9 +811,9 @@ nothing_known_means_to_stay(void)
 	TEST_ASSERT_NOT_NULL(fe, "a device");
 	TEST_ASSERT_SUCCESS(topology_inventory_on(fe, world.here), "it stays");
 	TEST_ASSERT_EQUAL(fake_round_trip(fe, 0, 100), 100, "and works");
-	TEST_ASSERT_SUCCESS(vhost_device_refresh(device_of(fe)), "look again");
+	TEST_ASSERT_SUCCESS(topology_refresh(device_of(fe)), "look again");
 	TEST_ASSERT_SUCCESS(topology_inventory_on(fe, world.here), "it stays");
-	TEST_ASSERT_EQUAL(device_of(fe)->refusals, 0, "this is no refusal");
+	TEST_ASSERT_EQUAL(device_of(fe)->running.refusals, 0, "this is no refusal");
 	/* The guest has touched its memory now. */
 	topology_guest_on(world.there);
 	TEST_ASSERT_SUCCESS(say_something(fe), "any message");
@@ -852,9 +852,9 @@ check_denied(int err)
 	TEST_ASSERT_EQUAL(rte_vhost_get_numa_node(fe->vid), -1, "nobody knows where");
 	TEST_ASSERT_EQUAL(ring_node(fe, 0), VHOST_NODE_ANY, "nobody knows where");
 	TEST_ASSERT_EQUAL(fake_round_trip(fe, 1, 100), 100, "and it works");
-	TEST_ASSERT_SUCCESS(vhost_device_refresh(device_of(fe)), "look again");
+	TEST_ASSERT_SUCCESS(topology_refresh(device_of(fe)), "look again");
 	TEST_ASSERT_EQUAL(fake_round_trip(fe, 1, 100), 100, "and it works");
-	TEST_ASSERT_EQUAL(device_of(fe)->moves, 0, "nothing moved");
+	TEST_ASSERT_EQUAL(device_of(fe)->running.moves, 0, "nothing moved");
 	TEST_ASSERT_EQUAL(topology_live(), 1 + fe->nvrings, "nothing is left over");
 	return topology_stop(fe);
 }
@@ -884,7 +884,7 @@ a_block_of_unknown_node_shares_a_replica(void)
 	topology_deny(0);
 	topology_guest_on(world.there);
 	topology_node_full(world.there, true);
-	TEST_ASSERT_SUCCESS(vhost_device_refresh(device_of(fe)), "each stays where it is");
+	TEST_ASSERT_SUCCESS(topology_refresh(device_of(fe)), "each stays where it is");
 	TEST_ASSERT_SUCCESS(topology_inventory_anywhere(fe), "on one replica");
 	TEST_ASSERT_EQUAL(fake_round_trip(fe, 0, 256), 256, "and works");
 	return topology_stop(fe);
@@ -901,7 +901,7 @@ the_log_tells_the_node_that_was_found(void)
 	topology_guest_on(world.there);
 	topology_misplace(3);
 	TEST_ASSERT_SUCCESS(log_begin(&log), "a log");
-	TEST_ASSERT_SUCCESS(vhost_device_refresh(device_of(fe)), "look again");
+	TEST_ASSERT_SUCCESS(topology_refresh(device_of(fe)), "look again");
 	log_end(&log);
 	TEST_ASSERT_EQUAL(moves_told(&log, fe, "vq", world.here, 3), 2, "%s", log.text);
 	TEST_ASSERT_EQUAL(moves_told(&log, fe, "dev", world.here, 3), 1, "%s", log.text);
@@ -1004,7 +1004,7 @@ a_guest_in_hugepages_is_found(void)
 	for (unsigned int pair = 0; pair < 2; pair++)
 		TEST_ASSERT_EQUAL(fake_round_trip(fe, pair, 700), 700, "pair %u", pair);
 	TEST_ASSERT_SUCCESS(migrate_guest(fe, world.here), "the guest goes");
-	TEST_ASSERT_SUCCESS(vhost_device_refresh(device_of(fe)), "look again");
+	TEST_ASSERT_SUCCESS(topology_refresh(device_of(fe)), "look again");
 	TEST_ASSERT_SUCCESS(topology_inventory_on(fe, world.here), "it follows");
 	for (unsigned int pair = 0; pair < 2; pair++)
 		TEST_ASSERT_EQUAL(fake_round_trip(fe, pair, 700), 700, "pair %u", pair);
@@ -1042,7 +1042,7 @@ the_heaps_agree_that_everything_moved(void)
 	TEST_ASSERT_EQUAL(heap_allocations(world.there), there + 1 + fe->nvrings,
 		"a replica and the queues are there");
 	TEST_ASSERT_SUCCESS(migrate_guest(fe, world.here), "the guest goes");
-	TEST_ASSERT_SUCCESS(vhost_device_refresh(device_of(fe)), "the device follows");
+	TEST_ASSERT_SUCCESS(topology_refresh(device_of(fe)), "the device follows");
 	TEST_ASSERT_EQUAL(heap_allocations(world.there), there, "nothing is left there");
 	TEST_ASSERT_EQUAL(heap_allocations(world.here), here + 1 + fe->nvrings,
 		"a replica and the queues are here");
@@ -1070,9 +1070,9 @@ rings_on_all_nodes_under_traffic(void)
 			nodes[i] = all[(i + step) % n];
 			TEST_ASSERT_SUCCESS(migrate_ring(fe, i, nodes[i]), "step %u", step);
 		}
-		TEST_ASSERT_SUCCESS(vhost_device_refresh(device_of(fe)), "step %u", step);
+		TEST_ASSERT_SUCCESS(topology_refresh(device_of(fe)), "step %u", step);
 		TEST_ASSERT_SUCCESS(topology_inventory(fe, world.there, nodes), "step %u", step);
-		TEST_ASSERT_EQUAL(device_of(fe)->nreplicas, n, "a replica on each node");
+		TEST_ASSERT_EQUAL(device_of(fe)->running.nreplicas, n, "a replica on each node");
 		TEST_ASSERT_SUCCESS(traffic_wait(traffic, 20), "step %u", step);
 	}
 	printf("%u nodes, %u steps, %" PRIu64 " packets\n", n, steps, traffic_flown(traffic));

@@ -61,9 +61,9 @@ take_snapshot(const struct fake *fe)
 
 	memset(&s, 0, sizeof(s));
 	vhost_device_lock(dev);
-	s.map = dev->map;
-	s.net = dev->net;
-	s.nreplicas = dev->nreplicas;
+	s.map = dev->running.map;
+	s.net = dev->running.net;
+	s.nreplicas = dev->running.nreplicas;
 	s.nvrings = dev->nvrings;
 	for (unsigned int i = 0; i < dev->nvrings; i++)
 		s.blocks[i] = block_of(fe, i);
@@ -194,7 +194,7 @@ what_is_said_again_changes_nothing(void)
 			FAKE_ACK, "the same kicks");
 		TEST_ASSERT_SUCCESS(fake_enable_vring(fe, i, true), "still enabled");
 	}
-	TEST_ASSERT_SUCCESS(vhost_device_refresh(device_of(fe)), "still there");
+	TEST_ASSERT_SUCCESS(topology_refresh(device_of(fe)), "still there");
 	TEST_ASSERT(is_unchanged(fe, &before), "the same blocks");
 	TEST_ASSERT_EQUAL(topology_asked(), 0, "no memory was needed");
 	TEST_ASSERT_EQUAL(fake_round_trip(fe, 1, 90), 90, "and it works");
@@ -237,7 +237,7 @@ a_memory_table_rebuilds_each_block_once(void)
 		TEST_ASSERT_EQUAL(topology_asked(), 1 + fe->nvrings, "a replica and the queues");
 		TEST_ASSERT(!is_unchanged(fe, &before), "all of them new");
 		TEST_ASSERT_SUCCESS(topology_inventory_on(fe, THERE), "no old one is left");
-		TEST_ASSERT_EQUAL(device_of(fe)->net->nregions, i + 1, "that see it");
+		TEST_ASSERT_EQUAL(device_of(fe)->running.net->nregions, i + 1, "that see it");
 		TEST_ASSERT_EQUAL(fake_round_trip(fe, 1, 90), 90, "and it works");
 	}
 	return topology_stop(fe);
@@ -279,12 +279,12 @@ features_come_before_the_device_runs(void)
 
 	TEST_ASSERT_NOT_NULL(fe, "rings");
 	TEST_ASSERT(!block_of(fe, 0)->event_idx, "without event idx");
-	TEST_ASSERT_EQUAL(device_of(fe)->net->hdr_len, 12, "with long headers");
+	TEST_ASSERT_EQUAL(device_of(fe)->running.net->hdr_len, 12, "with long headers");
 	other = (fe->features | FE_BIT(VIRTIO_RING_F_EVENT_IDX)) & ~FE_BIT(32);
 	TEST_ASSERT_EQUAL(fake_call_u64(fe, FE_SET_FEATURES, other), FAKE_ACK, "others");
 	fe->features = other;
 	TEST_ASSERT(block_of(fe, 0)->event_idx, "with event idx");
-	TEST_ASSERT_EQUAL(device_of(fe)->net->hdr_len, 10, "with short headers");
+	TEST_ASSERT_EQUAL(device_of(fe)->running.net->hdr_len, 10, "with short headers");
 	TEST_ASSERT_SUCCESS(topology_inventory_on(fe, THERE), "of one generation");
 	for (unsigned int i = 0; i < fe->nvrings; i++)
 		TEST_ASSERT_SUCCESS(fake_enable_vring(fe, i, true), "run");
@@ -347,8 +347,8 @@ a_reset_leaves_dormant_queues(void)
 		TEST_ASSERT_EQUAL(block_of(fe, i)->size, 0, "ring %u sleeps", i);
 		TEST_ASSERT_NULL(block_of(fe, i)->desc, "ring %u sleeps", i);
 	}
-	TEST_ASSERT_NULL(device_of(fe)->map, "no memory");
-	TEST_ASSERT_EQUAL(device_of(fe)->net->nregions, 0, "no memory");
+	TEST_ASSERT_NULL(device_of(fe)->running.map, "no memory");
+	TEST_ASSERT_EQUAL(device_of(fe)->running.net->nregions, 0, "no memory");
 	TEST_ASSERT_SUCCESS(topology_inventory_anywhere(fe), "nothing is left over");
 	TEST_ASSERT_EQUAL(fake_events(fe, FAKE_DESTROY_DEVICE), 1, "the application knows");
 	fe->reply_ack = false;
@@ -508,7 +508,7 @@ guest_goes(struct fake *fe)
 static int
 device_follows(struct fake *fe)
 {
-	return vhost_device_refresh(device_of(fe));
+	return topology_refresh(device_of(fe));
 }
 
 /** Something that takes memory. */
@@ -570,7 +570,7 @@ refuse_once(const struct step *step, unsigned int nth, bool *done)
 	TEST_ASSERT_SUCCESS(topology_inventory_anywhere(fe), "all is in place, %uth", nth);
 	TEST_ASSERT_SUCCESS(check_it_runs(fe, step->from), "the %uth", nth);
 	if (*done)
-		TEST_ASSERT_EQUAL(device_of(fe)->refusals, 0, "nothing was refused");
+		TEST_ASSERT_EQUAL(device_of(fe)->running.refusals, 0, "nothing was refused");
 	return topology_stop(fe);
 }
 
@@ -669,7 +669,7 @@ late_queues_come_although_the_node_is_full(void)
 	for (unsigned int pair = 0; pair < 3; pair++)
 		TEST_ASSERT_EQUAL(fake_round_trip(fe, pair, 444), 444, "pair %u", pair);
 	topology_node_full(THERE, false);
-	TEST_ASSERT_SUCCESS(vhost_device_refresh(device_of(fe)), "memory appears");
+	TEST_ASSERT_SUCCESS(topology_refresh(device_of(fe)), "memory appears");
 	TEST_ASSERT_SUCCESS(topology_inventory_on(fe, THERE), "together again");
 	return topology_stop(fe);
 }
@@ -693,7 +693,7 @@ queues_come_although_the_next_node_is_crowded(void)
 	for (unsigned int pair = 0; pair < 2; pair++)
 		TEST_ASSERT_EQUAL(fake_round_trip(fe, pair, 444), 444, "pair %u", pair);
 	topology_node_full(THERE, false);
-	TEST_ASSERT_SUCCESS(vhost_device_refresh(device_of(fe)), "memory appears");
+	TEST_ASSERT_SUCCESS(topology_refresh(device_of(fe)), "memory appears");
 	TEST_ASSERT_SUCCESS(topology_inventory_on(fe, THERE), "together again");
 	return topology_stop(fe);
 }
@@ -721,7 +721,7 @@ a_new_map_comes_although_the_node_is_full(void)
 	TEST_ASSERT_SUCCESS(topology_inventory_on(fe, topology_home()), "all of it");
 	TEST_ASSERT_SUCCESS(traffic_wait(traffic, 50), "it works");
 	topology_node_full(THERE, false);
-	TEST_ASSERT_SUCCESS(vhost_device_refresh(device_of(fe)), "memory appears");
+	TEST_ASSERT_SUCCESS(topology_refresh(device_of(fe)), "memory appears");
 	TEST_ASSERT_SUCCESS(topology_inventory_on(fe, THERE), "it is back");
 	TEST_ASSERT_SUCCESS(traffic_stop(traffic), "no packet was lost or out of place");
 	return topology_stop(fe);
@@ -736,7 +736,7 @@ a_replica_whose_queue_went_elsewhere_is_dropped(void)
 
 	TEST_ASSERT_NOT_NULL(fe, "a device");
 	topology_guest_part_on(fe->vqs[1].desc_gpa, fake_vq_ring_bytes(fe) - 4096, 3);
-	TEST_ASSERT_SUCCESS(vhost_device_refresh(device_of(fe)), "a queue elsewhere");
+	TEST_ASSERT_SUCCESS(topology_refresh(device_of(fe)), "a queue elsewhere");
 	TEST_ASSERT_SUCCESS(topology_inventory(fe, THERE, nodes), "a queue elsewhere");
 	TEST_ASSERT_EQUAL(topology_live_on(3), 2, "a replica and a queue");
 	topology_node_room(3, 3);
@@ -845,7 +845,7 @@ say_at_random(struct fake *fe, struct model *m)
 		topology_guest_on(rand() % 4);
 		topology_guest_part_on(fe->vqs[i].desc_gpa, fake_vq_ring_bytes(fe) - 4096,
 			rand() % 4);
-		return vhost_device_refresh(device_of(fe)) == 0;
+		return topology_refresh(device_of(fe)) == 0;
 	default:
 		/* Something later will be refused, once. */
 		topology_refuse(1 + rand() % 8, 1);

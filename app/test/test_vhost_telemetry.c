@@ -269,7 +269,7 @@ wait_for_node(const struct fake *fe, int node)
 	uint64_t until = fake_now_ms() + fake_patience_ms();
 
 	while (fake_now_ms() < until) {
-		if (rte_vhost_get_numa_node(fe->vid) == node)
+		if (topology_device_node(fe) == node)
 			return true;
 		sched_yield();
 	}

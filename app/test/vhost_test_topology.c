@@ -10,7 +10,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include "device.h"
+#include "device_change.h"
 #include "mem_node.h"
 #include "numa_watch.h"
 #include "test.h"
@@ -74,7 +74,7 @@ guest_address(const uint8_t *at, uint64_t *gpa)
 	for (int vid = 0; vid < 4; vid++) {
 		const struct vhost_device *dev = vhost_device_peek(vid);
 		/* Whoever asks about guest memory holds the device's lock. */
-		const struct mem_map *map = dev != NULL ? dev->wish_map : NULL;
+		const struct mem_map *map = dev != NULL ? dev->wish.map : NULL;
 
 		for (uint32_t i = 0; map != NULL && i < map->nregions; i++) {
 			const struct mem_region *r = &map->regions[i];
@@ -513,8 +513,8 @@ topology_holds(const void *block, int node)
 static bool
 has_replica(const struct vhost_device *dev, const struct virtio_net *net)
 {
-	for (unsigned int i = 0; i < dev->nreplicas; i++)
-		if (dev->replicas[i] == net)
+	for (unsigned int i = 0; i < dev->running.nreplicas; i++)
+		if (dev->running.replicas[i] == net)
 			return true;
 	return false;
 }
@@ -522,10 +522,10 @@ has_replica(const struct vhost_device *dev, const struct virtio_net *net)
 static bool
 is_used(const struct vhost_device *dev, const struct virtio_net *net)
 {
-	if (net == dev->net)
+	if (net == dev->running.net)
 		return true;
 	for (uint32_t i = 0; i < dev->nvrings; i++)
-		if (vhost_queue_block(dev->queues[i])->net == net)
+		if (vhost_queue_block(vhost_device_queue_at(dev, i))->net == net)
 			return true;
 	return false;
 }
@@ -533,17 +533,17 @@ is_used(const struct vhost_device *dev, const struct virtio_net *net)
 static int
 check_replicas(const struct vhost_device *dev)
 {
-	if (!has_replica(dev, dev->net))
+	if (!has_replica(dev, dev->running.net))
 		return wrong("the device's replica is in no list");
-	for (unsigned int i = 0; i < dev->nreplicas; i++) {
-		const struct virtio_net *net = dev->replicas[i];
+	for (unsigned int i = 0; i < dev->running.nreplicas; i++) {
+		const struct virtio_net *net = dev->running.replicas[i];
 
 		if (!topology_holds(net, net->node))
 			return wrong("replica %u is not on node %d", i, net->node);
 		if (!is_used(dev, net))
 			return wrong("nobody uses the replica on node %d", net->node);
 		for (unsigned int j = 0; j < i; j++)
-			if (dev->replicas[j]->node == net->node)
+			if (dev->running.replicas[j]->node == net->node)
 				return wrong("two replicas on node %d", net->node);
 	}
 	return 0;
@@ -553,7 +553,7 @@ static int
 check_queues(const struct vhost_device *dev, const int *nodes)
 {
 	for (uint32_t i = 0; i < dev->nvrings; i++) {
-		const struct vhost_virtqueue *block = vhost_queue_block(dev->queues[i]);
+		const struct vhost_virtqueue *block = vhost_queue_block(vhost_device_queue_at(dev, i));
 
 		if (nodes != NULL && block->node != nodes[i])
 			return wrong("queue %u is on node %d, not %d", i, block->node,
@@ -567,7 +567,7 @@ check_queues(const struct vhost_device *dev, const int *nodes)
 				block->node, block->net->node);
 		if (block->net->generation != block->cfg.generation)
 			return wrong("queue %u is of another generation", i);
-		if (dev->queues[i]->staged != NULL)
+		if (vhost_device_queue_at(dev, i)->staged != NULL)
 			return wrong("queue %u has a block too many", i);
 	}
 	return 0;
@@ -594,10 +594,10 @@ handle_is_on(const void *handle, size_t size, int node)
 static int
 check_handles(const struct vhost_device *dev)
 {
-	if (!handle_is_on(dev, sizeof(*dev), dev->net->node))
-		return wrong("the device's handle is not on node %d", dev->net->node);
+	if (!handle_is_on(dev, sizeof(*dev), dev->running.net->node))
+		return wrong("the device's handle is not on node %d", dev->running.net->node);
 	for (uint32_t i = 0; i < dev->nvrings; i++) {
-		const struct vhost_queue *q = dev->queues[i];
+		const struct vhost_queue *q = vhost_device_queue_at(dev, i);
 		int node = vhost_queue_block(q)->node;
 
 		if (!handle_is_on(q, sizeof(*q), node))
@@ -612,15 +612,29 @@ check_handles(const struct vhost_device *dev)
 static int
 check_device(const struct vhost_device *dev, int node, const int *queue_nodes)
 {
-	if (node != VHOST_NODE_ANY && dev->net->node != node)
-		return wrong("the device is on node %d, not %d", dev->net->node, node);
+	if (node != VHOST_NODE_ANY && dev->running.net->node != node)
+		return wrong("the device is on node %d, not %d", dev->running.net->node, node);
 	if (check_replicas(dev) < 0 || check_queues(dev, queue_nodes) < 0 ||
 			check_handles(dev) < 0)
 		return -1;
-	if (topology_live() != dev->nreplicas + dev->nvrings)
+	if (topology_live() != dev->running.nreplicas + dev->nvrings)
 		return wrong("%u blocks for %u replicas and %u queues",
-			topology_live(), dev->nreplicas, dev->nvrings);
+			topology_live(), dev->running.nreplicas, dev->nvrings);
 	return 0;
+}
+
+int
+topology_device_node(const struct fake *fe)
+{
+	struct vhost_device *dev = vhost_device_peek(fe->vid);
+	int node;
+
+	if (dev == NULL)
+		return VHOST_NODE_ANY;
+	rte_spinlock_lock(&dev->view_lock);
+	node = dev->running.node;
+	rte_spinlock_unlock(&dev->view_lock);
+	return node;
 }
 
 int
@@ -631,9 +645,8 @@ topology_inventory(const struct fake *fe, int dev_node, const int *queue_nodes)
 
 	if (dev == NULL)
 		return wrong("no device");
-	if (dev_node != VHOST_NODE_ANY && rte_vhost_get_numa_node(fe->vid) != dev_node)
-		return wrong("applications are told node %d, not %d",
-			rte_vhost_get_numa_node(fe->vid), dev_node);
+	if (dev_node != VHOST_NODE_ANY && topology_device_node(fe) != dev_node)
+		return wrong("the device is on node %d, not %d", topology_device_node(fe), dev_node);
 	vhost_device_lock(dev);
 	ret = check_device(dev, dev_node, queue_nodes);
 	vhost_device_unlock(dev);
@@ -654,4 +667,16 @@ int
 topology_inventory_anywhere(const struct fake *fe)
 {
 	return topology_inventory(fe, VHOST_NODE_ANY, NULL);
+}
+
+int
+topology_refresh(struct vhost_device *dev)
+{
+	const struct settle_request reprobe = { .reprobe = true };
+	int ret;
+
+	vhost_device_lock(dev);
+	ret = vhost_device_change(dev, &reprobe);
+	vhost_device_unlock(dev);
+	return ret;
 }

@@ -25,6 +25,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+struct vhost_device;
+
 struct fake;
 
 /** Put a made-up machine in place; everything is on the home node at first. */
@@ -98,5 +100,11 @@ int topology_inventory(const struct fake *fe, int dev_node, const int *queue_nod
 int topology_inventory_on(const struct fake *fe, int node);
 /** The same without an opinion about nodes. */
 int topology_inventory_anywhere(const struct fake *fe);
+
+/** The node where the device is now, whatever the application was told; or VHOST_NODE_ANY. */
+int topology_device_node(const struct fake *fe);
+
+/** Ask again where the guest's memory is and settle, as a refresh does, on this thread. */
+int topology_refresh(struct vhost_device *dev);
 
 #endif /* VHOST_TEST_TOPOLOGY_H */

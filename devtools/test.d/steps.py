@@ -56,7 +56,9 @@ def steps(work):
     yield Step('build with gcc', [setup(build, '-Dexamples=vhost'), ninja(build)],
                group='fast')
     yield Step('fast suite', [suite(build, 'fast-tests')], group='fast', suites=build)
-    yield Step('layers', [['devtools/check-layers.py']], group='fast')
+    yield Step('layers', [['devtools/check-layers.py', build]], group='fast')
+    yield Step('check-layers finds circles and calls upwards',
+               [['devtools/check-layers.py', '--self-test']], group='fast')
     yield Step('imports of the data path', [['devtools/check-datapath.py', build]], group='fast')
     yield Step('ABI', [['buildtools/check-abi.py', build / 'lib/librte_vhost.so.23',
                         PACKAGED / 'librte_vhost.so.23', '--headers', 'lib/librte_vhost']],
@@ -67,6 +69,8 @@ def steps(work):
                group='fast')
     yield Step('features and statistics are those of the packaged library',
                [['devtools/compare-answers', '--build', build]], group='fast', suites='stdout')
+    yield Step('log lines are those of the packaged library',
+               [['devtools/compare-log', '--build', build]], group='fast', suites='stdout')
     yield Step('packets of the benchmark are right',
                [[build / 'app/test-vhost-perf/dpdk-test-vhost-perf', '--no-huge', '--no-pci',
                  '--no-telemetry', '-m', '512', '--no-shconf', '--', '--packets', '4096']],

@@ -39,7 +39,7 @@ features_in_force(struct vhost_device *dev)
 	uint64_t features;
 
 	rte_spinlock_lock(&dev->view_lock);
-	features = dev->net != NULL ? dev->net->features : 0;
+	features = dev->running.net != NULL ? dev->running.net->features : 0;
 	rte_spinlock_unlock(&dev->view_lock);
 	return features;
 }
@@ -51,11 +51,11 @@ rte_vhost_get_mtu(int vid, uint16_t *mtu)
 
 	if (dev == NULL || mtu == NULL)
 		return -ENODEV;
-	if (!__atomic_load_n(&dev->ready, __ATOMIC_RELAXED))
+	if (!__atomic_load_n(&dev->told.ready, __ATOMIC_RELAXED))
 		return -EAGAIN;
 	if (!(features_in_force(dev) & (1ULL << VIRTIO_NET_F_MTU)))
 		return -ENOTSUP;
-	*mtu = __atomic_load_n(&dev->mtu, __ATOMIC_RELAXED);
+	*mtu = __atomic_load_n(&dev->wish.mtu, __ATOMIC_RELAXED);
 	return 0;
 }
 
@@ -68,7 +68,10 @@ rte_vhost_get_numa_node(int vid)
 	if (dev == NULL)
 		return -1;
 	rte_spinlock_lock(&dev->view_lock);
-	node = dev->net != NULL ? dev->net->node : VHOST_NODE_ANY;
+	/* of a running device: what the application has taken its buffers and cores by */
+	node = dev->told.app_node;
+	if (node == VHOST_NODE_ANY && dev->running.net != NULL)
+		node = dev->running.net->node;
 	rte_spinlock_unlock(&dev->view_lock);
 	return node;
 }
@@ -110,7 +113,7 @@ rte_vhost_get_negotiated_protocol_features(int vid, uint64_t *protocol_features)
 
 	if (dev == NULL || protocol_features == NULL)
 		return -1;
-	*protocol_features = __atomic_load_n(&dev->protocol_features, __ATOMIC_RELAXED);
+	*protocol_features = __atomic_load_n(&dev->wish.protocol_features, __ATOMIC_RELAXED);
 	return 0;
 }
 
@@ -148,9 +151,9 @@ rte_vhost_get_mem_table(int vid, struct rte_vhost_memory **mem)
 	if (copy == NULL)
 		return -1;
 	rte_spinlock_lock(&dev->view_lock);
-	known = dev->map != NULL;
+	known = dev->running.map != NULL;
 	if (known)
-		copy_regions(dev->map, copy);
+		copy_regions(dev->running.map, copy);
 	rte_spinlock_unlock(&dev->view_lock);
 	if (!known) {
 		free(copy);
@@ -264,7 +267,7 @@ rte_vhost_get_log_base(int vid, uint64_t *log_base, uint64_t *log_size)
 	if (dev == NULL || log_base == NULL || log_size == NULL)
 		return -1;
 	rte_spinlock_lock(&dev->view_lock);
-	view = vhost_mem_log_view(dev->log);
+	view = vhost_mem_log_view(dev->running.log);
 	rte_spinlock_unlock(&dev->view_lock);
 	*log_base = (uintptr_t)view.words;
 	*log_size = mem_log_bytes(&view);
@@ -277,15 +280,15 @@ find_logging(int vid)
 {
 	struct vhost_device *dev = vhost_device_get(vid);
 
-	return dev != NULL && __atomic_load_n(&dev->logging, __ATOMIC_RELAXED) ? dev : NULL;
+	return dev != NULL && __atomic_load_n(&dev->running.logging, __ATOMIC_RELAXED) ? dev : NULL;
 }
 
 /** View lock held, under which the log is replaced. */
 static void
 log_written(struct vhost_device *dev, uint64_t gpa, uint64_t len)
 {
-	if (dev->net != NULL)
-		vhost_mem_log_mark(&dev->net->log, gpa, len);
+	if (dev->running.net != NULL)
+		vhost_mem_log_mark(&dev->running.net->log, gpa, len);
 }
 
 void

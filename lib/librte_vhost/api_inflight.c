@@ -28,7 +28,7 @@ has_tracking(int vid)
 {
 	struct vhost_device *dev = vhost_device_get(vid);
 
-	return dev == NULL || (__atomic_load_n(&dev->protocol_features, __ATOMIC_RELAXED) &
+	return dev == NULL || (__atomic_load_n(&dev->wish.protocol_features, __ATOMIC_RELAXED) &
 		(1ULL << VHOST_USER_PROTOCOL_F_INFLIGHT_SHMFD)) != 0;
 }
 

@@ -72,8 +72,8 @@ replica_nodes(const struct vhost_device *dev)
 	uint64_t nodes = 0;
 	unsigned int i;
 
-	for (i = 0; i < dev->nreplicas; i++)
-		nodes |= placement_node_bit(dev->replicas[i]->node);
+	for (i = 0; i < dev->running.nreplicas; i++)
+		nodes |= placement_node_bit(dev->running.replicas[i]->node);
 	return nodes;
 }
 
@@ -84,24 +84,24 @@ fill_report(const struct vhost_device *dev, uint32_t nvrings, struct report_bloc
 	struct rte_vhost_numa_report *r = &block->head;
 	uint32_t i;
 
-	r->node = dev->node;
-	r->app_node = dev->app_node;
+	r->node = dev->running.node;
+	r->app_node = dev->told.app_node;
 	r->policy = dev->driver.numa;
-	r->moves = dev->moves;
-	r->refusals = dev->refusals;
-	r->drifts = dev->drifts;
-	r->probes = dev->probes;
-	r->restarts = dev->restarts;
-	r->refused_nodes = dev->refused_nodes;
+	r->moves = dev->running.moves;
+	r->refusals = dev->running.refusals;
+	r->drifts = dev->evidence.drifts;
+	r->probes = dev->evidence.probes;
+	r->restarts = dev->told.restarts;
+	r->refused_nodes = dev->running.refused_nodes;
 	r->replica_nodes = replica_nodes(dev);
 	r->nr_queues = nvrings;
-	r->nr_regions = dev->seen.nregions;
+	r->nr_regions = dev->evidence.seen.nregions;
 	r->queues = block->queues;
 	r->regions = block->regions;
 	for (i = 0; i < r->nr_regions; i++)
-		fill_region(&dev->seen.regions[i], &block->regions[i]);
+		fill_region(&dev->evidence.seen.regions[i], &block->regions[i]);
 	for (i = 0; i < nvrings; i++)
-		block->queues[i] = dev->queues[i]->numa;
+		block->queues[i] = vhost_device_queue_at(dev, i)->numa;
 }
 
 int

@@ -6,13 +6,17 @@
 #define VHOST_DEVICE_H
 
 /*
- * A device: one connection of one frontend, its negotiated state, its queues,
- * and the settle that makes reality match the wishes.
+ * Which device is this vid?
  *
- * Locks.  dev->lock (recursive) is the control lock: message handling with its
+ * A device is one connection of one frontend.  Its members are groups, each with one
+ * owner that alone writes it: what was asked for (device_wish.c), what a settle has
+ * made of that (settle.c), what is known of the guest's memory (numa_watch.c), what
+ * listeners were told (listeners.c).
+ *
+ * Locks.  The control lock (recursive) is held by message handling with its
  * callbacks, removal, refresh.  Functions that an application may call while it
- * holds locks of its own, or from a callback, never take it; they read through
- * a queue's gate or dev->view_lock, which are leaves and held only for copies.
+ * holds locks of its own, or from a callback, never take it; they read through a
+ * queue's gate or under the view lock, which are leaves and held only for copies.
  */
 
 #include <limits.h>
@@ -22,12 +26,12 @@
 
 #include <rte_spinlock.h>
 
+#include "device_wish.h"
 #include "event_loop.h"
 #include "inflight_area.h"
 #include "mem_log.h"
 #include "mem_map.h"
 #include "placement.h"
-#include "postcopy.h"
 #include "queue.h"
 #include "virtio_net.h"
 #include "vu_message.h"
@@ -35,11 +39,12 @@
 #include "rte_vhost.h"
 #include "rte_vhost_numa.h"
 
+struct device_listener;
 struct rte_vdpa_device;
+struct vhost_postcopy;
 struct vhost_quota;
 
 #define VHOST_MAX_DEVICES	1024
-#define VHOST_MAX_VRINGS	256
 #define VHOST_MAX_QUEUE_PAIRS	128
 
 /**
@@ -87,94 +92,110 @@ struct device_refusal {
 	int instead;		/**< node that it is on; VHOST_NODE_ANY: nowhere */
 };
 
-struct vhost_device {
-	int vid;
-	uint32_t in_use;		/**< the vid is taken; atomic */
-	pthread_mutex_t lock;		/**< control lock, recursive */
-	unsigned int lock_depth;	/**< how often its holder has taken it */
-	struct vhost_driver driver;	/**< as at connection time */
-	struct vu_link *link;		/**< the connection's */
+/** Serializes all that changes a device; recursive. */
+struct device_lock {
+	pthread_mutex_t mutex;
+	unsigned int depth;	/**< how often its holder has taken it */
+	unsigned int turn;	/**< odd while it is held; atomic, for the watch of postcopy.c */
+};
 
-	/* wishes: negotiated or asked for, under the control lock */
-	uint64_t features;
-	uint64_t protocol_features;
-	uint16_t mtu;			/**< 0 until NET_SET_MTU */
-	uint8_t status;			/**< virtio device status */
-	struct mem_map *wish_map;	/**< of the last SET_MEM_TABLE, or NULL */
-	struct mem_log *wish_log;	/**< of the last SET_LOG_BASE, or NULL */
-	struct inflight_area wish_inflight;	/**< of the last SET_INFLIGHT_FD */
-	uint64_t generation;		/**< grows when features, memory or log change */
-	bool stop_wanted;		/**< the next settle stops the device first */
-	uint16_t ctrl_pairs;		/**< queue pairs set by VIRTIO_NET_CTRL_MQ, 0: all */
-	struct rte_vhost_user_extern_ops extern_ops;
-
-	/* the back channel, see vu_backchannel.c */
-	int backend_fd;			/**< -1 for none; under backend_lock */
-	pthread_mutex_t backend_lock;	/**< a leaf */
-	pthread_mutex_t backend_request_lock;	/**< one exchange at a time; before backend_lock */
-
-	struct vhost_postcopy postcopy;	/**< is the destination of a migration */
-
-	/* what the application was told */
-	bool ready;			/**< new_device was called; atomic */
-	bool running;			/**< new_device was called and returned 0 */
-	bool vdpa_configured;		/**< the vDPA driver's dev_conf was called */
-	bool logging;			/**< what is written to the guest is logged; atomic */
-
-	/* what a settle has made of the wishes */
-	rte_spinlock_t view_lock;	/**< a leaf; for map, log, net and vring views */
-	struct mem_map *map;		/**< NULL before SET_MEM_TABLE */
-	struct mem_log *log;		/**< NULL before SET_LOG_BASE */
+/** What a settle has made of the wishes. */
+struct device_running {
+	struct mem_map *map;	/**< NULL before SET_MEM_TABLE */
+	struct mem_log *log;	/**< NULL before SET_LOG_BASE */
+	bool logging;		/**< what is written to the guest is logged; atomic */
 	struct inflight_area inflight;	/**< that blocks point to */
-	struct virtio_net *net;		/**< the replica on the device's own node */
+	struct virtio_net *net;	/**< the replica on the device's own node */
 	struct virtio_net *replicas[PLACEMENT_MAX_NODES];	/**< all in use */
 	unsigned int nreplicas;
-	struct event_source ctrl_kick;	/**< of a control queue that is ours to serve */
-	struct event_timer ctrl_retry;	/**< serve it when the lock is free */
+	int node;		/**< of net, when nobody may look at net any more */
+	int handle_node;	/**< where the device's own pages are, or VHOST_NODE_ANY */
+	uint64_t refused_nodes;	/**< mask: gave no memory in the last settle */
+	struct device_refusal last_refusal;	/**< if there were any */
+	uint64_t moves;		/**< blocks published on another node */
+	uint64_t refusals;	/**< settles that could not place as wished */
+};
 
-	/* placement: written under control lock and view_lock, read under either */
+/** What is known of where the guest's memory is. */
+struct device_evidence {
 	struct placement_census census;	/**< on which the decision rests */
 	struct placement_census seen;	/**< by the last look */
-	int seen_node;			/**< that look's, if it was another one */
-	int node;			/**< of net, when nobody may look at net any more */
-	int handle_node;		/**< where this structure was moved to, or VHOST_NODE_ANY */
-	int app_node;			/**< as the application was told last, while running */
-	uint64_t refused_nodes;		/**< mask: gave no memory in the last settle */
-	struct device_refusal last_refusal;	/**< if there were any */
-	uint64_t moves;			/**< blocks published on another node */
-	uint64_t refusals;		/**< settles that could not place as wished */
-	uint64_t drifts;		/**< looks that found memory on another node */
-	uint64_t probes;		/**< looks at the guest's memory */
-	uint64_t restarts;		/**< times the application was led along */
-	bool restart_wanted;		/**< lead it along if the node changes now; control lock */
-	uint64_t look_due_ms;		/**< numa_watch.c's */
+	int seen_node;		/**< that look's, if it was another one */
+	uint64_t drifts;	/**< looks that found memory on another node */
+	uint64_t probes;	/**< looks at the guest's memory */
+	uint64_t look_due_ms;	/**< the watch's */
+};
 
-	uint32_t nvrings;		/**< queues[0 .. nvrings - 1] are up; atomic */
+/** What listeners were told. */
+struct device_told {
+	const struct device_listener *const *listeners;	/**< ends with NULL */
+	bool ready;		/**< new_device was called; atomic */
+	bool running;		/**< new_device was called and returned 0 */
+	bool vdpa_configured;	/**< the vDPA driver's dev_conf was called */
+	int app_node;		/**< node of the device as the application knows it, while running */
+	uint64_t restarts;	/**< times it was stopped and started to learn of another node */
+};
+
+/** The channel for requests to the frontend, see vu_backchannel.c. */
+struct device_back {
+	int fd;			/**< -1 for none; under lock */
+	pthread_mutex_t lock;	/**< a leaf */
+	pthread_mutex_t request_lock;	/**< one exchange at a time; before lock */
+	uint64_t turn;		/**< of the event thread, to which waited_ns belongs */
+	int64_t waited_ns;	/**< for answers in that turn; under request_lock */
+};
+
+/** A control queue that is ours to serve, see net_ctrl.c. */
+struct device_ctrl {
+	struct event_source kick;
+	struct event_timer retry;	/**< serve it when the lock is free */
+};
+
+struct vhost_device {
+	/* read by every burst */
+	int vid;
+	uint32_t in_use;		/**< the vid is taken; atomic */
+	uint32_t nvrings;		/**< queues[0 .. nvrings - 1] exist; atomic */
 	uint32_t data_vrings;		/**< without a control queue of ours; atomic */
-	struct vhost_queue *queues[VHOST_MAX_VRINGS];
+	struct vhost_queue_page *queues;	/**< room for VHOST_MAX_VRINGS */
+
+	struct device_lock control __rte_cache_aligned;
+	rte_spinlock_t view_lock;	/**< a leaf; for what applications and reports read */
+	struct vhost_driver driver;	/**< as at connection time */
+	struct vu_link *link;		/**< the connection's */
+	struct rte_vhost_user_extern_ops extern_ops;	/**< the connection's, likewise */
+	struct device_back back;	/**< the connection's, likewise */
+	struct device_wish wish;	/**< under the control lock */
+	struct device_running running;	/**< written under both locks, read under either */
+	struct device_evidence evidence;	/**< likewise */
+	struct device_told told;	/**< likewise */
+	struct device_ctrl ctrl;
+	struct vhost_postcopy *postcopy;	/**< is the destination of a migration */
 };
 
 /**
- * A frontend has connected: take a vid, create the device, call new_connection.
+ * Take the lowest free vid and its structure, which nobody finds before it is in
+ * use.
  *
- * @param link  of the connection; outlives the device
- * @return the device with one owner, the connection; NULL (logged) if there is
- *         no vid or memory, or the application refused
+ * @return NULL when there is no vid or no memory
  */
-struct vhost_device *vhost_device_create(const struct vhost_driver *driver,
-		struct vu_link *link);
+struct vhost_device *vhost_device_take(void);
 
-/**
- * The connection is gone: stop the device (destroy_device), call
- * destroy_connection if told so, release everything.  Takes the control lock.
- */
-void vhost_device_destroy(struct vhost_device *dev, bool tell_connection);
+/** Give a vid back; nobody uses its structure any more but by mistake. */
+void vhost_device_give_back(struct vhost_device *dev);
 
 /** Device of a vid, or NULL with an error logged.  Any thread. */
 struct vhost_device *vhost_device_get(int vid);
 
-/** Likewise without a word in the log. */
+/** Likewise without logging. */
 struct vhost_device *vhost_device_peek(int vid);
+
+/** A queue whose index is known to be right. */
+static inline struct vhost_queue *
+vhost_device_queue_at(const struct vhost_device *dev, uint32_t index)
+{
+	return &dev->queues[index].queue;
+}
 
 /** Queue of a device, NULL unless it exists.  Any thread. */
 static inline struct vhost_queue *
@@ -183,52 +204,15 @@ vhost_device_queue(const struct vhost_device *dev, uint32_t index)
 	/* D1 pairs with D2 */
 	if (unlikely(index >= __atomic_load_n(&dev->nvrings, __ATOMIC_ACQUIRE)))
 		return NULL;
-	return dev->queues[index];
+	return vhost_device_queue_at(dev, index);
 }
 
 void vhost_device_lock(struct vhost_device *dev);
 bool vhost_device_try_lock(struct vhost_device *dev);
+void vhost_device_unlock(struct vhost_device *dev);
 
 /** Whether the caller is below a callback of the device: holds its control lock. */
 bool vhost_device_is_inside(struct vhost_device *dev);
-void vhost_device_unlock(struct vhost_device *dev);
-
-/** Make sure that the vring and all below exist: 0, -EINVAL or -ENOMEM.  Control lock held. */
-int vhost_device_need_queue(struct vhost_device *dev, uint32_t index);
-
-/** Wish for another memory map; takes over the reference.  Control lock held. */
-void vhost_device_wish_map(struct vhost_device *dev, struct mem_map *map);
-
-/** Wish for another log of written pages; takes over the reference.  Control lock held. */
-void vhost_device_wish_log(struct vhost_device *dev, struct mem_log *log);
-
-/** Back to the state of a fresh connection, without descriptors.  Settle afterwards. */
-void vhost_device_reset_wish(struct vhost_device *dev);
-
-/** All that messages may edit, as it was before one of them. */
-struct device_wish {
-	uint64_t features;
-	uint64_t protocol_features;
-	uint64_t generation;
-	uint16_t mtu;
-	uint16_t ctrl_pairs;
-	uint8_t status;
-	bool stop_wanted;
-	struct mem_map *map;		/**< a reference, or NULL */
-	struct mem_log *log;		/**< likewise */
-	struct inflight_area inflight;	/**< likewise */
-	uint32_t nvrings;
-	struct queue_wish queues[VHOST_MAX_VRINGS];
-};
-
-/**
- * Keep the wishes; afterwards either go back to them, if the message failed, or
- * forget them.  What a message sent away besides (the back channel, bases of rings)
- * does not come back.  Control lock held.
- */
-void vhost_device_keep_wish(struct vhost_device *dev, struct device_wish *kept);
-void vhost_device_restore_wish(struct vhost_device *dev, struct device_wish *kept);
-void vhost_device_forget_wish(struct device_wish *kept);
 
 /**
  * Vrings that carry packets, or requests of whatever backend it is (virtio 1.2,
@@ -243,33 +227,6 @@ struct vhost_queue *vhost_device_ctrl_queue(const struct vhost_device *dev);
 /** What a replica of the device amounts to by its wishes.  Control lock held. */
 void vhost_device_net_cfg(const struct vhost_device *dev, struct virtio_net_cfg *cfg);
 
-/** Stop the device for the application and the vDPA driver.  Control lock held. */
-void vhost_device_stop(struct vhost_device *dev);
-
-/**
- * Make reality match the wishes: stop, place, build, publish, tell the
- * application (settle.c).  Control lock held.
- *
- * @return 0, or -ENOMEM with the running state unchanged
- */
-int vhost_device_settle(struct vhost_device *dev);
-
-/** Look again where the guest's memory is, and settle.  Takes the control lock. */
-int vhost_device_refresh(struct vhost_device *dev);
-
-/** The census of the wished map, which is not NULL, decides.  Control lock held. */
-void vhost_device_take_census(struct vhost_device *dev);
-
-/**
- * Look again, and settle if two looks in a row, or the first that knew anything,
- * found that something belongs elsewhere, or if memory was refused.  Nothing of
- * EAL's memory is touched unless there is something to do.  Control lock held.
- */
-void vhost_device_look(struct vhost_device *dev);
-
-/** Whether it is unknown where something that there is belongs.  Control lock held. */
-bool vhost_device_is_undecided(const struct vhost_device *dev);
-
 /**
  * Edit a device's copy of its registration, as vhost_socket_edit() does with the
  * original.  Takes the control lock.
@@ -280,20 +237,27 @@ bool vhost_device_edit(struct vhost_device *dev, const char *path,
 		int (*fn)(struct vhost_driver *driver, void *arg), void *arg);
 
 /**
- * Have the handles of device and queues, whose addresses stay, on the nodes of what
+ * Have the pages of device and queues, whose addresses stay, on the nodes of what
  * they lead to.  Control lock held.
  */
-void vhost_device_bring_handles(struct vhost_device *dev);
+void vhost_device_migrate_handles(struct vhost_device *dev);
 
 /** Change a field that reports read. */
-void vhost_device_note(struct vhost_device *dev, int *field, int value);
+void vhost_device_record(struct vhost_device *dev, int *field, int value);
 void vhost_device_count(struct vhost_device *dev, uint64_t *counter);
 
 /** Whether a feature bit is negotiated. */
 static inline bool
 vhost_device_has(const struct vhost_device *dev, unsigned int feature)
 {
-	return (dev->features & (1ULL << feature)) != 0;
+	return (dev->wish.features & (1ULL << feature)) != 0;
+}
+
+/** Whether a protocol feature is negotiated. */
+static inline bool
+vhost_device_has_protocol(const struct vhost_device *dev, unsigned int feature)
+{
+	return (dev->wish.protocol_features & (1ULL << feature)) != 0;
 }
 
 #endif /* VHOST_DEVICE_H */

@@ -5,56 +5,32 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
-#include <string.h>
-#include <sys/stat.h>
 #include <sys/un.h>
 
 #include "doorbell.h"
-#include "vu_message.h"
+#include "fd_kind.h"
+#include "reaper.h"
 
-static bool
-is_eventfd(int fd)
-{
-	static const char target[] = "anon_inode:[eventfd]";
-	char path[32], link[sizeof(target)];
-	ssize_t len;
-
-	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
-	len = readlink(path, link, sizeof(link));
-	return len == sizeof(target) - 1 && memcmp(link, target, len) == 0;
-}
-
-/** Without a question to the server of a file. */
-static bool
-is_pipe(int fd)
-{
-	struct statx stx;
-
-	return statx(fd, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, STATX_TYPE, &stx) == 0 &&
-		S_ISFIFO(stx.stx_mode);
-}
-
+/** Of an eventfd; -EINVAL, and still the caller's, if it is no use (O_PATH). */
 static int
 adopt_eventfd(int fd)
 {
 	int flags = fcntl(fd, F_GETFL);
 
-	if (flags < 0 || fcntl(fd, F_SETFL, flags | O_NONBLOCK) < 0) {
-		close(fd);
+	if (flags < 0 || fcntl(fd, F_SETFL, flags | O_NONBLOCK) < 0)
 		return -EINVAL;
-	}
 	return fd;
 }
 
+/** Another descriptor of the same pipe, or -EINVAL. */
 static int
-adopt_pipe(int fd)
+reopen_pipe(int fd)
 {
 	char path[32];
 	int own;
 
 	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
 	own = open(path, O_RDWR | O_NONBLOCK | O_CLOEXEC);
-	close(fd);
 	return own >= 0 ? own : -EINVAL;
 }
 
@@ -80,20 +56,32 @@ vhost_is_side_socket(int fd)
 		is_unnamed(fd, getsockname) && is_unnamed(fd, getpeername);
 }
 
-int
-vhost_doorbell_adopt(int fd, enum doorbell_kind allowed, enum doorbell_kind *kind)
+/** The descriptor to use: fd, another one, or -EINVAL. */
+static int
+adopt(int fd, enum doorbell_kind allowed, enum doorbell_kind *kind)
 {
-	*kind = DOORBELL_EVENTFD;
-	if (is_eventfd(fd))
+	switch (vhost_fd_kind(fd)) {
+	case FD_EVENTFD:
+		*kind = DOORBELL_EVENTFD;
 		return adopt_eventfd(fd);
-	*kind = DOORBELL_PIPE;
-	if (is_pipe(fd))
-		return adopt_pipe(fd);
-	*kind = DOORBELL_SOCKET;
-	if (allowed == DOORBELL_SOCKET && vhost_is_side_socket(fd))
-		return fd;
-	vhost_vu_discard_fd(fd);
-	return -EINVAL;
+	case FD_PIPE:
+		*kind = DOORBELL_PIPE;
+		return reopen_pipe(fd);
+	default:
+		*kind = DOORBELL_SOCKET;
+		return allowed == DOORBELL_SOCKET && vhost_is_side_socket(fd) ? fd : -EINVAL;
+	}
+}
+
+int
+vhost_doorbell_adopt(struct vhost_quota *quota, int fd, enum doorbell_kind allowed,
+		enum doorbell_kind *kind)
+{
+	int adopted = adopt(fd, allowed, kind);
+
+	if (adopted != fd)
+		vhost_reap(quota, fd);
+	return adopted;
 }
 
 void
@@ -103,7 +91,7 @@ vhost_doorbell_unstick(int fd)
 	ssize_t got;
 	int flags = fcntl(fd, F_GETFL);
 
-	if (flags < 0 || !is_eventfd(fd) || fcntl(fd, F_SETFL, flags | O_NONBLOCK) < 0)
+	if (flags < 0 || vhost_fd_kind(fd) != FD_EVENTFD || fcntl(fd, F_SETFL, flags | O_NONBLOCK) < 0)
 		return;
 	got = read(fd, &count, sizeof(count));
 	/* what was pending for the guest is so again */

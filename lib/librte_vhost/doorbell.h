@@ -19,10 +19,12 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+struct vhost_quota;
+
 /** What a doorbell is, as far as ringing it goes. */
 enum doorbell_kind {
 	DOORBELL_EVENTFD,	/**< its flags are the peer's as well as ours */
-	DOORBELL_PIPE,		/**< opened by us, non-blocking */
+	DOORBELL_PIPE,		/**< without a name; opened by us, non-blocking */
 	DOORBELL_SOCKET,	/**< a stream socket: how user-mode Linux is notified */
 };
 
@@ -34,12 +36,14 @@ enum doorbell_kind {
  * and with a reader always there a write raises no SIGPIPE.  Everything
  * else is refused, but for a socket as in vhost_is_side_socket() where allowed.
  *
- * @param fd  taken over, closed when it is refused or replaced
+ * @param quota  for reaping
+ * @param fd  taken over, reaped when it is refused or replaced
  * @param allowed  DOORBELL_SOCKET to allow sockets as well
  * @param[out] kind  how to ring it
  * @return the descriptor to use, the caller's; -EINVAL when it is refused
  */
-int vhost_doorbell_adopt(int fd, enum doorbell_kind allowed, enum doorbell_kind *kind);
+int vhost_doorbell_adopt(struct vhost_quota *quota, int fd, enum doorbell_kind allowed,
+		enum doorbell_kind *kind);
 
 /**
  * Whether fd is one end of a pair of stream sockets (neither end has a name).  The

@@ -5,16 +5,17 @@
 /*
  * Theory of operation
  *
- * The loop takes one event per wait.  Control messages are rare, so the extra
- * system call costs nothing, and there is no batch in which a handler could
- * leave behind an event of a source that it has just removed and freed.  The
- * kernel puts a level-triggered descriptor that it has reported at the end of
- * its queue, so a source that is always ready does not starve the others.
+ * Each source has a slot and, for the time that it is watched, a generation of that
+ * slot.  Both travel in the kernel's event data.  Between the kernel's answer and our
+ * serving it the source may have been removed, by another thread or by an earlier
+ * handler of the same answer, freed, and its slot or its memory used by another one.
+ * Then the generation is another one and the event is dropped: it was meant for
+ * nobody who is still there.  Nothing else is ever dropped, so edge-triggered sources
+ * lose nothing; and one that was removed and added again is told by the kernel if it
+ * is ready at that moment.
  *
- * What remains is another thread that removes a source between the kernel's
- * answer and our taking the lock.  Each removal is counted; an answer that was
- * asked for before a removal is thrown away, unread.  If it was another
- * source's, the kernel gives it again.
+ * The kernel puts a level-triggered descriptor that it has reported at the end of
+ * its queue, so a source that is always ready does not starve the others.
  *
  * Timers share the descriptor of one timerfd, set to the first that is due: one
  * more source, to which the same fairness applies.  One timer runs per event.
@@ -29,12 +30,14 @@
 #include <errno.h>
 #include <pthread.h>
 #include <stddef.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/timerfd.h>
 #include <time.h>
 #include <unistd.h>
 
+#include <rte_common.h>
 #include <rte_lcore.h>
 
 #include "event_loop.h"
@@ -43,29 +46,55 @@
 #define MS_PER_S	1000
 #define NS_PER_MS	1000000
 
+/** Events that are taken from the kernel at a time. */
+#define EVENTS_AT_A_TIME 8
+
+#define SLOTS_AT_FIRST	64
+#define NO_SLOT		UINT32_MAX
+
+/** Event data of the timerfd, which no source has. */
+#define TIMER_DATA	UINT64_MAX
+
+struct slot {
+	struct event_source *source;	/**< or NULL */
+	uint32_t generation;		/**< of the present source, or of the next */
+	uint32_t next_free;		/**< while there is no source; or NO_SLOT */
+};
+
 static struct {
 	pthread_mutex_t lock;
 	pthread_cond_t idle;		/* a handler has returned */
 	bool started;
 	int epoll_fd;			/* constant once started */
 	int timer_fd;			/* likewise */
-	uint64_t removals;		/* sources removed so far */
+	struct slot *slots;
+	uint32_t nslots;
+	uint32_t first_free;		/* slot without a source, or NO_SLOT */
 	const void *running;		/* source or timer whose handler runs, or NULL */
-	LIST_HEAD(, event_timer) timers;	/* armed, first due first */
+	TAILQ_HEAD(timers, event_timer) timers;	/* armed, first due first */
+	uint64_t timer_fd_ms;		/* when timer_fd expires, or did; 0: never */
 } loop = {
 	.lock = PTHREAD_MUTEX_INITIALIZER,
 	.idle = PTHREAD_COND_INITIALIZER,
 	.epoll_fd = -1,
 	.timer_fd = -1,
-	.timers = LIST_HEAD_INITIALIZER(loop.timers),
+	.first_free = NO_SLOT,
+	.timers = TAILQ_HEAD_INITIALIZER(loop.timers),
 };
 
-static __thread bool on_loop_thread;
+/** The loop's thread counts its handlers, from 1. */
+static __thread uint64_t turn;
 
 bool
 vhost_event_loop_is_current(void)
 {
-	return on_loop_thread;
+	return turn != 0;
+}
+
+uint64_t
+vhost_event_loop_turn(void)
+{
+	return turn;
 }
 
 static uint64_t
@@ -77,18 +106,83 @@ now_ms(void)
 	return (uint64_t)ts.tv_sec * MS_PER_S + ts.tv_nsec / NS_PER_MS;
 }
 
+/*
+ * Slots; all with the lock held
+ */
+
+/** Add slots until there are n. */
+static int
+slots_grow(uint32_t n)
+{
+	struct slot *slots = realloc(loop.slots, n * sizeof(*slots));
+
+	if (slots == NULL)
+		return -ENOMEM;
+	loop.slots = slots;
+	while (loop.nslots < n) {
+		slots[loop.nslots] = (struct slot){ .next_free = loop.first_free };
+		loop.first_free = loop.nslots++;
+	}
+	return 0;
+}
+
+/** Give the source a slot: 0 or -ENOMEM. */
+static int
+slot_take(struct event_source *source)
+{
+	int ret = 0;
+
+	if (loop.first_free == NO_SLOT)
+		ret = slots_grow(RTE_MAX(2 * loop.nslots, (uint32_t)SLOTS_AT_FIRST));
+	if (ret != 0)
+		return ret;
+	source->slot = loop.first_free;
+	loop.first_free = loop.slots[source->slot].next_free;
+	loop.slots[source->slot].source = source;
+	return 0;
+}
+
+/** What is still under way for the slot is nobody's from now on. */
+static void
+slot_give_back(uint32_t index)
+{
+	struct slot *slot = &loop.slots[index];
+
+	slot->source = NULL;
+	slot->generation++;
+	slot->next_free = loop.first_free;
+	loop.first_free = index;
+}
+
+static uint64_t
+slot_data(uint32_t index)
+{
+	return (uint64_t)loop.slots[index].generation << 32 | index;
+}
+
+/** The source that an event is meant for; NULL if it was removed. */
+static struct event_source *
+slot_source(uint64_t data)
+{
+	uint32_t index = (uint32_t)data;
+
+	return slot_data(index) == data ? loop.slots[index].source : NULL;
+}
+
 /** Let the timerfd expire when the first timer is due.  Lock held. */
 static void
 set_timer_fd(void)
 {
-	const struct event_timer *first = LIST_FIRST(&loop.timers);
-	struct itimerspec at = { 0 };
+	const struct event_timer *first = TAILQ_FIRST(&loop.timers);
+	uint64_t due_ms = first != NULL ? first->due_ms : 0;
+	struct itimerspec at = {
+		.it_value.tv_sec = due_ms / MS_PER_S,
+		.it_value.tv_nsec = (due_ms % MS_PER_S) * NS_PER_MS,
+	};
 
-	if (first != NULL) {
-		at.it_value.tv_sec = first->due_ms / MS_PER_S;
-		at.it_value.tv_nsec = (first->due_ms % MS_PER_S) * NS_PER_MS;
-	}
-	/* Also clears an expiry that was not acted upon. */
+	if (due_ms == loop.timer_fd_ms)
+		return;
+	loop.timer_fd_ms = due_ms;
 	timerfd_settime(loop.timer_fd, TFD_TIMER_ABSTIME, &at, NULL);
 }
 
@@ -104,16 +198,16 @@ handler_returned(void)
 static struct event_timer *
 take_due_timer(void)
 {
-	struct event_timer *timer = LIST_FIRST(&loop.timers);
+	struct event_timer *timer = TAILQ_FIRST(&loop.timers);
 
 	if (timer == NULL || timer->due_ms > now_ms())
 		return NULL;
-	LIST_REMOVE(timer, link);
+	TAILQ_REMOVE(&loop.timers, timer, link);
 	timer->due_ms = 0;
 	return timer;
 }
 
-/** Run a timer that is due.  Lock held, released meanwhile. */
+/** The timerfd has expired: run a timer that is due.  Lock held, released meanwhile. */
 static void
 run_timer(void)
 {
@@ -123,11 +217,14 @@ run_timer(void)
 	if (timer != NULL) {
 		handle = timer->handle;
 		loop.running = timer;
+		turn++;
 		pthread_mutex_unlock(&loop.lock);
 		handle(timer);
 		pthread_mutex_lock(&loop.lock);
 		handler_returned();
 	}
+	/* an expiry is cleared by setting the time, even to the same one */
+	loop.timer_fd_ms = UINT64_MAX;
 	set_timer_fd();
 }
 
@@ -138,47 +235,50 @@ run_source(struct event_source *source, uint32_t events)
 	void (*handle)(struct event_source *source, uint32_t events) = source->handle;
 
 	loop.running = source;
+	turn++;
 	pthread_mutex_unlock(&loop.lock);
 	handle(source, events);
 	pthread_mutex_lock(&loop.lock);
 	handler_returned();
 }
 
-/** Wait for an event and serve it.  Lock held, released meanwhile. */
+/** Lock held, released meanwhile. */
 static void
-serve_one(void)
+serve(const struct epoll_event *event)
 {
-	uint64_t removals = loop.removals;
-	struct epoll_event event;
-	int n;
+	struct event_source *source;
 
-	pthread_mutex_unlock(&loop.lock);
-	n = epoll_wait(loop.epoll_fd, &event, 1, -1);
-	pthread_mutex_lock(&loop.lock);
-
-	if (n != 1)
-		return;
-	if (event.data.ptr == NULL)
+	if (event->data.u64 == TIMER_DATA) {
 		run_timer();
-	else if (removals == loop.removals)
-		run_source(event.data.ptr, event.events);
+		return;
+	}
+	source = slot_source(event->data.u64);
+	if (source != NULL)
+		run_source(source, event->events);
 }
 
 static void *
 loop_main(void *arg)
 {
-	on_loop_thread = true;
-	pthread_mutex_lock(&loop.lock);
-	for (;;)
-		serve_one();
+	struct epoll_event events[EVENTS_AT_A_TIME];
+	int i, n;
+
+	turn = 1;
+	for (;;) {
+		n = epoll_wait(loop.epoll_fd, events, EVENTS_AT_A_TIME, -1);
+		pthread_mutex_lock(&loop.lock);
+		for (i = 0; i < n; i++)
+			serve(&events[i]);
+		pthread_mutex_unlock(&loop.lock);
+	}
 	return arg;
 }
 
-/** Create epoll set and timerfd; the timerfd is the source without a pointer. */
+/** Create epoll set and timerfd. */
 static int
 open_descriptors(void)
 {
-	struct epoll_event event = { .events = EPOLLIN };
+	struct epoll_event event = { .events = EPOLLIN, .data.u64 = TIMER_DATA };
 
 	loop.epoll_fd = epoll_create1(EPOLL_CLOEXEC);
 	loop.timer_fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
@@ -236,17 +336,33 @@ vhost_event_loop_start(void)
 	return ret;
 }
 
+/** Take a slot and enter the epoll set.  Lock held. */
+static int
+add_locked(struct event_source *source, int fd, uint32_t events)
+{
+	struct epoll_event event = { .events = events };
+	int ret = slot_take(source);
+
+	if (ret != 0)
+		return ret;
+	event.data.u64 = slot_data(source->slot);
+	if (epoll_ctl(loop.epoll_fd, EPOLL_CTL_ADD, fd, &event) == 0)
+		return 0;
+	ret = -errno;
+	slot_give_back(source->slot);
+	return ret;
+}
+
 int
 vhost_event_source_add(struct event_source *source, int fd, uint32_t events,
 		void (*handle)(struct event_source *source, uint32_t events))
 {
-	struct epoll_event event = { .events = events, .data.ptr = source };
 	int ret;
 
 	pthread_mutex_lock(&loop.lock);
 	ret = start_locked();
-	if (ret == 0 && epoll_ctl(loop.epoll_fd, EPOLL_CTL_ADD, fd, &event) != 0)
-		ret = -errno;
+	if (ret == 0)
+		ret = add_locked(source, fd, events);
 	if (ret == 0) {
 		source->fd = fd;
 		source->handle = handle;
@@ -264,7 +380,7 @@ source_forget(struct event_source *source)
 	epoll_ctl(loop.epoll_fd, EPOLL_CTL_DEL, source->fd, NULL);
 	source->fd = -1;
 	source->handle = NULL;
-	loop.removals++;
+	slot_give_back(source->slot);
 }
 
 void
@@ -272,7 +388,7 @@ vhost_event_source_remove(struct event_source *source)
 {
 	pthread_mutex_lock(&loop.lock);
 	source_forget(source);
-	while (loop.running == source && !on_loop_thread) {
+	while (loop.running == source && turn == 0) {
 		pthread_cond_wait(&loop.idle, &loop.lock);
 		source_forget(source);	/* its handler may have added it again */
 	}
@@ -285,25 +401,24 @@ timer_forget(struct event_timer *timer)
 {
 	if (timer->due_ms == 0)
 		return;
-	LIST_REMOVE(timer, link);
+	TAILQ_REMOVE(&loop.timers, timer, link);
 	timer->due_ms = 0;
 }
 
-/** Put an armed timer in its place in the list.  Lock held. */
+/** Put an armed timer in its place in the list; most are due later than all others.  Lock held. */
 static void
 timer_insert(struct event_timer *timer)
 {
-	struct event_timer *after = NULL, *next;
+	struct event_timer *before;
 
-	LIST_FOREACH(next, &loop.timers, link) {
-		if (next->due_ms > timer->due_ms)
+	TAILQ_FOREACH_REVERSE(before, &loop.timers, timers, link) {
+		if (before->due_ms <= timer->due_ms)
 			break;
-		after = next;
 	}
-	if (after == NULL)
-		LIST_INSERT_HEAD(&loop.timers, timer, link);
+	if (before == NULL)
+		TAILQ_INSERT_HEAD(&loop.timers, timer, link);
 	else
-		LIST_INSERT_AFTER(after, timer, link);
+		TAILQ_INSERT_AFTER(&loop.timers, before, timer, link);
 }
 
 int
@@ -330,7 +445,7 @@ vhost_event_timer_cancel(struct event_timer *timer)
 {
 	pthread_mutex_lock(&loop.lock);
 	timer_forget(timer);
-	while (loop.running == timer && !on_loop_thread) {
+	while (loop.running == timer && turn == 0) {
 		pthread_cond_wait(&loop.idle, &loop.lock);
 		timer_forget(timer);	/* its handler may have armed it again */
 	}

@@ -21,13 +21,14 @@
 
 struct event_source {
 	int fd;			/**< watched while handle is set; -1 after removal */
+	uint32_t slot;		/**< the loop's */
 	/** NULL while not in the loop */
 	void (*handle)(struct event_source *source, uint32_t events);
 };
 
 struct event_timer {
 	void (*handle)(struct event_timer *timer);
-	LIST_ENTRY(event_timer) link;	/**< the loop's */
+	TAILQ_ENTRY(event_timer) link;	/**< the loop's */
 	uint64_t due_ms;		/**< the loop's; 0 while not armed */
 };
 
@@ -37,13 +38,17 @@ int vhost_event_loop_start(void);
 /** Whether the caller is the loop's thread. */
 bool vhost_event_loop_is_current(void);
 
+/** Number of the handler that runs; 0 in other threads.  Never the same twice. */
+uint64_t vhost_event_loop_turn(void);
+
 /**
- * Watch fd for EPOLL* events (level triggered); starts the loop if need be.
+ * Watch fd for EPOLL* events (level triggered unless EPOLLET is asked for); starts
+ * the loop if need be.  The handler may find that there is nothing to do.
  * The source stays the caller's; it must stay in place, and fd open, until it
  * is removed.  Hang-up and error are reported whether asked for or not.
  *
  * @return 0 or a negative errno: -EPERM for a descriptor that cannot be watched
- *         (a regular file), -EEXIST for one that already is
+ *         (a regular file), -EEXIST for one that already is, -ENOMEM
  */
 int vhost_event_source_add(struct event_source *source, int fd, uint32_t events,
 		void (*handle)(struct event_source *source, uint32_t events));

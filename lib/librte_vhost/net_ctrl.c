@@ -20,6 +20,7 @@
 
 #include <rte_common.h>
 
+#include "device_change.h"
 #include "doorbell.h"
 #include "net_ctrl.h"
 #include "queue.h"
@@ -161,20 +162,20 @@ serve_ring(struct vhost_virtqueue *vq, uint32_t pairs, uint16_t *wanted)
 static bool
 serve_queue(struct vhost_device *dev, struct vhost_queue *q)
 {
-	uint16_t wanted = dev->ctrl_pairs;
+	uint16_t wanted = dev->wish.ctrl_pairs;
 	bool notify;
 
 	/* edges come whether or not it is read, but a pipe would be full in the end */
-	if (q->wish.kick_kind == DOORBELL_PIPE)
-		vhost_doorbell_drain_pipe(dev->ctrl_kick.fd);
+	if (q->kick_kind == DOORBELL_PIPE)
+		vhost_doorbell_drain_pipe(dev->ctrl.kick.fd);
 	notify = serve_ring(vhost_gate_close(&q->gate), dev->data_vrings / 2, &wanted);
 	vhost_gate_open(&q->gate);
-	if (notify && q->wish.callfd >= 0)
-		vhost_doorbell_ring(q->wish.callfd, q->wish.call_kind);
-	if (wanted == dev->ctrl_pairs)
+	if (notify && q->callfd >= 0)
+		vhost_doorbell_ring(q->callfd, q->call_kind);
+	if (wanted == dev->wish.ctrl_pairs)
 		return false;
 	VHOST_LOG_CONFIG(INFO, "(%s) the guest uses %u queue pairs\n", dev->driver.path, wanted);
-	dev->ctrl_pairs = wanted;
+	dev->wish.ctrl_pairs = wanted;
 	return true;
 }
 
@@ -184,50 +185,56 @@ static void on_retry(struct event_timer *timer);
 static void
 serve_device(struct vhost_device *dev)
 {
+	const struct settle_request nothing_else = { 0 };
 	struct vhost_queue *q;
 
 	if (!vhost_device_try_lock(dev)) {
-		vhost_event_timer_arm(&dev->ctrl_retry, RETRY_MS, on_retry);
+		vhost_event_timer_arm(&dev->ctrl.retry, RETRY_MS, on_retry);
 		return;
 	}
 	q = vhost_device_ctrl_queue(dev);
-	if (q != NULL && dev->ctrl_kick.fd >= 0 && serve_queue(dev, q))
-		vhost_device_settle(dev);
+	if (q != NULL && dev->ctrl.kick.fd >= 0 && serve_queue(dev, q))
+		vhost_device_change(dev, &nothing_else);
 	vhost_device_unlock(dev);
 }
 
 static void
 on_retry(struct event_timer *timer)
 {
-	serve_device(container_of(timer, struct vhost_device, ctrl_retry));
+	serve_device(container_of(timer, struct vhost_device, ctrl.retry));
 }
 
 static void
 on_kick(struct event_source *source, uint32_t events __rte_unused)
 {
-	serve_device(container_of(source, struct vhost_device, ctrl_kick));
+	serve_device(container_of(source, struct vhost_device, ctrl.kick));
 }
 
 void
 vhost_net_ctrl_unwatch(struct vhost_device *dev)
 {
-	vhost_event_source_remove(&dev->ctrl_kick);
-	vhost_event_timer_cancel(&dev->ctrl_retry);
+	vhost_event_source_remove(&dev->ctrl.kick);
+	vhost_event_timer_cancel(&dev->ctrl.retry);
 }
 
-void
-vhost_net_ctrl_watch(struct vhost_device *dev)
+/** Watch the kicks of the device's control queue, if it has one now; else stop watching. */
+static void
+ctrl_settled(struct vhost_device *dev)
 {
 	struct vhost_queue *q = vhost_device_ctrl_queue(dev);
-	int kickfd = q != NULL ? RTE_MAX(q->wish.kickfd, -1) : -1;
+	int kickfd = q != NULL ? RTE_MAX(q->kickfd, -1) : -1;
 
-	if (dev->ctrl_kick.fd == kickfd)
+	if (dev->ctrl.kick.fd == kickfd)
 		return;
 	vhost_net_ctrl_unwatch(dev);
 	if (kickfd < 0)
 		return;
 	vhost_queue_set_kicks(q, true);
 	/* edges: reading it could wait, if the guest reads it as well */
-	if (vhost_event_source_add(&dev->ctrl_kick, kickfd, EPOLLIN | EPOLLET, on_kick) < 0)
+	if (vhost_event_source_add(&dev->ctrl.kick, kickfd, EPOLLIN | EPOLLET, on_kick) < 0)
 		VHOST_LOG_CONFIG(ERR, "(%s) cannot watch the control queue\n", dev->driver.path);
 }
+
+const struct device_listener vhost_listener_ctrl = {
+	.settled = ctrl_settled,
+};

@@ -11,13 +11,10 @@
  * the guest kicks.
  */
 
-#include "device.h"
+#include "listeners.h"
 
-/**
- * Watch the kicks of the device's control queue, if it has one now, and serve what
- * waits there; stop watching otherwise.  Part of a settle, control lock held.
- */
-void vhost_net_ctrl_watch(struct vhost_device *dev);
+/** Each settle may give the device a control queue, or take it away. */
+extern const struct device_listener vhost_listener_ctrl;
 
 /** Stop watching; returns when nothing is being served any more. */
 void vhost_net_ctrl_unwatch(struct vhost_device *dev);

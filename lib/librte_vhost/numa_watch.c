@@ -24,7 +24,9 @@
 
 #include <rte_common.h>
 
+#include "device_change.h"
 #include "event_loop.h"
+#include "numa_evidence.h"
 #include "numa_watch.h"
 
 /** Between regular looks at a device. */
@@ -75,8 +77,8 @@ next_due(struct vhost_device **next)
 	for (vid = 0; vid < VHOST_MAX_DEVICES; vid++) {
 		struct vhost_device *dev = vhost_device_peek(vid);
 
-		if (dev != NULL && dev->look_due_ms < due) {
-			due = dev->look_due_ms;
+		if (dev != NULL && dev->evidence.look_due_ms < due) {
+			due = dev->evidence.look_due_ms;
 			*next = dev;
 		}
 	}
@@ -111,7 +113,7 @@ arm(void)
 static void
 set_due(struct vhost_device *dev, uint64_t delay_ms)
 {
-	dev->look_due_ms = watch.interval_ms != 0 ?
+	dev->evidence.look_due_ms = watch.interval_ms != 0 ?
 		now_ms() + RTE_MIN(delay_ms, watch.interval_ms) : NEVER;
 }
 
@@ -119,14 +121,12 @@ set_due(struct vhost_device *dev, uint64_t delay_ms)
 static int
 serve_request(struct vhost_device *dev)
 {
+	const struct settle_request refresh = { .reprobe = true, .restart = true };
 	int ret = -ENODEV;
 
 	vhost_device_lock(dev);
-	if (dev->net != NULL) {
-		dev->restart_wanted = true;
-		ret = vhost_device_refresh(dev);
-		dev->restart_wanted = false;
-	}
+	if (dev->running.net != NULL)
+		ret = vhost_device_change(dev, &refresh);
 	vhost_device_unlock(dev);
 	return ret;
 }
@@ -148,14 +148,29 @@ serve_next_request(int vid)
 	pthread_cond_broadcast(&watch.served);
 }
 
+void
+vhost_numa_watch_check(struct vhost_device *dev)
+{
+	const struct rte_vhost_numa_policy *policy = &dev->driver.numa;
+	const struct settle_request follow = {
+		.restart = (policy->flags & RTE_VHOST_NUMA_F_RESTART) != 0,
+	};
+
+	if (policy->mode == RTE_VHOST_NUMA_OFF || dev->wish.map == NULL ||
+			vhost_mem_map_is_broken(dev->wish.map))
+		return;
+	if (vhost_numa_look(dev) || dev->running.refused_nodes != 0)
+		vhost_device_change(dev, &follow);
+}
+
 /** Look because it is time; whoever works on the device just now looks by himself. */
 static void
 look(struct vhost_device *dev)
 {
 	if (!vhost_device_try_lock(dev))
 		return;
-	if (dev->net != NULL)
-		vhost_device_look(dev);
+	if (dev->running.net != NULL)
+		vhost_numa_watch_check(dev);
 	vhost_device_unlock(dev);
 }
 
@@ -189,16 +204,21 @@ vhost_numa_watch_begin(struct vhost_device *dev)
 	pthread_mutex_unlock(&watch.lock);
 }
 
-void
-vhost_numa_watch_settled(struct vhost_device *dev)
+/** A device has settled: where it belongs may be an open question. */
+static void
+watch_settled(struct vhost_device *dev)
 {
-	if (!vhost_device_is_undecided(dev))
+	if (!vhost_numa_is_undecided(dev))
 		return;
 	pthread_mutex_lock(&watch.lock);
 	set_due(dev, UNDECIDED_MS);
 	arm();
 	pthread_mutex_unlock(&watch.lock);
 }
+
+const struct device_listener vhost_listener_watch = {
+	.settled = watch_settled,
+};
 
 int
 vhost_numa_watch_refresh(struct vhost_device *dev)

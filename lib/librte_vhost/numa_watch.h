@@ -12,19 +12,26 @@
  * Every function may be called by any thread.
  */
 
-#include "device.h"
+#include "listeners.h"
 
 /** A device is there to be looked at from now on. */
 void vhost_numa_watch_begin(struct vhost_device *dev);
 
-/** A device has settled: where it belongs may be an open question.  Control lock held. */
-void vhost_numa_watch_settled(struct vhost_device *dev);
+/**
+ * Check where everything belongs, and settle if it is elsewhere now or if memory was
+ * refused.  Nothing of a device's blocks is touched unless there is something to do.
+ * Control lock held.
+ */
+void vhost_numa_watch_check(struct vhost_device *dev);
+
+/** Each settle may leave it open where something belongs. */
+extern const struct device_listener vhost_listener_watch;
 
 /**
  * Look at a device now, on the event thread, and wait for the result.  From a
  * callback of the device: 0 at once, the look comes after the callback.
  *
- * @return as vhost_device_refresh(); -ENODEV when the device is gone
+ * @return as vhost_device_change(); -ENODEV when the device is gone
  */
 int vhost_numa_watch_refresh(struct vhost_device *dev);
 

@@ -3,7 +3,7 @@
  */
 
 /*
- * Planning: everything of a settle that can fail.
+ * Planning: everything of a settle, and so of a NUMA relocation, that can fail.
  *
  * First each block gets the node it belongs on, by the policy of the socket.
  * Then what differs from the blocks in place is built beside them.  A node that
@@ -20,7 +20,10 @@
 #include <string.h>
 
 #include "mem_node.h"
+#include "numa_evidence.h"
 #include "plan.h"
+#include "ring.h"
+#include "ring_locate.h"
 #include "vhost_trace.h"
 
 /** A ring that runs has its region of the in-flight area, if there is one. */
@@ -29,9 +32,26 @@ plan_region(const struct vhost_device *dev, struct vq_cfg *cfg)
 {
 	if (cfg->size == 0)
 		return;
-	cfg->inflight = vhost_inflight_region(&dev->wish_inflight, cfg->format, cfg->index);
+	cfg->inflight = vhost_inflight_region(&dev->wish.inflight, cfg->format, cfg->index);
 	if (cfg->inflight != NULL)
-		cfg->inflight_num = dev->wish_inflight.queue_size;
+		cfg->inflight_num = dev->wish.inflight.queue_size;
+}
+
+/** What a queue's block shall be, on the node where it is now. */
+static void
+plan_shape(const struct vhost_device *dev, const struct plan *plan, uint32_t index,
+		struct vq_cfg *cfg)
+{
+	const struct vhost_virtqueue *block = vhost_queue_block(vhost_device_queue_at(dev, index));
+
+	*cfg = (struct vq_cfg){
+		.index = index,
+		.node = block != NULL ? block->node : plan->dev_node,
+		.generation = dev->wish.generation,
+		.format = ring_format(dev->wish.features),
+	};
+	vhost_ring_locate(&dev->wish.queues[index], dev->wish.features, dev->wish.map, cfg);
+	plan_region(dev, cfg);
 }
 
 static void
@@ -39,11 +59,12 @@ plan_shapes(struct vhost_device *dev, struct plan *plan)
 {
 	uint32_t i;
 
-	for (i = 0; i < dev->nvrings; i++) {
-		vhost_queue_shape(dev->queues[i], dev->features, dev->wish_map,
-				dev->generation, &plan->cfgs[i]);
-		plan_region(dev, &plan->cfgs[i]);
-	}
+	plan->nvrings = dev->wish.nvrings;
+	plan->dev_node = dev->running.net->node;
+	for (i = dev->nvrings; i < plan->nvrings; i++)
+		vhost_queue_init(vhost_device_queue_at(dev, i), i, dev->driver.quota);
+	for (i = 0; i < plan->nvrings; i++)
+		plan_shape(dev, plan, i, &plan->cfgs[i]);
 }
 
 /* Nodes */
@@ -52,42 +73,42 @@ plan_shapes(struct vhost_device *dev, struct plan *plan)
 static int
 device_node_of_guest(struct vhost_device *dev, const struct plan *plan)
 {
-	struct mem_map *map = dev->wish_map;
+	struct mem_map *map = dev->wish.map;
 	int node, tie;
 
-	tie = dev->nvrings > 0 && plan->cfgs[0].size != 0 ?
-		vhost_queue_ring_node(dev->queues[0], map, &plan->cfgs[0]) : dev->net->node;
-	node = vhost_placement_device_node(&dev->census, tie);
-	return node != VHOST_NODE_ANY ? node : dev->net->node;
+	tie = plan->nvrings > 0 && plan->cfgs[0].size != 0 ?
+		vhost_queue_ring_node(vhost_device_queue_at(dev, 0), map, &plan->cfgs[0]) : dev->running.net->node;
+	node = vhost_placement_device_node(&dev->evidence.census, tie);
+	return node != VHOST_NODE_ANY ? node : dev->running.net->node;
 }
 
 /** Each block on the node it belongs on; nothing known: where the device is. */
 static void
 follow_guest(struct vhost_device *dev, struct plan *plan)
 {
-	struct mem_map *map = dev->wish_map;
+	struct mem_map *map = dev->wish.map;
 	uint32_t i;
 
-	if (dev->census.generation != map->generation || !vhost_placement_is_known(&dev->census))
-		vhost_device_take_census(dev);
+	if (dev->evidence.census.generation != map->generation || !vhost_placement_is_known(&dev->evidence.census))
+		vhost_numa_take_census(dev);
 	plan->dev_node = device_node_of_guest(dev, plan);
-	for (i = 0; i < dev->nvrings; i++) {
+	for (i = 0; i < plan->nvrings; i++) {
 		struct vq_cfg *cfg = &plan->cfgs[i];
 
 		cfg->node = cfg->size == 0 ? VHOST_NODE_ANY :
-			vhost_queue_ring_node(dev->queues[i], map, cfg);
+			vhost_queue_ring_node(vhost_device_queue_at(dev, i), map, cfg);
 		if (cfg->node == VHOST_NODE_ANY)
 			cfg->node = plan->dev_node;
 	}
 }
 
 static void
-pin_to(struct vhost_device *dev, struct plan *plan, int node)
+pin_to(struct plan *plan, int node)
 {
 	uint32_t i;
 
 	plan->dev_node = node;
-	for (i = 0; i < dev->nvrings; i++)
+	for (i = 0; i < plan->nvrings; i++)
 		plan->cfgs[i].node = node;
 }
 
@@ -97,12 +118,11 @@ plan_nodes(struct vhost_device *dev, struct plan *plan)
 {
 	const struct rte_vhost_numa_policy *policy = &dev->driver.numa;
 
-	plan->dev_node = dev->net->node;
 	/* a pinned device looks as well, to tell what is remote */
-	if (policy->mode != RTE_VHOST_NUMA_OFF && dev->wish_map != NULL)
+	if (policy->mode != RTE_VHOST_NUMA_OFF && dev->wish.map != NULL)
 		follow_guest(dev, plan);
 	if (policy->mode == RTE_VHOST_NUMA_PIN)
-		pin_to(dev, plan, policy->node);
+		pin_to(plan, policy->node);
 }
 
 /* Replicas */
@@ -112,8 +132,8 @@ vhost_plan_is_in_use(const struct vhost_device *dev, const struct virtio_net *ne
 {
 	unsigned int i;
 
-	for (i = 0; i < dev->nreplicas; i++)
-		if (dev->replicas[i] == net)
+	for (i = 0; i < dev->running.nreplicas; i++)
+		if (dev->running.replicas[i] == net)
 			return true;
 	return false;
 }
@@ -124,10 +144,10 @@ find_in_use(const struct vhost_device *dev, int node)
 {
 	unsigned int i;
 
-	for (i = 0; i < dev->nreplicas; i++)
-		if (dev->replicas[i]->generation == dev->generation &&
-				(node == VHOST_NODE_ANY || dev->replicas[i]->node == node))
-			return dev->replicas[i];
+	for (i = 0; i < dev->running.nreplicas; i++)
+		if (dev->running.replicas[i]->generation == dev->wish.generation &&
+				(node == VHOST_NODE_ANY || dev->running.replicas[i]->node == node))
+			return dev->running.replicas[i];
 	return NULL;
 }
 
@@ -194,7 +214,7 @@ spare_node_for_queue(const struct vhost_device *dev, const struct vq_cfg *wished
 	int node;
 
 	cfg.node = VHOST_NODE_ANY;
-	block = vhost_block_create(&cfg, dev->net);
+	block = vhost_block_create(&cfg, dev->running.net);
 	node = block != NULL ? block->node : VHOST_NODE_ANY;
 	vhost_block_destroy(block);
 	return node;
@@ -225,21 +245,25 @@ stage_on(struct vhost_device *dev, struct plan *plan, int index, int node)
 	}
 	cfg = &plan->cfgs[index];
 	cfg->node = node;
-	block = vhost_queue_block(dev->queues[index]);
-	if (block->net == net && vhost_vq_cfg_equal(cfg, &block->cfg))
+	block = vhost_queue_block(vhost_device_queue_at(dev, index));
+	if (block != NULL && block->net == net && vhost_vq_cfg_equal(cfg, &block->cfg))
 		return 0;
-	return vhost_queue_stage(dev->queues[index], cfg, net);
+	return vhost_queue_stage(vhost_device_queue_at(dev, index), cfg, net);
+}
+
+/** The block that a queue will have once the plan is committed. */
+static const struct vhost_virtqueue *
+block_planned(const struct vhost_queue *q)
+{
+	return q->staged != NULL ? q->staged : vhost_queue_block(q);
 }
 
 static int
 node_planned(const struct vhost_device *dev, const struct plan *plan, int index)
 {
-	const struct vhost_queue *q;
-
 	if (index == PLAN_DEVICE)
 		return plan->net->node;
-	q = dev->queues[index];
-	return q->staged != NULL ? q->staged->node : vhost_queue_block(q)->node;
+	return block_planned(vhost_device_queue_at(dev, index))->node;
 }
 
 /** Note that a node refused; index is somewhere else, or nowhere (ret < 0). */
@@ -251,7 +275,7 @@ note_refusal(struct vhost_device *dev, struct plan *plan, int index, int node, i
 
 	vhost_trace_numa_refusal(dev->vid, index, node, instead);
 	if (index != PLAN_DEVICE)
-		dev->queues[index]->refusals++;
+		vhost_device_queue_at(dev, index)->refusals++;
 	for (i = 0; i < plan->nrefusals; i++)
 		if (plan->refusals[i].node == node)
 			return;
@@ -277,18 +301,26 @@ stage_somewhere(struct vhost_device *dev, struct plan *plan, int index, int wish
 	return ret;
 }
 
+/** Where a queue's block is; one that is to be the first can be where the device is. */
+static int
+node_now(const struct vhost_device *dev, const struct plan *plan, uint32_t index)
+{
+	const struct vhost_virtqueue *block = vhost_queue_block(vhost_device_queue_at(dev, index));
+
+	return block != NULL ? block->node : plan->net->node;
+}
+
 static int
 stage(struct vhost_device *dev, struct plan *plan)
 {
 	uint32_t i;
 	int ret;
 
-	ret = stage_somewhere(dev, plan, PLAN_DEVICE, plan->dev_node, dev->net->node);
-	for (i = 0; i < dev->nvrings && ret == 0; i++)
-		ret = stage_somewhere(dev, plan, i, plan->cfgs[i].node,
-			vhost_queue_block(dev->queues[i])->node);
-	for (i = 0; i < dev->nvrings && ret == 0; i++)
-		ret = vhost_queue_stage_inflight(dev->queues[i], &plan->cfgs[i]);
+	ret = stage_somewhere(dev, plan, PLAN_DEVICE, plan->dev_node, dev->running.net->node);
+	for (i = 0; i < plan->nvrings && ret == 0; i++)
+		ret = stage_somewhere(dev, plan, i, plan->cfgs[i].node, node_now(dev, plan, i));
+	for (i = 0; i < plan->nvrings && ret == 0; i++)
+		ret = vhost_queue_stage_inflight(vhost_device_queue_at(dev, i), &plan->cfgs[i]);
 	return ret;
 }
 
@@ -300,14 +332,9 @@ plan_uses(const struct vhost_device *dev, const struct plan *plan, const struct 
 
 	if (net == plan->net)
 		return true;
-	for (i = 0; i < dev->nvrings; i++) {
-		const struct vhost_queue *q = dev->queues[i];
-		const struct vhost_virtqueue *block = q->staged != NULL ?
-			q->staged : vhost_queue_block(q);
-
-		if (block->net == net)
+	for (i = 0; i < plan->nvrings; i++)
+		if (block_planned(vhost_device_queue_at(dev, i))->net == net)
 			return true;
-	}
 	return false;
 }
 
@@ -328,13 +355,13 @@ plan_prune(struct vhost_device *dev, struct plan *plan)
 	plan->nreplicas = kept;
 }
 
-static void
-unstage(struct vhost_device *dev, struct plan *plan)
+void
+vhost_plan_drop(struct vhost_device *dev, struct plan *plan)
 {
 	unsigned int i;
 
-	for (i = 0; i < dev->nvrings; i++)
-		vhost_queue_unstage(dev->queues[i]);
+	for (i = 0; i < plan->nvrings; i++)
+		vhost_queue_unstage(vhost_device_queue_at(dev, i));
 	for (i = 0; i < plan->nreplicas; i++)
 		if (!vhost_plan_is_in_use(dev, plan->replicas[i]))
 			vhost_virtio_net_destroy(plan->replicas[i]);
@@ -352,7 +379,7 @@ vhost_plan_make(struct vhost_device *dev, struct plan *plan)
 	plan_nodes(dev, plan);
 	ret = stage(dev, plan);
 	if (ret < 0)
-		unstage(dev, plan);
+		vhost_plan_drop(dev, plan);
 	else
 		plan_prune(dev, plan);
 	return ret;

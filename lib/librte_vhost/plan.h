@@ -18,7 +18,8 @@
 #define PLAN_DEVICE RTE_VHOST_NUMA_DEVICE
 
 struct plan {
-	int dev_node;
+	int dev_node;			/**< where the device belongs */
+	uint32_t nvrings;		/**< queues that there shall be */
 	struct vq_cfg cfgs[VHOST_MAX_VRINGS];
 	struct virtio_net *net;		/**< the device's own replica */
 	struct virtio_net *replicas[PLACEMENT_MAX_NODES];
@@ -36,6 +37,9 @@ struct plan {
  *         nothing was built then, but the refusals are told
  */
 int vhost_plan_make(struct vhost_device *dev, struct plan *plan);
+
+/** Throw away what was built for a plan. */
+void vhost_plan_drop(struct vhost_device *dev, struct plan *plan);
 
 /** Whether a replica is among those in use now. */
 bool vhost_plan_is_in_use(const struct vhost_device *dev, const struct virtio_net *net);

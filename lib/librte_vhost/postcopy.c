@@ -50,7 +50,9 @@
 #include <poll.h>
 #include <pthread.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/queue.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
@@ -72,6 +74,23 @@
 #define USERFAULTFD_IOC_NEW _IO(0xAA, 0x00)
 #endif
 
+/**
+ * What a device is in the middle of.  Written under the control lock; ufd, map
+ * and pending are the watch's as well, and change under its lock.
+ */
+struct vhost_postcopy {
+	const struct vhost_device *dev;	/**< whose it is; constant */
+	int ufd;		/**< ours, a copy of it the frontend's; -1: not advised */
+	bool listening;		/**< memory that comes is registered with ufd */
+	bool watched;		/**< the watch's: in its list */
+	uint32_t awaited;	/**< request to be acknowledged next; VU_NONE */
+	struct mem_map *pending;	/**< registered, to be used once acknowledged */
+	struct mem_map *map;	/**< registered and in use: a reference of its own */
+	unsigned int seen_turn;	/**< of the control lock in the watch's last round */
+	unsigned int rounds;	/**< for which the lock was held and a page awaited */
+	LIST_ENTRY(vhost_postcopy) link;	/**< the watch's */
+};
+
 /** Between rounds of the watch. */
 #define ROUND_MS 100u
 
@@ -87,6 +106,12 @@ static struct {
 };
 
 /* The userfaultfd */
+
+static const char *
+path_of(const struct vhost_postcopy *postcopy)
+{
+	return postcopy->dev->driver.path;
+}
 
 /** Some distributions give it out by the permissions of a device. */
 static int
@@ -180,7 +205,7 @@ register_region(int ufd, const struct mem_region *r)
 
 /** Register all regions; those shared with an earlier map are already. */
 static int
-register_map(const struct vhost_device *dev, const struct mem_map *map)
+register_map(const struct vhost_postcopy *postcopy, const struct mem_map *map)
 {
 	unsigned int i;
 	int ret;
@@ -188,11 +213,11 @@ register_map(const struct vhost_device *dev, const struct mem_map *map)
 	for (i = 0; i < map->nregions; i++) {
 		const struct mem_region *r = &map->regions[i];
 
-		ret = register_region(dev->postcopy.ufd, r);
+		ret = register_region(postcopy->ufd, r);
 		if (ret == 0)
 			continue;
 		VHOST_LOG_CONFIG(ERR, "(%s) memory region %u at guest 0x%" PRIx64
-			" cannot be used for postcopy migration: %s\n", dev->driver.path, i,
+			" cannot be used for postcopy migration: %s\n", path_of(postcopy), i,
 			r->gpa, strerror(-ret));
 		return ret;
 	}
@@ -280,9 +305,9 @@ is_frontend_gone(const struct vhost_device *dev)
 
 /** Whether somebody waits in vain with the control lock held. */
 static bool
-is_stuck(const struct vhost_device *dev, struct vhost_postcopy *postcopy)
+is_stuck(struct vhost_postcopy *postcopy)
 {
-	unsigned int turn = __atomic_load_n(&postcopy->turn, __ATOMIC_RELAXED);
+	unsigned int turn = __atomic_load_n(&postcopy->dev->control.turn, __ATOMIC_RELAXED);
 
 	if (turn % 2 == 0 || turn != postcopy->seen_turn || !is_page_awaited(postcopy->ufd))
 		postcopy->rounds = 0;
@@ -291,7 +316,7 @@ is_stuck(const struct vhost_device *dev, struct vhost_postcopy *postcopy)
 	postcopy->seen_turn = turn;
 	if (postcopy->rounds == 0)
 		return false;
-	return is_frontend_gone(dev) || postcopy->rounds * ROUND_MS >=
+	return is_frontend_gone(postcopy->dev) || postcopy->rounds * ROUND_MS >=
 		__atomic_load_n(&vhost_postcopy_patience_ms, __ATOMIC_RELAXED);
 }
 
@@ -302,13 +327,11 @@ watch_round(void)
 	struct vhost_postcopy *postcopy, *next;
 
 	for (postcopy = LIST_FIRST(&watch.devices); postcopy != NULL; postcopy = next) {
-		struct vhost_device *dev = container_of(postcopy, struct vhost_device, postcopy);
-
 		next = LIST_NEXT(postcopy, link);
-		if (!is_stuck(dev, postcopy))
+		if (!is_stuck(postcopy))
 			continue;
 		VHOST_LOG_CONFIG(ERR, "(%s) a page of postcopy migration does not come, "
-			"giving up the device\n", dev->driver.path);
+			"giving up the device\n", path_of(postcopy));
 		abandon(postcopy);
 	}
 }
@@ -365,10 +388,34 @@ watch_device(struct vhost_postcopy *postcopy)
 
 /* The steps */
 
-void
-vhost_postcopy_init(struct vhost_device *dev)
+struct vhost_postcopy *
+vhost_postcopy_create(const struct vhost_device *dev)
 {
-	dev->postcopy.ufd = -1;
+	struct vhost_postcopy *postcopy = calloc(1, sizeof(*postcopy));
+
+	if (postcopy != NULL) {
+		postcopy->dev = dev;
+		postcopy->ufd = -1;
+	}
+	return postcopy;
+}
+
+bool
+vhost_postcopy_is_listening(const struct vhost_postcopy *postcopy)
+{
+	return postcopy->listening;
+}
+
+uint32_t
+vhost_postcopy_awaited(const struct vhost_postcopy *postcopy)
+{
+	return postcopy->awaited;
+}
+
+int
+vhost_postcopy_ufd(const struct vhost_postcopy *postcopy)
+{
+	return postcopy->ufd;
 }
 
 /** Put another descriptor, or none, in place; the old one is closed. */
@@ -386,36 +433,36 @@ replace_ufd(struct vhost_postcopy *postcopy, int fd)
 }
 
 int
-vhost_postcopy_advise(struct vhost_device *dev)
+vhost_postcopy_advise(struct vhost_postcopy *postcopy)
 {
 	bool user_only;
 	int fd;
 
-	if (dev->postcopy.listening) {
-		VHOST_LOG_CONFIG(ERR, "(%s) postcopy migration is under way\n", dev->driver.path);
+	if (postcopy->listening) {
+		VHOST_LOG_CONFIG(ERR, "(%s) postcopy migration is under way\n", path_of(postcopy));
 		return -EBUSY;
 	}
 	fd = ufd_open(&user_only);
 	if (fd < 0) {
 		VHOST_LOG_CONFIG(ERR, "(%s) no userfaultfd for postcopy migration: %s\n",
-			dev->driver.path, strerror(-fd));
+			path_of(postcopy), strerror(-fd));
 		return fd;
 	}
-	replace_ufd(&dev->postcopy, fd);
+	replace_ufd(postcopy, fd);
 	return 0;
 }
 
 int
-vhost_postcopy_listen(struct vhost_device *dev)
+vhost_postcopy_listen(struct vhost_postcopy *postcopy)
 {
-	if (dev->postcopy.ufd < 0 || dev->postcopy.listening || dev->wish_map != NULL) {
+	if (postcopy->ufd < 0 || postcopy->listening || postcopy->dev->wish.map != NULL) {
 		VHOST_LOG_CONFIG(ERR, "(%s) postcopy migration cannot begin: %s\n",
-			dev->driver.path, dev->postcopy.ufd < 0 ? "it was not announced" :
-			dev->postcopy.listening ? "it has begun" : "there is memory already");
+			path_of(postcopy), postcopy->ufd < 0 ? "it was not announced" :
+			postcopy->listening ? "it has begun" : "there is memory already");
 		return -EINVAL;
 	}
-	dev->postcopy.listening = true;
-	VHOST_LOG_CONFIG(INFO, "(%s) postcopy migration begins\n", dev->driver.path);
+	postcopy->listening = true;
+	VHOST_LOG_CONFIG(INFO, "(%s) postcopy migration begins\n", path_of(postcopy));
 	return 0;
 }
 
@@ -432,10 +479,9 @@ replace_map(struct mem_map **field, struct mem_map *map)
 }
 
 int
-vhost_postcopy_stage(struct vhost_device *dev, uint32_t request, struct mem_map *map)
+vhost_postcopy_stage(struct vhost_postcopy *postcopy, uint32_t request, struct mem_map *map)
 {
-	struct vhost_postcopy *postcopy = &dev->postcopy;
-	int ret = register_map(dev, map);
+	int ret = register_map(postcopy, map);
 
 	if (ret == 0)
 		ret = watch_device(postcopy);
@@ -446,33 +492,31 @@ vhost_postcopy_stage(struct vhost_device *dev, uint32_t request, struct mem_map 
 	return 0;
 }
 
-int
-vhost_postcopy_acknowledge(struct vhost_device *dev, bool success)
+struct mem_map *
+vhost_postcopy_acknowledged(struct vhost_postcopy *postcopy)
 {
-	struct vhost_postcopy *postcopy = &dev->postcopy;
-	struct mem_map *map = postcopy->pending;
-	int ret = -ECANCELED;
-
 	postcopy->awaited = VU_NONE;
-	if (success) {
-		vhost_device_wish_map(dev, vhost_mem_map_get(map));
-		ret = vhost_device_settle(dev);
-	} else {
-		VHOST_LOG_CONFIG(ERR, "(%s) the frontend cannot serve memory for postcopy "
-			"migration\n", dev->driver.path);
-	}
-	/* bursts have left the earlier map, or never get into this one */
-	if (ret == 0)
-		replace_map(&postcopy->map, vhost_mem_map_get(map));
-	replace_map(&postcopy->pending, NULL);
-	return ret;
+	return vhost_mem_map_get(postcopy->pending);
 }
 
 void
-vhost_postcopy_end(struct vhost_device *dev)
+vhost_postcopy_use(struct vhost_postcopy *postcopy)
 {
-	struct vhost_postcopy *postcopy = &dev->postcopy;
+	/* bursts have left the earlier map */
+	replace_map(&postcopy->map, vhost_mem_map_get(postcopy->pending));
+	replace_map(&postcopy->pending, NULL);
+}
 
+void
+vhost_postcopy_forget(struct vhost_postcopy *postcopy)
+{
+	postcopy->awaited = VU_NONE;
+	replace_map(&postcopy->pending, NULL);
+}
+
+void
+vhost_postcopy_end(struct vhost_postcopy *postcopy)
+{
 	if (postcopy->ufd < 0)
 		return;
 	unregister_map(postcopy->ufd, postcopy->map);
@@ -482,16 +526,15 @@ vhost_postcopy_end(struct vhost_device *dev)
 	pthread_mutex_unlock(&watch.lock);
 	replace_ufd(postcopy, -1);
 	replace_map(&postcopy->map, NULL);
-	replace_map(&postcopy->pending, NULL);
+	vhost_postcopy_forget(postcopy);
 	postcopy->listening = false;
-	postcopy->awaited = VU_NONE;
 }
 
 void
-vhost_postcopy_abandon(struct vhost_device *dev)
+vhost_postcopy_abandon(struct vhost_postcopy *postcopy)
 {
 	pthread_mutex_lock(&watch.lock);
-	if (dev->postcopy.watched)
-		abandon(&dev->postcopy);
+	if (postcopy->watched)
+		abandon(postcopy);
 	pthread_mutex_unlock(&watch.lock);
 }

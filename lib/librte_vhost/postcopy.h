@@ -13,44 +13,38 @@
 
 #include <stdbool.h>
 #include <stdint.h>
-#include <sys/queue.h>
 
 struct mem_map;
 struct vhost_device;
 
-/**
- * What a device is in the middle of.  Written under the control lock; ufd, map
- * and pending are the watch's as well, and change under its lock.
- */
-struct vhost_postcopy {
-	int ufd;		/**< ours, a copy of it the frontend's; -1: not advised */
-	bool listening;		/**< memory that comes is registered with ufd */
-	bool watched;		/**< the watch's: in its list */
-	uint32_t awaited;	/**< request to be acknowledged next; VU_NONE */
-	struct mem_map *pending;	/**< registered, to be used once acknowledged */
-	struct mem_map *map;	/**< registered and in use: a reference of its own */
-	unsigned int turn;	/**< odd while the control lock is held; atomic */
-	unsigned int seen_turn;	/**< the watch's: as of its last round */
-	unsigned int rounds;	/**< the watch's: for how many it was that */
-	LIST_ENTRY(vhost_postcopy) link;	/**< the watch's */
-};
+/** A device's part; see postcopy.c. */
+struct vhost_postcopy;
 
 /** Whether this process can be a destination; says in the log what is amiss. */
 bool vhost_postcopy_is_possible(const char *path);
 
-/** Of a device that is made. */
-void vhost_postcopy_init(struct vhost_device *dev);
+/** For a device that is made for the first time: kept with its vid.  NULL without memory. */
+struct vhost_postcopy *vhost_postcopy_create(const struct vhost_device *dev);
+
+/** Whether memory that comes is registered, to be acknowledged before it is used. */
+bool vhost_postcopy_is_listening(const struct vhost_postcopy *postcopy);
+
+/** The request that the frontend has to acknowledge next, or VU_NONE. */
+uint32_t vhost_postcopy_awaited(const struct vhost_postcopy *postcopy);
+
+/** The userfaultfd, still ours; -1 when there is none. */
+int vhost_postcopy_ufd(const struct vhost_postcopy *postcopy);
 
 /*
  * The steps, in their order; control lock held.  Each returns 0, or a negative
  * errno after one log line, and nothing has happened then.
  */
 
-/** Open the userfaultfd of dev->postcopy, in place of one that was not used. */
-int vhost_postcopy_advise(struct vhost_device *dev);
+/** Open a userfaultfd, in place of one that was not used. */
+int vhost_postcopy_advise(struct vhost_postcopy *postcopy);
 
 /** All memory is registered from now on; there may be none yet. */
-int vhost_postcopy_listen(struct vhost_device *dev);
+int vhost_postcopy_listen(struct vhost_postcopy *postcopy);
 
 /**
  * Register a new map, whose addresses the caller then tells the frontend.  Nobody
@@ -58,26 +52,28 @@ int vhost_postcopy_listen(struct vhost_device *dev);
  *
  * @param map  taken over on success
  */
-int vhost_postcopy_stage(struct vhost_device *dev, uint32_t request, struct mem_map *map);
+int vhost_postcopy_stage(struct vhost_postcopy *postcopy, uint32_t request, struct mem_map *map);
 
-/** The frontend has acknowledged, or given up: use the staged map, or forget it. */
-int vhost_postcopy_acknowledge(struct vhost_device *dev, bool success);
+/**
+ * The frontend has acknowledged: the map that was staged, another reference, to be
+ * settled for.  Nobody is asked a second time.
+ */
+struct mem_map *vhost_postcopy_acknowledged(struct vhost_postcopy *postcopy);
+
+/** The map that was acknowledged is in use. */
+void vhost_postcopy_use(struct vhost_postcopy *postcopy);
+
+/** Forget what was staged: the frontend, or the settle, refused it. */
+void vhost_postcopy_forget(struct vhost_postcopy *postcopy);
 
 /** All pages are there, or memory is not used any more: back to the start. */
-void vhost_postcopy_end(struct vhost_device *dev);
+void vhost_postcopy_end(struct vhost_postcopy *postcopy);
 
 /**
  * The device goes, whatever its pages: put zero pages in place of guest memory,
  * whose own pages stay as they are, and wake up all who wait.  Any thread.
  */
-void vhost_postcopy_abandon(struct vhost_device *dev);
-
-/** The control lock was taken, or is about to be released; see the watch. */
-static inline void
-vhost_postcopy_turn(struct vhost_postcopy *postcopy)
-{
-	__atomic_store_n(&postcopy->turn, postcopy->turn + 1, __ATOMIC_RELAXED);
-}
+void vhost_postcopy_abandon(struct vhost_postcopy *postcopy);
 
 /** How long whoever holds a control lock may wait for a page; atomic, for tests. */
 extern unsigned int vhost_postcopy_patience_ms;

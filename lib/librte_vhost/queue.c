@@ -5,12 +5,12 @@
 /*
  * Theory of operation
  *
- * A queue has a wish (struct queue_wish) and a block (struct vhost_virtqueue)
- * that was built from a wish.  Messages change the wish.  A settle of the device
- * turns each wish into a shape (vhost_queue_shape), stages a block wherever the
- * shape differs from the block in place, and when every allocation of the device
- * has succeeded commits them, one pointer swap per queue.  The node is a part of
- * the shape: relocation is nothing but a settle.
+ * A queue has a wish (struct queue_wish, among the device's) and a block (struct
+ * vhost_virtqueue) that was built from a wish.  Messages change the wish.  A settle
+ * of the device turns each wish into a shape, stages a block wherever the shape
+ * differs from the block in place, and when every allocation of the device has
+ * succeeded commits them, one pointer swap per queue.  The node is a part of the
+ * shape: NUMA relocation is nothing but a settle.
  *
  * Bursts reach the block through the gate and only there: see gate.h.
  *
@@ -37,76 +37,34 @@
 #include "net_notify.h"
 #include "placement.h"
 #include "queue.h"
+#include "reaper.h"
 #include "ring.h"
 #include "ring_locate.h"
-#include "vu_message.h"
 
-static const struct queue_wish fresh_wish = {
-	.kickfd = QUEUE_FD_UNSET,
-	.callfd = QUEUE_FD_UNSET,
-};
-
-struct vhost_queue *
-vhost_queue_create(uint16_t index)
-{
-	struct vhost_queue *q;
-
-	q = vhost_node_pages(sizeof(*q));
-	if (q == NULL)
-		return NULL;
-	q->index = index;
-	q->handle_node = VHOST_NODE_ANY;
-	q->wish = fresh_wish;
-	q->retired_kickfd = QUEUE_FD_UNSET;
-	q->retired_callfd = QUEUE_FD_UNSET;
-	return q;
-}
-
-/** Have the gate know the descriptors of the wish. */
+/** Have the gate know the descriptors in force. */
 static void
 show_doorbells(struct vhost_queue *q)
 {
-	vhost_gate_set_doorbell(&q->gate, GATE_CALL, q->wish.callfd);
-	vhost_gate_set_doorbell(&q->gate, GATE_KICK, q->wish.kickfd);
+	vhost_gate_set_doorbell(&q->gate, GATE_CALL, q->callfd);
+	vhost_gate_set_doorbell(&q->gate, GATE_KICK, q->kickfd);
 }
 
-int
-vhost_queue_bring_up(struct vhost_queue *q, const struct virtio_net *net)
+void
+vhost_queue_init(struct vhost_queue *q, uint16_t index, struct vhost_quota *quota)
 {
-	struct vq_cfg dormant = {
-		.index = q->index,
-		.node = net->node,
-		.generation = net->generation,
-	};
-	const struct vq_attr attr = { .callfd = -1 };
-	struct vhost_virtqueue *block;
-
-	block = vhost_block_create(&dormant, net);
-	if (block == NULL) {
-		/* for a moment: the settle that follows finds a place for it */
-		dormant.node = VHOST_NODE_ANY;
-		block = vhost_block_create(&dormant, net);
-	}
-	if (block == NULL)
-		return -ENOMEM;
-	vhost_block_apply(block, &attr);
-	q->wish = fresh_wish;
-	__atomic_store_n(&q->kicks, VQ_KICKS_UNSAID, __ATOMIC_RELAXED);
-	q->placed = (struct queue_placement){ .node = VHOST_NODE_ANY, .seen = VHOST_NODE_ANY };
-	q->refusals = 0;
-	q->drifts = 0;
-	q->pause_ns = 0;
-	q->live = false;
-	q->enabled = false;
-	q->ready = false;
-	q->retell = false;
-	show_doorbells(q);
 	/* late bursts of an earlier device may still try the gate */
-	vhost_gate_close(&q->gate);
-	q->gate.block = block;
-	vhost_gate_open(&q->gate);
-	vhost_queue_bring_handle(q);
-	return 0;
+	memset((char *)q + sizeof(q->gate), 0, sizeof(*q) - sizeof(q->gate));
+	q->index = index;
+	q->quota = quota;
+	q->placed = (struct queue_placement){ .node = VHOST_NODE_ANY, .seen = VHOST_NODE_ANY };
+	q->handle_node = VHOST_NODE_ANY;
+	q->kickfd = QUEUE_FD_UNSET;
+	q->callfd = QUEUE_FD_UNSET;
+	q->retired_kickfd = QUEUE_FD_UNSET;
+	q->retired_callfd = QUEUE_FD_UNSET;
+	q->view.kickfd = QUEUE_FD_UNSET;
+	q->view.callfd = QUEUE_FD_UNSET;
+	show_doorbells(q);
 }
 
 /* Waking */
@@ -147,6 +105,29 @@ open_gate(struct vhost_queue *q, bool wake)
 		wake_application(q);
 }
 
+/* Descriptors */
+
+/** Close a descriptor that is in force no more. */
+static void
+discard_fd(struct vhost_queue *q, int fd)
+{
+	if (fd >= 0)
+		vhost_gate_await_borrowers(&q->gate, fd);
+	vhost_reap(q->quota, fd);
+}
+
+void
+vhost_queue_close_retired(struct vhost_queue *q)
+{
+	discard_fd(q, q->retired_kickfd);
+	discard_fd(q, q->retired_callfd);
+	q->retired_kickfd = QUEUE_FD_UNSET;
+	q->retired_callfd = QUEUE_FD_UNSET;
+	vhost_inflight_close_retired(&q->inflight);
+}
+
+/* What anybody may do to a queue */
+
 void
 vhost_queue_set_kicks(struct vhost_queue *q, bool wanted)
 {
@@ -165,81 +146,6 @@ vhost_queue_set_kicks(struct vhost_queue *q, bool wanted)
 	}
 	open_gate(q, wake);
 }
-
-/* Descriptors */
-
-/** Close a descriptor that is in force no more. */
-static void
-discard_fd(struct vhost_queue *q, int fd)
-{
-	if (fd >= 0)
-		vhost_gate_await_borrowers(&q->gate, fd);
-	vhost_vu_discard_fd(fd);
-}
-
-/** Between two settles nobody hears of any but the first that was replaced. */
-static void
-replace_fd(struct vhost_queue *q, int *field, int *retired, int fd)
-{
-	if (*retired < 0)
-		*retired = *field;
-	else
-		discard_fd(q, *field);
-	*field = fd;
-}
-
-void
-vhost_queue_set_kickfd(struct vhost_queue *q, int fd, enum doorbell_kind kind)
-{
-	vhost_gate_set_doorbell(&q->gate, GATE_KICK, fd);
-	q->wish.kick_kind = kind;
-	replace_fd(q, &q->wish.kickfd, &q->retired_kickfd, fd);
-}
-
-/** Have the block in place notify the guest there, at once if it missed a notification. */
-static void
-put_callfd_in_force(struct vhost_queue *q, int fd, enum doorbell_kind kind)
-{
-	struct vhost_virtqueue *block = vhost_gate_close(&q->gate);
-	bool missed = false;
-	struct vq_attr attr;
-
-	if (block != NULL) {
-		missed = vhost_block_owes_notification(block);
-		attr = block->attr;
-		attr.callfd = RTE_MAX(fd, -1);
-		attr.call_kind = kind;
-		vhost_block_apply(block, &attr);
-	}
-	open_gate(q, false);
-	vhost_gate_set_doorbell(&q->gate, GATE_CALL, fd);
-	if (missed && fd >= 0)
-		vhost_doorbell_ring(fd, kind);
-}
-
-void
-vhost_queue_set_callfd(struct vhost_queue *q, int fd, enum doorbell_kind kind)
-{
-	/* bursts are not told of a change, so they make it now */
-	put_callfd_in_force(q, fd, kind);
-	q->wish.call_kind = kind;
-	q->wish.knows_call = true;
-	replace_fd(q, &q->wish.callfd, &q->retired_callfd, fd);
-}
-
-void
-vhost_queue_close_retired(struct vhost_queue *q)
-{
-	if (q->retired_kickfd >= 0 || q->retired_callfd >= 0)
-		show_doorbells(q);
-	discard_fd(q, q->retired_kickfd);
-	discard_fd(q, q->retired_callfd);
-	q->retired_kickfd = QUEUE_FD_UNSET;
-	q->retired_callfd = QUEUE_FD_UNSET;
-	vhost_inflight_close_retired(&q->inflight);
-}
-
-/* State */
 
 int
 vhost_queue_set_base(struct vhost_queue *q, uint16_t last_avail, uint16_t last_used)
@@ -380,85 +286,21 @@ vhost_queue_relay_used(struct vhost_queue *q, struct vring *from)
 }
 
 void
-vhost_queue_stop_wish(struct vhost_queue *q)
-{
-	q->wish.has_addr = false;
-	vhost_gate_set_doorbell(&q->gate, GATE_KICK, QUEUE_FD_UNSET);
-	replace_fd(q, &q->wish.kickfd, &q->retired_kickfd, QUEUE_FD_UNSET);
-	/* in force until the settle: who is told to stop may notify a last time */
-	replace_fd(q, &q->wish.callfd, &q->retired_callfd, QUEUE_FD_UNSET);
-}
-
-void
-vhost_queue_reset_wish(struct vhost_queue *q)
-{
-	vhost_queue_stop_wish(q);
-	q->wish = fresh_wish;
-}
-
-/**
- * The descriptor of before is the one that was replaced, if it is still there.
- *
- * @param[out] discard  one that has to be closed, or negative
- */
-static int
-restored_fd(int now, int before, int *retired, int *discard)
-{
-	*discard = QUEUE_FD_UNSET;
-	if (now == before || (before >= 0 && *retired != before))
-		return now;
-	*discard = now;
-	*retired = QUEUE_FD_UNSET;
-	return before;
-}
-
-void
-vhost_queue_restore_wish(struct vhost_queue *q, const struct queue_wish *before)
-{
-	int callfd = q->wish.callfd, old_callfd = QUEUE_FD_UNSET, old_kickfd;
-	int kickfd = restored_fd(q->wish.kickfd, before->kickfd, &q->retired_kickfd,
-			&old_kickfd);
-
-	if (callfd != before->callfd) {
-		put_callfd_in_force(q, before->callfd, before->call_kind);
-		callfd = restored_fd(callfd, before->callfd, &q->retired_callfd, &old_callfd);
-	}
-	q->wish = *before;
-	q->wish.kickfd = kickfd;
-	q->wish.callfd = callfd;
-	show_doorbells(q);
-	discard_fd(q, old_kickfd);
-	discard_fd(q, old_callfd);
-}
-
-void
 vhost_queue_shut_down(struct vhost_queue *q)
 {
 	struct vhost_virtqueue *block = vhost_gate_close(&q->gate);
-	int kickfd = q->wish.kickfd, callfd = q->wish.callfd;
+	int kickfd = q->kickfd, callfd = q->callfd;
 
 	q->gate.block = NULL;
 	vhost_gate_open(&q->gate);
 	vhost_block_destroy(block);
 	vhost_inflight_forget(&q->inflight);
-	q->wish = fresh_wish;
+	q->kickfd = QUEUE_FD_UNSET;
+	q->callfd = QUEUE_FD_UNSET;
 	show_doorbells(q);
+	vhost_queue_close_retired(q);
 	discard_fd(q, kickfd);
 	discard_fd(q, callfd);
-	vhost_queue_close_retired(q);
-}
-
-void
-vhost_queue_shape(const struct vhost_queue *q, uint64_t features, const struct mem_map *map,
-		uint64_t generation, struct vq_cfg *cfg)
-{
-	*cfg = (struct vq_cfg){
-		.index = q->index,
-		.node = vhost_queue_block(q)->node,
-		.generation = generation,
-		.format = ring_format(features),
-	};
-	vhost_ring_locate(&q->wish, features, map, cfg);
 }
 
 int
@@ -532,7 +374,7 @@ vhost_queue_stage(struct vhost_queue *q, const struct vq_cfg *cfg,
 }
 
 void
-vhost_queue_bring_handle(struct vhost_queue *q)
+vhost_queue_migrate_handle(struct vhost_queue *q)
 {
 	int node = q->gate.block->node;
 
@@ -551,9 +393,43 @@ vhost_queue_unstage(struct vhost_queue *q)
 }
 
 bool
-vhost_queue_needs_commit(const struct vhost_queue *q, bool enabled)
+vhost_queue_needs_commit(const struct vhost_queue *q, const struct queue_wish *wish, bool enabled)
 {
-	return q->staged != NULL || q->enabled != enabled;
+	return q->staged != NULL || q->enabled != enabled || wish->has_base ||
+		q->kickfd != wish->kickfd || q->callfd != wish->callfd;
+}
+
+/** A descriptor that is replaced stays open until those who know it have been told. */
+static void
+retire(int *retired, int *in_force, int fd)
+{
+	if (*in_force == fd)
+		return;
+	*retired = *in_force;
+	*in_force = fd;
+}
+
+static void
+put_fds_in_force(struct vhost_queue *q, const struct queue_wish *wish)
+{
+	retire(&q->retired_kickfd, &q->kickfd, wish->kickfd);
+	retire(&q->retired_callfd, &q->callfd, wish->callfd);
+	q->kick_kind = wish->kick_kind;
+	q->call_kind = wish->call_kind;
+	show_doorbells(q);
+}
+
+/** The block in place has the staged one as its successor.  Gate closed. */
+static struct vhost_virtqueue *
+swap_block(struct vhost_queue *q, struct vhost_virtqueue *old)
+{
+	struct vhost_virtqueue *block = q->staged;
+
+	if (old != NULL)
+		vhost_block_inherit(block, old);
+	q->gate.block = block;
+	q->staged = NULL;
+	return block;
 }
 
 static uint64_t
@@ -563,15 +439,16 @@ ns_since(uint64_t cycles)
 }
 
 struct queue_commit
-vhost_queue_commit(struct vhost_queue *q, bool enabled)
+vhost_queue_commit(struct vhost_queue *q, const struct queue_wish *wish, bool enabled)
 {
 	uint64_t since = rte_rdtsc();
 	struct vhost_virtqueue *block = vhost_gate_close(&q->gate);
 	struct queue_commit done = { 0 };
+	bool missed = block != NULL && vhost_block_owes_notification(block);
 	bool starts = !q->live, wake = false;
 	struct vq_attr attr = {
-		.callfd = RTE_MAX(q->wish.callfd, -1),
-		.call_kind = q->wish.call_kind,
+		.callfd = RTE_MAX(wish->callfd, -1),
+		.call_kind = wish->call_kind,
 		.enabled = enabled,
 		/* read inside: whoever changes it comes to patch the block after us */
 		.kicks = wanted_kicks(q),
@@ -579,27 +456,26 @@ vhost_queue_commit(struct vhost_queue *q, bool enabled)
 
 	if (q->staged != NULL) {
 		done.old = block;
-		block = q->staged;
-		vhost_block_inherit(block, done.old);
-		q->gate.block = block;
-		q->staged = NULL;
-		starts |= !ring_is_same_format(block->cfg.format, done.old->cfg.format);
+		block = swap_block(q, block);
+		starts |= done.old != NULL &&
+			!ring_is_same_format(block->cfg.format, done.old->cfg.format);
 	}
+	if (wish->has_base)
+		vhost_block_set_base(block, wish->last_avail, wish->last_used);
 	if (block->size != 0 && starts)
 		done.adopted = !vhost_block_start(block);
 	vhost_inflight_commit(&q->inflight, block);
 	vhost_block_apply(block, &attr);
-	/* what an application's own backend has written to its ring since is its own */
+	/* what an application's own backend has written to its ring meanwhile stays */
 	if (starts || (block->net->flags & NET_BUILTIN))
 		wake = vhost_block_request_kicks(block);
-	if (done.old != NULL)
-		q->pause_ns = ns_since(since);
-	show_doorbells(q);
-	open_gate(q, wake);
+	put_fds_in_force(q, wish);
 	q->live = block->size != 0;
 	q->enabled = enabled;
-	/* a ring that runs without the message has no interrupts, and goes on when disabled */
-	if (q->live && q->wish.callfd == QUEUE_FD_UNSET)
-		q->wish.callfd = QUEUE_FD_NONE;
+	open_gate(q, wake);
+	if (done.old != NULL)
+		q->pause_ns = ns_since(since);
+	if (missed && q->callfd >= 0)
+		vhost_doorbell_ring(q->callfd, q->call_kind);
 	return done;
 }

@@ -26,6 +26,7 @@
 #include "vhost_virtqueue.h"
 
 struct rte_ether_addr;
+struct vhost_quota;
 struct vring;
 
 /** Where a ring was found to be, and for which ring that holds. */
@@ -36,49 +37,52 @@ struct queue_placement {
 	int seen;		/**< by the last look, if it was another one */
 };
 
+/** Handles have pages of their own: no smaller ones on any machine that we know. */
+#define VHOST_QUEUE_PAGE 4096
+
 struct vhost_queue {
 	struct vhost_gate gate;		/**< alone on its line */
 
 	/* control side: under the device's control lock */
-	struct queue_wish wish __rte_cache_aligned;
 	struct queue_placement placed;
 	uint16_t index;
+	struct vhost_quota *quota;	/**< its descriptors are reaped on this account */
 	struct rte_vhost_vring view;	/**< for the application; under the device's view_lock */
 	struct rte_vhost_numa_queue numa;	/**< likewise; node is atomic */
 	enum vq_kicks kicks;	/**< rte_vhost_enable_guest_notification(); atomic, any thread */
 	bool live;		/**< the block in place runs a ring */
 	bool enabled;		/**< packets may flow, as last committed */
-	bool ready;		/**< last told to the application */
-	bool retell;		/**< tell it again, although nothing else changed */
+	bool ready;		/**< listeners were told so */
+	bool retell;		/**< the listeners': tell it again, although nothing changes */
 	int handle_node;	/**< where this structure was moved to; or VHOST_NODE_ANY */
 	uint64_t refusals;	/**< times a node gave no memory for the block */
 	uint64_t drifts;	/**< times the ring was found on another node */
 	uint64_t pause_ns;	/**< for which the last swap of the block kept bursts out */
-	int retired_kickfd;	/**< replaced, but what the application knows of; or negative */
+	int kickfd;		/**< in force: descriptor (the queue's) or QUEUE_FD_* */
+	int callfd;		/**< likewise */
+	enum doorbell_kind kick_kind;
+	enum doorbell_kind call_kind;
+	int retired_kickfd;	/**< replaced, but what listeners know of; or negative */
 	int retired_callfd;	/**< likewise */
 	struct vhost_virtqueue *staged;	/**< built, not yet published */
 	struct queue_inflight inflight;
 };
 
-/** Allocate a handle, shut down: no block, bursts stay out.  NULL without memory. */
-struct vhost_queue *vhost_queue_create(uint16_t index);
+/** A queue in whole pages, which the kernel can move. */
+struct vhost_queue_page {
+	struct vhost_queue queue;
+} __rte_aligned(VHOST_QUEUE_PAGE);
 
 /**
- * Give the handle a fresh wish and a dormant block, on net's node if that has
- * memory: 0 or -ENOMEM.  Settle afterwards.
+ * Begin another life of a handle: nothing is known, there is no block.  Settle
+ * afterwards.
+ *
+ * @param quota  on whose account the queue's descriptors are closed
  */
-int vhost_queue_bring_up(struct vhost_queue *q, const struct virtio_net *net);
+void vhost_queue_init(struct vhost_queue *q, uint16_t index, struct vhost_quota *quota);
 
 /** Wait for the last burst, free the block, close the descriptors. */
 void vhost_queue_shut_down(struct vhost_queue *q);
-
-/**
- * Replace a descriptor of the wish by another, ours from now on, or by one of
- * QUEUE_FD_*.  The old one stays open until vhost_queue_close_retired().  A new
- * callfd is in force at once.
- */
-void vhost_queue_set_kickfd(struct vhost_queue *q, int fd, enum doorbell_kind kind);
-void vhost_queue_set_callfd(struct vhost_queue *q, int fd, enum doorbell_kind kind);
 
 /**
  * Close the descriptors that were replaced.  A vDPA driver or a backend of the
@@ -86,7 +90,7 @@ void vhost_queue_set_callfd(struct vhost_queue *q, int fd, enum doorbell_kind ki
  */
 void vhost_queue_close_retired(struct vhost_queue *q);
 
-/** Indices at which the ring goes on; nobody's business while it runs. */
+/** Indices at which the ring goes on; undefined while it runs. */
 int vhost_queue_set_base(struct vhost_queue *q, uint16_t last_avail, uint16_t last_used);
 int vhost_queue_get_base(struct vhost_queue *q, uint16_t *last_avail, uint16_t *last_used);
 
@@ -127,25 +131,6 @@ int vhost_queue_monitor(struct vhost_queue *q, struct rte_vhost_power_monitor_co
  */
 int vhost_queue_relay_used(struct vhost_queue *q, struct vring *from);
 
-/** Forget what starts the ring: its addresses and descriptors.  Settle afterwards. */
-void vhost_queue_stop_wish(struct vhost_queue *q);
-
-/** Back to the wish of a fresh queue, without descriptors.  Settle afterwards. */
-void vhost_queue_reset_wish(struct vhost_queue *q);
-
-/**
- * Back to an earlier wish, of before the descriptors that were replaced since and
- * are not closed yet.
- */
-void vhost_queue_restore_wish(struct vhost_queue *q, const struct queue_wish *before);
-
-/**
- * The shape that the wish amounts to on this map: a live one if the ring is
- * started and fits, else a dormant one.  The node is that of the block in place.
- */
-void vhost_queue_shape(const struct vhost_queue *q, uint64_t features,
-		const struct mem_map *map, uint64_t generation, struct vq_cfg *cfg);
-
 /** The node where the ring of a live shape is; VHOST_NODE_ANY when unknown. */
 int vhost_queue_ring_node(struct vhost_queue *q, const struct mem_map *map,
 		const struct vq_cfg *cfg);
@@ -158,7 +143,7 @@ int vhost_queue_ring_node(struct vhost_queue *q, const struct mem_map *map,
  */
 bool vhost_queue_look(struct vhost_queue *q, uint64_t features, const struct mem_map *map);
 
-/** The block in place.  Only for the control side, which alone replaces it. */
+/** The block in place, NULL before the first.  Only for the control side, which alone replaces it. */
 static inline const struct vhost_virtqueue *
 vhost_queue_block(const struct vhost_queue *q)
 {
@@ -176,10 +161,11 @@ int vhost_queue_stage_inflight(struct vhost_queue *q, const struct vq_cfg *cfg);
 void vhost_queue_unstage(struct vhost_queue *q);
 
 /** Whether a commit would change anything: else bursts need not be disturbed. */
-bool vhost_queue_needs_commit(const struct vhost_queue *q, bool enabled);
+bool vhost_queue_needs_commit(const struct vhost_queue *q, const struct queue_wish *wish,
+		bool enabled);
 
 /** Have the handle on the node of the block in place, if the kernel can do that. */
-void vhost_queue_bring_handle(struct vhost_queue *q);
+void vhost_queue_migrate_handle(struct vhost_queue *q);
 
 /** What became of a queue in vhost_queue_commit(). */
 struct queue_commit {
@@ -188,10 +174,12 @@ struct queue_commit {
 };
 
 /**
- * Publish the staged block, if any, and put the attributes in force.  Cannot fail.
+ * Publish the staged block, if any, and put in force what the wish says besides the
+ * shape.  Cannot fail.
  *
  * @param enabled  whether packets may flow once the ring runs
  */
-struct queue_commit vhost_queue_commit(struct vhost_queue *q, bool enabled);
+struct queue_commit vhost_queue_commit(struct vhost_queue *q, const struct queue_wish *wish,
+		bool enabled);
 
 #endif /* VHOST_QUEUE_H */

@@ -3,12 +3,16 @@
  */
 
 /*
- * Settling: the one place where a device's reality changes.
+ * Settling, which NUMA relocation is a case of: the one place where a device's
+ * reality changes.
  *
  * Everything that can fail (every allocation) happens while a plan is made,
  * beside what runs (plan.c); then the commit swaps one pointer per queue and
  * cannot fail.  So a settle has happened entirely or not at all, and one that
  * fails has not even stopped the device.
+ *
+ * This is a leaf: what it has to do is in the request, what it has done in the
+ * settlement, and it calls nobody who wants to hear of it.
  */
 
 #include <errno.h>
@@ -16,50 +20,10 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "device.h"
 #include "mem_node.h"
-#include "net_ctrl.h"
-#include "numa_watch.h"
-#include "plan.h"
-#include "vdpa_driver.h"
+#include "numa_evidence.h"
+#include "settle.h"
 #include "vhost_log.h"
-#include "vhost_trace.h"
-
-/** Nodes of one block before and after a commit. */
-struct move {
-	int from;
-	int to;
-};
-
-static bool
-has_vdpa(const struct vhost_device *dev)
-{
-	return dev->driver.vdpa != NULL;
-}
-
-static void
-close_vdpa(struct vhost_device *dev)
-{
-	if (!dev->vdpa_configured)
-		return;
-	dev->vdpa_configured = false;
-	dev->driver.vdpa->ops->dev_close(dev->vid);
-}
-
-void
-vhost_device_stop(struct vhost_device *dev)
-{
-	const struct rte_vhost_device_ops *ops = dev->driver.ops;
-
-	close_vdpa(dev);
-	__atomic_store_n(&dev->ready, false, __ATOMIC_RELAXED);
-	if (!dev->running)
-		return;
-	dev->running = false;
-	vhost_device_note(dev, &dev->app_node, VHOST_NODE_ANY);
-	if (ops != NULL && ops->destroy_device != NULL)
-		ops->destroy_device(dev->vid);
-}
 
 /* Refusals */
 
@@ -88,14 +52,14 @@ note_refusals(struct vhost_device *dev, const struct plan *plan)
 		uint64_t bit = placement_node_bit(refusal->node);
 
 		nodes |= bit;
-		if (bit == 0 || (dev->refused_nodes & bit) == 0)
+		if (bit == 0 || (dev->running.refused_nodes & bit) == 0)
 			warn_refusal(dev, refusal);
 	}
 	rte_spinlock_lock(&dev->view_lock);
-	dev->refusals += plan->nrefusals > 0;
-	dev->refused_nodes = nodes;
+	dev->running.refusals += plan->nrefusals > 0;
+	dev->running.refused_nodes = nodes;
 	if (plan->nrefusals > 0)
-		dev->last_refusal = plan->refusals[0];
+		dev->running.last_refusal = plan->refusals[0];
 	rte_spinlock_unlock(&dev->view_lock);
 }
 
@@ -103,30 +67,41 @@ note_refusals(struct vhost_device *dev, const struct plan *plan)
 
 /** Whether packets may flow (vhost-user, "Ring states"). */
 static bool
-queue_enabled(const struct vhost_device *dev, const struct vhost_queue *q)
+queue_enabled(const struct vhost_device *dev, uint32_t index)
 {
-	bool enabled = q->wish.enabled ||
+	bool enabled = dev->wish.queues[index].enabled ||
 		!vhost_device_has(dev, VHOST_USER_F_PROTOCOL_FEATURES);
 
-	return enabled && (dev->ctrl_pairs == 0 || q->index / 2 < dev->ctrl_pairs ||
-		q->index >= vhost_device_data_vrings(dev));
+	return enabled && (dev->wish.ctrl_pairs == 0 || index / 2 < dev->wish.ctrl_pairs ||
+		index >= vhost_device_data_vrings(dev));
+}
+
+static int
+block_node(const struct vhost_queue *q)
+{
+	const struct vhost_virtqueue *block = vhost_queue_block(q);
+
+	return block != NULL ? block->node : VHOST_NODE_ANY;
 }
 
 /** Swap in a queue's block: where it was, where it is. */
-static struct move
+static struct device_move
 commit_queue(struct vhost_device *dev, uint32_t index)
 {
-	struct vhost_queue *q = dev->queues[index];
-	bool enabled = queue_enabled(dev, q);
+	struct vhost_queue *q = vhost_device_queue_at(dev, index);
+	struct queue_wish *wish = &dev->wish.queues[index];
+	struct device_move move = { .from = block_node(q), .to = block_node(q) };
+	bool enabled = queue_enabled(dev, index);
 	struct queue_commit done;
-	struct move move;
 
-	move.from = vhost_queue_block(q)->node;
-	move.to = move.from;
-	if (!vhost_queue_needs_commit(q, enabled))
+	/* a ring that is started without the message has no interrupts */
+	if (q->staged != NULL && q->staged->size != 0 && wish->callfd == QUEUE_FD_UNSET)
+		wish->callfd = QUEUE_FD_NONE;
+	if (!vhost_queue_needs_commit(q, wish, enabled))
 		return move;
-	done = vhost_queue_commit(q, enabled);
-	move.to = vhost_queue_block(q)->node;
+	done = vhost_queue_commit(q, wish, enabled);
+	wish->has_base = false;
+	move.to = block_node(q);
 	vhost_block_destroy(done.old);
 	if (done.adopted)
 		VHOST_LOG_CONFIG(WARNING, "(%s) vring %u resumes from the used index in guest "
@@ -140,43 +115,57 @@ static void
 commit_device(struct vhost_device *dev, struct plan *plan)
 {
 	struct virtio_net *old[PLACEMENT_MAX_NODES];
-	unsigned int i, nold = dev->nreplicas;
-	struct mem_map *old_map = dev->map;
-	struct mem_log *old_log = dev->log;
+	unsigned int i, nold = dev->running.nreplicas;
+	struct mem_map *old_map = dev->running.map;
+	struct mem_log *old_log = dev->running.log;
 
-	memcpy(old, dev->replicas, nold * sizeof(old[0]));
+	memcpy(old, dev->running.replicas, nold * sizeof(old[0]));
 	rte_spinlock_lock(&dev->view_lock);
-	memcpy(dev->replicas, plan->replicas, plan->nreplicas * sizeof(old[0]));
-	dev->nreplicas = plan->nreplicas;
-	dev->net = plan->net;
-	dev->node = plan->net->node;
-	dev->map = dev->wish_map;
-	dev->log = dev->wish_log;
-	__atomic_store_n(&dev->logging, dev->net->log.pages != 0, __ATOMIC_RELAXED);
+	memcpy(dev->running.replicas, plan->replicas, plan->nreplicas * sizeof(old[0]));
+	dev->running.nreplicas = plan->nreplicas;
+	dev->running.net = plan->net;
+	dev->running.node = plan->net->node;
+	dev->running.map = dev->wish.map;
+	dev->running.log = dev->wish.log;
+	__atomic_store_n(&dev->running.logging, dev->running.net->log.pages != 0, __ATOMIC_RELAXED);
 	rte_spinlock_unlock(&dev->view_lock);
-	if (dev->map != NULL)
-		vhost_mem_map_get(dev->map);
-	if (dev->log != NULL)
-		vhost_mem_log_get(dev->log);
+	if (dev->running.map != NULL)
+		vhost_mem_map_get(dev->running.map);
+	if (dev->running.log != NULL)
+		vhost_mem_log_get(dev->running.log);
 	for (i = 0; i < nold; i++)
 		if (!vhost_plan_is_in_use(dev, old[i]))
 			vhost_virtio_net_destroy(old[i]);
 	vhost_mem_map_put(old_map);
 	vhost_mem_log_put(old_log);
-	vhost_inflight_area_put(&dev->inflight);
-	dev->inflight = vhost_inflight_area_get(&dev->wish_inflight);
+	vhost_inflight_area_put(&dev->running.inflight);
+	dev->running.inflight = vhost_inflight_area_get(&dev->wish.inflight);
 }
 
-static bool
-is_move(const struct move *move)
+/** Say where a ring is, if that is new; before update_view(). */
+static void
+log_ring(const struct vhost_device *dev, uint32_t index)
 {
-	return move->from != move->to && move->from >= 0 && move->to >= 0;
+	const struct queue_wish *wish = &dev->wish.queues[index];
+	const struct vhost_queue *q = vhost_device_queue_at(dev, index);
+	const struct vhost_virtqueue *block = vhost_queue_block(q);
+	const char *path = dev->driver.path;
+
+	if (block->size == 0 || block->desc == q->view.desc)
+		return;
+	VHOST_LOG_CONFIG(DEBUG, "(%s) mapped address desc: %p\n", path, block->desc);
+	VHOST_LOG_CONFIG(DEBUG, "(%s) mapped address avail: %p\n", path, block->avail);
+	VHOST_LOG_CONFIG(DEBUG, "(%s) mapped address used: %p\n", path, block->used);
+	VHOST_LOG_CONFIG(DEBUG, "(%s) log_guest_addr: %" PRIx64 "\n", path,
+		wish->log_ring ? wish->log_gpa : 0);
 }
 
 /** What rte_vhost_get_vhost_vring() and reports tell from now on. */
 static void
-update_view(struct vhost_device *dev, struct vhost_queue *q, const struct move *move)
+update_view(struct vhost_device *dev, uint32_t index, const struct device_move *move)
 {
+	const struct queue_wish *wish = &dev->wish.queues[index];
+	struct vhost_queue *q = vhost_device_queue_at(dev, index);
 	const struct vhost_virtqueue *block = vhost_queue_block(q);
 
 	rte_spinlock_lock(&dev->view_lock);
@@ -184,10 +173,10 @@ update_view(struct vhost_device *dev, struct vhost_queue *q, const struct move *
 		.desc = block->desc,
 		.avail = block->avail,
 		.used = block->used,
-		.log_guest_addr = q->wish.log_gpa,
-		.callfd = q->wish.callfd,
-		.kickfd = q->wish.kickfd,
-		.size = q->wish.size,
+		.log_guest_addr = wish->log_gpa,
+		.callfd = q->callfd,
+		.kickfd = q->kickfd,
+		.size = wish->size,
 	};
 	__atomic_store_n(&q->numa.node, block->node, __ATOMIC_RELAXED);
 	q->numa.ring_node = block->size != 0 ? q->placed.node : VHOST_NODE_ANY;
@@ -196,228 +185,66 @@ update_view(struct vhost_device *dev, struct vhost_queue *q, const struct move *
 	q->numa.drifts = q->drifts;
 	q->numa.last_pause_ns = q->pause_ns;
 	q->numa.max_pause_ns = RTE_MAX(q->numa.max_pause_ns, q->pause_ns);
-	q->numa.moves += is_move(move);
-	dev->moves += is_move(move);
+	q->numa.moves += move_is_one(move);
+	dev->running.moves += move_is_one(move);
 	rte_spinlock_unlock(&dev->view_lock);
 }
 
+/** Queues that were named for the first time exist from now on. */
 static void
-call_changed(struct vhost_device *dev, int queue, const struct move *move)
+publish_queues(struct vhost_device *dev, uint32_t nvrings)
 {
-	if (dev->driver.numa_changed == NULL)
-		return;
-	if (queue == RTE_VHOST_NUMA_DEVICE && dev->running)
-		vhost_device_note(dev, &dev->app_node, move->to);
-	dev->driver.numa_changed(dev->vid, queue, move->from, move->to, dev->driver.numa_arg);
-}
-
-/** Say what moved: in the log, to tracers, to who has a callback. */
-static void
-tell_moves(struct vhost_device *dev, const struct move *moves, const struct move *dev_move)
-{
-	uint32_t i;
-
-	for (i = 0; i < dev->nvrings; i++) {
-		if (!is_move(&moves[i]))
-			continue;
-		VHOST_LOG_CONFIG(INFO, "(%s) reallocate vq from %d to %d node (queue %u)\n",
-			dev->driver.path, moves[i].from, moves[i].to, i);
-		vhost_trace_numa_move(dev->vid, i, moves[i].from, moves[i].to,
-			dev->queues[i]->pause_ns);
-		call_changed(dev, i, &moves[i]);
-	}
-	if (!is_move(dev_move))
-		return;
-	VHOST_LOG_CONFIG(INFO, "(%s) reallocate dev from %d to %d node\n",
-		dev->driver.path, dev_move->from, dev_move->to);
-	vhost_trace_numa_move(dev->vid, PLAN_DEVICE, dev_move->from, dev_move->to, 0);
-	call_changed(dev, RTE_VHOST_NUMA_DEVICE, dev_move);
-}
-
-static void
-commit(struct vhost_device *dev, struct plan *plan)
-{
-	struct move moves[VHOST_MAX_VRINGS], dev_move;
-	uint32_t i;
-
-	dev_move.from = dev->net->node;
-	dev_move.to = plan->net->node;
-	for (i = 0; i < dev->nvrings; i++)
-		moves[i] = commit_queue(dev, i);
-	commit_device(dev, plan);
-	rte_spinlock_lock(&dev->view_lock);
-	dev->moves += is_move(&dev_move);
-	rte_spinlock_unlock(&dev->view_lock);
-	for (i = 0; i < dev->nvrings; i++)
-		update_view(dev, dev->queues[i], &moves[i]);
+	/* D2 pairs with D1 */
+	__atomic_store_n(&dev->nvrings, nvrings, __ATOMIC_RELEASE);
 	__atomic_store_n(&dev->data_vrings, vhost_device_data_vrings(dev), __ATOMIC_RELAXED);
-	vhost_device_bring_handles(dev);
-	tell_moves(dev, moves, &dev_move);
-}
-
-/* Telling */
-
-static void
-tell_features(struct vhost_device *dev, uint64_t before)
-{
-	const struct rte_vhost_device_ops *ops = dev->driver.ops;
-
-	if (dev->net->features == before)
-		return;
-	if (has_vdpa(dev))
-		dev->driver.vdpa->ops->set_features(dev->vid);
-	if (dev->running && ops != NULL && ops->features_changed != NULL)
-		ops->features_changed(dev->vid, dev->net->features);
-}
-
-static void
-tell_vring_state(struct vhost_device *dev, struct vhost_queue *q, bool ready)
-{
-	const struct rte_vhost_device_ops *ops = dev->driver.ops;
-
-	q->ready = ready;
-	if (dev->vdpa_configured)
-		dev->driver.vdpa->ops->set_vring_state(dev->vid, q->index, ready);
-	if (ops != NULL && ops->vring_state_changed != NULL)
-		ops->vring_state_changed(dev->vid, q->index, ready);
-}
-
-static void
-tell_vrings(struct vhost_device *dev)
-{
-	const struct vhost_queue *ctrl = vhost_device_ctrl_queue(dev);
-	uint32_t i;
-
-	for (i = 0; i < dev->nvrings; i++) {
-		struct vhost_queue *q = dev->queues[i];
-		bool ready = q->live && q->enabled && q != ctrl;
-
-		if (q->ready && (!ready || q->retell))
-			tell_vring_state(dev, q, false);
-		q->retell = false;
-		if (ready && !q->ready)
-			tell_vring_state(dev, q, true);
-	}
-}
-
-/** Vrings that have to be ready before the device is. */
-static uint32_t
-vrings_needed(const struct vhost_device *dev)
-{
-	if (has_vdpa(dev) && dev->driver.vdpa->type == RTE_VHOST_VDPA_DEVICE_TYPE_BLK)
-		return 1;
-	return dev->driver.builtin ? 2 : dev->nvrings;
-}
-
-static bool
-device_is_ready(const struct vhost_device *dev)
-{
-	uint32_t i, needed = vrings_needed(dev);
-
-	if (needed == 0 || dev->nvrings < needed || dev->map == NULL)
-		return false;
-	for (i = 0; i < needed; i++)
-		if (!dev->queues[i]->ready)
-			return false;
-	return !(dev->protocol_features & (1ULL << VHOST_USER_PROTOCOL_F_STATUS)) ||
-		(dev->status & VIRTIO_CONFIG_S_DRIVER_OK);
-}
-
-/** Call new_device; refused, it is asked again by the next settle. */
-static void
-start_device(struct vhost_device *dev)
-{
-	const struct rte_vhost_device_ops *ops = dev->driver.ops;
-
-	if (!__atomic_exchange_n(&dev->ready, true, __ATOMIC_RELAXED))
-		VHOST_LOG_CONFIG(INFO, "(%s) virtio is now ready for processing.\n",
-			dev->driver.path);
-	vhost_device_note(dev, &dev->app_node, dev->net->node);
-	dev->running = ops == NULL || ops->new_device == NULL || ops->new_device(dev->vid) == 0;
-}
-
-/** Call dev_conf, likewise. */
-static void
-configure_vdpa(struct vhost_device *dev)
-{
-	if (dev->driver.vdpa->ops->dev_conf(dev->vid) == 0)
-		dev->vdpa_configured = true;
-	else
-		VHOST_LOG_CONFIG(ERR, "(%s) the vDPA driver refuses the device\n",
-			dev->driver.path);
-}
-
-static void
-tell_device(struct vhost_device *dev)
-{
-	if (!dev->running && device_is_ready(dev))
-		start_device(dev);
-	if (dev->running && has_vdpa(dev) && !dev->vdpa_configured)
-		configure_vdpa(dev);
-}
-
-static void
-close_retired(struct vhost_device *dev)
-{
-	uint32_t i;
-
-	for (i = 0; i < dev->nvrings; i++)
-		vhost_queue_close_retired(dev->queues[i]);
-}
-
-/**
- * Whether the application has to be led through destroy_device and new_device to
- * take buffers and cores from the device's node: another one than it was told,
- * from now on or since a look that moved the device alone.
- */
-static bool
-must_restart(const struct vhost_device *dev, const struct plan *plan)
-{
-	const struct move move = { .from = dev->app_node, .to = plan->net->node };
-
-	return dev->restart_wanted && dev->running && dev->driver.numa_changed == NULL &&
-		!has_vdpa(dev) && is_move(&move);
-}
-
-/** As if the guest had rebooted: applications forget their queues with the device. */
-static void
-stop_to_restart(struct vhost_device *dev)
-{
-	uint32_t i;
-
-	vhost_device_stop(dev);
-	for (i = 0; i < dev->nvrings; i++)
-		dev->queues[i]->retell = true;
-	vhost_device_count(dev, &dev->restarts);
 }
 
 int
-vhost_device_settle(struct vhost_device *dev)
+vhost_settle_prepare(struct vhost_device *dev, const struct settle_request *request,
+		struct settlement *settlement)
 {
-	uint64_t features = dev->net->features;
-	struct plan plan;
 	int ret;
 
-	ret = vhost_plan_make(dev, &plan);
-	note_refusals(dev, &plan);
+	if (request->reprobe)
+		vhost_numa_forget(dev);
+	ret = vhost_plan_make(dev, &settlement->plan);
+	note_refusals(dev, &settlement->plan);
 	if (ret < 0) {
 		VHOST_LOG_CONFIG(ERR, "(%s) no memory to settle the device\n", dev->driver.path);
 		return ret;
 	}
-	if (dev->stop_wanted)
-		vhost_device_stop(dev);
-	else if (must_restart(dev, &plan))
-		stop_to_restart(dev);
-	dev->stop_wanted = false;
-	/* hardware uses the old memory until its driver is configured again */
-	if (dev->wish_map != dev->map)
-		close_vdpa(dev);
-	commit(dev, &plan);
-	vhost_net_ctrl_watch(dev);
-	tell_features(dev, features);
-	tell_vrings(dev);
-	tell_device(dev);
-	close_retired(dev);
-	vhost_numa_watch_settled(dev);
+	settlement->remaps = dev->wish.map != dev->running.map;
+	settlement->features_before = dev->running.net->features;
 	return 0;
+}
+
+void
+vhost_settle_commit(struct vhost_device *dev, struct settlement *settlement)
+{
+	struct plan *plan = &settlement->plan;
+	uint32_t i;
+
+	settlement->device.from = dev->running.net->node;
+	settlement->device.to = plan->net->node;
+	for (i = 0; i < plan->nvrings; i++)
+		settlement->queues[i] = commit_queue(dev, i);
+	commit_device(dev, plan);
+	rte_spinlock_lock(&dev->view_lock);
+	dev->running.moves += move_is_one(&settlement->device);
+	rte_spinlock_unlock(&dev->view_lock);
+	for (i = 0; i < plan->nvrings; i++) {
+		log_ring(dev, i);
+		update_view(dev, i, &settlement->queues[i]);
+	}
+	publish_queues(dev, plan->nvrings);
+	vhost_device_migrate_handles(dev);
+}
+
+void
+vhost_settle_end(struct vhost_device *dev)
+{
+	uint32_t i;
+
+	for (i = 0; i < dev->nvrings; i++)
+		vhost_queue_close_retired(vhost_device_queue_at(dev, i));
 }

@@ -41,9 +41,11 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "device_life.h"
 #include "event_loop.h"
 #include "mem_guard.h"
 #include "quota.h"
+#include "reaper.h"
 #include "rte_vdpa.h"
 #include "socket.h"
 #include "socket_path.h"
@@ -296,7 +298,7 @@ connection_alloc(struct registration *reg, int fd)
 	if (conn == NULL)
 		return NULL;
 	conn->reg = reg;
-	vhost_vu_link_init(&conn->vu, fd);
+	vhost_vu_link_init(&conn->vu, fd, reg->driver.quota);
 	return conn;
 }
 
@@ -331,7 +333,7 @@ connection_begin(struct registration *reg, int fd)
 
 	if (conn == NULL) {
 		VHOST_LOG_CONFIG(ERR, "(%s) no memory for a connection\n", reg->driver.path);
-		close(fd);
+		vhost_reap(reg->driver.quota, fd);
 		reconnect_later(reg);
 		return;
 	}
@@ -476,28 +478,11 @@ client_start(struct registration *reg)
  * Truncated guest memory
  */
 
-static bool
-map_is_broken(const struct mem_map *map)
-{
-	return map != NULL && vhost_mem_map_is_broken(map);
-}
-
-static bool
-log_is_broken(const struct mem_log *log)
-{
-	return log != NULL && vhost_mem_log_is_broken(log);
-}
-
 /** Event thread only, which alone replaces maps and logs.  Lock held. */
 static bool
 connection_lost_memory(const struct connection *conn)
 {
-	return conn->dev != NULL && (map_is_broken(conn->dev->map) ||
-			map_is_broken(conn->dev->wish_map) ||
-			log_is_broken(conn->dev->log) ||
-			log_is_broken(conn->dev->wish_log) ||
-			vhost_inflight_area_is_broken(&conn->dev->inflight) ||
-			vhost_inflight_area_is_broken(&conn->dev->wish_inflight));
+	return conn->dev != NULL && vhost_device_lost_memory(conn->dev);
 }
 
 /** Claim a connection whose guest memory was truncated; NULL if there is none. */

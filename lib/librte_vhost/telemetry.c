@@ -25,6 +25,7 @@
 
 #include "device.h"
 #include "mem_node.h"
+#include "numa_evidence.h"
 #include "numa_watch.h"
 
 /** Parameters of the longest command. */
@@ -82,7 +83,7 @@ lock_device(const char *text)
 	if (dev == NULL)
 		return NULL;
 	vhost_device_lock(dev);
-	if (dev->net != NULL)
+	if (dev->running.net != NULL)
 		return dev;
 	vhost_device_unlock(dev);
 	return NULL;
@@ -198,15 +199,15 @@ tell_device(const struct vhost_device *dev, struct rte_tel_data *d)
 	rte_tel_data_add_dict_int(d, "vid", dev->vid);
 	rte_tel_data_add_dict_string(d, "path", dev->driver.path);
 	rte_tel_data_add_dict_int(d, "client", (dev->driver.flags & RTE_VHOST_USER_CLIENT) != 0);
-	rte_tel_data_add_dict_int(d, "running", dev->running);
-	rte_tel_data_add_dict_u64(d, "features", dev->features);
-	rte_tel_data_add_dict_u64(d, "protocol_features", dev->protocol_features);
-	rte_tel_data_add_dict_int(d, "mtu", dev->mtu);
+	rte_tel_data_add_dict_int(d, "running", dev->told.running);
+	rte_tel_data_add_dict_u64(d, "features", dev->wish.features);
+	rte_tel_data_add_dict_u64(d, "protocol_features", dev->wish.protocol_features);
+	rte_tel_data_add_dict_int(d, "mtu", dev->wish.mtu);
 	rte_tel_data_add_dict_int(d, "vrings", dev->nvrings);
 	rte_tel_data_add_dict_int(d, "data_vrings", dev->data_vrings);
-	rte_tel_data_add_dict_int(d, "numa_node", dev->node);
+	rte_tel_data_add_dict_int(d, "numa_node", dev->running.node);
 	for (i = 0; i < dev->nvrings; i++)
-		nodes[i] = dev->queues[i]->numa.node;
+		nodes[i] = vhost_device_queue_at(dev, i)->numa.node;
 	add_numbers(d, "vring_nodes", nodes, dev->nvrings);
 }
 
@@ -348,13 +349,13 @@ add_regions(struct rte_tel_data *d, const struct placement_census *census)
 static void
 add_last_refusal(struct rte_tel_data *d, const struct vhost_device *dev)
 {
-	const struct device_refusal *last = &dev->last_refusal;
+	const struct device_refusal *last = &dev->running.last_refusal;
 	char text[64] = "";
 
-	if (dev->refusals > 0 && last->queue == RTE_VHOST_NUMA_DEVICE)
+	if (dev->running.refusals > 0 && last->queue == RTE_VHOST_NUMA_DEVICE)
 		snprintf(text, sizeof(text), "no DPDK memory on node %d for the device",
 			last->node);
-	else if (dev->refusals > 0)
+	else if (dev->running.refusals > 0)
 		snprintf(text, sizeof(text), "no DPDK memory on node %d for queue %d",
 			last->node, last->queue);
 	rte_tel_data_add_dict_string(d, "last_refusal", text);
@@ -369,7 +370,7 @@ tell_placement(struct vhost_device *dev, const struct rte_vhost_numa_report *rep
 	rte_tel_data_add_dict_string(d, "path", dev->driver.path);
 	add_policy(d, &report->policy);
 	rte_tel_data_add_dict_int(d, "callback", dev->driver.numa_changed != NULL);
-	rte_tel_data_add_dict_int(d, "running", dev->running);
+	rte_tel_data_add_dict_int(d, "running", dev->told.running);
 	rte_tel_data_add_dict_int(d, "numa_node", report->node);
 	rte_tel_data_add_dict_int(d, "app_node", report->app_node);
 	add_node_mask(d, "replica_nodes", report->replica_nodes);
@@ -382,8 +383,8 @@ tell_placement(struct vhost_device *dev, const struct rte_vhost_numa_report *rep
 	rte_tel_data_add_dict_u64(d, "restarts", report->restarts);
 	add_node_mask(d, "refused_nodes", report->refused_nodes);
 	add_last_refusal(d, dev);
-	rte_tel_data_add_dict_int(d, "undecided", vhost_device_is_undecided(dev));
-	add_regions(d, &dev->seen);
+	rte_tel_data_add_dict_int(d, "undecided", vhost_numa_is_undecided(dev));
+	add_regions(d, &dev->evidence.seen);
 }
 
 static int

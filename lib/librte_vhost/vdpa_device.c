@@ -27,8 +27,8 @@ can_notify_host(const struct vhost_device *dev)
 		(1ULL << VHOST_USER_PROTOCOL_F_HOST_NOTIFIER);
 	const struct rte_vdpa_dev_ops *ops = dev->driver.vdpa->ops;
 
-	return (dev->features & features) == features &&
-		(dev->protocol_features & protocol_features) == protocol_features &&
+	return (dev->wish.features & features) == features &&
+		(dev->wish.protocol_features & protocol_features) == protocol_features &&
 		ops->get_vfio_device_fd != NULL && ops->get_notify_area != NULL;
 }
 

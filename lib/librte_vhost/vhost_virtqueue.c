@@ -56,6 +56,7 @@ set_base(struct vhost_virtqueue *block, uint16_t last_avail, uint16_t last_used)
 	block->state.last_avail_idx = last_avail;
 	block->state.last_used_idx = last_used;
 	block->state.signalled_used_valid = false;
+	block->state.unheard_used = last_used;
 }
 
 static void

@@ -10,23 +10,26 @@
 #include <unistd.h>
 
 #include "doorbell.h"
+#include "event_loop.h"
+#include "reaper.h"
 #include "vhost_log.h"
 #include "vu_backchannel.h"
 
-/** How long a frontend may think about an answer, in milliseconds. */
-#define REPLY_TIMEOUT_MS 1000
+#define NS_PER_MS INT64_C(1000000)
+
+/** How long a frontend may think about its answers. */
+#define PATIENCE_NS (1000 * NS_PER_MS)
 
 void
 vhost_backchannel_replace(struct vhost_device *dev, int fd)
 {
 	int old;
 
-	pthread_mutex_lock(&dev->backend_lock);
-	old = dev->backend_fd;
-	dev->backend_fd = fd;
-	pthread_mutex_unlock(&dev->backend_lock);
-	if (old >= 0)
-		vhost_vu_discard_fd(old);
+	pthread_mutex_lock(&dev->back.lock);
+	old = dev->back.fd;
+	dev->back.fd = fd;
+	pthread_mutex_unlock(&dev->back.lock);
+	vhost_reap(dev->driver.quota, old);
 }
 
 int
@@ -35,7 +38,7 @@ vhost_backchannel_adopt(struct vhost_device *dev, int fd)
 	if (!vhost_is_side_socket(fd)) {
 		VHOST_LOG_CONFIG(ERR, "(%s) the back channel is no socket of its own\n",
 			dev->driver.path);
-		vhost_vu_discard_fd(fd);
+		vhost_reap(dev->driver.quota, fd);
 		return -EINVAL;
 	}
 	vhost_backchannel_replace(dev, fd);
@@ -43,30 +46,55 @@ vhost_backchannel_adopt(struct vhost_device *dev, int fd)
 }
 
 static int64_t
-now_ms(void)
+now_ns(void)
 {
 	struct timespec ts;
 
 	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
+	return ts.tv_sec * 1000 * NS_PER_MS + ts.tv_nsec;
+}
+
+/** Receive a message, by the deadline. */
+static int
+receive_until(struct vu_link *link, struct vu_message *answer, int64_t deadline)
+{
+	struct pollfd pfd = { .fd = link->fd, .events = POLLIN };
+	int64_t left;
+	int ret;
+
+	while ((ret = vhost_vu_recv(link, answer)) == 0) {
+		left = deadline - now_ns();
+		if (left <= 0)
+			return -ETIMEDOUT;
+		poll(&pfd, 1, left / NS_PER_MS + 1);
+	}
+	return ret;
+}
+
+/** What the frontend has waited out of its time.  Request lock held. */
+static int64_t *
+waited_ns(struct vhost_device *dev)
+{
+	uint64_t turn = vhost_event_loop_turn();
+
+	if (turn == 0 || turn != dev->back.turn)
+		dev->back.waited_ns = 0;
+	dev->back.turn = turn;
+	return &dev->back.waited_ns;
 }
 
 /** Wait until the answer to the request is there, or the time is up. */
 static int
-receive_answer(struct vu_link *link, uint32_t request, struct vu_message *answer)
+receive_answer(struct vhost_device *dev, struct vu_link *link, uint32_t request)
 {
-	int64_t deadline = now_ms() + REPLY_TIMEOUT_MS, left;
-	struct pollfd pfd = { .fd = link->fd, .events = POLLIN };
-	int ret;
+	struct vu_message message, *answer = &message;
+	int64_t *waited = waited_ns(dev), start = now_ns();
+	int ret = receive_until(link, answer, start + PATIENCE_NS - *waited);
 
-	while ((ret = vhost_vu_recv(link, answer)) == 0) {
-		left = deadline - now_ms();
-		if (left <= 0 || poll(&pfd, 1, left) == 0)
-			return -ETIMEDOUT;
-	}
+	*waited += now_ns() - start;
 	if (ret < 0)
 		return ret;
-	vhost_vu_close_fds(answer);
+	vhost_vu_close_fds(answer, link->quota);
 	if (answer->request != request || !(answer->flags & VU_REPLY) ||
 			answer->size != sizeof(answer->payload.u64))
 		return -EPROTO;
@@ -79,46 +107,47 @@ backchannel_dup(struct vhost_device *dev)
 {
 	int fd = -1;
 
-	pthread_mutex_lock(&dev->backend_lock);
-	if (dev->backend_fd >= 0)
-		fd = fcntl(dev->backend_fd, F_DUPFD_CLOEXEC, 0);
-	pthread_mutex_unlock(&dev->backend_lock);
+	pthread_mutex_lock(&dev->back.lock);
+	if (dev->back.fd >= 0)
+		fd = fcntl(dev->back.fd, F_DUPFD_CLOEXEC, 0);
+	pthread_mutex_unlock(&dev->back.lock);
 	return fd;
 }
 
+/** Over a descriptor that is ours to close; without shutting down what others use as well. */
 static int
-exchange(struct vu_link *link, struct vu_message *msg, int fd_to_pass)
+exchange(struct vhost_device *dev, int fd, struct vu_message *msg, int fd_to_pass)
 {
-	struct vu_message answer;
+	struct vu_link link;
 	int ret;
 
-	ret = vhost_vu_send(link, msg, fd_to_pass);
+	vhost_vu_link_init(&link, fd, dev->driver.quota);
+	ret = vhost_vu_send(&link, msg, &fd_to_pass, fd_to_pass >= 0);
 	if (ret == 0 && (msg->flags & VU_NEED_REPLY))
-		ret = receive_answer(link, msg->request, &answer);
+		ret = receive_answer(dev, &link, msg->request);
+	vhost_vu_close_fds(&link.msg, link.quota);
+	vhost_reap(link.quota, fd);
 	return ret;
 }
 
 int
 vhost_backchannel_request(struct vhost_device *dev, struct vu_message *msg, int fd_to_pass)
 {
-	struct vu_link link;
 	int ret, fd;
 
-	pthread_mutex_lock(&dev->backend_request_lock);
+	pthread_mutex_lock(&dev->back.request_lock);
 	fd = backchannel_dup(dev);
 	if (fd < 0) {
-		pthread_mutex_unlock(&dev->backend_request_lock);
+		pthread_mutex_unlock(&dev->back.request_lock);
 		return -ENODEV;
 	}
-	vhost_vu_link_init(&link, fd);
-	ret = exchange(&link, msg, fd_to_pass);
-	vhost_vu_link_close(&link);
+	ret = exchange(dev, fd, msg, fd_to_pass);
 	if (ret < 0)
 		VHOST_LOG_CONFIG(ERR, "(%s) back channel request %u: %s\n", dev->driver.path,
 			msg->request, strerror(-ret));
 	/* after a late or broken answer nothing that follows can be told apart */
 	if (ret < 0 && ret != -EIO && ret != -EAGAIN)
 		vhost_backchannel_replace(dev, -1);
-	pthread_mutex_unlock(&dev->backend_request_lock);
+	pthread_mutex_unlock(&dev->back.request_lock);
 	return ret;
 }

@@ -8,6 +8,10 @@
 /*
  * Requests from us to the frontend, over the socket that it handed over with
  * VHOST_USER_SET_SLAVE_REQ_FD.
+ *
+ * The event thread serves everybody, so the frontend of a device has a second for all
+ * its answers in one turn of that thread: below one message, there may be a request
+ * for each queue.  In other threads, the application's, each request has that long.
  */
 
 #include "device.h"
@@ -27,7 +31,7 @@ void vhost_backchannel_replace(struct vhost_device *dev, int fd);
 
 /**
  * Send a request; with VU_NEED_REPLY in its flags, wait for the answer, but no
- * longer than a second.  A channel that fails is closed.  Any thread, one at a time.
+ * longer than said above.  A channel that fails is closed.  Any thread, one at a time.
  *
  * @param fd_to_pass  descriptor to send along, or -1
  * @return 0; -ENODEV without a channel; -EAGAIN when it is full; -ETIMEDOUT or

@@ -16,6 +16,10 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "device_change.h"
+#include "postcopy.h"
+#include "quota.h"
+#include "reaper.h"
 #include "vhost_log.h"
 #include "vu_dispatch.h"
 #include "vu_on.h"
@@ -26,15 +30,15 @@ enum rule_fds {
 	FDS_ONE,
 	FDS_VRING,	/**< one, or none with VU_VRING_NO_FD in the u64 payload */
 	FDS_REGIONS,	/**< one per memory region */
-	FDS_ANY_ONE,	/**< one, or none */
+	FDS_OPTIONAL,	/**< one, or none */
 };
 
-/** What a request is about, and where its payload says so. */
-enum rule_aim {
-	AIM_DEVICE,
-	AIM_VRING_STATE,	/**< the vring payload.state.index */
-	AIM_VRING_ADDR,		/**< the vring payload.addr.index */
-	AIM_VRING_U64,		/**< the vring in the low bits of payload.u64 */
+/** The object that a request addresses, and where its payload says so. */
+enum rule_target {
+	TARGET_DEVICE,
+	TARGET_VRING_STATE,	/**< the vring payload.state.index */
+	TARGET_VRING_ADDR,		/**< the vring payload.addr.index */
+	TARGET_VRING_U64,		/**< the vring in the low bits of payload.u64 */
 };
 
 enum rule_reply {
@@ -48,7 +52,7 @@ struct rule {
 	uint16_t size;			/**< exact payload bytes */
 	bool (*size_fits)(const struct vu_message *msg);	/**< if there is no one size */
 	enum rule_fds fds;
-	enum rule_aim aim;
+	enum rule_target target;
 	enum rule_reply reply;
 	uint64_t needs;			/**< protocol features, all of them */
 };
@@ -95,24 +99,24 @@ static const struct rule rules[] = {
 		.reply = REPLY_PAYLOAD, .needs = PROTOCOL(LOG_SHMFD) },
 	[VU_SET_LOG_FD] = { vhost_vu_on_set_log_fd, .fds = FDS_ONE },
 	[VU_SET_VRING_NUM] = { vhost_vu_on_set_vring_num, SIZE_OF(state),
-		.aim = AIM_VRING_STATE },
+		.target = TARGET_VRING_STATE },
 	[VU_SET_VRING_ADDR] = { vhost_vu_on_set_vring_addr, SIZE_OF(addr),
-		.aim = AIM_VRING_ADDR },
+		.target = TARGET_VRING_ADDR },
 	[VU_SET_VRING_BASE] = { vhost_vu_on_set_vring_base, SIZE_OF(state),
-		.aim = AIM_VRING_STATE },
+		.target = TARGET_VRING_STATE },
 	[VU_GET_VRING_BASE] = { vhost_vu_on_get_vring_base, SIZE_OF(state),
-		.aim = AIM_VRING_STATE, .reply = REPLY_PAYLOAD },
+		.target = TARGET_VRING_STATE, .reply = REPLY_PAYLOAD },
 	[VU_SET_VRING_KICK] = { vhost_vu_on_set_vring_kick, SIZE_OF(u64),
-		.fds = FDS_VRING, .aim = AIM_VRING_U64 },
+		.fds = FDS_VRING, .target = TARGET_VRING_U64 },
 	[VU_SET_VRING_CALL] = { vhost_vu_on_set_vring_call, SIZE_OF(u64),
-		.fds = FDS_VRING, .aim = AIM_VRING_U64 },
+		.fds = FDS_VRING, .target = TARGET_VRING_U64 },
 	[VU_SET_VRING_ERR] = { vhost_vu_on_set_vring_err, SIZE_OF(u64),
-		.fds = FDS_VRING, .aim = AIM_VRING_U64 },
+		.fds = FDS_VRING, .target = TARGET_VRING_U64 },
 	[VU_GET_PROTOCOL_FEATURES] = { vhost_vu_on_get_protocol_features, .reply = REPLY_U64 },
 	[VU_SET_PROTOCOL_FEATURES] = { vhost_vu_on_set_protocol_features, SIZE_OF(u64) },
 	[VU_GET_QUEUE_NUM] = { vhost_vu_on_get_queue_num, .reply = REPLY_U64 },
 	[VU_SET_VRING_ENABLE] = { vhost_vu_on_set_vring_enable, SIZE_OF(state),
-		.aim = AIM_VRING_STATE },
+		.target = TARGET_VRING_STATE },
 	[VU_SEND_RARP] = { vhost_vu_on_send_rarp, SIZE_OF(u64), .needs = PROTOCOL(RARP) },
 	[VU_NET_SET_MTU] = { vhost_vu_on_net_set_mtu, SIZE_OF(u64), .needs = PROTOCOL(NET_MTU) },
 	[VU_SET_SLAVE_REQ_FD] = { vhost_vu_on_set_slave_req_fd, .fds = FDS_ONE,
@@ -133,7 +137,7 @@ static const struct rule rules[] = {
 		.needs = PROTOCOL(CONFIGURE_MEM_SLOTS) },
 	[VU_ADD_MEM_REG] = { vhost_vu_on_add_mem_reg, SIZE_OF(slot), .fds = FDS_ONE,
 		.needs = PROTOCOL(CONFIGURE_MEM_SLOTS) },
-	[VU_REM_MEM_REG] = { vhost_vu_on_rem_mem_reg, SIZE_OF(slot), .fds = FDS_ANY_ONE,
+	[VU_REM_MEM_REG] = { vhost_vu_on_rem_mem_reg, SIZE_OF(slot), .fds = FDS_OPTIONAL,
 		.needs = PROTOCOL(CONFIGURE_MEM_SLOTS) },
 	[VU_SET_STATUS] = { vhost_vu_on_set_status, SIZE_OF(u64) },
 	[VU_GET_STATUS] = { vhost_vu_on_get_status, .reply = REPLY_U64 },
@@ -160,7 +164,7 @@ find_rule(const struct vhost_device *dev, uint32_t request)
 {
 	if (request >= RTE_DIM(rules) || rules[request].handle == NULL)
 		return NULL;
-	return dev->postcopy.awaited == VU_NONE ? &rules[request] : &acknowledgement;
+	return vhost_postcopy_awaited(dev->postcopy) == VU_NONE ? &rules[request] : &acknowledgement;
 }
 
 static bool
@@ -179,7 +183,7 @@ expected_fds(const struct rule *rule, const struct vu_message *msg)
 		return msg->payload.u64 & VU_VRING_NO_FD ? 0 : 1;
 	case FDS_REGIONS:
 		return msg->payload.memory.nregions;
-	case FDS_ANY_ONE:
+	case FDS_OPTIONAL:
 		return msg->nfds > 0 ? 1 : 0;
 	default:
 		return 0;
@@ -202,7 +206,7 @@ check_form(const struct vhost_device *dev, const struct rule *rule, const struct
 			dev->driver.path, name, msg->nfds, expected_fds(rule, msg));
 		return -EPROTO;
 	}
-	if ((dev->protocol_features & rule->needs) != rule->needs) {
+	if ((dev->wish.protocol_features & rule->needs) != rule->needs) {
 		VHOST_LOG_CONFIG(ERR, "(%s) %s: protocol feature was not negotiated\n",
 			dev->driver.path, name);
 		return -EPROTO;
@@ -210,63 +214,83 @@ check_form(const struct vhost_device *dev, const struct rule *rule, const struct
 	return 0;
 }
 
-/** Find, or create, the vring that the request is about. */
+/** The vring that a request addresses, or -1. */
 static int
-resolve_queue(struct vu_call *call, const struct rule *rule)
+addressed_vring(const struct rule *rule, const struct vu_message *msg)
 {
-	const struct vu_message *msg = call->msg;
-	uint32_t index;
-	int ret;
-
-	switch (rule->aim) {
-	case AIM_VRING_STATE:
-		index = msg->payload.state.index;
-		break;
-	case AIM_VRING_ADDR:
-		index = msg->payload.addr.index;
-		break;
-	case AIM_VRING_U64:
-		index = msg->payload.u64 & VU_VRING_INDEX_MASK;
-		break;
+	switch (rule->target) {
+	case TARGET_VRING_STATE:
+		return RTE_MIN(msg->payload.state.index, (uint32_t)INT32_MAX);
+	case TARGET_VRING_ADDR:
+		return RTE_MIN(msg->payload.addr.index, (uint32_t)INT32_MAX);
+	case TARGET_VRING_U64:
+		return msg->payload.u64 & VU_VRING_INDEX_MASK;
 	default:
-		return 0;
+		return -1;
 	}
-	ret = vhost_device_need_queue(call->dev, index);
-	if (ret == 0)
-		call->queue = vhost_device_queue(call->dev, index);
-	return ret;
 }
 
-/** Edit the wishes and make them come true, or have them as they were. */
+static int
+refuse_vring(const struct vhost_device *dev, int index)
+{
+	VHOST_LOG_CONFIG(ERR, "(%s) invalid vring index: %d\n", dev->driver.path, index);
+	vhost_quota_refused(dev->driver.quota, QUOTA_VRINGS);
+	return -EINVAL;
+}
+
+/** Naming a vring is a wish: it, and all below, shall exist. */
+static int
+address_vring(struct vu_call *call, const struct rule *rule)
+{
+	struct vhost_device *dev = call->dev;
+	int index = addressed_vring(rule, call->msg);
+
+	if (index < 0)
+		return 0;
+	if (index >= VHOST_MAX_VRINGS ||
+			(uint64_t)index >= vhost_quota_limit(dev->driver.quota, QUOTA_VRINGS))
+		return refuse_vring(dev, index);
+	vhost_wish_vring(&dev->wish, index);
+	call->vring = index;
+	call->wish = &dev->wish.queues[index];
+	call->queue = vhost_device_queue(dev, index);
+	return 0;
+}
+
+/** Edit the wishes and settle. */
 static int
 handle_and_settle(struct vu_call *call, const struct rule *rule)
 {
-	struct device_wish before;
 	int ret;
 
-	vhost_device_keep_wish(call->dev, &before);
-	ret = rule->handle(call);
+	ret = address_vring(call, rule);
 	if (ret == 0)
-		ret = vhost_device_settle(call->dev);
-	if (ret < 0)
-		vhost_device_restore_wish(call->dev, &before);
-	else
-		vhost_device_forget_wish(&before);
+		ret = rule->handle(call);
+	if (ret == 0)
+		ret = vhost_device_change(call->dev, &call->request);
 	return ret;
 }
 
+/** Make the wishes of a message come true, or have them as they were. */
 static int
 serve_builtin(struct vu_call *call, const struct rule *rule)
 {
+	struct vhost_device *dev = call->dev;
+	struct device_wish before;
 	int ret;
 
-	ret = check_form(call->dev, rule, call->msg);
+	ret = check_form(dev, rule, call->msg);
 	if (ret < 0)
 		return ret;
-	ret = resolve_queue(call, rule);
-	if (ret < 0)
-		return ret;
+	vhost_wish_keep(&dev->wish, &before);
 	ret = handle_and_settle(call, rule);
+	if (ret < 0) {
+		vhost_wish_restore(&dev->wish, &before, dev->driver.quota);
+		return ret;
+	}
+	vhost_wish_forget(&before);
+	if (call->settled != NULL)
+		ret = call->settled(call);
 	if (ret == 0 && rule->reply == REPLY_U64)
 		call->msg->size = SIZE_OF(u64);
 	return ret;
@@ -328,7 +352,7 @@ send_reply(struct vhost_device *dev, struct vu_message *msg, int fd_to_pass)
 	int ret;
 
 	msg->flags = VU_VERSION | VU_REPLY;
-	ret = vhost_vu_send(dev->link, msg, fd_to_pass);
+	ret = vhost_vu_send(dev->link, msg, &fd_to_pass, fd_to_pass >= 0);
 	if (ret < 0)
 		VHOST_LOG_CONFIG(ERR, "(%s) cannot reply to %s: %s\n", dev->driver.path,
 			vhost_vu_request_name(msg->request), strerror(-ret));
@@ -341,6 +365,17 @@ send_ack(struct vhost_device *dev, struct vu_message *msg, bool failed)
 	msg->payload.u64 = failed;
 	msg->size = SIZE_OF(u64);
 	return send_reply(dev, msg, -1);
+}
+
+/** Say how a message ended. */
+static void
+log_result(const char *path, const char *name, int ret, bool reply)
+{
+	if (ret < 0)
+		VHOST_LOG_CONFIG(ERR, "(%s) processing %s failed.\n", path, name);
+	else
+		VHOST_LOG_CONFIG(DEBUG, "(%s) processing %s succeeded%s.\n", path, name,
+			reply ? " and needs reply" : "");
 }
 
 int
@@ -356,18 +391,16 @@ vhost_vu_dispatch(struct vhost_device *dev, struct vu_message *msg)
 		vhost_vu_request_name(request));
 	vhost_device_lock(dev);
 	ret = serve(&call, &reply);
-	vhost_vu_close_fds(msg);
+	log_result(dev->driver.path, vhost_vu_request_name(request), ret, ret == 0 && reply);
+	vhost_vu_close_fds(msg, dev->driver.quota);
 	/* an extern handler may have changed what it was given */
 	msg->request = request;
 	if (ret == 0 && reply)
 		ret = send_reply(dev, msg, call.reply_fd);
 	else if (need_ack)
 		ret = send_ack(dev, msg, ret < 0);
-	else if (ret < 0)
-		VHOST_LOG_CONFIG(ERR, "(%s) processing %s failed.\n", dev->driver.path,
-			vhost_vu_request_name(request));
 	if (call.close_reply_fd)
-		close(call.reply_fd);
+		vhost_reap(dev->driver.quota, call.reply_fd);
 	vhost_device_unlock(dev);
 	return ret;
 }

@@ -11,7 +11,8 @@
  * Descriptors arrive with the first byte of the sendmsg() that carried them
  * (unix(7)), and the specification lets them come with the header.  Anything
  * else is refused: descriptors with payload bytes only, more than one lot, more
- * than there is room for.  The kernel drops what does not fit and says so.
+ * than a message may have.  There is room for all that a lot can have, as the kernel
+ * would close what does not fit, in this thread, whatever that may wait for.
  */
 
 #include <assert.h>
@@ -22,6 +23,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "reaper.h"
 #include "vu_message.h"
 
 static_assert(offsetof(struct vu_message, payload) == VU_HEADER_SIZE, "header");
@@ -29,10 +31,22 @@ static_assert(offsetof(struct vu_message, fds) == VU_HEADER_SIZE + VU_PAYLOAD_MA
 		"payload");
 static_assert(sizeof(struct vu_message) == 680, "ABI of extern handlers");
 
-/** Room for one lot of descriptors, aligned as the kernel wants it. */
-union fd_control {
+/** As many descriptors as the kernel takes in one lot (unix(7): SCM_MAX_FD). */
+#define LOT_MAX_FDS 253
+
+/** For what the kernel may add (credentials, a security label); it comes first. */
+#define OTHER_CONTROL_BYTES 512
+
+/** Room for a lot of descriptors to send, aligned as the kernel wants it. */
+union send_control {
 	struct cmsghdr align;
 	char room[CMSG_SPACE(sizeof(int) * VU_MAX_FDS)];
+};
+
+/** Room for all that can come with some bytes. */
+union receive_control {
+	struct cmsghdr align;
+	char room[CMSG_SPACE(sizeof(int) * LOT_MAX_FDS) + OTHER_CONTROL_BYTES];
 };
 
 static const char * const request_names[] = {
@@ -110,17 +124,17 @@ vhost_vu_take_fd(struct vu_message *msg, unsigned int i)
 }
 
 void
-vhost_vu_close_fds(struct vu_message *msg)
+vhost_vu_close_fds(struct vu_message *msg, struct vhost_quota *quota)
 {
 	unsigned int i;
 
 	for (i = 0; i < VU_MAX_FDS; i++)
-		vhost_vu_discard_fd(vhost_vu_take_fd(msg, i));
+		vhost_reap(quota, vhost_vu_take_fd(msg, i));
 	msg->nfds = 0;
 }
 
 void
-vhost_vu_link_init(struct vu_link *link, int fd)
+vhost_vu_link_init(struct vu_link *link, int fd, struct vhost_quota *quota)
 {
 	int flags = fcntl(fd, F_GETFL);
 
@@ -128,6 +142,7 @@ vhost_vu_link_init(struct vu_link *link, int fd)
 	if (flags >= 0)
 		fcntl(fd, F_SETFL, flags | O_NONBLOCK);
 	link->fd = fd;
+	link->quota = quota;
 	link->have = 0;
 	message_reset(&link->msg);
 }
@@ -136,16 +151,19 @@ void
 vhost_vu_link_close(struct vu_link *link)
 {
 	if (link->fd >= 0)
-		close(link->fd);
+		shutdown(link->fd, SHUT_RDWR);
+	/* also what the peer sent and nobody read ends with the socket */
+	vhost_reap(link->quota, link->fd);
 	link->fd = -1;
 	link->have = 0;
-	vhost_vu_close_fds(&link->msg);
+	vhost_vu_close_fds(&link->msg, link->quota);
 }
 
-/** Append the descriptors of one control message; what finds no room is closed. */
+/** Append the descriptors of one control message; what finds no room is reaped. */
 static int
-take_in_fds(struct vu_message *msg, struct cmsghdr *cmsg)
+take_in_fds(struct vu_link *link, struct cmsghdr *cmsg)
 {
+	struct vu_message *msg = &link->msg;
 	size_t n = (cmsg->cmsg_len - CMSG_LEN(0)) / sizeof(int);
 	size_t i;
 	int fd, ret = 0;
@@ -155,7 +173,7 @@ take_in_fds(struct vu_message *msg, struct cmsghdr *cmsg)
 		if (msg->nfds < VU_MAX_FDS) {
 			msg->fds[msg->nfds++] = fd;
 		} else {
-			vhost_vu_discard_fd(fd);
+			vhost_reap(link->quota, fd);
 			ret = -EPROTO;
 		}
 	}
@@ -179,7 +197,7 @@ take_in_control(struct vu_link *link, struct msghdr *hdr)
 			continue;
 		if (link->have >= VU_HEADER_SIZE || link->msg.nfds > 0)
 			ret = -EPROTO;
-		if (take_in_fds(&link->msg, cmsg) != 0)
+		if (take_in_fds(link, cmsg) != 0)
 			ret = -EPROTO;
 	}
 	return ret;
@@ -193,7 +211,7 @@ take_in_control(struct vu_link *link, struct msghdr *hdr)
 static int
 receive_upto(struct vu_link *link, uint32_t upto)
 {
-	union fd_control control;
+	union receive_control control;
 	struct iovec part = {
 		.iov_base = (uint8_t *)&link->msg + link->have,
 		.iov_len = upto - link->have,
@@ -254,7 +272,7 @@ vhost_vu_recv(struct vu_link *link, struct vu_message *msg)
 	int ret = receive(link);
 
 	if (ret < 0) {
-		vhost_vu_close_fds(&link->msg);
+		vhost_vu_close_fds(&link->msg, link->quota);
 	} else if (ret == 1) {
 		*msg = link->msg;
 		message_reset(&link->msg);
@@ -263,26 +281,28 @@ vhost_vu_recv(struct vu_link *link, struct vu_message *msg)
 	return ret;
 }
 
-/** Make the header carry a descriptor along. */
+/** Make the header carry descriptors along. */
 static void
-attach_fd(struct msghdr *hdr, union fd_control *control, int fd)
+attach_fds(struct msghdr *hdr, union send_control *control, const int *fds, unsigned int nfds)
 {
+	const size_t bytes = nfds * sizeof(*fds);
 	struct cmsghdr *cmsg;
 
 	memset(control, 0, sizeof(*control));
 	hdr->msg_control = control;
-	hdr->msg_controllen = CMSG_SPACE(sizeof(fd));
+	hdr->msg_controllen = CMSG_SPACE(bytes);
 	cmsg = CMSG_FIRSTHDR(hdr);
 	cmsg->cmsg_level = SOL_SOCKET;
 	cmsg->cmsg_type = SCM_RIGHTS;
-	cmsg->cmsg_len = CMSG_LEN(sizeof(fd));
-	memcpy(CMSG_DATA(cmsg), &fd, sizeof(fd));
+	cmsg->cmsg_len = CMSG_LEN(bytes);
+	memcpy(CMSG_DATA(cmsg), fds, bytes);
 }
 
 int
-vhost_vu_send(struct vu_link *link, const struct vu_message *msg, int fd_to_pass)
+vhost_vu_send(struct vu_link *link, const struct vu_message *msg, const int *fds,
+		unsigned int nfds)
 {
-	union fd_control control;
+	union send_control control;
 	struct iovec all = {
 		.iov_base = (void *)(uintptr_t)msg,
 		.iov_len = (size_t)VU_HEADER_SIZE + msg->size,
@@ -290,10 +310,10 @@ vhost_vu_send(struct vu_link *link, const struct vu_message *msg, int fd_to_pass
 	struct msghdr hdr = { .msg_iov = &all, .msg_iovlen = 1 };
 	ssize_t n;
 
-	if (msg->size > VU_PAYLOAD_MAX)
+	if (msg->size > VU_PAYLOAD_MAX || nfds > VU_MAX_FDS)
 		return -EMSGSIZE;
-	if (fd_to_pass >= 0)
-		attach_fd(&hdr, &control, fd_to_pass);
+	if (nfds > 0)
+		attach_fds(&hdr, &control, fds, nfds);
 
 	n = sendmsg(link->fd, &hdr, MSG_DONTWAIT | MSG_NOSIGNAL);
 	if (n < 0)

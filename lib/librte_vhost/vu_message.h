@@ -175,17 +175,23 @@ struct vu_message {
 #define VU_HEADER_SIZE 12u
 #define VU_PAYLOAD_MAX 632u
 
+struct vhost_quota;
+
 /** One connection and what has arrived of its next message. */
 struct vu_link {
 	int fd;			/**< non-blocking socket, the link's; -1 when closed */
+	struct vhost_quota *quota;	/**< descriptors are reaped on its account; or NULL */
 	uint32_t have;		/**< bytes of msg that have arrived */
 	struct vu_message msg;
 };
 
-/** Take over a connected socket (it is made non-blocking). */
-void vhost_vu_link_init(struct vu_link *link, int fd);
+/** Take over a connected socket (it is made non-blocking).  The quota outlives the link. */
+void vhost_vu_link_init(struct vu_link *link, int fd, struct vhost_quota *quota);
 
-/** Close the socket and every descriptor of a message half received. */
+/**
+ * Shut the connection down, so that the peer knows at once, and reap the socket and
+ * every descriptor of a message half received.
+ */
 void vhost_vu_link_close(struct vu_link *link);
 
 /**
@@ -204,23 +210,18 @@ int vhost_vu_recv(struct vu_link *link, struct vu_message *msg);
 /**
  * Send a whole message without blocking and without SIGPIPE.
  *
- * @param fd_to_pass  descriptor to send along, still the caller's, or -1
+ * @param fds  descriptors to send along, still the caller's; NULL if nfds is 0
+ * @param nfds  VU_MAX_FDS at most
  * @return 0; -EAGAIN when the peer does not empty its socket; another errno
  */
-int vhost_vu_send(struct vu_link *link, const struct vu_message *msg, int fd_to_pass);
+int vhost_vu_send(struct vu_link *link, const struct vu_message *msg, const int *fds,
+		unsigned int nfds);
 
 /** Take ownership of descriptor i: the descriptor, or -1 when there is none. */
 int vhost_vu_take_fd(struct vu_message *msg, unsigned int i);
 
-/**
- * Close a descriptor that a peer handed over, whatever it may be; negative ones
- * are ignored.  Waits for nobody: neither for a socket that lingers nor for the
- * server of a file (vu_discard.c).
- */
-void vhost_vu_discard_fd(int fd);
-
-/** Close every descriptor that nobody took. */
-void vhost_vu_close_fds(struct vu_message *msg);
+/** Reap every descriptor that nobody took. */
+void vhost_vu_close_fds(struct vu_message *msg, struct vhost_quota *quota);
 
 /** Name as in the specification, "VHOST_USER_SET_OWNER"; "unknown" if it has none. */
 const char *vhost_vu_request_name(uint32_t request);

@@ -8,8 +8,9 @@
 /*
  * The handlers of vu_dispatch.c's table, one per request.  A handler only sees
  * calls that are well-formed: size, number of descriptors and vring index have
- * been checked.  It edits wishes and never touches running state; the dispatcher
- * settles afterwards, replies, and closes the descriptors nobody took.
+ * been checked.  It edits wishes, says in call->request what the settle has to do
+ * besides, and never touches running state; the dispatcher settles afterwards,
+ * replies, and closes the descriptors nobody took.
  *
  * A handler returns 0, or a negative errno after one log line that says why.
  */
@@ -17,13 +18,19 @@
 #include <stdbool.h>
 
 #include "device.h"
+#include "settle.h"
 #include "vu_message.h"
 
 /** One request being served. */
 struct vu_call {
 	struct vhost_device *dev;	/**< control lock held */
 	struct vu_message *msg;		/**< the request; a replying handler writes the answer here */
-	struct vhost_queue *queue;	/**< that the request names, NULL if it names none */
+	uint32_t vring;			/**< that the request names, if it names one */
+	struct queue_wish *wish;	/**< of that vring, NULL if the request names none */
+	const struct vhost_queue *queue;	/**< of that vring, NULL while no settle has built it */
+	struct settle_request request;	/**< of the settle that follows */
+	/** Complete the answer once reality is as asked for; NULL: nothing to do. */
+	int (*settled)(struct vu_call *call);
 	bool reply;			/**< the message holds an answer, whatever its row says */
 	int reply_fd;			/**< sent with the answer; -1: none */
 	bool close_reply_fd;		/**< and closed then: it is not the device's */

@@ -12,6 +12,7 @@
 #include "rte_vdpa.h"
 #include "vdpa_driver.h"
 
+#include "postcopy.h"
 #include "vhost_log.h"
 #include "vu_backchannel.h"
 #include "vu_on.h"
@@ -27,6 +28,20 @@ vhost_vu_on_get_features(struct vu_call *call)
 	return 0;
 }
 
+/** Say what was negotiated, in the words that who reads logs of DPDK knows. */
+static void
+log_features(const struct vhost_device *dev, uint64_t features)
+{
+	const uint64_t virtio_1 = 1ULL << VIRTIO_F_VERSION_1;
+	const uint64_t mergeable = 1ULL << VIRTIO_NET_F_MRG_RXBUF;
+
+	VHOST_LOG_CONFIG(INFO, "(%s) negotiated Virtio features: 0x%" PRIx64 "\n",
+		dev->driver.path, features);
+	VHOST_LOG_CONFIG(DEBUG, "(%s) mergeable RX buffers %s, virtio 1 %s\n", dev->driver.path,
+		(features & mergeable) != 0 ? "on" : "off",
+		(features & virtio_1) != 0 ? "on" : "off");
+}
+
 int
 vhost_vu_on_set_features(struct vu_call *call)
 {
@@ -38,18 +53,18 @@ vhost_vu_on_set_features(struct vu_call *call)
 			dev->driver.path, features & ~dev->driver.features);
 		return -EINVAL;
 	}
-	if (features == dev->features)
+	if (features == dev->wish.features) {
+		log_features(dev, features);
 		return 0;
+	}
 	/* the bursts of a running device are replaced by those that log */
-	if (dev->running && ((features ^ dev->features) & ~(1ULL << VHOST_F_LOG_ALL)) != 0) {
+	if (dev->told.running && ((features ^ dev->wish.features) & ~(1ULL << VHOST_F_LOG_ALL)) != 0) {
 		VHOST_LOG_CONFIG(ERR, "(%s) features changed while the device is running\n",
 			dev->driver.path);
 		return -EBUSY;
 	}
-	dev->features = features;
-	dev->generation++;
-	VHOST_LOG_CONFIG(INFO, "(%s) negotiated Virtio features: 0x%" PRIx64 "\n",
-		dev->driver.path, features);
+	vhost_wish_features(&dev->wish, features);
+	log_features(dev, features);
 	return 0;
 }
 
@@ -71,7 +86,7 @@ vhost_vu_on_set_protocol_features(struct vu_call *call)
 			dev->driver.path, features & ~dev->driver.protocol_features);
 		return -EINVAL;
 	}
-	__atomic_store_n(&dev->protocol_features, features, __ATOMIC_RELAXED);
+	__atomic_store_n(&dev->wish.protocol_features, features, __ATOMIC_RELAXED);
 	VHOST_LOG_CONFIG(INFO, "(%s) negotiated Vhost-user protocol features: 0x%" PRIx64 "\n",
 		dev->driver.path, features);
 	return 0;
@@ -84,17 +99,25 @@ vhost_vu_on_set_owner(struct vu_call *call)
 	return 0;
 }
 
+/** Nobody uses the memory any more. */
+static int
+reset_is_done(struct vu_call *call)
+{
+	vhost_postcopy_end(call->dev->postcopy);
+	return 0;
+}
+
+/*
+ * vhost-user: VHOST_USER_RESET_OWNER.  What belongs to the connection stays: protocol
+ * features, back channel, extern handlers.
+ */
 int
 vhost_vu_on_reset_owner(struct vu_call *call)
 {
-	int ret;
-
-	vhost_device_reset_wish(call->dev);
-	ret = vhost_device_settle(call->dev);
-	/* once nobody uses the memory any more */
-	if (ret == 0)
-		vhost_postcopy_end(call->dev);
-	return ret;
+	vhost_wish_reset(&call->dev->wish);
+	call->request.stop = true;
+	call->settled = reset_is_done;
+	return 0;
 }
 
 int
@@ -121,7 +144,7 @@ vhost_vu_on_send_rarp(struct vu_call *call)
 	memcpy(&mac, &call->msg->payload.u64, sizeof(mac));
 	if (q != NULL)
 		vhost_queue_announce(q, &mac);
-	if (dev->vdpa_configured && dev->driver.vdpa->ops->migration_done != NULL)
+	if (dev->told.vdpa_configured && dev->driver.vdpa->ops->migration_done != NULL)
 		dev->driver.vdpa->ops->migration_done(dev->vid);
 	return 0;
 }
@@ -136,7 +159,7 @@ vhost_vu_on_net_set_mtu(struct vu_call *call)
 			call->dev->driver.path, mtu);
 		return -EINVAL;
 	}
-	__atomic_store_n(&call->dev->mtu, mtu, __ATOMIC_RELAXED);
+	__atomic_store_n(&call->dev->wish.mtu, mtu, __ATOMIC_RELAXED);
 	return 0;
 }
 
@@ -177,6 +200,25 @@ vhost_vu_on_set_config(struct vu_call *call)
 		config->size, config->flags) == 0 ? 0 : -EIO;
 }
 
+static void
+log_status(const char *path, uint8_t status)
+{
+	static const struct {
+		const char *name;
+		uint8_t bit;
+	} bits[] = {
+		{ "ACKNOWLEDGE", 1 }, { "DRIVER", 2 }, { "FEATURES_OK", 8 }, { "DRIVER_OK", 4 },
+		{ "DEVICE_NEED_RESET", 64 }, { "FAILED", 128 },	/* virtio 1.2, 2.1 */
+	};
+	unsigned int i;
+
+	VHOST_LOG_CONFIG(INFO, "(%s) new device status(0x%08x):\n", path, status);
+	VHOST_LOG_CONFIG(INFO, "(%s) \t-RESET: %d\n", path, status == 0);
+	for (i = 0; i < RTE_DIM(bits); i++)
+		VHOST_LOG_CONFIG(INFO, "(%s) \t-%s: %d\n", path, bits[i].name,
+			(status & bits[i].bit) != 0);
+}
+
 int
 vhost_vu_on_set_status(struct vu_call *call)
 {
@@ -187,13 +229,14 @@ vhost_vu_on_set_status(struct vu_call *call)
 			call->dev->driver.path, status);
 		return -EINVAL;
 	}
-	call->dev->status = status;
+	call->dev->wish.status = status;
+	log_status(call->dev->driver.path, status);
 	return 0;
 }
 
 int
 vhost_vu_on_get_status(struct vu_call *call)
 {
-	call->msg->payload.u64 = call->dev->status;
+	call->msg->payload.u64 = call->dev->wish.status;
 	return 0;
 }

@@ -20,7 +20,7 @@ vhost_vu_on_get_inflight_fd(struct vu_call *call)
 	struct vu_inflight *wire = &call->msg->payload.inflight;
 	int fd;
 
-	fd = vhost_inflight_make(dev->driver.path, ring_format(dev->features), wire, dev->node);
+	fd = vhost_inflight_make(dev->driver.path, ring_format(dev->wish.features), wire, dev->running.node);
 	if (fd < 0)
 		return fd;
 	call->reply_fd = fd;
@@ -36,7 +36,7 @@ has_live_ring(const struct vhost_device *dev)
 	uint32_t i;
 
 	for (i = 0; i < dev->nvrings; i++)
-		if (dev->queues[i]->live)
+		if (vhost_device_queue_at(dev, i)->live)
 			return true;
 	return false;
 }
@@ -54,12 +54,11 @@ vhost_vu_on_set_inflight_fd(struct vu_call *call)
 			dev->driver.path);
 		return -EBUSY;
 	}
-	ret = vhost_inflight_adopt(dev->driver.path, ring_format(dev->features),
+	ret = vhost_inflight_adopt(dev->driver.path, ring_format(dev->wish.features),
 		&call->msg->payload.inflight, call->msg->fds[0], &area);
 	if (ret < 0)
 		return ret;
-	vhost_inflight_area_put(&dev->wish_inflight);
-	dev->wish_inflight = area;
+	vhost_wish_inflight(&dev->wish, &area);
 	VHOST_LOG_CONFIG(INFO, "(%s) in-flight area of %u rings of %u descriptors\n",
 		dev->driver.path, area.num_queues, area.queue_size);
 	return 0;

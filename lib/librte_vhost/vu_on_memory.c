@@ -2,8 +2,27 @@
  * Copyright(c) 2026 The vhost-numa authors
  */
 
+#include <inttypes.h>
+
 #include "mem_map.h"
+#include "postcopy.h"
+#include "vhost_log.h"
+#include "reaper.h"
 #include "vu_on.h"
+
+/** Say where a region is; the lines are known to who reads logs of DPDK. */
+static void
+log_region(const char *path, const struct mem_region *r)
+{
+	VHOST_LOG_CONFIG(INFO, "(%s) guest memory region size: 0x%" PRIx64 "\n", path, r->size);
+	VHOST_LOG_CONFIG(INFO, "(%s) \t guest physical addr: 0x%" PRIx64 "\n", path, r->gpa);
+	VHOST_LOG_CONFIG(INFO, "(%s) \t guest virtual  addr: 0x%" PRIx64 "\n", path, r->uva);
+	VHOST_LOG_CONFIG(INFO, "(%s) \t host  virtual  addr: %p\n", path, r->host);
+	VHOST_LOG_CONFIG(INFO, "(%s) \t mmap addr : %p\n", path, r->mmap_addr);
+	VHOST_LOG_CONFIG(INFO, "(%s) \t mmap size : 0x%zx\n", path, r->mmap_size);
+	VHOST_LOG_CONFIG(INFO, "(%s) \t mmap align: 0x%zx\n", path, r->page_size);
+	VHOST_LOG_CONFIG(INFO, "(%s) \t mmap off  : 0x%tx\n", path, r->host - r->mmap_addr);
+}
 
 /**
  * Use a new map, or on the destination of a postcopy migration have it acknowledged
@@ -14,11 +33,11 @@ offer_map(struct vu_call *call, struct mem_map *map)
 {
 	int ret;
 
-	if (!call->dev->postcopy.listening) {
-		vhost_device_wish_map(call->dev, map);
+	if (!vhost_postcopy_is_listening(call->dev->postcopy)) {
+		vhost_wish_map(&call->dev->wish, map);
 		return 0;
 	}
-	ret = vhost_postcopy_stage(call->dev, call->msg->request, map);
+	ret = vhost_postcopy_stage(call->dev->postcopy, call->msg->request, map);
 	if (ret < 0)
 		vhost_mem_map_put(map);
 	call->reply = ret == 0;
@@ -42,13 +61,18 @@ vhost_vu_on_set_mem_table(struct vu_call *call)
 	struct vhost_device *dev = call->dev;
 	struct vu_memory *table = &call->msg->payload.memory;
 	struct mem_map *map;
+	uint32_t i;
 	int ret;
 
-	if (!dev->postcopy.listening && dev->wish_map != NULL &&
-			vhost_mem_map_matches(dev->wish_map, table, call->msg->fds))
+	if (!vhost_postcopy_is_listening(dev->postcopy) && dev->wish.map != NULL &&
+			vhost_mem_map_matches(dev->wish.map, table, call->msg->fds)) {
+		VHOST_LOG_CONFIG(INFO, "(%s) memory regions not changed\n", dev->driver.path);
 		return 0;
+	}
 	/* what a postcopy destination shares with an earlier map is registered as well */
-	ret = vhost_mem_map_renew(dev->driver.path, dev->wish_map, table, call->msg->fds, &map);
+	ret = vhost_mem_map_renew(dev->driver.path, dev->wish.map, table, call->msg->fds, &map);
+	for (i = 0; ret == 0 && i < map->nregions; i++)
+		log_region(dev->driver.path, &map->regions[i]);
 	if (ret == 0)
 		ret = offer_map(call, map);
 	if (ret == 0 && call->reply)
@@ -73,8 +97,10 @@ vhost_vu_on_add_mem_reg(struct vu_call *call)
 	int fd = vhost_vu_take_fd(call->msg, 0);
 	int ret;
 
-	ret = vhost_mem_map_add(dev->driver.path, dev->wish_map, &region, &fd, &map);
-	vhost_vu_discard_fd(fd);
+	ret = vhost_mem_map_add(dev->driver.path, dev->wish.map, &region, &fd, &map);
+	vhost_reap(dev->driver.quota, fd);
+	if (ret == 0)
+		log_region(dev->driver.path, &map->regions[map->nregions - 1]);
 	if (ret == 0)
 		ret = offer_map(call, map);
 	if (ret == 0 && call->reply)
@@ -92,9 +118,9 @@ vhost_vu_on_rem_mem_reg(struct vu_call *call)
 	struct mem_map *map;
 	int ret;
 
-	ret = vhost_mem_map_remove(dev->driver.path, dev->wish_map, &region, &map);
+	ret = vhost_mem_map_remove(dev->driver.path, dev->wish.map, &region, &map);
 	if (ret < 0)
 		return ret;
-	vhost_device_wish_map(dev, map);
+	vhost_wish_map(&dev->wish, map);
 	return 0;
 }

@@ -26,7 +26,7 @@ vhost_vu_on_set_log_base(struct vu_call *call)
 	ret = vhost_mem_log_create(name, wire->size, wire->offset, call->msg->fds[0], &log);
 	if (ret < 0)
 		return ret;
-	vhost_device_wish_log(call->dev, log);
+	vhost_wish_log(&call->dev->wish, log);
 	VHOST_LOG_CONFIG(INFO, "(%s) dirty log of 0x%" PRIx64 " bytes at 0x%" PRIx64 "\n",
 		name, wire->size, wire->offset);
 	call->msg->size = 0;
@@ -45,32 +45,50 @@ vhost_vu_on_set_log_fd(struct vu_call *call)
 int
 vhost_vu_on_postcopy_advise(struct vu_call *call)
 {
-	int ret = vhost_postcopy_advise(call->dev);
+	struct vhost_postcopy *postcopy = call->dev->postcopy;
+	int ret = vhost_postcopy_advise(postcopy);
 
-	call->reply_fd = call->dev->postcopy.ufd;
+	call->reply_fd = vhost_postcopy_ufd(postcopy);
 	return ret;
 }
 
 int
 vhost_vu_on_postcopy_listen(struct vu_call *call)
 {
-	return vhost_postcopy_listen(call->dev);
+	return vhost_postcopy_listen(call->dev->postcopy);
+}
+
+/** Bursts have left the earlier map, or never get into this one. */
+static int
+use_map(struct vu_call *call)
+{
+	vhost_postcopy_use(call->dev->postcopy);
+	return 0;
 }
 
 /** The same request once more, empty or with a 0 (QEMU); any other number is a failure. */
 int
 vhost_vu_on_postcopy_ack(struct vu_call *call)
 {
+	struct vhost_postcopy *postcopy = call->dev->postcopy;
 	const struct vu_message *msg = call->msg;
-	struct vhost_device *dev = call->dev;
 
-	if (msg->request != dev->postcopy.awaited || msg->size > sizeof(msg->payload.u64)) {
+	if (msg->request != vhost_postcopy_awaited(postcopy) ||
+			msg->size > sizeof(msg->payload.u64)) {
 		VHOST_LOG_CONFIG(ERR, "(%s) %s of %u bytes where %s has to be acknowledged\n",
-			dev->driver.path, vhost_vu_request_name(msg->request), msg->size,
-			vhost_vu_request_name(dev->postcopy.awaited));
+			call->dev->driver.path, vhost_vu_request_name(msg->request), msg->size,
+			vhost_vu_request_name(vhost_postcopy_awaited(postcopy)));
 		return -EPROTO;
 	}
-	return vhost_postcopy_acknowledge(dev, msg->payload.u64 == 0);
+	if (msg->payload.u64 != 0) {
+		VHOST_LOG_CONFIG(ERR, "(%s) the frontend cannot serve memory for postcopy "
+			"migration\n", call->dev->driver.path);
+		vhost_postcopy_forget(postcopy);
+		return -ECANCELED;
+	}
+	vhost_wish_map(&call->dev->wish, vhost_postcopy_acknowledged(postcopy));
+	call->settled = use_map;
+	return 0;
 }
 
 /* vhost-user: VHOST_USER_POSTCOPY_END.  Now that all memory is there, where is it? */
@@ -79,16 +97,14 @@ vhost_vu_on_postcopy_end(struct vu_call *call)
 {
 	struct vhost_device *dev = call->dev;
 
-	if (dev->postcopy.ufd < 0) {
+	if (vhost_postcopy_ufd(dev->postcopy) < 0) {
 		VHOST_LOG_CONFIG(ERR, "(%s) no postcopy migration to end\n", dev->driver.path);
 		return -EINVAL;
 	}
 	VHOST_LOG_CONFIG(INFO, "(%s) postcopy migration ends\n", dev->driver.path);
-	vhost_postcopy_end(dev);
+	vhost_postcopy_end(dev->postcopy);
 	call->msg->payload.u64 = 0;
-	dev->restart_wanted = (dev->driver.numa.flags & RTE_VHOST_NUMA_F_RESTART) != 0;
-	/* refused memory leaves all as it is, to be tried again */
-	vhost_device_refresh(dev);
-	dev->restart_wanted = false;
+	call->request.reprobe = true;
+	call->request.restart = (dev->driver.numa.flags & RTE_VHOST_NUMA_F_RESTART) != 0;
 	return 0;
 }

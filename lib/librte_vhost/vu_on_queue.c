@@ -20,7 +20,7 @@
 static bool
 size_is_valid(const struct vu_call *call, uint32_t num)
 {
-	uint64_t features = call->dev->features;
+	uint64_t features = call->dev->wish.features;
 
 	/* which can be asked again when the ring is looked at */
 	if (features == 0)
@@ -28,36 +28,42 @@ size_is_valid(const struct vu_call *call, uint32_t num)
 	return num != 0 && num <= RING_SIZE_MAX && ring_size_is_valid(num, ring_format(features));
 }
 
+/** Whether the ring is running, so that what describes it cannot change. */
+static bool
+is_live(const struct vu_call *call)
+{
+	return call->queue != NULL && call->queue->live;
+}
+
 int
 vhost_vu_on_set_vring_num(struct vu_call *call)
 {
 	uint32_t num = call->msg->payload.state.num;
-	struct vhost_queue *q = call->queue;
 
 	if (!size_is_valid(call, num)) {
 		VHOST_LOG_CONFIG(ERR, "(%s) vring %u: invalid size %u\n",
-			call->dev->driver.path, q->index, num);
+			call->dev->driver.path, call->vring, num);
 		return -EINVAL;
 	}
-	if (q->live && num != q->wish.size) {
+	if (is_live(call) && num != call->wish->size) {
 		VHOST_LOG_CONFIG(ERR, "(%s) vring %u: size %u refused, it runs with %u\n",
-			call->dev->driver.path, q->index, num, q->wish.size);
+			call->dev->driver.path, call->vring, num, call->wish->size);
 		return -EBUSY;
 	}
-	q->wish.size = num;
+	call->wish->size = num;
 	return 0;
 }
 
 static int
 check_ring(const struct vu_call *call)
 {
-	const struct vhost_queue *q = call->queue;
+	const struct queue_wish *wish = call->wish;
 
-	if (vhost_ring_fits(&q->wish, call->dev->features, call->dev->wish_map))
+	if (vhost_ring_fits(wish, call->dev->wish.features, call->dev->wish.map))
 		return 0;
 	VHOST_LOG_CONFIG(ERR, "(%s) vring %u: ring of %u descriptors at 0x%" PRIx64 ", 0x%" PRIx64
-		", 0x%" PRIx64 " is not within guest memory\n", call->dev->driver.path, q->index,
-		q->wish.size, q->wish.desc_uva, q->wish.avail_uva, q->wish.used_uva);
+		", 0x%" PRIx64 " is not within guest memory\n", call->dev->driver.path, call->vring,
+		wish->size, wish->desc_uva, wish->avail_uva, wish->used_uva);
 	return -EFAULT;
 }
 
@@ -65,25 +71,20 @@ int
 vhost_vu_on_set_vring_addr(struct vu_call *call)
 {
 	const struct vu_vring_addr *addr = &call->msg->payload.addr;
-	struct vhost_queue *q = call->queue;
-	const struct queue_wish before = q->wish;
-	int ret;
+	struct queue_wish *wish = call->wish;
 
-	if (call->dev->wish_map == NULL) {
+	if (call->dev->wish.map == NULL) {
 		VHOST_LOG_CONFIG(ERR, "(%s) vring %u: addresses before the memory table\n",
-			call->dev->driver.path, q->index);
+			call->dev->driver.path, call->vring);
 		return -EINVAL;
 	}
-	q->wish.desc_uva = addr->desc;
-	q->wish.avail_uva = addr->avail;
-	q->wish.used_uva = addr->used;
-	q->wish.log_gpa = addr->log;
-	q->wish.log_ring = (addr->flags & (1u << VHOST_VRING_F_LOG)) != 0;
-	q->wish.has_addr = true;
-	ret = check_ring(call);
-	if (ret < 0)
-		q->wish = before;
-	return ret;
+	wish->desc_uva = addr->desc;
+	wish->avail_uva = addr->avail;
+	wish->used_uva = addr->used;
+	wish->log_gpa = addr->log;
+	wish->log_ring = (addr->flags & (1u << VHOST_VRING_F_LOG)) != 0;
+	wish->has_addr = true;
+	return check_ring(call);
 }
 
 /*
@@ -95,7 +96,7 @@ vhost_vu_on_set_vring_addr(struct vu_call *call)
 static bool
 base_is_valid(const struct vu_call *call, uint32_t base)
 {
-	return base <= UINT16_MAX || ring_has_two_bases(ring_format(call->dev->features));
+	return base <= UINT16_MAX || ring_has_two_bases(ring_format(call->dev->wish.features));
 }
 
 /** Base of a packed ring that starts: entry 0, wrap counter 1. */
@@ -117,45 +118,61 @@ meant_base(const struct vu_call *call)
 	return base;
 }
 
+/**
+ * Whether the base comes too late.  A ring without SET_VRING_CALL may have started
+ * although the frontend has not said all yet.
+ */
+static bool
+base_is_late(const struct vu_call *call)
+{
+	return is_live(call) && call->wish->knows_call;
+}
+
 int
 vhost_vu_on_set_vring_base(struct vu_call *call)
 {
 	uint32_t base = meant_base(call);
 	uint16_t last_avail = base, last_used = base > UINT16_MAX ? base >> 16 : base;
-	struct vhost_queue *q = call->queue;
 
-	if (!base_is_valid(call, base) || q->live) {
+	if (!base_is_valid(call, base) || base_is_late(call)) {
 		VHOST_LOG_CONFIG(ERR, "(%s) vring %u: base 0x%x refused%s\n",
-			call->dev->driver.path, q->index, base, q->live ? ", it runs" : "");
+			call->dev->driver.path, call->vring, base,
+			base_is_late(call) ? ", it runs" : "");
 		return -EINVAL;
 	}
 	VHOST_LOG_CONFIG(INFO, "(%s) vring base idx:%u last_used_idx:%u last_avail_idx:%u.\n",
-		call->dev->driver.path, q->index, last_used, last_avail);
-	return vhost_queue_set_base(q, last_avail, last_used);
+		call->dev->driver.path, call->vring, last_used, last_avail);
+	call->wish->last_avail = last_avail;
+	call->wish->last_used = last_used;
+	call->wish->has_base = true;
+	return 0;
+}
+
+/** The index is final: no burst can be inside any more. */
+static int
+answer_base(struct vu_call *call)
+{
+	uint16_t last_avail = 0, last_used = 0;
+	uint32_t base;
+
+	vhost_queue_get_base(vhost_device_queue_at(call->dev, call->vring), &last_avail,
+		&last_used);
+	base = last_avail;
+	if (ring_has_two_bases(ring_format(call->dev->wish.features)))
+		base |= (uint32_t)last_used << 16;
+	VHOST_LOG_CONFIG(INFO, "(%s) vring base idx:%u file:%u\n", call->dev->driver.path,
+		call->vring, base);
+	call->msg->payload.state.num = base;
+	return 0;
 }
 
 /* vhost-user, "Starting and stopping rings": stops the ring, and with it the device. */
 int
 vhost_vu_on_get_vring_base(struct vu_call *call)
 {
-	struct vhost_queue *q = call->queue;
-	uint16_t last_avail, last_used;
-	uint32_t base;
-	int ret;
-
-	call->dev->stop_wanted = true;
-	vhost_queue_stop_wish(q);
-	/* the index is final once no burst can be inside any more */
-	ret = vhost_device_settle(call->dev);
-	if (ret < 0)
-		return ret;
-	vhost_queue_get_base(q, &last_avail, &last_used);
-	base = last_avail;
-	if (ring_has_two_bases(ring_format(call->dev->features)))
-		base |= (uint32_t)last_used << 16;
-	VHOST_LOG_CONFIG(INFO, "(%s) vring base idx:%u file:%u\n", call->dev->driver.path,
-		q->index, base);
-	call->msg->payload.state.num = base;
+	vhost_wish_stop_ring(call->wish);
+	call->request.stop = true;
+	call->settled = answer_base;
 	return 0;
 }
 
@@ -168,19 +185,27 @@ take_doorbell(struct vu_call *call, enum doorbell_kind allowed, int *fd, enum do
 		*fd = QUEUE_FD_NONE;
 		return 0;
 	}
-	*fd = vhost_doorbell_adopt(vhost_vu_take_fd(call->msg, 0), allowed, kind);
+	*fd = vhost_doorbell_adopt(call->dev->driver.quota, vhost_vu_take_fd(call->msg, 0),
+		allowed, kind);
 	if (*fd >= 0)
 		return 0;
 	VHOST_LOG_CONFIG(ERR, "(%s) vring %u: the descriptor of %s cannot carry notifications\n",
-		call->dev->driver.path, call->queue->index,
+		call->dev->driver.path, call->vring,
 		vhost_vu_request_name(call->msg->request));
 	return -EINVAL;
+}
+
+/** Who was told of the vring's descriptors has to hear that there are others. */
+static void
+tell_again(struct vu_call *call)
+{
+	call->request.again = true;
+	call->request.vring = call->vring;
 }
 
 int
 vhost_vu_on_set_vring_kick(struct vu_call *call)
 {
-	struct vhost_queue *q = call->queue;
 	enum doorbell_kind kind;
 	int fd, ret;
 
@@ -190,28 +215,28 @@ vhost_vu_on_set_vring_kick(struct vu_call *call)
 	ret = take_doorbell(call, DOORBELL_EVENTFD, &fd, &kind);
 	if (ret < 0)
 		return ret;
-	vhost_queue_set_kickfd(q, fd, kind);
-	q->retell = true;
+	vhost_wish_kickfd(call->wish, fd, kind);
+	tell_again(call);
 	VHOST_LOG_CONFIG(INFO, "(%s) vring kick idx:%u file:%d\n", call->dev->driver.path,
-		q->index, fd);
+		call->vring, fd);
 	return 0;
 }
 
 int
 vhost_vu_on_set_vring_call(struct vu_call *call)
 {
-	struct vhost_queue *q = call->queue;
 	enum doorbell_kind kind;
 	int fd, ret;
 
 	ret = take_doorbell(call, DOORBELL_SOCKET, &fd, &kind);
 	if (ret < 0)
 		return ret;
-	vhost_queue_set_callfd(q, fd, kind);
-	/* bursts use the new descriptor already, who notifies by itself does not */
-	q->retell = call->dev->driver.vdpa != NULL || !call->dev->driver.builtin;
+	vhost_wish_callfd(call->wish, fd, kind);
+	/* bursts use the new descriptor by themselves, others have to be told */
+	if (call->dev->driver.vdpa != NULL || !call->dev->driver.builtin)
+		tell_again(call);
 	VHOST_LOG_CONFIG(INFO, "(%s) vring call idx:%u file:%d\n", call->dev->driver.path,
-		q->index, fd);
+		call->vring, fd);
 	return 0;
 }
 
@@ -229,7 +254,7 @@ vhost_vu_on_set_vring_enable(struct vu_call *call)
 	uint32_t enable = call->msg->payload.state.num;
 
 	VHOST_LOG_CONFIG(INFO, "(%s) set queue enable: %u to qp idx: %u\n",
-		call->dev->driver.path, enable, call->queue->index);
-	call->queue->wish.enabled = enable != 0;
+		call->dev->driver.path, enable, call->vring);
+	call->wish->enabled = enable != 0;
 	return 0;
 }

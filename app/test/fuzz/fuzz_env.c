@@ -31,7 +31,7 @@
 #include <rte_malloc.h>
 #include <rte_mempool.h>
 
-#include "device.h"
+#include "device_life.h"
 #include "event_loop.h"
 #include "mem_guard.h"
 #include "mem_node.h"
@@ -145,7 +145,7 @@ guest_node(const uint8_t *at)
 {
 	static const int nodes[] = { 0, 1, 0, 5 };
 	const struct vhost_device *dev = vhost_device_peek(0);
-	const struct mem_map *map = dev != NULL ? dev->wish_map : NULL;
+	const struct mem_map *map = dev != NULL ? dev->wish.map : NULL;
 
 	for (uint32_t i = 0; map != NULL && i < map->nregions; i++) {
 		const struct mem_region *r = &map->regions[i];

@@ -87,7 +87,7 @@ connect_frontend(struct frontend *fe)
 
 	FUZZ_CHECK(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) == 0, "errno %d",
 		errno);
-	vhost_vu_link_init(&fe->link, pair[0]);
+	vhost_vu_link_init(&fe->link, pair[0], NULL);
 	fe->sock = pair[1];
 	fe->dev = vhost_device_create(&fe->driver, &fe->link);
 	if (fe->dev != NULL)
@@ -127,8 +127,8 @@ read_answers(int sock)
 static bool
 lost_memory(const struct vhost_device *dev)
 {
-	return (dev->map != NULL && vhost_mem_map_is_broken(dev->map)) ||
-		(dev->wish_map != NULL && vhost_mem_map_is_broken(dev->wish_map));
+	return (dev->running.map != NULL && vhost_mem_map_is_broken(dev->running.map)) ||
+		(dev->wish.map != NULL && vhost_mem_map_is_broken(dev->wish.map));
 }
 
 /** Whether the connection stays after this message. */

@@ -397,9 +397,9 @@ refuse_memory(struct fuzz_input *in)
 static void
 look_again(struct vhost_device *dev)
 {
-	vhost_device_refresh(dev);
+	fake_refresh(dev);
 	vhost_device_lock(dev);
-	vhost_device_look(dev);
+	vhost_numa_watch_check(dev);
 	vhost_device_unlock(dev);
 }
 

@@ -341,7 +341,7 @@ dequeue(void)
 	if (used_is_sound())
 		check_used(ring, used);
 	for (uint16_t i = 0; i < done; i++)
-		packet_check(pkts[i], pool, fuzz.dev->net->flags);
+		packet_check(pkts[i], pool, fuzz.dev->running.net->flags);
 	rte_pktmbuf_free_bulk(pkts, done);
 }
 
@@ -402,7 +402,7 @@ act(void)
 	case 8: fuzz_nodes_full(fuzz_u8(in)); break;
 	default:
 		fuzz_nodes_layout(fuzz_u8(in));
-		vhost_device_refresh(fuzz.dev);
+		fake_refresh(fuzz.dev);
 	}
 	guest_after();
 }
@@ -469,7 +469,7 @@ connect_device(void)
 
 	FUZZ_CHECK(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) == 0, "errno %d",
 		errno);
-	vhost_vu_link_init(&fuzz.link, pair[0]);
+	vhost_vu_link_init(&fuzz.link, pair[0], NULL);
 	fuzz.sock = pair[1];
 	fuzz.dev = vhost_device_create(&fuzz.driver, &fuzz.link);
 	FUZZ_CHECK(fuzz.dev != NULL, "no device");
@@ -501,7 +501,7 @@ start_device(void)
 	FUZZ_CHECK(send_table() == 0, "no memory");
 	for (unsigned int i = 0; i < RINGS; i++)
 		start_ring(i, is_packed() ? PACKED_START : 0);
-	FUZZ_CHECK(fuzz.dev->running, "the device does not run");
+	FUZZ_CHECK(fuzz.dev->told.running, "the device does not run");
 }
 
 static void

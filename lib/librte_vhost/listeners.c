@@ -1,0 +1,187 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * Copyright(c) 2026 The vhost-numa authors
+ */
+
+/*
+ * The order in which listeners hear is the table's; a device starts in the reverse
+ * order, so that the application has its device before a vDPA driver configures it.
+ */
+
+#include <string.h>
+
+#include <linux/virtio_config.h>
+
+#include "rte_vdpa.h"
+#include "vdpa_driver.h"
+
+#include "listeners.h"
+#include "mem_node.h"
+#include "vhost_log.h"
+#include "vhost_trace.h"
+
+/** Call one member of each row that has it. */
+#define TELL(dev, member, ...) do { \
+	const struct device_listener *const *row; \
+	for (row = (dev)->told.listeners; *row != NULL; row++) \
+		if ((*row)->member != NULL) \
+			(*row)->member(dev, ##__VA_ARGS__); \
+} while (0)
+
+void
+vhost_listeners_init(struct vhost_device *dev, const struct device_listener *const *listeners)
+{
+	dev->told = (struct device_told){
+		.listeners = listeners,
+		.app_node = VHOST_NODE_ANY,
+	};
+}
+
+void
+vhost_listeners_stop(struct vhost_device *dev)
+{
+	TELL(dev, stop);
+}
+
+/**
+ * Whether the application has to be led through destroy_device and new_device to
+ * take buffers and cores from the device's node: another one than it was told, from
+ * now on or since a check that moved the device alone.
+ */
+static bool
+must_restart(const struct vhost_device *dev, const struct settle_request *request,
+		const struct settlement *settlement)
+{
+	const struct device_move move = {
+		.from = dev->told.app_node, .to = settlement->plan.net->node,
+	};
+
+	return request->restart && dev->told.running && dev->driver.numa_changed == NULL &&
+		dev->driver.vdpa == NULL && move_is_one(&move);
+}
+
+void
+vhost_listeners_before(struct vhost_device *dev, const struct settle_request *request,
+		const struct settlement *settlement)
+{
+	uint32_t i;
+
+	if (request->stop) {
+		TELL(dev, stop);
+	} else if (must_restart(dev, request, settlement)) {
+		TELL(dev, stop);
+		/* as if the guest had rebooted: applications forget queues with the device */
+		for (i = 0; i < dev->nvrings; i++)
+			if (vhost_device_queue_at(dev, i)->ready)
+				vhost_device_queue_at(dev, i)->retell = true;
+		vhost_device_count(dev, &dev->told.restarts);
+	}
+	if (settlement->remaps)
+		TELL(dev, remap);
+}
+
+/* Moves */
+
+/** Say what moved: in the log, to tracers, to listeners. */
+static void
+tell_moves(struct vhost_device *dev, const struct settlement *settlement)
+{
+	const struct device_move *move;
+	uint32_t i;
+
+	for (i = 0; i < dev->nvrings; i++) {
+		move = &settlement->queues[i];
+		if (!move_is_one(move))
+			continue;
+		VHOST_LOG_CONFIG(INFO, "(%s) reallocate vq from %d to %d node (queue %u)\n",
+			dev->driver.path, move->from, move->to, i);
+		vhost_trace_numa_move(dev->vid, i, move->from, move->to,
+			vhost_device_queue_at(dev, i)->pause_ns);
+		TELL(dev, moved, i, move);
+	}
+	move = &settlement->device;
+	if (!move_is_one(move))
+		return;
+	VHOST_LOG_CONFIG(INFO, "(%s) reallocate dev from %d to %d node\n",
+		dev->driver.path, move->from, move->to);
+	vhost_trace_numa_move(dev->vid, RTE_VHOST_NUMA_DEVICE, move->from, move->to, 0);
+	TELL(dev, moved, RTE_VHOST_NUMA_DEVICE, move);
+}
+
+/* Vrings */
+
+static void
+tell_vring(struct vhost_device *dev, struct vhost_queue *q, bool ready)
+{
+	q->ready = ready;
+	TELL(dev, vring_state, q, ready);
+}
+
+static void
+tell_vrings(struct vhost_device *dev, const struct settle_request *request)
+{
+	const struct vhost_queue *ctrl = vhost_device_ctrl_queue(dev);
+	uint32_t i;
+
+	for (i = 0; i < dev->nvrings; i++) {
+		struct vhost_queue *q = vhost_device_queue_at(dev, i);
+		bool ready = q->live && q->enabled && q != ctrl;
+		bool again = q->retell || (request->again && request->vring == i);
+
+		if (q->ready && (!ready || again))
+			tell_vring(dev, q, false);
+		q->retell = false;
+		if (ready && !q->ready)
+			tell_vring(dev, q, true);
+	}
+}
+
+/** Vrings that have to be ready before the device is. */
+static uint32_t
+vrings_needed(const struct vhost_device *dev)
+{
+	const struct rte_vdpa_device *vdpa = dev->driver.vdpa;
+
+	if (vdpa != NULL && vdpa->type == RTE_VHOST_VDPA_DEVICE_TYPE_BLK)
+		return 1;
+	return dev->driver.builtin ? 2 : dev->nvrings;
+}
+
+static bool
+device_is_ready(const struct vhost_device *dev)
+{
+	uint32_t i, needed = vrings_needed(dev);
+
+	if (needed == 0 || dev->nvrings < needed || dev->running.map == NULL)
+		return false;
+	for (i = 0; i < needed; i++)
+		if (!vhost_device_queue_at(dev, i)->ready)
+			return false;
+	return !vhost_device_has_protocol(dev, VHOST_USER_PROTOCOL_F_STATUS) ||
+		(dev->wish.status & VIRTIO_CONFIG_S_DRIVER_OK);
+}
+
+static void
+tell_start(struct vhost_device *dev)
+{
+	const struct device_listener *const *row = dev->told.listeners;
+
+	if (!dev->told.running && !device_is_ready(dev))
+		return;
+	while (*row != NULL)
+		row++;
+	while (row-- > dev->told.listeners)
+		if ((*row)->start != NULL)
+			(*row)->start(dev);
+}
+
+void
+vhost_listeners_after(struct vhost_device *dev, const struct settle_request *request,
+		const struct settlement *settlement)
+{
+	tell_moves(dev, settlement);
+	if (dev->running.net->features != settlement->features_before)
+		TELL(dev, features);
+	tell_vrings(dev, request);
+	tell_start(dev);
+	TELL(dev, settled);
+}
