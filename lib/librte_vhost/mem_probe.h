@@ -29,7 +29,7 @@
 enum mem_probe_kind {
 	PROBE_UNSEEN,	/**< not looked at yet */
 	PROBE_MEMORY,	/**< shmem or hugetlbfs: its blocks are memory */
-	PROBE_DISK,	/**< of a block device: it has pages in the page cache */
+	PROBE_CACHE,	/**< another regular file: it has pages in the page cache */
 	PROBE_FOREIGN,	/**< whatever else, to be left alone */
 };
 
