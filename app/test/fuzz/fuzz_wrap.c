@@ -138,20 +138,20 @@ poison_around(const struct mem_map *map)
 	}
 }
 
-WRAP(int, vhost_mem_map_renew, const char *name, const struct mem_map *earlier,
+WRAP(int, vhost_mem_map_renew, const struct mem_owner *owner, const struct mem_map *earlier,
 		const struct vu_memory *table, int *fds, struct mem_map **map)
 {
-	int ret = __real_vhost_mem_map_renew(name, earlier, table, fds, map);
+	int ret = __real_vhost_mem_map_renew(owner, earlier, table, fds, map);
 
 	if (ret == 0)
 		poison_around(*map);
 	return ret;
 }
 
-WRAP(int, vhost_mem_map_add, const char *name, const struct mem_map *earlier,
+WRAP(int, vhost_mem_map_add, const struct mem_owner *owner, const struct mem_map *earlier,
 		const struct vu_region *region, int *fd, struct mem_map **map)
 {
-	int ret = __real_vhost_mem_map_add(name, earlier, region, fd, map);
+	int ret = __real_vhost_mem_map_add(owner, earlier, region, fd, map);
 
 	if (ret == 0)
 		poison_around(*map);
