@@ -180,11 +180,11 @@ WRAP(uint8_t *, vhost_virtio_net_host_elsewhere, const struct virtio_net *net, u
 	return __real_vhost_virtio_net_host_elsewhere(net, gpa, len);
 }
 
-WRAP(void, vhost_net_header_to_guest, const struct virtio_net *net, struct rte_mbuf *pkt,
+WRAP(bool, vhost_net_header_to_guest, const struct virtio_net *net, struct rte_mbuf *pkt,
 		struct virtio_net_hdr *hdr)
 {
 	run_hook();
-	__real_vhost_net_header_to_guest(net, pkt, hdr);
+	return __real_vhost_net_header_to_guest(net, pkt, hdr);
 }
 
 WRAP(void, vhost_net_header_from_guest, const struct virtio_net *net,
