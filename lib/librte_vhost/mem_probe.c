@@ -137,6 +137,9 @@ vhost_mem_probe_resident(const struct mem_probe *probe, const struct mem_run *ru
 	uint32_t mask = 0;
 	unsigned int i;
 
+	/* it tells of small pages, which a device's are not */
+	if (probe->page_size != (size_t)sysconf(_SC_PAGESIZE))
+		return 0;
 	if (mincore(mem_probe_page(probe, run->page), run->n * probe->page_size, pages) < 0)
 		return 0;
 	for (i = 0; i < run->n; i++)
