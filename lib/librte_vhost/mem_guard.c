@@ -18,6 +18,15 @@
  * and replaces the range; the others return, repeat their access, and come back
  * until it succeeds.
  *
+ * Zero pages need addresses, and the kernel a record of their mapping, and a peer may
+ * have used up either.  In order: they are made elsewhere and moved to the range; made
+ * in the range, which needs no addresses, and no record where one mapping takes the
+ * place of one; the same again after one mapping of a reserve was given up for its
+ * record.  If the range as a whole cannot be had (a kernel that promises no more
+ * memory than there is), the page that was accessed is replaced in the same order.
+ * Only in a process that locks its memory the order matters: what is made in the
+ * range is populated there, so it is not done with much at a time.
+ *
  * Handlers that others installed before or between are kept in a list, latest
  * first.  A handler that was put in our place and then displaced by us may have
  * us as its own predecessor; when it passes the signal back, the next older one
@@ -43,6 +52,12 @@
 
 /* More handlers than this are not displaced any more. */
 #define GUARD_HANDLERS 16
+
+/* Mappings that are kept to be given back, one by one. */
+#define RESERVE_PAGES 32
+
+/* A process that locks its memory gets at most so much of it populated at a time. */
+#define LOCKED_MAX ((size_t)64 << 20)
 
 enum { RANGE_WHOLE, RANGE_CLAIMED, RANGE_REPLACED };
 
@@ -71,6 +86,14 @@ static int slots_used;		/* no slot from here on was ever in use */
 static int wake_fd = -1;
 static struct guard_handler *handlers;
 
+/** Mappings of one page each, side by side; the range is aligned to its size. */
+static struct {
+	uintptr_t next;		/**< address of the first that is left, 0: none */
+	uintptr_t base;		/**< of the range; under guard_lock */
+	size_t page;		/**< bytes; set before there is any */
+	bool is_locked;		/**< new memory is populated: mlockall(MCL_FUTURE) */
+} reserve;
+
 /* Registration; the handler never takes it. */
 static pthread_mutex_t guard_lock = PTHREAD_MUTEX_INITIALIZER;
 
@@ -80,6 +103,12 @@ static __thread struct {
 	const void *frame;
 	struct guard_handler *asked;
 } passing __attribute__((tls_model("initial-exec")));
+
+static size_t
+reserve_bytes(void)
+{
+	return RESERVE_PAGES * reserve.page;
+}
 
 static bool
 slot_read(const struct guard_slot *slot, struct guard_range *range)
@@ -121,13 +150,36 @@ slot_of(uintptr_t addr, struct guard_range *range)
 	return NULL;
 }
 
+/* Zero pages, and what they need */
+
 /**
- * Put zero pages in place of what is mapped.  They are prepared elsewhere and
- * moved there in one step: another thread never finds the range inaccessible,
- * and a process with mlockall(MCL_FUTURE) does not get all of them populated.
+ * Give the kernel back one of the mappings that were made for this, so that there
+ * can be another one; false when none is left.
  */
 static bool
-put_zero_pages(uintptr_t start, size_t len)
+reserve_spend(void)
+{
+	/* V1 pairs with reserve_make(): who takes an address out of the word owns it */
+	uintptr_t at = __atomic_load_n(&reserve.next, __ATOMIC_ACQUIRE), next;
+
+	do {
+		if (at == 0)
+			return false;
+		next = at + reserve.page;
+		if (next % reserve_bytes() == 0)
+			next = 0;
+	} while (!__atomic_compare_exchange_n(&reserve.next, &at, next, false,
+			__ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE));
+	return munmap((void *)at, reserve.page) == 0;
+}
+
+/**
+ * Zero pages that are prepared elsewhere and moved there in one step: another thread
+ * never finds the range inaccessible, and a process with mlockall(MCL_FUTURE) does
+ * not get all of them populated.
+ */
+static bool
+move_zero_pages_to(uintptr_t start, size_t len)
 {
 	void *at = (void *)start;
 	void *zero = mmap(NULL, len, PROT_NONE,
@@ -143,6 +195,33 @@ put_zero_pages(uintptr_t start, size_t len)
 	return false;
 }
 
+/** Zero pages made right there, which takes no addresses: there may be none. */
+static bool
+make_zero_pages_at(uintptr_t start, size_t len)
+{
+	return mmap((void *)start, len, PROT_READ | PROT_WRITE, MAP_FIXED |
+		MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0) != MAP_FAILED;
+}
+
+static bool
+put_zero_pages(uintptr_t start, size_t len)
+{
+	do {
+		if (move_zero_pages_to(start, len) || make_zero_pages_at(start, len))
+			return true;
+	} while (reserve_spend());
+	return false;
+}
+
+/** The whole range; what would be populated on the spot is only so much of it. */
+static bool
+put_zero_range(const struct guard_range *range)
+{
+	if (range->len > LOCKED_MAX && __atomic_load_n(&reserve.is_locked, __ATOMIC_RELAXED))
+		return move_zero_pages_to(range->start, range->len);
+	return put_zero_pages(range->start, range->len);
+}
+
 /**
  * Replace the range, or where the system does not let that much memory be
  * promised, the page that was accessed; the next page will come here again.
@@ -151,7 +230,7 @@ static bool
 range_replace(const struct guard_range *range, uintptr_t addr, unsigned int *state)
 {
 	*state = RANGE_REPLACED;
-	if (put_zero_pages(range->start, range->len))
+	if (put_zero_range(range))
 		return true;
 	*state = RANGE_WHOLE;
 	return put_zero_pages(addr & ~(range->page_size - 1), range->page_size);
@@ -324,6 +403,72 @@ handler_install(void)
 	return sigaction(SIGBUS, &act, NULL) < 0 ? -errno : 0;
 }
 
+/** A range of addresses that is aligned to its size, without access; or NULL. */
+static uint8_t *
+map_aligned(size_t bytes)
+{
+	uint8_t *all = mmap(NULL, 2 * bytes, PROT_NONE,
+			MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	uint8_t *at;
+
+	if (all == MAP_FAILED)
+		return NULL;
+	at = RTE_PTR_ALIGN_CEIL(all, bytes);
+	if (at > all)
+		munmap(all, at - all);
+	munmap(at + bytes, all + bytes - at);
+	return at;
+}
+
+/** Make a reserve: pages that differ from their neighbours are mappings of their own. */
+static void
+reserve_make(void)
+{
+	uint8_t *at = map_aligned(reserve_bytes());
+	unsigned int i;
+
+	for (i = 0; at != NULL && i < RESERVE_PAGES; i += 2) {
+		if (mprotect(at + i * reserve.page, reserve.page, PROT_READ) == 0)
+			continue;
+		munmap(at, reserve_bytes());
+		at = NULL;
+	}
+	reserve.base = (uintptr_t)at;
+	/* V1 pairs with reserve_spend() */
+	__atomic_store_n(&reserve.next, (uintptr_t)at, __ATOMIC_RELEASE);
+}
+
+/** Have a full reserve again, if it can be had.  guard_lock held. */
+static void
+reserve_need(void)
+{
+	uintptr_t rest;
+
+	reserve.page = sysconf(_SC_PAGESIZE);
+	if (reserve.base != 0 && __atomic_load_n(&reserve.next, __ATOMIC_RELAXED) == reserve.base)
+		return;
+	/* V1 pairs with reserve_spend(): nobody takes what is left while it goes */
+	rest = __atomic_exchange_n(&reserve.next, 0, __ATOMIC_ACQ_REL);
+	if (rest != 0)
+		munmap((void *)rest, reserve.base + reserve_bytes() - rest);
+	reserve_make();
+}
+
+/** Find out whether new memory is populated.  guard_lock held. */
+static void
+look_for_locks(void)
+{
+	unsigned char resident = 0;
+	void *page = mmap(NULL, reserve.page, PROT_READ | PROT_WRITE,
+			MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	if (page == MAP_FAILED)
+		return;
+	if (mincore(page, reserve.page, &resident) == 0)
+		__atomic_store_n(&reserve.is_locked, (resident & 1) != 0, __ATOMIC_RELAXED);
+	munmap(page, reserve.page);
+}
+
 static int
 wake_fd_need(void)
 {
@@ -361,7 +506,11 @@ guard_add(const struct guard_range *range)
 
 	if (ret == 0)
 		ret = handler_install();
-	return ret < 0 ? ret : slot_take(range);
+	if (ret < 0)
+		return ret;
+	reserve_need();
+	look_for_locks();
+	return slot_take(range);
 }
 
 int
@@ -403,7 +552,7 @@ vhost_mem_guard_replace(int handle)
 		rte_pause();
 	}
 	__atomic_store_n(range->broken, true, __ATOMIC_RELEASE);
-	done = put_zero_pages(range->start, range->len);
+	done = put_zero_range(range);
 	__atomic_store_n(&slot->state, done ? RANGE_REPLACED : RANGE_WHOLE, __ATOMIC_RELEASE);
 	wake_up();
 	return done;

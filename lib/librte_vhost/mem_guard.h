@@ -15,8 +15,19 @@
  * flag and makes vhost_mem_guard_fd() readable.  Every other SIGBUS is passed to
  * the handler that was there before.
  *
- * What it cannot help: a thread that has SIGBUS blocked is killed by the kernel
- * without a handler being asked.
+ * It needs no free addresses and no free mappings for that: a peer that fills the
+ * address space, or has the application make mappings up to vm.max_map_count, and
+ * truncates its files then, costs its devices.
+ *
+ * What it cannot help:
+ * - A thread that has SIGBUS blocked is killed by the kernel without a handler being
+ *   asked.
+ * - A handler that somebody installed after the last vhost_mem_guard_add() and that
+ *   does not pass on what is not its own.  EAL has one while its heap grows by
+ *   hugepages (--legacy-mem: not after rte_eal_init()).
+ * - No memory at all: the zero page that is touched has to come from somewhere, and
+ *   with vm.overcommit_memory=2 it has to be promised.
+ * - Other threads that take each mapping as fast as the reserve gives them up.
  */
 
 #include <stdbool.h>
