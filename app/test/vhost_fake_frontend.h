@@ -95,7 +95,7 @@ struct fake_msg {
 
 /** All that the library offers in this release; see the tests of messages. */
 #define FE_OFFERED_FEATURES 0xd7c66ffcbULL
-#define FE_OFFERED_PROTOCOL 0x10c3fULL
+#define FE_OFFERED_PROTOCOL 0x18c3fULL
 
 /** What a message came to. */
 enum fake_verdict {

@@ -48,10 +48,7 @@ struct vhost_quota;
 #define VHOST_MAX_DEVICES	1024
 #define VHOST_MAX_QUEUE_PAIRS	128
 
-/**
- * What this release offers to frontends by default.  Memory slots are left to
- * applications that ask for them: QEMU 7.2 adds regions again that it added before.
- */
+/** What this release offers to frontends by default. */
 #define VHOST_NET_FEATURES	((1ULL << 0) | (1ULL << 1) | (1ULL << 3) | \
 		(0x1ffULL << 6) | (1ULL << 15) | (3ULL << 17) | \
 		(3ULL << 21) | (1ULL << VHOST_F_LOG_ALL) | (7ULL << 27) | (1ULL << 30) | (1ULL << 32) | \
@@ -64,6 +61,7 @@ struct vhost_quota;
 		(1ULL << VHOST_USER_PROTOCOL_F_SLAVE_REQ) | \
 		(1ULL << VHOST_USER_PROTOCOL_F_SLAVE_SEND_FD) | \
 		(1ULL << VHOST_USER_PROTOCOL_F_HOST_NOTIFIER) | \
+		(1ULL << VHOST_USER_PROTOCOL_F_CONFIGURE_MEM_SLOTS) | \
 		(1ULL << VHOST_USER_PROTOCOL_F_STATUS))
 
 /**

@@ -121,6 +121,9 @@ struct blueprint {
 	unsigned int n;
 	struct vu_region wire[VHOST_MAX_REGIONS];
 	const struct mem_region *shared[VHOST_MAX_REGIONS];	/**< NULL for a new one */
+	struct mem_slot slots[VHOST_MAX_REGIONS];
+	unsigned int ndisplaced;
+	struct mem_displaced displaced[MEM_DISPLACED_MAX];
 	int fds[VHOST_MAX_REGIONS];	/**< of new ones */
 };
 
@@ -170,6 +173,9 @@ build(const struct mem_owner *owner, const struct blueprint *plan, struct mem_ma
 	for (i = 0; i < map->nregions; i++)
 		if (plan->shared[i] == NULL)
 			vhost_mem_mapping_keep_fd(map->regions[i].mapping, plan->fds[i]);
+	memcpy(map->slots, plan->slots, sizeof(map->slots));
+	memcpy(map->displaced, plan->displaced, sizeof(map->displaced));
+	map->ndisplaced = plan->ndisplaced;
 	map->refcnt = 1;
 	map->generation = __atomic_add_fetch(&generations, 1, __ATOMIC_RELAXED);
 	*out = map;
@@ -191,19 +197,27 @@ region_matches(const struct mem_region *r, const struct vu_region *wire, int fd)
 		vhost_mem_file_is_same(r->fd, fd);
 }
 
+int
+vhost_mem_map_find(const struct mem_map *map, const struct vu_region *region, int fd)
+{
+	unsigned int i;
+
+	for (i = 0; map != NULL && i < map->nregions; i++) {
+		const struct mem_region *r = &map->regions[i];
+
+		if (!vhost_mem_mapping_is_broken(r->mapping) && region_matches(r, region, fd))
+			return i;
+	}
+	return -1;
+}
+
 /** The same memory, described the same way, in an earlier map; or NULL. */
 static const struct mem_region *
 find_same(const struct mem_map *before, const struct vu_region *wire, int fd)
 {
-	unsigned int i;
+	int i = vhost_mem_map_find(before, wire, fd);
 
-	for (i = 0; before != NULL && i < before->nregions; i++) {
-		const struct mem_region *r = &before->regions[i];
-
-		if (!vhost_mem_mapping_is_broken(r->mapping) && region_matches(r, wire, fd))
-			return r;
-	}
-	return NULL;
+	return i >= 0 ? &before->regions[i] : NULL;
 }
 
 int
@@ -235,14 +249,66 @@ vhost_mem_map_create(const struct mem_owner *owner, const struct vu_memory *tabl
 	return vhost_mem_map_renew(owner, NULL, table, fds, map);
 }
 
+/** Have region i of an earlier map in the new one as well. */
 static void
-share(struct blueprint *plan, const struct mem_region *r)
+share(struct blueprint *plan, const struct mem_map *before, unsigned int i)
 {
+	const struct mem_region *r = &before->regions[i];
+
 	plan->shared[plan->n] = r;
+	plan->slots[plan->n] = before->slots[i];
 	plan->wire[plan->n++] = (struct vu_region){
 		.gpa = r->gpa, .size = r->size, .uva = r->uva,
 		.mmap_offset = r->host - r->mmap_addr,
 	};
+}
+
+/** Have it make room: others will still remove it.  The oldest is forgotten for that. */
+static void
+displace(struct blueprint *plan, const struct mem_map *before, unsigned int i)
+{
+	const struct mem_region *r = &before->regions[i];
+
+	memmove(&plan->displaced[1], &plan->displaced[0],
+		(MEM_DISPLACED_MAX - 1) * sizeof(plan->displaced[0]));
+	plan->displaced[0] = (struct mem_displaced){
+		.gpa = r->gpa, .uva = r->uva, .size = r->size,
+		.left = before->slots[i].repeats + 1,
+	};
+	plan->ndisplaced = RTE_MIN(plan->ndisplaced + 1, (unsigned int)MEM_DISPLACED_MAX);
+}
+
+static void
+inherit_displaced(struct blueprint *plan, const struct mem_map *before)
+{
+	plan->ndisplaced = before->ndisplaced;
+	memcpy(plan->displaced, before->displaced, sizeof(plan->displaced));
+}
+
+static bool
+is_in_the_way(const struct mem_map *before, unsigned int i, const struct vu_region *region)
+{
+	const struct mem_region *r = &before->regions[i];
+
+	return before->slots[i].leaving &&
+		(ranges_overlap(r->gpa, r->size, region->gpa, region->size) ||
+		ranges_overlap(r->uva, r->size, region->uva, region->size));
+}
+
+/** All of an earlier map that can stay when the region comes. */
+static void
+share_beside(struct blueprint *plan, const struct mem_map *before,
+		const struct vu_region *region)
+{
+	unsigned int i;
+
+	inherit_displaced(plan, before);
+	for (i = 0; i < before->nregions; i++) {
+		if (is_in_the_way(before, i, region))
+			displace(plan, before, i);
+		else
+			share(plan, before, i);
+	}
 }
 
 int
@@ -250,11 +316,10 @@ vhost_mem_map_add(const struct mem_owner *owner, const struct mem_map *before,
 		const struct vu_region *region, int *fd, struct mem_map **map)
 {
 	struct blueprint plan = { 0 };
-	unsigned int i;
 	int ret;
 
-	for (i = 0; before != NULL && i < before->nregions; i++)
-		share(&plan, &before->regions[i]);
+	if (before != NULL)
+		share_beside(&plan, before, region);
 	if (plan.n == VHOST_MAX_REGIONS)
 		return too_many_regions(owner, plan.n + 1);
 	plan.fds[plan.n] = *fd;
@@ -265,6 +330,63 @@ vhost_mem_map_add(const struct mem_owner *owner, const struct mem_map *before,
 	return ret;
 }
 
+/** Whether a request to remove a region means this one. */
+static bool
+is_named(const struct mem_region *r, const struct vu_region *region)
+{
+	return r->gpa == region->gpa && r->uva == region->uva && r->size == region->size;
+}
+
+void
+vhost_mem_map_repeat(struct mem_map *map, unsigned int i)
+{
+	struct mem_slot *slot = &map->slots[i];
+
+	slot->leaving = false;
+	if (slot->repeats < UINT16_MAX)
+		slot->repeats++;
+}
+
+static bool
+release_repeated(struct mem_map *map, const struct vu_region *region)
+{
+	unsigned int i;
+
+	for (i = 0; i < map->nregions; i++) {
+		struct mem_slot *slot = &map->slots[i];
+
+		if (slot->repeats == 0 || !is_named(&map->regions[i], region))
+			continue;
+		slot->repeats--;
+		slot->leaving = true;
+		return true;
+	}
+	return false;
+}
+
+static bool
+release_displaced(struct mem_map *map, const struct vu_region *region)
+{
+	unsigned int i;
+
+	for (i = 0; i < map->ndisplaced; i++) {
+		struct mem_displaced *d = &map->displaced[i];
+
+		if (d->left == 0 || d->gpa != region->gpa || d->uva != region->uva ||
+				d->size != region->size)
+			continue;
+		d->left--;
+		return true;
+	}
+	return false;
+}
+
+bool
+vhost_mem_map_release(struct mem_map *map, const struct vu_region *region)
+{
+	return map != NULL && (release_displaced(map, region) || release_repeated(map, region));
+}
+
 int
 vhost_mem_map_remove(const struct mem_owner *owner, const struct mem_map *before,
 		const struct vu_region *region, struct mem_map **map)
@@ -272,12 +394,11 @@ vhost_mem_map_remove(const struct mem_owner *owner, const struct mem_map *before
 	struct blueprint plan = { 0 };
 	unsigned int i;
 
-	for (i = 0; before != NULL && i < before->nregions; i++) {
-		const struct mem_region *r = &before->regions[i];
-
-		if (r->gpa != region->gpa || r->uva != region->uva || r->size != region->size)
-			share(&plan, r);
-	}
+	if (before != NULL)
+		inherit_displaced(&plan, before);
+	for (i = 0; before != NULL && i < before->nregions; i++)
+		if (!is_named(&before->regions[i], region))
+			share(&plan, before, i);
 	if (before != NULL && plan.n < before->nregions)
 		return build(owner, &plan, map);
 	VHOST_LOG_CONFIG(ERR, "(%s) no memory region at guest 0x%" PRIx64 ", frontend 0x%" PRIx64

@@ -42,11 +42,29 @@ struct mem_region {
 	struct mem_mapping *mapping;	/**< one reference; equal in maps that share it */
 };
 
+/** Who has a region in a slot of theirs: a frontend adds it once for each queue pair. */
+struct mem_slot {
+	uint16_t repeats;	/**< how often it was added again */
+	bool leaving;		/**< removed as well, by some who added it */
+};
+
+/** A region that had to make room before all had removed it. */
+struct mem_displaced {
+	uint64_t gpa, uva, size;
+	uint16_t left;		/**< how often it will still be removed */
+};
+
+#define MEM_DISPLACED_MAX 32
+
 struct mem_map {
 	unsigned int refcnt;	/**< control thread only */
 	uint64_t generation;	/**< never 0, never used twice */
 	uint32_t nregions;
 	struct mem_region regions[VHOST_MAX_REGIONS];
+	/* how slots are counted: control thread only, and not immutable */
+	struct mem_slot slots[VHOST_MAX_REGIONS];	/**< of regions */
+	unsigned int ndisplaced;
+	struct mem_displaced displaced[MEM_DISPLACED_MAX];	/**< the latest first */
 };
 
 /**
@@ -73,9 +91,24 @@ int vhost_mem_map_create(const struct mem_owner *owner, const struct vu_memory *
 int vhost_mem_map_renew(const struct mem_owner *owner, const struct mem_map *before,
 		const struct vu_memory *table, int *fds, struct mem_map **map);
 
-/** A map of an earlier one's regions, if any, and another one. */
+/**
+ * A map of an earlier one's regions, if any, and another one.  What it overlaps, and
+ * is leaving, makes room.
+ */
 int vhost_mem_map_add(const struct mem_owner *owner, const struct mem_map *before,
 		const struct vu_region *region, int *fd, struct mem_map **map);
+
+/** Which region is that very memory, of a file that is the same; -1: none, or no map. */
+int vhost_mem_map_find(const struct mem_map *map, const struct vu_region *region, int fd);
+
+/** A region that a map has is added again. */
+void vhost_mem_map_repeat(struct mem_map *map, unsigned int i);
+
+/**
+ * A region is removed that was added more than once, or had to make room: that is
+ * counted, and the map stays as it is.  False for any other, and NULL: see below.
+ */
+bool vhost_mem_map_release(struct mem_map *map, const struct vu_region *region);
 
 /** A map of an earlier one's regions but one: -ENOENT when it has none like that. */
 int vhost_mem_map_remove(const struct mem_owner *owner, const struct mem_map *before,

@@ -88,30 +88,63 @@ vhost_vu_on_get_max_mem_slots(struct vu_call *call)
 	return 0;
 }
 
-/* vhost-user: VHOST_USER_ADD_MEM_REG; the others stay mapped as they are. */
+/** A region that there is already; nothing is mapped for that. */
+static int
+add_again(struct vu_call *call, unsigned int i)
+{
+	struct mem_map *map = call->dev->wish.map;
+	int ret = 0;
+
+	if (vhost_postcopy_is_listening(call->dev->postcopy))
+		ret = offer_map(call, vhost_mem_map_get(map));
+	if (ret < 0)
+		return ret;
+	vhost_mem_map_repeat(map, i);
+	if (call->reply)
+		tell_addresses(&call->msg->payload.slot.region, &map->regions[i], 1);
+	return 0;
+}
+
+static int
+add_new(struct vu_call *call, int *fd)
+{
+	struct vhost_device *dev = call->dev;
+	struct vu_region *region = &call->msg->payload.slot.region;
+	const struct mem_owner owner = vu_owner(call);
+	struct mem_map *map;
+	int ret;
+
+	ret = vhost_mem_map_add(&owner, dev->wish.map, region, fd, &map);
+	if (ret < 0)
+		return ret;
+	log_region(dev->driver.path, &map->regions[map->nregions - 1]);
+	ret = offer_map(call, map);
+	if (ret == 0 && call->reply)
+		tell_addresses(region, &map->regions[map->nregions - 1], 1);
+	return ret;
+}
+
+/*
+ * vhost-user: VHOST_USER_ADD_MEM_REG; the others stay mapped as they are.  QEMU 7.2
+ * adds, and removes, each region once for each queue pair, and a pair that does not
+ * run at the moment does so late.
+ */
 int
 vhost_vu_on_add_mem_reg(struct vu_call *call)
 {
 	struct vhost_device *dev = call->dev;
-	struct vu_region region = call->msg->payload.slot.region;
-	const struct mem_owner owner = vu_owner(call);
-	struct mem_map *map;
 	int fd = vhost_vu_take_fd(call->msg, 0);
-	int ret;
+	int known = vhost_mem_map_find(dev->wish.map, &call->msg->payload.slot.region, fd);
+	int ret = known >= 0 ? add_again(call, known) : add_new(call, &fd);
 
-	ret = vhost_mem_map_add(&owner, dev->wish.map, &region, &fd, &map);
 	vhost_reap(dev->driver.quota, fd);
-	if (ret == 0)
-		log_region(dev->driver.path, &map->regions[map->nregions - 1]);
-	if (ret == 0)
-		ret = offer_map(call, map);
-	if (ret == 0 && call->reply)
-		tell_addresses(&call->msg->payload.slot.region,
-			&map->regions[map->nregions - 1], 1);
 	return ret;
 }
 
-/* vhost-user: VHOST_USER_REM_MEM_REG; rings that were there do not run any more. */
+/*
+ * vhost-user: VHOST_USER_REM_MEM_REG.  The last of those who added it takes it away;
+ * rings that were there do not run any more.
+ */
 int
 vhost_vu_on_rem_mem_reg(struct vu_call *call)
 {
@@ -121,6 +154,8 @@ vhost_vu_on_rem_mem_reg(struct vu_call *call)
 	struct mem_map *map;
 	int ret;
 
+	if (vhost_mem_map_release(dev->wish.map, &region))
+		return 0;
 	ret = vhost_mem_map_remove(&owner, dev->wish.map, &region, &map);
 	if (ret < 0)
 		return ret;
