@@ -43,6 +43,7 @@ struct device_listener;
 struct numa_evidence;
 struct rte_vdpa_device;
 struct vhost_postcopy;
+struct inflight_pool;
 struct vhost_quota;
 
 #define VHOST_MAX_DEVICES	1024
@@ -82,6 +83,7 @@ struct vhost_driver {
 	rte_vhost_numa_changed_t numa_changed;	/**< told of moves; or NULL */
 	void *numa_arg;			/**< of numa_changed */
 	struct vhost_quota *quota;	/**< the registration's */
+	struct inflight_pool *inflight;	/**< the registration's; outlives its devices */
 };
 
 /** A node had no memory for a queue, or (queue -1) for the device. */

@@ -9,7 +9,8 @@
  * long as nobody else uses the pages; nothing is forced.
  *
  * Frontends ask for areas as large as they like, and every page of one that we make
- * is ours to pay for: there is a limit, far beyond what rings need.  What comes
+ * is ours to pay for: there is a limit for one, far beyond what rings need, and one for
+ * all of a registration (inflight_pool.c).  What comes
  * back may be another backend's work, or nobody's.
  */
 
@@ -25,6 +26,7 @@
 #include "rte_vhost.h"
 
 #include "inflight_area.h"
+#include "inflight_pool.h"
 #include "mem_node.h"
 #include "vhost_log.h"
 #include "vhost_virtqueue.h"
@@ -115,11 +117,31 @@ fill_file(int fd, unsigned int format, const struct vu_inflight *wire, int node)
 		-errno : 0;
 }
 
+/** Make a file, known to the pool, which has taken its bytes: it, or a negative errno. */
+static int
+make_file(struct inflight_pool *pool, unsigned int format, const struct vu_inflight *wire,
+		int node)
+{
+	int fd = memfd_create("vhost-inflight", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	int ret;
+
+	if (fd < 0)
+		return -errno;
+	ret = fill_file(fd, format, wire, node);
+	if (ret == 0)
+		ret = vhost_inflight_pool_add(pool, &fd, wire->mmap_size);
+	if (ret == 0)
+		return fd;
+	close(fd);
+	return ret;
+}
+
 int
-vhost_inflight_make(const struct mem_owner *owner, unsigned int format, struct vu_inflight *wire, int node)
+vhost_inflight_make(const struct mem_owner *owner, struct inflight_pool *pool,
+		unsigned int format, struct vu_inflight *wire, int node)
 {
 	uint64_t bytes = area_bytes(format, wire);
-	int fd, ret;
+	int fd = -EDQUOT;
 
 	if (bytes == 0 || bytes > AREA_BYTES_MAX) {
 		VHOST_LOG_CONFIG(ERR, "(%s) no in-flight area for %u rings of %u descriptors\n",
@@ -128,15 +150,15 @@ vhost_inflight_make(const struct mem_owner *owner, unsigned int format, struct v
 	}
 	wire->mmap_size = bytes;
 	wire->mmap_offset = 0;
-	fd = memfd_create("vhost-inflight", MFD_CLOEXEC | MFD_ALLOW_SEALING);
-	ret = fd < 0 ? -errno : fill_file(fd, format, wire, node);
-	if (ret == 0)
-		return fd;
-	if (fd >= 0)
-		close(fd);
+	if (vhost_inflight_pool_take(pool, bytes)) {
+		fd = make_file(pool, format, wire, node);
+		if (fd >= 0)
+			return fd;
+		vhost_inflight_pool_give(pool, bytes);
+	}
 	VHOST_LOG_CONFIG(ERR, "(%s) no memory for an in-flight area of %" PRIu64 " bytes: %s\n",
-		owner->name, bytes, strerror(-ret));
-	return ret;
+		owner->name, bytes, strerror(-fd));
+	return fd;
 }
 
 /* Adopting */
@@ -154,8 +176,9 @@ area_fits(unsigned int format, const struct vu_inflight *wire, uint64_t file_siz
 }
 
 int
-vhost_inflight_adopt(const struct mem_owner *owner, unsigned int format, const struct vu_inflight *wire,
-		int fd, struct inflight_area *area)
+vhost_inflight_adopt(const struct mem_owner *owner, struct inflight_pool *pool,
+		unsigned int format, const struct vu_inflight *wire, int fd,
+		struct inflight_area *area)
 {
 	struct mem_file file;
 	int ret;
@@ -176,10 +199,13 @@ vhost_inflight_adopt(const struct mem_owner *owner, unsigned int format, const s
 	};
 	ret = vhost_mem_mapping_create(owner, fd, RTE_ALIGN_CEIL(area->offset + area->size,
 		(uint64_t)file.page_size), file.page_size, &area->mapping);
-	if (ret < 0)
+	if (ret < 0) {
 		VHOST_LOG_CONFIG(ERR, "(%s) cannot map the in-flight area: %s\n", owner->name,
 			strerror(-ret));
-	return ret;
+		return ret;
+	}
+	area->made = vhost_inflight_pool_find(pool, fd);
+	return 0;
 }
 
 void *
@@ -199,6 +225,7 @@ vhost_inflight_area_get(const struct inflight_area *area)
 {
 	if (area->mapping != NULL)
 		vhost_mem_mapping_get(area->mapping);
+	vhost_inflight_made_get(area->made);
 	return *area;
 }
 
@@ -207,6 +234,7 @@ vhost_inflight_area_put(struct inflight_area *area)
 {
 	if (area->mapping != NULL)
 		vhost_mem_mapping_put(area->mapping);
+	vhost_inflight_made_put(area->made);
 	*area = (struct inflight_area){ 0 };
 }
 

@@ -19,11 +19,14 @@
 
 #include "mem_file.h"
 
+struct inflight_made;
+struct inflight_pool;
 struct vu_inflight;
 
 /** An area as a frontend handed it over: a value with a reference. */
 struct inflight_area {
 	struct mem_mapping *mapping;	/**< one reference; NULL: there is no area */
+	struct inflight_made *made;	/**< likewise; NULL: not made here */
 	uint64_t offset;		/**< of the first region in the mapping, bytes */
 	uint64_t size;			/**< of all regions, bytes */
 	uint16_t num_queues;		/**< regions */
@@ -34,22 +37,26 @@ struct inflight_area {
  * Make a file that is an area, with no more in it than a backend that has not
  * started leaves.
  *
+ * @param pool    that pays for it and remembers it, or NULL
  * @param format  of the rings: VQ_PACKED or 0
  * @param wire    how many rings of which size; completed with the size
  * @param node    where it should be, or VHOST_NODE_ANY
  * @return the descriptor, the caller's; or a negative errno
  */
-int vhost_inflight_make(const struct mem_owner *owner, unsigned int format, struct vu_inflight *wire, int node);
+int vhost_inflight_make(const struct mem_owner *owner, struct inflight_pool *pool,
+		unsigned int format, struct vu_inflight *wire, int node);
 
 /**
  * Map an area that a frontend hands over, none of which is trusted.
  *
+ * @param pool  which knows whether it was made here, or NULL
  * @param fd    its file, still the caller's: the mapping needs it no more
  * @param[out] area  with a reference, the caller's
  * @return 0 or a negative errno, with a line in the log
  */
-int vhost_inflight_adopt(const struct mem_owner *owner, unsigned int format, const struct vu_inflight *wire,
-		int fd, struct inflight_area *area);
+int vhost_inflight_adopt(const struct mem_owner *owner, struct inflight_pool *pool,
+		unsigned int format, const struct vu_inflight *wire, int fd,
+		struct inflight_area *area);
 
 /** The region of a ring, NULL if there is none.  The area outlives whoever uses it. */
 void *vhost_inflight_region(const struct inflight_area *area, unsigned int format,

@@ -18,6 +18,7 @@
 
 #include <rte_common.h>
 
+#include "inflight_pool.h"
 #include "quota.h"
 #include "rte_vdpa.h"
 #include "socket_registry.h"
@@ -78,6 +79,7 @@ registration_free(struct registration *reg)
 	if (reg->fd >= 0)
 		close(reg->fd);
 	vhost_turn_fini(&reg->turn);
+	vhost_inflight_pool_free(reg->driver.inflight);
 	vhost_quota_put(reg->driver.quota);
 	free(reg);
 }
@@ -92,10 +94,11 @@ vhost_registration_create(const struct vhost_driver *driver, struct registration
 		return -ENOMEM;
 	new->driver = *driver;
 	new->driver.quota = vhost_quota_create(driver->path);
+	new->driver.inflight = vhost_inflight_pool_create(new->driver.quota);
 	new->refs = 1;
 	new->fd = vhost_socket_path_open();
 	vhost_turn_init(&new->turn, new->driver.quota);
-	if (new->fd >= 0 && new->driver.quota != NULL) {
+	if (new->fd >= 0 && new->driver.quota != NULL && new->driver.inflight != NULL) {
 		*reg = new;
 		return 0;
 	}

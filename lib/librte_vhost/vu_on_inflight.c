@@ -21,7 +21,7 @@ vhost_vu_on_get_inflight_fd(struct vu_call *call)
 	const struct mem_owner owner = vu_owner(call);
 	int fd;
 
-	fd = vhost_inflight_make(&owner, ring_format(dev->wish.features), wire,
+	fd = vhost_inflight_make(&owner, dev->driver.inflight, ring_format(dev->wish.features), wire,
 		dev->running.node);
 	if (fd < 0)
 		return fd;
@@ -57,7 +57,7 @@ vhost_vu_on_set_inflight_fd(struct vu_call *call)
 			dev->driver.path);
 		return -EBUSY;
 	}
-	ret = vhost_inflight_adopt(&owner, ring_format(dev->wish.features),
+	ret = vhost_inflight_adopt(&owner, dev->driver.inflight, ring_format(dev->wish.features),
 		&call->msg->payload.inflight, call->msg->fds[0], &area);
 	if (ret < 0)
 		return ret;
