@@ -37,7 +37,7 @@
 /* Arranging */
 
 /** Evidence of a guest's memory, gathered. */
-static const struct mem_owner owner = { .name = "test" };
+static const struct mem_owner owner = { .name = "test", .sock = -1 };
 
 static struct numa_evidence *
 evidence_of(struct guest *g)
