@@ -818,6 +818,26 @@ test_the_file_of_two_regions(void)
 	return end(ev, &g);
 }
 
+/** A device (DAX) has pages that are large, without being of hugetlbfs. */
+static int
+test_large_pages_of_a_device(void)
+{
+	const uint64_t large = 2 << 20;
+	struct numa_evidence *ev;
+	struct guest g;
+
+	TEST_ASSERT_SUCCESS(guest_open(&g, MANY), "a guest");
+	put_pages(&g, 0, MANY - 1, 8);
+	g.map->regions[0].page_size = large;
+	ev = evidence_of(&g);
+	TEST_ASSERT(!vhost_evidence_is_known(ev), "nobody knows what is there");
+	for (unsigned int i = 0; i < MANY; i += large / PAGE)
+		(void)*(volatile uint8_t *)(g.map->regions[0].host + i * PAGE);
+	TEST_ASSERT(vhost_evidence_check(ev, 0), "until we have touched it");
+	TEST_ASSERT_EQUAL(vhost_evidence_device_node(ev, 0), 8, "there");
+	return end(ev, &g);
+}
+
 /** The destination of a postcopy migration: who touches a missing page waits. */
 static int
 test_registered_memory_is_not_touched(void)
@@ -969,6 +989,7 @@ static const struct test_case cases[] = {
 	TEST_CASE(test_truncated_and_punched_files),
 	TEST_CASE(test_allocated_but_not_written),
 	TEST_CASE(test_the_file_of_two_regions),
+	TEST_CASE(test_large_pages_of_a_device),
 	TEST_CASE(test_registered_memory_is_not_touched),
 	TEST_CASE(test_nothing_stays_open),
 	TEST_CASE(test_reports_of_another_thread),
