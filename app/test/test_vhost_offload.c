@@ -707,6 +707,177 @@ ip_checksum_is_made_here(void)
 	return fake_stop(fe);
 }
 
+/** Take back buffers that a frame did not need, by filling them. */
+static void
+drain(struct fake_vq *rx)
+{
+	uint8_t got[2048];
+	struct rte_mbuf *m = fake_mbuf(1, 0, 0);
+
+	while (rte_vhost_enqueue_burst(rx->fe->vid, rx->index, &m, 1) == 1)
+		fake_rx_take(rx, NULL, got, sizeof(got));
+	rte_pktmbuf_free(m);
+}
+
+/** CRC32c, bit by bit, with the polynomial reflected (RFC 9260, appendix A). */
+static uint32_t
+crc32c(const uint8_t *bytes, size_t len)
+{
+	uint32_t crc = UINT32_MAX;
+
+	while (len-- > 0) {
+		crc ^= *bytes++;
+		for (int bit = 0; bit < 8; bit++)
+			crc = crc & 1 ? crc >> 1 ^ 0x82f63b78 : crc >> 1;
+	}
+	return ~crc;
+}
+
+/** Is the checksum of the frame complete, as far as a receiver can tell? */
+static bool
+checksum_is_complete(const struct frame *f, struct kind k, const uint8_t *got)
+{
+	const uint8_t *l4 = got + f->l2 + f->l3;
+	uint16_t len = f->len - f->l2 - f->l3;
+	uint8_t copy[2048];
+	uint32_t sum, sctp;
+
+	memcpy(copy, l4, len);
+	if (k.proto == IPPROTO_SCTP) {
+		memcpy(&sctp, copy + 8, sizeof(sctp));
+		memset(copy + 8, 0, sizeof(sctp));
+		return rte_le_to_cpu_32(sctp) == crc32c(copy, len);
+	}
+	sum = pseudo_checksum(f, k.ip6) + rte_raw_cksum(copy, len);
+	return (sum & 0xffff) + (sum >> 16) == 0xffff;
+}
+
+/** A frame as a chain of segments of seg bytes each; 0: one segment. */
+static struct rte_mbuf *
+mbufs_of(const struct frame *f, uint64_t ol_flags, uint16_t seg)
+{
+	struct rte_mbuf *first = mbuf_of(f, ol_flags), *m;
+
+	if (seg == 0 || first == NULL)
+		return first;
+	rte_pktmbuf_trim(first, f->len - seg);
+	for (uint16_t at = seg; at < f->len; at += seg) {
+		uint16_t n = RTE_MIN(seg, f->len - at);
+
+		m = rte_pktmbuf_alloc(fake_pool());
+		memcpy(rte_pktmbuf_append(m, n), f->bytes + at, n);
+		rte_pktmbuf_chain(first, m);
+	}
+	return first;
+}
+
+/** Send a frame to the guest: what arrived is whole, says nothing, and its sum is right. */
+static int
+check_completion(struct fake *fe, const struct to_guest *row, const struct frame *f,
+		uint16_t seg, uint32_t room)
+{
+	struct frame before = *f;
+	uint8_t got[2048], sent[2048];
+	struct rte_mbuf *m;
+	fake_net_hdr h;
+
+	/* what stands in the field may be anything */
+	before.bytes[f->l2 + f->l3 + (row->kind.proto == IPPROTO_TCP ? 16 : 6)] ^= 0x5a;
+	m = mbufs_of(&before, row->ol_flags, seg);
+	TEST_ASSERT_NOT_NULL(m, "mbufs");
+	fake_rx_fill(&fe->vqs[0], f->len / room + 2, room, NULL);
+	TEST_ASSERT_EQUAL(rte_vhost_enqueue_burst(fe->vid, 0, &m, 1), 1, "send");
+	fake_mbuf_read(m, sent, sizeof(sent));
+	rte_pktmbuf_free(m);
+	TEST_ASSERT_BUFFERS_ARE_EQUAL(sent, before.bytes, f->len,
+		"the application's packet stays as it is");
+	TEST_ASSERT_EQUAL(fake_rx_take(&fe->vqs[0], &h, got, sizeof(got)), f->len, "it arrives");
+	TEST_ASSERT_EQUAL(h.hdr.flags | h.hdr.gso_type, 0, "the header says nothing");
+	TEST_ASSERT(checksum_is_complete(f, row->kind, got), "the sum of %s", row->name);
+	return 0;
+}
+
+/*
+ * A guest that takes no open checksums has to believe that one is complete.  The
+ * sum is made over the application's packet and written to the guest's copy only: the
+ * same packet may be on its way to a guest that takes open ones.
+ */
+static int
+checksum_is_completed_for_a_guest_without_guest_csum(void)
+{
+	static const uint16_t segs[] = { 0, 700, 61, 17 };
+	static const uint32_t rooms[] = { 2048, 300, 61, 33 };
+	struct fake *fe = fake_start(.mergeable = true, .ring_size = 512);
+
+	TEST_ASSERT_NOT_NULL(fe, "the device must start");
+	for (unsigned int i = 0; i < RTE_DIM(to_guest); i++)
+		for (unsigned int len = 1000; len < 1002; len++)
+			for (unsigned int n = 0; n < RTE_DIM(segs) * RTE_DIM(rooms); n++) {
+				struct frame f = make_frame(to_guest[i].kind, len);
+				uint16_t seg = segs[n % RTE_DIM(segs)];
+				uint32_t room = rooms[n / RTE_DIM(segs)];
+
+				if (to_guest[i].flags != 0 && check_completion(fe, &to_guest[i], &f,
+						seg, room) != 0) {
+					printf("%s, %u bytes, segments of %u, buffers of %u\n",
+						to_guest[i].name, f.len, seg, room);
+					return TEST_FAILED;
+				}
+				drain(&fe->vqs[0]);
+			}
+	return fake_stop(fe);
+}
+
+/* A short frame is filled up to 60 bytes, which are no part of the checksum. */
+static int
+padding_is_not_summed(void)
+{
+	const struct kind k = { .proto = IPPROTO_UDP };
+	struct fake *fe = fake_start(.mergeable = true);
+	struct frame f = make_frame(k, 3);
+	uint16_t len = f.len;
+	uint8_t got[2048];
+	struct rte_mbuf *m;
+
+	TEST_ASSERT_NOT_NULL(fe, "the device must start");
+	memset(f.bytes + len, 0xee, 60 - len);
+	f.len = 60;
+	m = mbuf_of(&f, RTE_MBUF_F_TX_UDP_CKSUM | RTE_MBUF_F_TX_IPV4);
+	fake_rx_fill(&fe->vqs[0], 1, 2048, NULL);
+	TEST_ASSERT_EQUAL(rte_vhost_enqueue_burst(fe->vid, 0, &m, 1), 1, "send");
+	rte_pktmbuf_free(m);
+	TEST_ASSERT_EQUAL(fake_rx_take(&fe->vqs[0], NULL, got, sizeof(got)), 60, "it arrives");
+	f.len = len;
+	TEST_ASSERT(checksum_is_complete(&f, k, got), "without the padding");
+	return fake_stop(fe);
+}
+
+/* What an application says of headers may be wrong; nothing is read or written outside. */
+static int
+wrong_lengths_of_headers_do_no_harm(void)
+{
+	struct fake *fe = fake_start(.mergeable = true);
+	struct frame f = make_frame((struct kind){ .proto = IPPROTO_TCP }, 10);
+	uint8_t got[2048];
+
+	TEST_ASSERT_NOT_NULL(fe, "the device must start");
+	for (unsigned int l2 = 0; l2 < 128; l2 += 7)
+		for (unsigned int l3 = 0; l3 < 512; l3 += 19)
+			for (unsigned int i = 1; i < RTE_DIM(to_guest); i++) {
+				struct rte_mbuf *m = mbuf_of(&f, to_guest[i].ol_flags);
+
+				m->l2_len = l2;
+				m->l3_len = l3;
+				fake_rx_fill(&fe->vqs[0], 1, f.len + 12, NULL);
+				TEST_ASSERT_EQUAL(rte_vhost_enqueue_burst(fe->vid, 0, &m, 1), 1,
+					"send");
+				rte_pktmbuf_free(m);
+				TEST_ASSERT_EQUAL(fake_rx_take(&fe->vqs[0], NULL, got,
+					sizeof(got)), f.len, "it arrives");
+			}
+	return fake_stop(fe);
+}
+
 /* From one guest to another, untouched: the header comes out as it went in. */
 static int
 wish_passes_from_guest_to_guest(const void *arg)
@@ -754,6 +925,9 @@ static const struct test_case fixed_cases[] = {
 	TEST_CASE(header_changed_during_the_burst),
 	TEST_CASE(pseudo_header_checksum_is_made_here),
 	TEST_CASE(ip_checksum_is_made_here),
+	TEST_CASE(checksum_is_completed_for_a_guest_without_guest_csum),
+	TEST_CASE(padding_is_not_summed),
+	TEST_CASE(wrong_lengths_of_headers_do_no_harm),
 };
 
 #define NB_CASES (2 * RTE_DIM(from_guest) + RTE_DIM(to_guest) + \

@@ -214,6 +214,25 @@ a_first_block_without_memory_changes_nothing(void)
 	return TEST_SUCCESS;
 }
 
+/* Who waits for the gate while the handle's memory goes back is not counted any more. */
+static int
+late_owners_do_not_close_the_next_life(void)
+{
+	struct bench b;
+
+	TEST_ASSERT_SUCCESS(bench_open(&b, 5), "a queue");
+	for (int life = 0; life < 3; life++) {
+		vhost_queue_shut_down(b.q);
+		/* somebody who announced himself before gets in, and leaves, after it */
+		vhost_gate_open(&b.q->gate);
+		TEST_ASSERT_EQUAL(b.q->gate.closing, 0, "nobody closes it");
+		TEST_ASSERT_SUCCESS(bring_up(b.q, 5, b.net), "another life");
+		TEST_ASSERT_NOT_NULL(vhost_gate_try_enter(&b.q->gate), "a burst");
+		vhost_gate_leave(&b.q->gate);
+	}
+	return bench_close(&b);
+}
+
 /* ---- the gate, in a crowd ---- */
 
 enum role { ENTERS, TRIES, CLOSES, ROLES };
@@ -1050,6 +1069,7 @@ static const struct test_case cases[] = {
 	TEST_CASE(late_bursts_find_nothing),
 	TEST_CASE(a_burst_that_looked_too_early_leaves_again),
 	TEST_CASE(a_first_block_without_memory_changes_nothing),
+	TEST_CASE(late_owners_do_not_close_the_next_life),
 	TEST_CASE(one_at_a_time),
 	TEST_CASE(a_hot_poller_does_not_starve_the_owner),
 	TEST_CASE(shut_down_waits_for_the_last_burst),

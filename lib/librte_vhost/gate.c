@@ -70,6 +70,16 @@ unstick(struct vhost_gate *gate)
 	}
 }
 
+/** Count one less, unless the memory of the handle was given back meanwhile: zeros. */
+static void
+count_down(uint32_t *count)
+{
+	uint32_t n = __atomic_load_n(count, __ATOMIC_RELAXED);
+
+	while (n > 0 && !__atomic_compare_exchange_n(count, &n, n - 1, true, __ATOMIC_SEQ_CST,
+			__ATOMIC_RELAXED))
+		;
+}
 
 struct vhost_virtqueue *
 vhost_gate_close(struct vhost_gate *gate)
@@ -85,7 +95,7 @@ vhost_gate_close(struct vhost_gate *gate)
 		if (is_stuck(turns))
 			unstick(gate);
 	}
-	return gate->block;
+	return gate_block(gate);
 }
 
 bool
@@ -93,7 +103,7 @@ vhost_gate_open(struct vhost_gate *gate)
 {
 	vhost_gate_leave(gate);
 	/* G5 pairs with G4 */
-	__atomic_fetch_sub(&gate->closing, 1, __ATOMIC_SEQ_CST);
+	count_down(&gate->closing);
 	return __atomic_load_n(&gate->turned_away, __ATOMIC_SEQ_CST) &&
 		__atomic_exchange_n(&gate->turned_away, false, __ATOMIC_SEQ_CST);
 }
@@ -116,12 +126,7 @@ vhost_gate_borrow(struct vhost_gate *gate, enum gate_doorbell which)
 void
 vhost_gate_give_back(struct vhost_gate *gate)
 {
-	uint32_t n = __atomic_load_n(&gate->borrowers, __ATOMIC_RELAXED);
-
-	/* a handle whose memory was given back meanwhile has forgotten us */
-	while (n > 0 && !__atomic_compare_exchange_n(&gate->borrowers, &n, n - 1, true,
-			__ATOMIC_RELEASE, __ATOMIC_RELAXED))
-		;
+	count_down(&gate->borrowers);
 }
 
 void

@@ -89,11 +89,21 @@ gate_is_closing(const struct vhost_gate *gate)
 	return __atomic_load_n(&gate->closing, __ATOMIC_RELAXED) != 0;
 }
 
+/**
+ * The block.  Only who is inside may use it; but who enters a gate of zeros, which no
+ * one has opened (vhost_queue_shut_down), must be able to see that there is none.
+ */
+static inline struct vhost_virtqueue *
+gate_block(const struct vhost_gate *gate)
+{
+	return __atomic_load_n(&gate->block, __ATOMIC_RELAXED);
+}
+
 /** The block of who has just entered; without one, nobody stays inside. */
 static inline struct vhost_virtqueue *
 gate_entered(struct vhost_gate *gate)
 {
-	struct vhost_virtqueue *block = gate->block;
+	struct vhost_virtqueue *block = gate_block(gate);
 
 	if (unlikely(block == NULL))
 		vhost_gate_leave(gate);

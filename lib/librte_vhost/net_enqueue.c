@@ -57,35 +57,24 @@ struct slot {
  * Write the header of a packet to memory that has room for all of it.
  *
  * @param chains  that the packet fills
- * @return true if a checksum has to be written over the copy of the packet
+ * @return true if the packet's checksum has to be completed in its copy
  */
 static __rte_always_inline bool
 write_header(const struct virtio_net *net, struct rte_mbuf *pkt, uint16_t chains,
 		uint8_t *dst, uint32_t hdr_len)
 {
 	struct virtio_net_hdr hdr;
-	bool unfinished = false;
+	bool is_open = false;
 
 	if (unlikely(pkt->ol_flags & NET_HEADER_OL_FLAGS)) {
-		unfinished = vhost_net_header_to_guest(net, pkt, &hdr);
+		is_open = vhost_net_header_to_guest(net, pkt, &hdr);
 		memcpy(dst, &hdr, sizeof(hdr));
 	} else {
 		memset(dst, 0, sizeof(hdr));
 	}
 	if (likely(hdr_len > sizeof(hdr)))
 		memcpy(dst + sizeof(hdr), &chains, sizeof(chains));
-	return unfinished;
-}
-
-/** Write the open checksum of a packet of one segment over its copy. */
-static __rte_noinline void
-finish_slot(const struct rte_mbuf *pkt, uint8_t *dst)
-{
-	struct net_cksum cksum;
-
-	vhost_net_cksum_to_guest(pkt, &cksum);
-	if (cksum.offset + cksum.len <= pkt->data_len)
-		memcpy(dst + cksum.offset, &cksum.value, cksum.len);
+	return is_open;
 }
 
 /** Find the place of the i-th packet and have it at hand; false unless it is simple. */
@@ -118,6 +107,18 @@ slot_data(const struct slot *slots, struct rte_mbuf *const *pkts, unsigned int i
 	return (struct net_next){ slots[i].dst + hdr_len, pkts[i]->data_len };
 }
 
+/** Copy a packet and complete its checksum there. */
+static __rte_noinline void
+copy_and_complete(const struct rte_mbuf *pkt, uint8_t *dst, struct net_next next)
+{
+	struct net_cksum cksum;
+
+	net_copy(dst, rte_pktmbuf_mtod(pkt, const uint8_t *), pkt->data_len, next);
+	vhost_net_cksum_to_guest(pkt, &cksum);
+	if (cksum.offset + cksum.len <= pkt->data_len)
+		memcpy(dst + cksum.offset, &cksum.value, cksum.len);
+}
+
 /** Fill the i-th of n places. */
 static __rte_always_inline void
 fill_slot(struct vhost_virtqueue *vq, struct rte_mbuf **pkts, const struct slot *slots,
@@ -126,15 +127,13 @@ fill_slot(struct vhost_virtqueue *vq, struct rte_mbuf **pkts, const struct slot 
 	uint8_t *dst = slots[i].dst + hdr_len;
 	const uint8_t *src = rte_pktmbuf_mtod(pkts[i], const uint8_t *);
 	uint32_t len = pkts[i]->data_len;
-	bool unfinished;
 
-	unfinished = write_header(vq->net, pkts[i], 1, slots[i].dst, hdr_len);
-	if (len > NET_COPY_SHORT)
+	if (unlikely(write_header(vq->net, pkts[i], 1, slots[i].dst, hdr_len)))
+		copy_and_complete(pkts[i], dst, slot_data(slots, pkts, i + 1, n, hdr_len));
+	else if (len > NET_COPY_SHORT)
 		net_copy_long(dst, src, len, slot_data(slots, pkts, i + 1, n, hdr_len));
 	else
 		net_copy_short(dst, src, len);
-	if (unlikely(unfinished))
-		finish_slot(pkts[i], dst);
 	if (flags & VQ_LOG)
 		vhost_ring_log_data(vq, slots[i].dst, hdr_len + len);
 }
@@ -287,9 +286,9 @@ scatter_segments(struct net_cursor *to, const struct rte_mbuf *pkt)
 	}
 }
 
-/** Write the open checksum of a packet over its copy. */
+/** Complete the checksum of a packet in its copy. */
 static __rte_noinline void
-finish_pieces(const struct rte_mbuf *pkt, uint32_t hdr_len, const struct vq_piece *pieces)
+complete_pieces(const struct rte_mbuf *pkt, uint32_t hdr_len, const struct vq_piece *pieces)
 {
 	struct net_cursor to = { pieces, 0 };
 	struct net_cksum cksum;
@@ -306,13 +305,13 @@ copy_packet(const struct virtio_net *net, struct rte_mbuf *pkt, uint32_t hdr_len
 {
 	uint8_t hdr[sizeof(struct virtio_net_hdr_mrg_rxbuf)];
 	struct net_cursor to = { pieces, 0 };
-	bool unfinished;
+	bool is_open;
 
 	if (likely(pieces->len >= hdr_len)) {
-		unfinished = write_header(net, pkt, place.chains, pieces->base, hdr_len);
+		is_open = write_header(net, pkt, place.chains, pieces->base, hdr_len);
 		net_cursor_advance(&to, hdr_len);
 	} else {
-		unfinished = write_header(net, pkt, place.chains, hdr, hdr_len);
+		is_open = write_header(net, pkt, place.chains, hdr, hdr_len);
 		scatter(&to, hdr, hdr_len);
 	}
 	if (likely(pkt->nb_segs == 1 && pkt->pkt_len <= net_cursor_room(&to)))
@@ -320,8 +319,8 @@ copy_packet(const struct virtio_net *net, struct rte_mbuf *pkt, uint32_t hdr_len
 				pkt->pkt_len, net_next_piece(to.piece));
 	else
 		scatter_segments(&to, pkt);
-	if (unlikely(unfinished))
-		finish_pieces(pkt, hdr_len, pieces);
+	if (unlikely(is_open))
+		complete_pieces(pkt, hdr_len, pieces);
 }
 
 /** Note that the first len bytes of those pieces were written. */

@@ -198,41 +198,28 @@ sum_pseudo_header(const struct headers *at, uint32_t len)
  * (5.1.6.4.1), as applications need not have.  Its length is the packet's even if
  * that is to be segmented, unlike what NICs want there.  Headers in pieces stay.
  */
-static void
-write_pseudo_sum(struct rte_mbuf *pkt, struct headers *at, uint32_t field_offset)
+static __rte_always_inline void
+write_pseudo_sum(struct rte_mbuf *pkt, uint32_t l4_start, const struct l4_proto *l4)
 {
-	uint8_t *field = rte_pktmbuf_mtod_offset(pkt, uint8_t *, field_offset);
+	uint8_t *l4_header = rte_pktmbuf_mtod_offset(pkt, uint8_t *, l4_start);
+	uint8_t *field = l4_header + l4->cksum_offset;
+	struct headers at = { .l4_start = l4_start, .l4 = l4 };
 	uint16_t sum;
 
-	if (field_offset + sizeof(sum) > pkt->data_len)
+	if (l4_start + l4->cksum_offset + sizeof(sum) > pkt->data_len)
 		return;
-	at->ip = rte_pktmbuf_mtod_offset(pkt, const uint8_t *, at->l4_start - pkt->l3_len);
-	at->version = ip_version(pkt, at->ip);
-	if (at->version == 0)
+	at.ip = l4_header - pkt->l3_len;
+	at.version = ip_version(pkt, at.ip);
+	if (at.version == 0)
 		return;
-	sum = sum_pseudo_header(at, l4_length(pkt, at));
+	sum = sum_pseudo_header(&at, l4_length(pkt, &at));
 	/* at any address; and not written without need, as above */
-	if (memcmp(field, &sum, sizeof(sum)) != 0)
+	if (load16(field) != sum)
 		memcpy(field, &sum, sizeof(sum));
 }
 
+/** Have the guest cut the packet, if it negotiated that. */
 static void
-ask_for_cksum(struct rte_mbuf *pkt, uint64_t cksum_flag, struct virtio_net_hdr *hdr)
-{
-	struct headers at = {
-		.l4_start = l3_offset(pkt) + pkt->l3_len,
-		.l4 = &l4_protos[L4_INDEX(cksum_flag)],
-	};
-
-	hdr->flags = VIRTIO_NET_HDR_F_NEEDS_CSUM;
-	hdr->csum_start = at.l4_start;
-	hdr->csum_offset = at.l4->cksum_offset;
-	/* SCTP's checksum knows no pseudo header */
-	if (cksum_flag != RTE_MBUF_F_TX_SCTP_CKSUM)
-		write_pseudo_sum(pkt, &at, at.l4_start + at.l4->cksum_offset);
-}
-
-static __rte_noinline void
 ask_for_segments(const struct virtio_net *net, const struct rte_mbuf *pkt,
 		struct virtio_net_hdr *hdr)
 {
@@ -282,23 +269,56 @@ open_cksum(const struct rte_mbuf *pkt)
 	return pkt->ol_flags & RTE_MBUF_F_TX_L4_MASK;
 }
 
+/** Leave a checksum to the guest. */
+static __rte_always_inline struct virtio_net_hdr
+ask_for_cksum(struct rte_mbuf *pkt, uint32_t l4_start, uint64_t cksum_flag)
+{
+	const struct l4_proto *l4 = &l4_protos[L4_INDEX(cksum_flag)];
+
+	/* SCTP's checksum knows no pseudo header */
+	if (cksum_flag != RTE_MBUF_F_TX_SCTP_CKSUM)
+		write_pseudo_sum(pkt, l4_start, l4);
+	return (struct virtio_net_hdr){
+		.flags = VIRTIO_NET_HDR_F_NEEDS_CSUM,
+		.csum_start = l4_start,
+		.csum_offset = l4->cksum_offset,
+	};
+}
+
+/** vhost_net_header_to_guest() for packets of any kind. */
+static __rte_noinline bool
+header_to_guest(const struct virtio_net *net, struct rte_mbuf *pkt, struct virtio_net_hdr *to)
+{
+	uint64_t cksum_flag = open_cksum(pkt);
+	struct virtio_net_hdr hdr;
+
+	if (pkt->ol_flags & RTE_MBUF_F_TX_IP_CKSUM)
+		complete_ipv4_cksum(pkt);
+	if (cksum_flag == 0 || !virtio_net_has(net, VIRTIO_NET_F_GUEST_CSUM)) {
+		memset(to, 0, sizeof(*to));
+		return cksum_flag != 0;
+	}
+	hdr = ask_for_cksum(pkt, l3_offset(pkt) + pkt->l3_len, cksum_flag);
+	if (pkt->ol_flags & (RTE_MBUF_F_TX_TCP_SEG | RTE_MBUF_F_TX_UDP_SEG))
+		ask_for_segments(net, pkt, &hdr);
+	write_header(to, hdr);
+	return false;
+}
+
+/** Flags of packets that need more than to have their checksum left to the guest. */
+#define MORE_THAN_CKSUM (RTE_MBUF_F_TX_IP_CKSUM | RTE_MBUF_F_TX_TCP_SEG | \
+		RTE_MBUF_F_TX_UDP_SEG | RTE_MBUF_F_TX_TUNNEL_MASK)
+
 bool
 vhost_net_header_to_guest(const struct virtio_net *net, struct rte_mbuf *pkt,
 		struct virtio_net_hdr *to)
 {
-	bool takes_open = virtio_net_has(net, VIRTIO_NET_F_GUEST_CSUM);
-	uint64_t cksum_flag = open_cksum(pkt);
-	struct virtio_net_hdr hdr = { 0 };
-
-	if (pkt->ol_flags & RTE_MBUF_F_TX_IP_CKSUM)
-		complete_ipv4_cksum(pkt);
-	if (takes_open && cksum_flag != 0) {
-		ask_for_cksum(pkt, cksum_flag, &hdr);
-		if (pkt->ol_flags & (RTE_MBUF_F_TX_TCP_SEG | RTE_MBUF_F_TX_UDP_SEG))
-			ask_for_segments(net, pkt, &hdr);
-	}
-	write_header(to, hdr);
-	return cksum_flag != 0 && !takes_open;
+	if (unlikely((pkt->ol_flags & MORE_THAN_CKSUM) != 0 ||
+			!virtio_net_has(net, VIRTIO_NET_F_GUEST_CSUM)))
+		return header_to_guest(net, pkt, to);
+	write_header(to, ask_for_cksum(pkt, pkt->l2_len + pkt->l3_len,
+		pkt->ol_flags & RTE_MBUF_F_TX_L4_MASK));
+	return false;
 }
 
 /* ---- checksums that the guest does not take open ---- */

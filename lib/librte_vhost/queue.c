@@ -289,7 +289,7 @@ vhost_queue_shut_down(struct vhost_queue *q)
 	struct vhost_virtqueue *block = vhost_gate_close(&q->gate);
 	int kickfd = q->kickfd, callfd = q->callfd;
 
-	q->gate.block = NULL;
+	__atomic_store_n(&q->gate.block, NULL, __ATOMIC_RELAXED);
 	vhost_block_destroy(block);
 	vhost_inflight_forget(&q->inflight);
 	q->kickfd = QUEUE_FD_UNSET;

@@ -539,7 +539,16 @@ void rte_vhost_log_used_vring(int vid, uint16_t vring_idx,
 /**
  * Tell the guest whether to notify (kick) when it adds buffers to a ring.
  *
- * The wish is remembered and applied when the ring becomes usable.
+ * What was said last is remembered and written to the ring when it starts.  As long as
+ * nothing was said, the ring is left as the guest or the application's own backend
+ * wrote it.  Such a backend (rte_vhost_driver_set_features()) may write it at any
+ * time; the library does so in this call and when the ring starts only.
+ *
+ * Built-in net backend: whoever asks for notifications may sleep until the ring's kick
+ * descriptor is readable.  If buffers wait already, it is, now and whenever a ring
+ * starts, is enabled or moves; a poll that returned nothing because the ring was just
+ * being changed is made up for in the same way.  A poll that returned packets must be
+ * followed by one that returns none before the application sleeps.
  *
  * Thread safety: device call; waits for a burst on the ring to end.
  *
