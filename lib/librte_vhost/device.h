@@ -236,6 +236,13 @@ bool vhost_device_edit(struct vhost_device *dev, const char *path,
  */
 void vhost_device_migrate_handles(struct vhost_device *dev);
 
+/**
+ * Ask where the library's own memory of the device is, and have reports tell it:
+ * whether it was moved, by who migrates this process or changes its cpuset.  A settle
+ * brings back what belongs elsewhere.  Control lock held.
+ */
+bool vhost_device_has_moved(struct vhost_device *dev);
+
 /** Change a field that reports read. */
 void vhost_device_record(struct vhost_device *dev, int *field, int value);
 void vhost_device_count(struct vhost_device *dev, uint64_t *counter);

@@ -206,15 +206,17 @@ set_evidence_map(struct vhost_device *dev, struct mem_map *map)
 	vhost_evidence_set_map(dev->evidence, off ? NULL : map);
 }
 
-/** Ask where the guest's memory is, as far as the answer is not known. */
+/** Ask where the guest's memory is, as far as the answer is not known, and our own. */
 static void
 gather_evidence(struct vhost_device *dev, const struct settle_request *request)
 {
 	set_evidence_map(dev, dev->wish.map);
-	if (request->reprobe)
-		vhost_evidence_reprobe(dev->evidence);
-	else
+	if (!request->reprobe) {
 		vhost_evidence_gather(dev->evidence);
+		return;
+	}
+	vhost_evidence_reprobe(dev->evidence);
+	vhost_device_has_moved(dev);
 }
 
 int
