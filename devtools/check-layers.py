@@ -31,11 +31,11 @@ LAYERS = (
     ('public', 'rte_vhost rte_vhost_async rte_vhost_crypto rte_vhost_limits '
                'rte_vhost_numa '
                'rte_vdpa vdpa_driver'),
-    ('ground', 'mem_chunk mem_file mem_guard mem_heap mem_log mem_map mem_node mem_probe '
+    ('ground', 'mem_chunk mem_dax mem_file mem_fs mem_guard mem_heap mem_log mem_map mem_node mem_probe '
                'doorbell event_loop fd_kind quota reaper vu_message vhost_log vhost_trace'),
     ('running halves', 'gate vhost_virtqueue virtio_net '
                        'ring ring_log ring_packed ring_piece ring_split '
-                       'net_copy net_dequeue net_enqueue net_header net_isa net_notify net_stats'),
+                       'net_copy net_dequeue net_enqueue net_header net_isa net_mbuf net_notify net_stats'),
     ('queues', 'inflight_area inflight_layout inflight_record inflight_recover '
                'queue queue_inflight queue_wish ring_locate'),
     ('evidence', 'numa_evidence numa_regions numa_rings numa_sample placement'),

@@ -37,6 +37,8 @@
 /* Arranging */
 
 /** Evidence of a guest's memory, gathered. */
+static const struct mem_owner owner = { .name = "test", .sock = -1 };
+
 static struct numa_evidence *
 evidence_of(struct guest *g)
 {
@@ -86,7 +88,7 @@ add_region(struct guest *g, struct guest *more)
 	struct mem_map *map;
 	int fd = dup(more->fd);
 
-	if (vhost_mem_map_add("test", g->map, &region, &fd, &map) < 0) {
+	if (vhost_mem_map_add(&owner, g->map, &region, &fd, &map) < 0) {
 		close(fd);
 		return -1;
 	}
@@ -806,13 +808,33 @@ test_the_file_of_two_regions(void)
 		};
 		fds[i] = dup(g.fd);
 	}
-	TEST_ASSERT_SUCCESS(vhost_mem_map_create("test", &table, fds, &g.map), "its map");
+	TEST_ASSERT_SUCCESS(vhost_mem_map_create(&owner, &table, fds, &g.map), "its map");
 	ev = evidence_of(&g);
 	vhost_evidence_summary(ev, &sum);
 	TEST_ASSERT_EQUAL(sum.nregions, 2, "both");
 	TEST_ASSERT_EQUAL(sum.regions[0].evidence, PLACEMENT_NONE, "the first is empty");
 	TEST_ASSERT_EQUAL(sum.regions[1].bytes[8], MANY * PAGE - 512, "the second is not");
 	TEST_ASSERT_EQUAL(blocks_of(g.fd), MANY * PAGE / 512, "no page was made");
+	return end(ev, &g);
+}
+
+/** A device (DAX) has pages that are large, without being of hugetlbfs. */
+static int
+test_large_pages_of_a_device(void)
+{
+	const uint64_t large = 2 << 20;
+	struct numa_evidence *ev;
+	struct guest g;
+
+	TEST_ASSERT_SUCCESS(guest_open(&g, MANY), "a guest");
+	put_pages(&g, 0, MANY - 1, 8);
+	g.map->regions[0].page_size = large;
+	ev = evidence_of(&g);
+	TEST_ASSERT(!vhost_evidence_is_known(ev), "nobody knows what is there");
+	for (unsigned int i = 0; i < MANY; i += large / PAGE)
+		(void)*(volatile uint8_t *)(g.map->regions[0].host + i * PAGE);
+	TEST_ASSERT(vhost_evidence_check(ev, 0), "until we have touched it");
+	TEST_ASSERT_EQUAL(vhost_evidence_device_node(ev, 0), 8, "there");
 	return end(ev, &g);
 }
 
@@ -967,6 +989,7 @@ static const struct test_case cases[] = {
 	TEST_CASE(test_truncated_and_punched_files),
 	TEST_CASE(test_allocated_but_not_written),
 	TEST_CASE(test_the_file_of_two_regions),
+	TEST_CASE(test_large_pages_of_a_device),
 	TEST_CASE(test_registered_memory_is_not_touched),
 	TEST_CASE(test_nothing_stays_open),
 	TEST_CASE(test_reports_of_another_thread),

@@ -240,9 +240,9 @@ each_message_has_a_second_of_its_own(void)
 {
 	unsigned int requests;
 
-	TEST_ASSERT(slow_start(&requests, 300), "a device");
+	TEST_ASSERT(slow_start(&requests, 150), "a device");
 	requests = 2;
-	for (int i = 0; i < 4; i++) {
+	for (int i = 0; i < 8; i++) {
 		TEST_ASSERT_EQUAL(fake_call_state(slow.fe, FE_SET_VRING_ENABLE, 0, i % 2), FAKE_ACK,
 			"message %d", i);
 		TEST_ASSERT_EQUAL(asked.answered, 2, "both, message %d", i);

@@ -82,6 +82,7 @@ dirty_send_base(struct fake *fe, uint64_t size, uint64_t offset, int fd)
 {
 	const struct fake_dirty_base base = { size, offset };
 	struct fake_msg reply;
+	uint64_t result;
 	int rc;
 
 	rc = fake_send(fe, FE_SET_LOG_BASE, fe->reply_ack ? FE_NEED_REPLY : 0, &base,
@@ -93,7 +94,8 @@ dirty_send_base(struct fake *fe, uint64_t size, uint64_t offset, int fd)
 		return rc == -ETIMEDOUT ? FAKE_TIMEOUT : FAKE_CLOSED;
 	if (reply.request != FE_SET_LOG_BASE)
 		return FAKE_TIMEOUT;
-	return reply.size == 0 ? FAKE_ACK : FAKE_NACK;
+	memcpy(&result, reply.payload, sizeof(result));
+	return reply.size == sizeof(result) && result == 0 ? FAKE_ACK : FAKE_NACK;
 }
 
 int

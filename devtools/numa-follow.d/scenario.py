@@ -223,8 +223,9 @@ def make_room(report, backend, guest, eater, home, other):
     report.check(f'once more on node {other.number}, nothing followed',
                  not backend.is_on(other.number))
     eater.__exit__()
-    report.check(f'memory free again, {eater.free()} hugepages among it: all followed',
-                 backend.wait_on(other.number))
+    followed = backend.wait_on(other.number)
+    report.check(f'memory free again, {eater.free()} hugepages among it: all followed '
+                 f'(nodes told, pages by node: {backend.where()})', followed)
 
 
 # Restarts

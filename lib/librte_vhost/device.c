@@ -24,7 +24,6 @@
 #include <linux/virtio_net.h>
 
 #include "device.h"
-#include "mem_heap.h"
 #include "mem_node.h"
 #include "vhost_log.h"
 
@@ -283,43 +282,4 @@ vhost_device_count(struct vhost_device *dev, uint64_t *counter)
 	rte_spinlock_lock(&dev->view_lock);
 	++*counter;
 	rte_spinlock_unlock(&dev->view_lock);
-}
-
-/* Where our own memory is */
-
-static bool
-replica_has_moved(struct vhost_device *dev, struct virtio_net *net)
-{
-	int node = vhost_heap_node(net);
-
-	if (node == net->node)
-		return false;
-	vhost_device_record(dev, &net->node, node);
-	return true;
-}
-
-static bool
-block_has_moved(struct vhost_device *dev, struct vhost_queue *q)
-{
-	if (!vhost_queue_has_moved(q))
-		return false;
-	vhost_device_record(dev, &q->numa.node, vhost_queue_block(q)->node);
-	return true;
-}
-
-bool
-vhost_device_has_moved(struct vhost_device *dev)
-{
-	bool moved = false;
-	uint32_t i;
-
-	for (i = 0; i < dev->running.nreplicas; i++)
-		moved |= replica_has_moved(dev, dev->running.replicas[i]);
-	for (i = 0; i < dev->nvrings; i++)
-		moved |= block_has_moved(dev, vhost_device_queue_at(dev, i));
-	if (!moved)
-		return false;
-	dev->running.handle_node = VHOST_NODE_ANY;
-	vhost_device_record(dev, &dev->running.node, dev->running.net->node);
-	return true;
 }

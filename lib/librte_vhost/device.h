@@ -132,8 +132,8 @@ struct device_back {
 	int fd;			/**< -1 for none; under lock */
 	pthread_mutex_t lock;	/**< a leaf */
 	pthread_mutex_t request_lock;	/**< one exchange at a time; before lock */
-	uint64_t turn;		/**< of the event thread, to which waited_ns belongs */
-	int64_t waited_ns;	/**< for answers in that turn; under request_lock */
+	uint64_t task;		/**< of the event thread, to which waited_ns belongs */
+	int64_t waited_ns;	/**< for answers below it; under request_lock */
 };
 
 /** A control queue that is ours to serve, see net_ctrl.c. */
@@ -235,13 +235,6 @@ bool vhost_device_edit(struct vhost_device *dev, const char *path,
  * they lead to.  Control lock held.
  */
 void vhost_device_migrate_handles(struct vhost_device *dev);
-
-/**
- * Ask where the library's own memory of the device is, and have reports tell it:
- * whether it was moved, by who migrates this process or changes its cpuset.  A settle
- * brings back what belongs elsewhere.  Control lock held.
- */
-bool vhost_device_has_moved(struct vhost_device *dev);
 
 /** Change a field that reports read. */
 void vhost_device_record(struct vhost_device *dev, int *field, int value);

@@ -87,19 +87,26 @@ static struct {
 /** Events that the kernel told of at a time; the loop's thread only. */
 static unsigned int batch;
 
-/** The loop's thread counts its handlers, from 1. */
-static __thread uint64_t turn;
+/** The loop's thread counts its tasks, from 1. */
+static __thread uint64_t task;
 
 bool
 vhost_event_loop_is_current(void)
 {
-	return turn != 0;
+	return task != 0;
 }
 
 uint64_t
-vhost_event_loop_turn(void)
+vhost_event_loop_task(void)
 {
-	return turn;
+	return task;
+}
+
+void
+vhost_event_loop_next_task(void)
+{
+	if (task != 0)
+		task++;
 }
 
 bool
@@ -239,7 +246,7 @@ run_timer(void)
 		return;
 	handle = timer->handle;
 	loop.running = timer;
-	turn++;
+	task++;
 	pthread_mutex_unlock(&loop.lock);
 	handle(timer);
 	pthread_mutex_lock(&loop.lock);
@@ -253,7 +260,7 @@ run_source(struct event_source *source, uint32_t events)
 	void (*handle)(struct event_source *source, uint32_t events) = source->handle;
 
 	loop.running = source;
-	turn++;
+	task++;
 	pthread_mutex_unlock(&loop.lock);
 	handle(source, events);
 	pthread_mutex_lock(&loop.lock);
@@ -281,7 +288,7 @@ loop_main(void *arg)
 	struct epoll_event events[EVENTS_AT_A_TIME];
 	int i, n, timeout;
 
-	turn = 1;
+	task = 1;
 	pthread_mutex_lock(&loop.lock);
 	for (;;) {
 		timeout = prepare_wait();
@@ -410,7 +417,7 @@ vhost_event_source_remove(struct event_source *source)
 {
 	pthread_mutex_lock(&loop.lock);
 	source_forget(source);
-	while (loop.running == source && turn == 0) {
+	while (loop.running == source && task == 0) {
 		pthread_cond_wait(&loop.idle, &loop.lock);
 		source_forget(source);	/* its handler may have added it again */
 	}
@@ -456,7 +463,7 @@ vhost_event_timer_arm(struct event_timer *timer, uint64_t delay_ms,
 		timer->handle = handle;
 		timer->due_ms = now_ms() + delay_ms;
 		timer_insert(timer);
-		if (turn == 0)
+		if (task == 0)
 			set_timer_fd();
 	}
 	pthread_mutex_unlock(&loop.lock);
@@ -468,7 +475,7 @@ vhost_event_timer_cancel(struct event_timer *timer)
 {
 	pthread_mutex_lock(&loop.lock);
 	timer_forget(timer);
-	while (loop.running == timer && turn == 0) {
+	while (loop.running == timer && task == 0) {
 		pthread_cond_wait(&loop.idle, &loop.lock);
 		timer_forget(timer);	/* its handler may have armed it again */
 	}

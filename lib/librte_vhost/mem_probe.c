@@ -30,8 +30,9 @@
  * - on hugetlbfs, a page whose beginning is not zero; reading a hole with
  *   pread() allocates nothing there.
  *
- * A file that has to be fetched from somebody is not mapped a second time: a page
- * that is taken away between two questions would be waited for.
+ * A file that has to be fetched from somebody is never asked to be: its size is what
+ * the kernel remembers, and only pages that it has are mapped.  What is no regular
+ * file is not mapped a second time at all.
  *
  * Kernels before 5.14 have no MADV_POPULATE_READ: nothing is known then but the
  * pages that the process has mapped already.
@@ -102,8 +103,8 @@ kind_of(int fd)
 	if (fcntl(fd, F_GET_SEALS) >= 0)
 		return PROBE_MEMORY;
 	if (statx(fd, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, STATX_TYPE, &stx) == 0 &&
-			S_ISREG(stx.stx_mode) && stx.stx_dev_major != 0)
-		return PROBE_DISK;
+			S_ISREG(stx.stx_mode))
+		return PROBE_CACHE;
 	return PROBE_FOREIGN;
 }
 
@@ -136,6 +137,9 @@ vhost_mem_probe_resident(const struct mem_probe *probe, const struct mem_run *ru
 	uint32_t mask = 0;
 	unsigned int i;
 
+	/* it tells of small pages, which a device's are not */
+	if (probe->page_size != (size_t)sysconf(_SC_PAGESIZE))
+		return 0;
 	if (mincore(mem_probe_page(probe, run->page), run->n * probe->page_size, pages) < 0)
 		return 0;
 	for (i = 0; i < run->n; i++)
@@ -149,13 +153,13 @@ mincore_is_honest(const struct mem_probe *probe)
 {
 	size_t page = probe->page_size;
 	unsigned char resident = 1;
-	struct stat st;
+	struct statx stx;
 	void *behind;
 
-	if (fstat(probe->fd, &st) < 0)
+	if (statx(probe->fd, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, STATX_SIZE, &stx) < 0)
 		return false;
 	behind = mmap(NULL, page, PROT_NONE, MAP_SHARED | MAP_NORESERVE, probe->fd,
-		RTE_ALIGN_CEIL((uint64_t)st.st_size, page));
+		RTE_ALIGN_CEIL((uint64_t)stx.stx_size, page));
 	if (behind == MAP_FAILED)
 		return false;
 	if (mincore(behind, page, &resident) < 0)
@@ -294,7 +298,7 @@ vhost_mem_window_arm(struct mem_window *window, struct mem_probe *probe,
 		if (ret < 0)
 			return ret;
 	}
-	window->trap = probe->kind == PROBE_MEMORY ? trap_missing(window) : -1;
+	window->trap = trap_missing(window);
 	window->oracle = choose_oracle(window, probe);
 	return 0;
 }

@@ -29,7 +29,7 @@
 enum mem_probe_kind {
 	PROBE_UNSEEN,	/**< not looked at yet */
 	PROBE_MEMORY,	/**< shmem or hugetlbfs: its blocks are memory */
-	PROBE_DISK,	/**< of a block device: it has pages in the page cache */
+	PROBE_CACHE,	/**< another regular file: it has pages in the page cache */
 	PROBE_FOREIGN,	/**< whatever else, to be left alone */
 };
 
@@ -85,7 +85,8 @@ int64_t vhost_mem_probe_bytes(struct mem_probe *probe);
 
 /**
  * Which pages of a run have memory, as far as mincore() sees: a mask.  Pages that were
- * allocated but never written, and those that are swapped out, are not among them.
+ * allocated but never written, and those that are swapped out, are not among them; nor
+ * are pages that are not small.
  */
 uint32_t vhost_mem_probe_resident(const struct mem_probe *probe, const struct mem_run *run);
 

@@ -29,6 +29,8 @@
 
 #include "device_change.h"
 #include "event_loop.h"
+#include "mem_heap.h"
+#include "mem_node.h"
 #include "numa_evidence.h"
 #include "numa_watch.h"
 
@@ -108,23 +110,72 @@ set_due(int vid, uint64_t pause_ms, uint64_t now)
 	watch.due_ms[vid] = watch.interval_ms != 0 ? now + pause_ms : NEVER;
 }
 
+/* Our own memory */
+
+static bool
+has_replica_moved(struct vhost_device *dev, struct virtio_net *net)
+{
+	int node = vhost_heap_node(net);
+
+	if (node == net->node)
+		return false;
+	vhost_device_record(dev, &net->node, node);
+	return true;
+}
+
+static bool
+has_block_moved(struct vhost_device *dev, struct vhost_queue *q)
+{
+	if (!vhost_queue_has_moved(q))
+		return false;
+	vhost_device_record(dev, &q->numa.node, vhost_queue_block(q)->node);
+	return true;
+}
+
+/**
+ * See where our own memory is, and have reports tell it: whether it was moved, by who
+ * migrates this process or changes its cpuset.
+ */
+static bool
+have_blocks_moved(struct vhost_device *dev)
+{
+	bool moved = false;
+	uint32_t i;
+
+	for (i = 0; i < dev->running.nreplicas; i++)
+		moved |= has_replica_moved(dev, dev->running.replicas[i]);
+	for (i = 0; i < dev->nvrings; i++)
+		moved |= has_block_moved(dev, vhost_device_queue_at(dev, i));
+	if (!moved)
+		return false;
+	dev->running.handle_node = VHOST_NODE_ANY;
+	vhost_device_record(dev, &dev->running.node, dev->running.net->node);
+	return true;
+}
+
 /* Refreshes */
+
+int
+vhost_numa_watch_reprobe(struct vhost_device *dev, bool restart)
+{
+	const struct settle_request request = { .reprobe = true, .restart = restart };
+
+	have_blocks_moved(dev);
+	return vhost_device_change(dev, &request);
+}
 
 /** Refresh because somebody asked: as vhost_device_change(), or -EBUSY. */
 static int
 serve_request(struct vhost_device *dev)
 {
-	const struct settle_request refresh = { .reprobe = true, .restart = true };
 	int ret = -ENODEV;
 
 	if (dev == NULL)
 		return ret;
 	if (!vhost_device_try_lock(dev))
 		return -EBUSY;
-	if (dev->running.net != NULL) {
-		vhost_device_has_moved(dev);
-		ret = vhost_device_change(dev, &refresh);
-	}
+	if (dev->running.net != NULL)
+		ret = vhost_numa_watch_reprobe(dev, true);
 	vhost_device_unlock(dev);
 	return ret;
 }
@@ -170,7 +221,8 @@ vhost_numa_watch_check(struct vhost_device *dev)
 	const struct settle_request follow = {
 		.restart = (policy->flags & RTE_VHOST_NUMA_F_RESTART) != 0,
 	};
-	bool moved = vhost_device_has_moved(dev);
+
+	bool moved = have_blocks_moved(dev);
 
 	if (policy->mode == RTE_VHOST_NUMA_OFF || dev->wish.map == NULL ||
 			vhost_mem_map_is_broken(dev->wish.map))

@@ -94,6 +94,9 @@ commit_queue(struct vhost_device *dev, uint32_t index)
 	bool enabled = queue_enabled(dev, index);
 	struct queue_commit done;
 
+	/* a ring that is started without the message has no interrupts */
+	if (q->staged != NULL && q->staged->size != 0 && wish->callfd == QUEUE_FD_UNSET)
+		wish->callfd = QUEUE_FD_NONE;
 	if (!vhost_queue_needs_commit(q, wish, enabled))
 		return move;
 	done = vhost_queue_commit(q, wish, enabled);
@@ -206,17 +209,15 @@ set_evidence_map(struct vhost_device *dev, struct mem_map *map)
 	vhost_evidence_set_map(dev->evidence, off ? NULL : map);
 }
 
-/** Ask where the guest's memory is, as far as the answer is not known, and our own. */
+/** Ask where the guest's memory is, as far as the answer is not known. */
 static void
 gather_evidence(struct vhost_device *dev, const struct settle_request *request)
 {
 	set_evidence_map(dev, dev->wish.map);
-	if (!request->reprobe) {
+	if (request->reprobe)
+		vhost_evidence_reprobe(dev->evidence);
+	else
 		vhost_evidence_gather(dev->evidence);
-		return;
-	}
-	vhost_evidence_reprobe(dev->evidence);
-	vhost_device_has_moved(dev);
 }
 
 int

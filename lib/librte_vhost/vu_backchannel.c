@@ -75,11 +75,11 @@ receive_until(struct vu_link *link, struct vu_message *answer, int64_t deadline)
 static int64_t *
 waited_ns(struct vhost_device *dev)
 {
-	uint64_t turn = vhost_event_loop_turn();
+	uint64_t task = vhost_event_loop_task();
 
-	if (turn == 0 || turn != dev->back.turn)
+	if (task == 0 || task != dev->back.task)
 		dev->back.waited_ns = 0;
-	dev->back.turn = turn;
+	dev->back.task = task;
 	return &dev->back.waited_ns;
 }
 

@@ -10,8 +10,8 @@
  * VHOST_USER_SET_SLAVE_REQ_FD.
  *
  * The event thread serves everybody, so the frontend of a device has a second for all
- * its answers in one turn of that thread: below one message, there may be a request
- * for each queue.  In other threads, the application's, each request has that long.
+ * its answers below one message (or timer), of which there may be one for each queue.
+ * In other threads, the application's, each request has that long.
  */
 
 #include "device.h"

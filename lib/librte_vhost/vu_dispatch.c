@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include "device_change.h"
+#include "event_loop.h"
 #include "postcopy.h"
 #include "quota.h"
 #include "reaper.h"
@@ -440,6 +441,7 @@ vhost_vu_dispatch(struct vhost_device *dev, struct vu_message *msg)
 
 	VHOST_LOG_CONFIG(INFO, "(%s) read message %s\n", dev->driver.path,
 		vhost_vu_request_name(msg->request));
+	vhost_event_loop_next_task();
 	vhost_device_lock(dev);
 	ret = serve_and_answer(&call);
 	if (call.close_reply_fd)
