@@ -204,7 +204,7 @@ def stay(report, backend, guest, eater, target, home, wrong):
     seen = holds_within(lambda: not backend.numa()['refused_nodes'] if target == home else
                         backend.numa()['refusals'] >= before + 2, PATIENCE)
     placement = backend.numa()
-    blocks = nodes_of(backend.pid, backend.blocks())
+    blocks = backend.block_nodes()
     pages = nodes_of(guest.pid, guest_pages(guest.pid))
     if not seen or set(pages) != {target} or \
             {placement['numa_node'], *placement['vring_nodes'], *blocks} != {home}:
