@@ -37,7 +37,8 @@ ALLOCATORS = set('''
 '''.split())
 
 MAY_ALLOCATE = {
-    'mem_heap': 'blocks and replicas, on their node',
+    'mem_chunk': 'memory for blocks and replicas, on their node',
+    'mem_heap': 'the books of that memory',
     'mem_node': 'handles, which are brought to their node',
     'net_dequeue': 'external buffers, on the queue\'s node',
     'mem_file': 'mappings of files of the frontend',

@@ -225,7 +225,7 @@ pages_present(void *at, size_t size)
 
 /** What a device held is given back when it goes; who is late reads zeroes. */
 static int
-test_pages_are_cleared_and_keep_their_address(void)
+check_pages(void)
 {
 	uint8_t *pages = vhost_node_pages(PAGES * PAGE);
 
@@ -243,6 +243,25 @@ test_pages_are_cleared_and_keep_their_address(void)
 		TEST_ASSERT_EQUAL(pages[i], 0, "byte %u", i);
 	vhost_node_pages_free(pages, PAGES * PAGE);
 	return TEST_SUCCESS;
+}
+
+static int
+test_pages_are_cleared_and_keep_their_address(void)
+{
+	return check_pages();
+}
+
+/** As testpmd does, and Open vSwitch with --mlockall: what is mapped is there at once. */
+static int
+test_pages_of_a_process_that_locks_its_memory(void)
+{
+	int ret;
+
+	if (mlockall(MCL_FUTURE) != 0)
+		return TEST_SKIPPED;
+	ret = check_pages();
+	munlockall();
+	return ret;
 }
 
 static int
@@ -384,6 +403,7 @@ static const struct test_case cases[] = {
 	TEST_CASE(test_a_range_is_on_a_node_if_all_its_pages_are),
 	TEST_CASE(test_a_preference_for_a_node_that_does_not_exist),
 	TEST_CASE(test_pages_are_cleared_and_keep_their_address),
+	TEST_CASE(test_pages_of_a_process_that_locks_its_memory),
 	TEST_CASE(test_home_is_a_node_of_this_machine),
 	TEST_CASE(test_another_topology_in_place),
 };

@@ -70,6 +70,12 @@ class Backend(Testpmd):
                 pages |= set(range(address, address + size, mmap.PAGESIZE))
         return sorted(pages)
 
+    def block_nodes(self):
+        """How many of these pages are on each node; of handles that no queue needs yet
+        there is none."""
+        return {node: count for node, count in nodes_of(self.pid, self.blocks()).items()
+                if node >= 0}
+
     def where(self):
         """(nodes that the library names, pages of its blocks by node as the kernel says)."""
         placement = self.numa()
@@ -78,7 +84,7 @@ class Backend(Testpmd):
         told = {placement['numa_node'], *placement['vring_nodes'], *placement['ring_nodes'],
                 *placement['replica_nodes'],
                 *(queue['replica_node'] for queue in self.queues())}
-        return told, nodes_of(self.pid, self.blocks())
+        return told, self.block_nodes()
 
     def is_on(self, node):
         told, pages = self.where()

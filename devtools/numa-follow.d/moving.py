@@ -3,6 +3,7 @@
 """Moving a guest's memory, and taking memory away from everybody."""
 
 import collections
+import contextlib
 import ctypes
 import mmap
 import time
@@ -117,7 +118,8 @@ class Eater:
             return []
         # A preference and a move, as the library does it: to be bound to a full node
         # is the end of a process.
-        if self._prefer(address, size) and self._gather(address, size):
+        pages = range(address, address + size, HUGE_PAGE if flags else mmap.PAGESIZE)
+        if self._prefer(address, size) and self._gather(pages, move=size <= HUGE_PAGE):
             return [(address, size)]
         _unmap([(address, size)])
         return []
@@ -130,13 +132,15 @@ class Eater:
         return _libc.madvise(ctypes.c_void_p(address), ctypes.c_ulong(size),
                              MADV_POPULATE_WRITE) == 0
 
-    def _gather(self, address, size):
-        # The last piece is looked at page by page.
-        pages = range(address, address + size, HUGE_PAGE if size > HUGE_PAGE else mmap.PAGESIZE)
+    def _gather(self, pages, move):
+        """Whether all of them are on the node, or have gone there."""
         if set(_move_pages(0, pages, None, 0)[1]) == {self._node}:
             return True
-        _move_pages(0, pages, (ctypes.c_int * len(pages))(*[self._node] * len(pages)),
-                    MPOL_MF_MOVE)
+        if not move:
+            return False
+        with contextlib.suppress(OSError):  # a full node is one
+            _move_pages(0, pages, (ctypes.c_int * len(pages))(*[self._node] * len(pages)),
+                        MPOL_MF_MOVE)
         return set(_move_pages(0, pages, None, 0)[1]) == {self._node}
 
 

@@ -204,7 +204,7 @@ def stay(report, backend, guest, eater, target, home, wrong):
     seen = holds_within(lambda: not backend.numa()['refused_nodes'] if target == home else
                         backend.numa()['refusals'] >= before + 2, PATIENCE)
     placement = backend.numa()
-    blocks = nodes_of(backend.pid, backend.blocks())
+    blocks = backend.block_nodes()
     pages = nodes_of(guest.pid, guest_pages(guest.pid))
     if not seen or set(pages) != {target} or \
             {placement['numa_node'], *placement['vring_nodes'], *blocks} != {home}:
@@ -223,8 +223,9 @@ def make_room(report, backend, guest, eater, home, other):
     report.check(f'once more on node {other.number}, nothing followed',
                  not backend.is_on(other.number))
     eater.__exit__()
-    report.check(f'memory free again, {eater.free()} hugepages among it: all followed',
-                 backend.wait_on(other.number))
+    followed = backend.wait_on(other.number)
+    report.check(f'memory free again, {eater.free()} hugepages among it: all followed '
+                 f'(nodes told, pages by node: {backend.where()})', followed)
 
 
 # Restarts

@@ -3,63 +3,40 @@
  */
 
 /*
- * Memory on a node, in chunks of 2 MiB that all devices share.
+ * Memory on a node, in chunks of 2 MiB (mem_chunk.h) that all devices share.
  *
  * A device needs some ten kilobytes on a node, so a chunk holds a hundred of them,
- * under one entry of a core's TLB if it is one huge page.  A chunk is taken as a
- * whole or not at all: mapped, made present, and believed to be on its node only
- * when the kernel has named that node for each of its pages.  What is left empty
- * goes back; the last one of a node does so a while later, when somebody looks, so
- * that a device that comes and goes does not interrupt the cores that poll for
- * others (each unmapping does).
+ * under one entry of a core's TLB if it is one huge page.  The kernel is asked for
+ * the node of a chunk when it is taken, and again whenever it matters and the last
+ * answer is old; the chunk is listed under that node from then on.
  *
- * What the pages are, in this order:
- * - Ordinary memory, for which transparent huge pages are asked.  Nobody counts on
- *   these, and the kernel makes a huge page later if it has none now.
- * - A page of the hugetlbfs pool comes before that only where transparent ones are
- *   switched off and the node has many free: the operator has set them aside for
- *   DPDK and for guests, and a guest that finds one too few does not start.
- * - Any free page of that pool, when the node has no ordinary memory: the pool may
- *   be all that is left of it.
- * In neither case a page is taken that somebody has reserved: the kernel sees to
- * that, as these mappings ask for no reservation of theirs.
- *
- * The node is a preference, never a binding: an ordinary binding that cannot be
- * fulfilled is a reason for the kernel to end processes.  But a preference gives
- * up where the node is full of files that are only cached, so what came from
- * elsewhere is migrated once, for which the kernel drops such files, and ends
- * nobody.  Pages are made present with madvise(), which reports what would be a
- * signal if they were touched.  The memory is not locked: that would use up a limit
- * that drivers with DMA need; who fears swapping has mlockall().
+ * What is left empty goes back; the last one of a node does so a while later, when
+ * somebody looks, so that a device that comes and goes does not interrupt the cores
+ * that poll for others (each unmapping does).
  *
  * The books are kept apart from the memory: nothing is written to a block that is
  * not taken.
  */
 
-#include <errno.h>
 #include <pthread.h>
 #include <stdbool.h>
 #include <stdint.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/queue.h>
 #include <time.h>
-#include <unistd.h>
 
 #include <rte_common.h>
 #include <rte_debug.h>
 
+#include "mem_chunk.h"
 #include "mem_heap.h"
 #include "mem_node.h"
 #include "vhost_log.h"
 
-#define CHUNK_BYTES ((size_t)2 << 20)
-
 /** Blocks are whole units: two cache lines, as processors fetch lines in pairs. */
 #define UNIT ((size_t)128)
-#define UNITS ((unsigned int)(CHUNK_BYTES / UNIT))
+#define UNITS ((unsigned int)(VHOST_CHUNK_BYTES / UNIT))
 #define WORDS (UNITS / 64)
 
 /** How long an answer of the kernel, yes or no, is not asked for again. */
@@ -68,19 +45,8 @@
 /** How long an empty chunk is kept for what may come, at least. */
 #define SPARE_MS 1000
 
-/** Free pages of a pool that are many: the price of one is not noticed. */
-#define POOL_MANY 64
-
 /** Node numbers that the kernel may use. */
 #define NODES_MAX 1024
-
-/* Younger than the C library's headers. */
-#ifndef MADV_POPULATE_WRITE
-#define MADV_POPULATE_WRITE 23
-#endif
-#ifndef MAP_HUGE_2MB
-#define MAP_HUGE_2MB (21 << 26)
-#endif
 
 /* Under AddressSanitizer a block that was given back may not be touched. */
 #if defined(__has_feature)
@@ -97,7 +63,7 @@
 
 struct chunk {
 	TAILQ_ENTRY(chunk) next;
-	uint8_t *memory;	/**< CHUNK_BYTES, so aligned */
+	uint8_t *memory;	/**< VHOST_CHUNK_BYTES, so aligned */
 	int node;		/**< of all of it; VHOST_NODE_ANY: nobody knows, or several */
 	uint64_t asked_ms;	/**< when the kernel said so */
 	unsigned int blocks;
@@ -211,7 +177,7 @@ block_drop(struct chunk *chunk, const void *block)
 static struct chunk *
 chunk_of(const void *block)
 {
-	const uint8_t *memory = RTE_PTR_ALIGN_FLOOR(block, CHUNK_BYTES);
+	const uint8_t *memory = RTE_PTR_ALIGN_FLOOR(block, VHOST_CHUNK_BYTES);
 	struct chunk *chunk;
 
 	TAILQ_FOREACH(chunk, &chunks, next)
@@ -235,163 +201,6 @@ is_surplus(const struct chunk *empty)
 	return false;
 }
 
-/* Pages */
-
-/** What a file of one number says; 0 where there is none. */
-static unsigned long
-read_number(const char *path)
-{
-	unsigned long number = 0;
-	FILE *file = fopen(path, "re");
-
-	if (file == NULL)
-		return 0;
-	if (fscanf(file, "%lu", &number) != 1)
-		number = 0;
-	fclose(file);
-	return number;
-}
-
-static unsigned long
-pool_free(int node)
-{
-	char path[96];
-
-	snprintf(path, sizeof(path), "/sys/devices/system/node/node%d/hugepages/"
-		"hugepages-2048kB/free_hugepages", node);
-	return read_number(path);
-}
-
-static bool
-transparent_pages_are_off(void)
-{
-	char text[64] = "";
-	FILE *file = fopen("/sys/kernel/mm/transparent_hugepage/enabled", "re");
-
-	if (file == NULL)
-		return true;
-	if (fgets(text, sizeof(text), file) == NULL)
-		text[0] = '\0';
-	fclose(file);
-	return strstr(text, "[never]") != NULL;
-}
-
-/*
- * Nobody may touch the memory before it has a preference: a process that locks all
- * its memory has the kernel fill each mapping as soon as it may be written.
- */
-static void *
-map_pool(void)
-{
-	void *at = mmap(NULL, CHUNK_BYTES, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS |
-		MAP_HUGETLB | MAP_HUGE_2MB | MAP_NORESERVE, -1, 0);
-
-	return at != MAP_FAILED ? at : NULL;
-}
-
-/** The same of ordinary memory, so aligned that it can be one huge page. */
-static void *
-map_ordinary(void)
-{
-	uint8_t *at = mmap(NULL, 2 * CHUNK_BYTES, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	uint8_t *memory;
-
-	if (at == MAP_FAILED)
-		return NULL;
-	memory = RTE_PTR_ALIGN_CEIL(at, CHUNK_BYTES);
-	if (memory != at)
-		munmap(at, memory - at);
-	munmap(memory + CHUNK_BYTES, at + CHUNK_BYTES - memory);
-	madvise(memory, CHUNK_BYTES, MADV_HUGEPAGE);
-	return memory;
-}
-
-/** Make all pages present; kernels before 5.14 leave no way but to touch them. */
-static int
-fill(uint8_t *memory, bool pool)
-{
-	const size_t page = sysconf(_SC_PAGESIZE);
-	size_t at;
-
-	if (madvise(memory, CHUNK_BYTES, MADV_POPULATE_WRITE) == 0)
-		return 0;
-	if (errno != EINVAL || pool)
-		return -errno;
-	for (at = 0; at < CHUNK_BYTES; at += page)
-		*(volatile uint8_t *)(memory + at) = 0;
-	return 0;
-}
-
-/** The node of memory that is present, by the kernel or for want of another one. */
-static int
-node_of(const void *memory, size_t size)
-{
-	int node;
-
-	return vhost_node_of_all(memory, size, &node) == 0 ? node : vhost_node_only();
-}
-
-/** Migrate what the kernel has taken from elsewhere, once: whether all of it went. */
-static bool
-goes_to(uint8_t *memory, int node)
-{
-	return vhost_node_move_pages(memory, CHUNK_BYTES, node) == 0 &&
-		node_of(memory, CHUNK_BYTES) == node;
-}
-
-/** Get a fresh mapping onto a node: 0 and the node, or -ENOMEM if that gives none. */
-static int
-place(uint8_t *memory, bool pool, int node, int *got)
-{
-	/* where preferences are denied, memory may still happen to be there */
-	if (node != VHOST_NODE_ANY && vhost_node_prefer(memory, CHUNK_BYTES, node) == -EINVAL)
-		return -ENOMEM;
-	if (mprotect(memory, CHUNK_BYTES, PROT_READ | PROT_WRITE) < 0 || fill(memory, pool) < 0)
-		return -ENOMEM;
-	/* a child would take the pages that are written while it lives */
-	madvise(memory, CHUNK_BYTES, MADV_DONTFORK);
-	*got = node_of(memory, CHUNK_BYTES);
-	if (node != VHOST_NODE_ANY) {
-		if (*got != node && !goes_to(memory, node))
-			return -ENOMEM;
-		*got = node;
-	} else if (*got != VHOST_NODE_ANY) {
-		/* it stays there, whatever cores use it */
-		vhost_node_prefer(memory, CHUNK_BYTES, *got);
-	}
-	return 0;
-}
-
-/** Pages for a chunk from one source, NULL if that has none on the node. */
-static uint8_t *
-pages_of(bool pool, int node, int *got)
-{
-	uint8_t *memory = pool ? map_pool() : map_ordinary();
-
-	if (memory == NULL)
-		return NULL;
-	if (place(memory, pool, node, got) == 0)
-		return memory;
-	munmap(memory, CHUNK_BYTES);
-	return NULL;
-}
-
-/** Pages for a chunk, NULL if the node gives none. */
-static uint8_t *
-pages_on(int node, int *got)
-{
-	unsigned long free_pages = node != VHOST_NODE_ANY ? pool_free(node) : 0;
-	uint8_t *memory = NULL;
-
-	if (free_pages >= POOL_MANY && transparent_pages_are_off())
-		memory = pages_of(true, node, got);
-	if (memory == NULL)
-		memory = pages_of(false, node, got);
-	if (memory == NULL && free_pages > 0)
-		memory = pages_of(true, node, got);
-	return memory;
-}
-
 /* Chunks */
 
 static struct chunk *
@@ -401,22 +210,22 @@ chunk_create(int node)
 
 	if (chunk == NULL)
 		return NULL;
-	chunk->memory = pages_on(node, &chunk->node);
+	chunk->memory = vhost_chunk_map(node, &chunk->node);
 	if (chunk->memory == NULL) {
 		free(chunk);
 		return NULL;
 	}
 	chunk->asked_ms = now_ms();
 	chunk->free_units = UNITS;
-	ASAN_POISON_MEMORY_REGION(chunk->memory, CHUNK_BYTES);
+	ASAN_POISON_MEMORY_REGION(chunk->memory, VHOST_CHUNK_BYTES);
 	return chunk;
 }
 
 static void
 chunk_destroy(struct chunk *chunk)
 {
-	ASAN_UNPOISON_MEMORY_REGION(chunk->memory, CHUNK_BYTES);
-	munmap(chunk->memory, CHUNK_BYTES);
+	ASAN_UNPOISON_MEMORY_REGION(chunk->memory, VHOST_CHUNK_BYTES);
+	vhost_chunk_unmap(chunk->memory);
 	free(chunk);
 }
 
@@ -452,7 +261,7 @@ chunk_node(struct chunk *chunk)
 	pthread_mutex_unlock(&heap_lock);
 	if (now < asked + FRESH_MS)
 		return node;
-	node = node_of(chunk->memory, CHUNK_BYTES);
+	node = vhost_chunk_node(chunk->memory, VHOST_CHUNK_BYTES);
 	pthread_mutex_lock(&heap_lock);
 	chunk->node = node;
 	chunk->asked_ms = now;
@@ -469,7 +278,7 @@ block_node(struct chunk *chunk, const void *block, size_t size)
 	int node = chunk_node(chunk);
 
 	/* a chunk of which parts were migrated */
-	return node != VHOST_NODE_ANY ? node : node_of(block, size);
+	return node != VHOST_NODE_ANY ? node : vhost_chunk_node(block, size);
 }
 
 /* Taking and giving back */
@@ -577,7 +386,7 @@ own_alloc(size_t size, int node, int *got)
 	unsigned int units;
 	void *block;
 
-	if (size == 0 || size > CHUNK_BYTES || node < VHOST_NODE_ANY || node >= NODES_MAX)
+	if (size == 0 || size > VHOST_CHUNK_BYTES || node < VHOST_NODE_ANY || node >= NODES_MAX)
 		return NULL;
 	units = (size + UNIT - 1) / UNIT;
 	block = take(units, node, got);
@@ -614,7 +423,7 @@ vhost_heap_usage(int node, struct vhost_heap_usage *usage)
 			continue;
 		usage->chunks++;
 		usage->blocks += chunk->blocks;
-		usage->bytes += CHUNK_BYTES - chunk->free_units * UNIT;
+		usage->bytes += VHOST_CHUNK_BYTES - chunk->free_units * UNIT;
 	}
 	pthread_mutex_unlock(&heap_lock);
 }

@@ -297,11 +297,15 @@ void *
 vhost_node_pages(size_t size)
 {
 	void *pages = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	unsigned char present = 0;
 
 	if (pages == MAP_FAILED)
 		return NULL;
 	/* neighbours are on other nodes, and a huge page would move as a whole */
 	madvise(pages, size, MADV_NOHUGEPAGE);
+	/* a process that locks all it maps has them already */
+	if (mincore(pages, 1, &present) == 0 && (present & 1) != 0)
+		vhost_node_pages_clear(pages, size);
 	return pages;
 }
 
@@ -314,7 +318,12 @@ vhost_node_pages_free(void *pages, size_t size)
 void
 vhost_node_pages_clear(void *pages, size_t size)
 {
+	if (madvise(pages, size, MADV_DONTNEED) == 0)
+		return;
+	/* they are locked, and will be again as they are touched */
+	munlock(pages, size);
 	madvise(pages, size, MADV_DONTNEED);
+	mlock2(pages, size, MLOCK_ONFAULT);
 }
 
 int
