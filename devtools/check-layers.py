@@ -35,7 +35,7 @@ LAYERS = (
                'doorbell event_loop fd_kind quota reaper vu_message vhost_log vhost_trace'),
     ('running halves', 'gate vhost_virtqueue virtio_net '
                        'ring ring_log ring_packed ring_piece ring_split '
-                       'net_copy net_dequeue net_enqueue net_header net_isa net_notify net_stats'),
+                       'net_copy net_dequeue net_enqueue net_header net_isa net_mbuf net_notify net_stats'),
     ('queues', 'inflight_area inflight_layout inflight_record inflight_recover '
                'queue queue_inflight queue_wish ring_locate'),
     ('evidence', 'numa_evidence numa_regions numa_rings numa_sample placement'),

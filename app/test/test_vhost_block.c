@@ -293,7 +293,7 @@ every_member_of_a_shape_counts(void)
 static int
 equal_shapes_give_interchangeable_blocks(void)
 {
-	const struct vq_attr attr = { .callfd = 7, .enabled = true, .guest_notify = false };
+	const struct vq_attr attr = { .callfd = 7, .enabled = true, .kicks = VQ_KICKS_OFF };
 	const struct vq_cfg cfg = live_cfg(1, 8);
 	struct vhost_virtqueue *a, *b, saved;
 	struct virtio_net *net;
@@ -414,7 +414,7 @@ static int
 attributes_are_patched_in_place(void)
 {
 	const struct vq_cfg cfg = live_cfg(1, VHOST_NODE_ANY);
-	struct vq_attr attr = { .callfd = -1, .enabled = true, .guest_notify = true };
+	struct vq_attr attr = { .callfd = -1, .enabled = true, .kicks = VQ_KICKS_ON };
 	struct vhost_virtqueue *block;
 	struct virtio_net *net;
 
@@ -426,9 +426,11 @@ attributes_are_patched_in_place(void)
 	TEST_ASSERT_EQUAL(block->callfd, -1, "no attribute is in force at first");
 	topology_refuse(1, TOPOLOGY_FROM_THEN_ON);
 	vhost_block_apply(block, &attr);
+	vhost_block_request_kicks(block);
 	TEST_ASSERT_EQUAL(USED->flags & VRING_USED_F_NO_NOTIFY, 0, "kicks, please");
-	attr.guest_notify = false;
+	attr.kicks = VQ_KICKS_OFF;
 	vhost_block_apply(block, &attr);
+	vhost_block_request_kicks(block);
 	TEST_ASSERT(USED->flags & VRING_USED_F_NO_NOTIFY, "no kicks, please");
 	block->state.signalled_used_valid = true;
 	vhost_block_apply(block, &attr);
@@ -445,7 +447,7 @@ static int
 kicks_are_wished_for_with_event_idx(void)
 {
 	const struct vq_cfg cfg = live_cfg(1, VHOST_NODE_ANY);
-	struct vq_attr attr = { .callfd = -1, .enabled = true, .guest_notify = true };
+	struct vq_attr attr = { .callfd = -1, .enabled = true, .kicks = VQ_KICKS_ON };
 
 	for (int event_idx = 0; event_idx < 2; event_idx++) {
 		struct vhost_virtqueue *block;
@@ -457,12 +459,12 @@ kicks_are_wished_for_with_event_idx(void)
 		block = vhost_block_create(&cfg, net);
 		TEST_ASSERT(net != NULL && block != NULL, "a block");
 		TEST_ASSERT_EQUAL(block->event_idx, event_idx, "negotiated");
-		attr.guest_notify = true;
+		attr.kicks = VQ_KICKS_ON;
 		vhost_block_apply(block, &attr);
-		TEST_ASSERT_EQUAL(block->wants_kicks, event_idx, "wished for");
-		attr.guest_notify = false;
+		TEST_ASSERT_EQUAL(block->renews_kicks, event_idx, "wished for");
+		attr.kicks = VQ_KICKS_OFF;
 		vhost_block_apply(block, &attr);
-		TEST_ASSERT(!block->wants_kicks, "not wished for");
+		TEST_ASSERT(!block->renews_kicks, "not wished for");
 		TEST_ASSERT_SUCCESS(done(net, block, NULL), "event_idx %d", event_idx);
 	}
 	return TEST_SUCCESS;

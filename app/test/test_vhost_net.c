@@ -587,6 +587,45 @@ vring_call_interrupts(void)
 	return fake_stop(fe);
 }
 
+/* A pass holds as many mbufs as there are frames, and each frame needs three. */
+static int
+a_small_pool_does_not_stop_a_queue(void)
+{
+	enum { FRAMES = 32, LEN = 3000 };
+	struct fake *fe = fake_start(.mergeable = true, .buf_size = 4096);
+	struct rte_mempool *pool;
+	struct rte_mbuf *pkts[FRAMES];
+	uint8_t frame[LEN];
+
+	TEST_ASSERT_NOT_NULL(fe, "the device must start");
+	for (unsigned int size = 3; size < 70; size += size < 30 ? 7 : 1) {
+		unsigned int got = 0, back = 0;
+
+		pool = rte_pktmbuf_pool_create("vhost_small", size, 0, 0,
+			RTE_PKTMBUF_HEADROOM + 1024, SOCKET_ID_ANY);
+		TEST_ASSERT_NOT_NULL(pool, "a pool of %u", size);
+		for (unsigned int i = 0; i < FRAMES; i++) {
+			fake_pattern(frame, LEN, i);
+			TEST_ASSERT(fake_tx_send(&fe->vqs[1], NULL, frame, LEN, NULL), "room");
+		}
+		for (unsigned int polls = 0; polls < 2 * FRAMES && got < FRAMES; polls++) {
+			unsigned int n = rte_vhost_dequeue_burst(fe->vid, 1, pool, pkts, FRAMES);
+
+			for (unsigned int i = 0; i < n; i++)
+				TEST_ASSERT(fake_mbuf_matches(pkts[i], LEN, got + i),
+					"pool of %u: frame %u", size, got + i);
+			rte_pktmbuf_free_bulk(pkts, n);
+			got += n;
+			back += fake_tx_reap(&fe->vqs[1]);
+		}
+		TEST_ASSERT_EQUAL(got, FRAMES, "pool of %u: all frames", size);
+		TEST_ASSERT_EQUAL(back, FRAMES, "pool of %u: all chains", size);
+		TEST_ASSERT_EQUAL(rte_mempool_avail_count(pool), size, "all mbufs");
+		rte_mempool_free(pool);
+	}
+	return fake_stop(fe);
+}
+
 /* ---- packets larger than a buffer ---- */
 
 static int
@@ -1238,6 +1277,7 @@ static const struct test_case common_cases[] = {
 		"kicks_follow_guest_notification_event_idx", &yes),
 	TEST_CASE(notification_choice_survives_a_restart),
 	TEST_CASE(vring_call_interrupts),
+	TEST_CASE(a_small_pool_does_not_stop_a_queue),
 	TEST_CASE(big_packet_is_chained),
 	TEST_CASE(external_buffer_holds_big_packets),
 	TEST_CASE(linear_buffers_drop_what_does_not_fit),

@@ -8,12 +8,14 @@
  */
 
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <pthread.h>
 #include <sched.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <linux/virtio_ring.h>
@@ -485,6 +487,109 @@ entering_waits_while_it_is_closed(void)
 	return bench_close(&b);
 }
 
+/** Milliseconds of processor time that this thread has used. */
+static uint64_t
+own_cpu_ms(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
+	return t.tv_sec * 1000 + t.tv_nsec / 1000000;
+}
+
+/*
+ * Who is waited for may have lost its core, to the waiter even where that has a
+ * real-time priority, and gets it back only when the waiter sleeps.
+ */
+static int
+who_waits_gives_its_core_up(void)
+{
+	struct lingerer l = { 0 };
+	uint64_t cpu, wall;
+	pthread_t thread;
+	struct bench b;
+
+	TEST_ASSERT_SUCCESS(bench_open(&b, 9), "a queue");
+	l.q = b.q;
+	for (int closes = 0; closes < 2; closes++) {
+		TEST_ASSERT_SUCCESS(start_lingering(&l, &thread), "a burst");
+		cpu = own_cpu_ms();
+		wall = fake_now_ms();
+		if (closes) {
+			vhost_gate_close(&b.q->gate);
+			vhost_gate_open(&b.q->gate);
+		} else {
+			vhost_gate_enter(&b.q->gate);
+			vhost_gate_leave(&b.q->gate);
+		}
+		cpu = own_cpu_ms() - cpu;
+		wall = fake_now_ms() - wall;
+		pthread_join(thread, NULL);
+		TEST_ASSERT(cpu <= 25 || cpu < wall / 2, "closes %d: %" PRIu64 " ms of %" PRIu64,
+			closes, cpu, wall);
+	}
+	return bench_close(&b);
+}
+
+static int
+a_burst_that_is_turned_away_is_noticed(void)
+{
+	struct bench b;
+
+	TEST_ASSERT_SUCCESS(bench_open(&b, 0), "a queue");
+	vhost_gate_close(&b.q->gate);
+	TEST_ASSERT(!vhost_gate_open(&b.q->gate), "nobody came");
+	vhost_gate_close(&b.q->gate);
+	TEST_ASSERT_NULL(vhost_gate_try_enter(&b.q->gate), "somebody comes");
+	TEST_ASSERT(vhost_gate_open(&b.q->gate), "and is noticed");
+	vhost_gate_close(&b.q->gate);
+	TEST_ASSERT(!vhost_gate_open(&b.q->gate), "once");
+	return bench_close(&b);
+}
+
+struct replacement {
+	struct bench bench;
+	bool done;	/* atomic */
+};
+
+static void *
+replace_callfd(void *arg)
+{
+	struct replacement *r = arg;
+
+	vhost_wish_callfd(&r->bench.wish, QUEUE_FD_NONE, DOORBELL_EVENTFD);
+	put_in_force(&r->bench);
+	__atomic_store_n(&r->done, true, __ATOMIC_RELEASE);
+	return NULL;
+}
+
+/* Else who frees a caught writer, or wakes the application, may meet another file. */
+static int
+a_borrowed_doorbell_stays_open(void)
+{
+	const struct timespec while_ = { .tv_nsec = 20000000 };
+	int fd, call = eventfd(0, EFD_NONBLOCK);
+	struct replacement r = { 0 };
+	struct vhost_gate *gate;
+	pthread_t thread;
+
+	TEST_ASSERT_SUCCESS(bench_open(&r.bench, 0), "a queue");
+	gate = &r.bench.q->gate;
+	vhost_wish_callfd(&r.bench.wish, call, DOORBELL_EVENTFD);
+	put_in_force(&r.bench);
+	fd = vhost_gate_borrow(gate, GATE_CALL);
+	TEST_ASSERT_EQUAL(fd, call, "it is known");
+	TEST_ASSERT_SUCCESS(pthread_create(&thread, NULL, replace_callfd, &r), "a thread");
+	nanosleep(&while_, NULL);
+	TEST_ASSERT(!__atomic_load_n(&r.done, __ATOMIC_ACQUIRE), "it is waited for");
+	TEST_ASSERT(fcntl(fd, F_GETFD) >= 0, "and open");
+	vhost_gate_give_back(gate);
+	pthread_join(thread, NULL);
+	TEST_ASSERT(vhost_gate_borrow(gate, GATE_CALL) < 0, "none any more");
+	vhost_gate_give_back(gate);
+	return bench_close(&r.bench);
+}
+
 static void *
 burst_at_any_time(void *arg)
 {
@@ -597,14 +702,14 @@ state_is_reached_through_the_gate(void)
 	TEST_ASSERT_EQUAL(stats.packets, 12, "of packets");
 	TEST_ASSERT_SUCCESS(vhost_queue_stats(b.q, &stats, false), "statistics");
 	TEST_ASSERT_EQUAL(stats.packets, 0, "start over");
-	vhost_queue_set_guest_notify(b.q, false);
-	TEST_ASSERT(!block->attr.guest_notify && !b.q->guest_notify, "no kicks, please");
+	vhost_queue_set_kicks(b.q, false);
+	TEST_ASSERT(block->attr.kicks == VQ_KICKS_OFF && b.q->kicks == VQ_KICKS_OFF, "no kicks, please");
 	TEST_ASSERT_EQUAL(vhost_queue_notify(b.q), -ENODEV, "no ring, nobody to notify");
 	vhost_queue_shut_down(b.q);
 	TEST_ASSERT_EQUAL(vhost_queue_stats(b.q, &stats, false), -ENODEV, "gone");
 	/* Late callers may still speak to it. */
 	vhost_queue_announce(b.q, &mac);
-	vhost_queue_set_guest_notify(b.q, true);
+	vhost_queue_set_kicks(b.q, true);
 	vhost_queue_set_base(b.q, 1, 1);
 	TEST_ASSERT_EQUAL(vhost_queue_unused(b.q), 0, "nothing");
 	return bench_close(&b);
@@ -644,6 +749,7 @@ stopping_forgets_what_starts_a_ring(void)
 #define FIRST_UVA 0x7f0000000000ULL
 #define SECOND_UVA (FIRST_UVA + REGION_BYTES)	/* not the same memory: no ring crosses */
 #define GENERATION 7
+#define FEATURES (1ULL << VHOST_USER_F_PROTOCOL_FEATURES)
 #define RING_SIZE 256
 
 static struct mem_map *
@@ -682,7 +788,7 @@ check_shape(const struct bench *b, const struct mem_map *map, bool live, const c
 {
 	struct vq_cfg cfg = { .generation = GENERATION };
 
-	vhost_ring_locate(&b->wish, map, &cfg);
+	vhost_ring_locate(&b->wish, FEATURES, map, &cfg);
 	TEST_ASSERT_EQUAL(cfg.size, live ? b->wish.size : 0, "%s", what);
 	if (!live) {
 		TEST_ASSERT(cfg.desc == NULL && cfg.avail == NULL && cfg.used == NULL,
@@ -698,7 +804,7 @@ check_shape(const struct bench *b, const struct mem_map *map, bool live, const c
 	return 0;
 }
 
-/** Every combination of what may be missing: a ring needs it all. */
+/** Every combination of what may be missing: a ring that is not enabled needs it all. */
 static int
 a_ring_needs_everything_to_start(void)
 {
@@ -722,11 +828,14 @@ a_ring_needs_everything_to_start(void)
 			b.wish.callfd = QUEUE_FD_UNSET;
 		TEST_ASSERT_SUCCESS(check_shape(&b, missing & 16 ? NULL : map,
 			missing == 0, what), "%s", what);
-		/* Whether it is enabled is no matter of shape. */
+		/* Whether it is enabled is no matter of shape, but for the call descriptor. */
 		b.wish.enabled = true;
-		vhost_queue_set_guest_notify(b.q, false);
+		vhost_queue_set_kicks(b.q, false);
 		TEST_ASSERT_SUCCESS(check_shape(&b, missing & 16 ? NULL : map,
-			missing == 0, what), "%s, enabled", what);
+			(missing & ~8) == 0, what), "%s, enabled", what);
+		b.wish.knows_call = true;
+		TEST_ASSERT_SUCCESS(check_shape(&b, missing & 16 ? NULL : map,
+			missing == 0, what), "%s, a call comes", what);
 	}
 	vhost_mem_map_put(map);
 	return bench_close(&b);
@@ -837,7 +946,7 @@ live_shape(struct bench *b, const struct mem_map *map)
 	};
 
 	b->wish = good_wish();
-	vhost_ring_locate(&b->wish, map, &cfg);
+	vhost_ring_locate(&b->wish, FEATURES, map, &cfg);
 	return cfg;
 }
 
@@ -945,6 +1054,9 @@ static const struct test_case cases[] = {
 	TEST_CASE(shut_down_waits_for_the_last_burst),
 	TEST_CASE(closing_waits_for_the_burst_inside),
 	TEST_CASE(entering_waits_while_it_is_closed),
+	TEST_CASE(who_waits_gives_its_core_up),
+	TEST_CASE(a_burst_that_is_turned_away_is_noticed),
+	TEST_CASE(a_borrowed_doorbell_stays_open),
 	TEST_CASE(handles_are_used_again_under_bursts),
 	TEST_CASE(descriptors_belong_to_the_queue),
 	TEST_CASE(state_is_reached_through_the_gate),

@@ -86,6 +86,8 @@ def steps(work):
     yield Step('build with clang', [setup(clang, '-Dexamples=vhost', env='CC=clang'),
                                     ninja(clang)], group='full')
     yield Step('fast suite, clang', [suite(clang, 'fast-tests')], group='full', suites=clang)
+    yield Step('compiles for aarch64', [['devtools/check-arm64.py', work / 'arm64']],
+               group='full', suites='stdout')
     plain = work / 'no-numa'
     yield Step('build without libnuma', [setup(plain, '-Dnuma=disabled'), ninja(plain)],
                group='full')

@@ -254,7 +254,7 @@ rte_vhost_enable_guest_notification(int vid, uint16_t queue_id, int enable)
 		return -1;
 	/* a control queue is ours, and lives from kicks */
 	if (queue_id < rte_vhost_get_vring_num(vid))
-		vhost_queue_set_guest_notify(q, enable != 0);
+		vhost_queue_set_kicks(q, enable != 0);
 	return 0;
 }
 

@@ -81,6 +81,7 @@ vhost_wish_callfd(struct queue_wish *wish, int fd, enum doorbell_kind kind)
 {
 	wish->callfd = fd;
 	wish->call_kind = kind;
+	wish->knows_call = true;
 }
 
 void
@@ -89,6 +90,16 @@ vhost_wish_stop_ring(struct queue_wish *wish)
 	wish->has_addr = false;
 	wish->kickfd = QUEUE_FD_UNSET;
 	wish->callfd = QUEUE_FD_UNSET;
+}
+
+/** What a frontend does in the course of a start it does again with the next one. */
+static void
+reset_queue(struct queue_wish *wish)
+{
+	bool knows_call = wish->knows_call;
+
+	*wish = fresh_queue;
+	wish->knows_call = knows_call;
 }
 
 void
@@ -105,7 +116,7 @@ vhost_wish_reset(struct device_wish *wish)
 	vhost_wish_log(wish, NULL);
 	vhost_wish_inflight(wish, &none);
 	for (i = 0; i < wish->nvrings; i++)
-		wish->queues[i] = fresh_queue;
+		reset_queue(&wish->queues[i]);
 }
 
 void

@@ -2,12 +2,74 @@
  * Copyright(c) 2026 The vhost-numa authors
  */
 
+#include <time.h>
+
+#include <rte_pause.h>
+
 #include "doorbell.h"
 #include "gate.h"
-#include "vhost_virtqueue.h"
 
-/** Turns of waiting, some tenths of a second, that no honest burst takes. */
-#define STUCK_TURNS (1u << 24)
+/** Turns of waiting before the core is given up: longer than bursts take. */
+#define SPIN_TURNS 4096
+
+/** How long each turn after those takes. */
+#define SLEEP_NS 50000
+
+/** Turns with sleep, some tenths of a second, that no honest burst takes. */
+#define STUCK_TURNS 4096
+
+/** Wait a little, after so many times. */
+static void
+wait_a_turn(uint32_t turns)
+{
+	const struct timespec pause = { .tv_nsec = SLEEP_NS };
+
+	if (turns < SPIN_TURNS)
+		rte_pause();
+	else
+		clock_nanosleep(CLOCK_MONOTONIC, 0, &pause, NULL);
+}
+
+/** Whether after so many turns who is waited for may be caught in a write. */
+static bool
+is_stuck(uint32_t turns)
+{
+	return turns > SPIN_TURNS && (turns - SPIN_TURNS) % STUCK_TURNS == 0;
+}
+
+struct vhost_virtqueue *
+vhost_gate_wait(struct vhost_gate *gate)
+{
+	uint32_t turns = 0;
+
+	while (gate_is_closing(gate) || !gate_try_take(gate))
+		wait_a_turn(turns++);
+	return gate_entered(gate);
+}
+
+struct vhost_virtqueue *
+vhost_gate_try_again(struct vhost_gate *gate)
+{
+	/* G4 pairs with G5 */
+	__atomic_store_n(&gate->turned_away, true, __ATOMIC_SEQ_CST);
+	if (__atomic_load_n(&gate->closing, __ATOMIC_SEQ_CST) != 0 || !gate_try_take(gate))
+		return NULL;
+	return gate_entered(gate);
+}
+
+/** Free a thread that is caught in a write, if there is one. */
+static void
+unstick(struct vhost_gate *gate)
+{
+	for (unsigned int i = 0; i < GATE_DOORBELLS; i++) {
+		int fd = vhost_gate_borrow(gate, i);
+
+		if (fd >= 0)
+			vhost_doorbell_unstick(fd);
+		vhost_gate_give_back(gate);
+	}
+}
+
 
 struct vhost_virtqueue *
 vhost_gate_close(struct vhost_gate *gate)
@@ -19,17 +81,57 @@ vhost_gate_close(struct vhost_gate *gate)
 	while (!__atomic_compare_exchange_n(&gate->taken, &expected, 1, false,
 			__ATOMIC_ACQUIRE, __ATOMIC_RELAXED)) {
 		expected = 0;
-		rte_pause();
-		/* who is inside may not swap the block, and the callfd is patched inside */
-		if (++turns % STUCK_TURNS == 0 && gate->block != NULL)
-			vhost_doorbell_unstick(gate->block->callfd);
+		wait_a_turn(turns++);
+		if (is_stuck(turns))
+			unstick(gate);
 	}
 	return gate->block;
 }
 
-void
+bool
 vhost_gate_open(struct vhost_gate *gate)
 {
 	vhost_gate_leave(gate);
-	__atomic_fetch_sub(&gate->closing, 1, __ATOMIC_RELAXED);
+	/* G5 pairs with G4 */
+	__atomic_fetch_sub(&gate->closing, 1, __ATOMIC_SEQ_CST);
+	return __atomic_load_n(&gate->turned_away, __ATOMIC_SEQ_CST) &&
+		__atomic_exchange_n(&gate->turned_away, false, __ATOMIC_SEQ_CST);
+}
+
+void
+vhost_gate_set_doorbell(struct vhost_gate *gate, enum gate_doorbell which, int fd)
+{
+	/* G7 pairs with G6 */
+	__atomic_store_n(&gate->doorbells[which], RTE_MAX(fd, -1) + 1, __ATOMIC_SEQ_CST);
+}
+
+int
+vhost_gate_borrow(struct vhost_gate *gate, enum gate_doorbell which)
+{
+	/* G6 pairs with G7 */
+	__atomic_fetch_add(&gate->borrowers, 1, __ATOMIC_SEQ_CST);
+	return __atomic_load_n(&gate->doorbells[which], __ATOMIC_SEQ_CST) - 1;
+}
+
+void
+vhost_gate_give_back(struct vhost_gate *gate)
+{
+	uint32_t n = __atomic_load_n(&gate->borrowers, __ATOMIC_RELAXED);
+
+	/* a handle whose memory was given back meanwhile has forgotten us */
+	while (n > 0 && !__atomic_compare_exchange_n(&gate->borrowers, &n, n - 1, true,
+			__ATOMIC_RELEASE, __ATOMIC_RELAXED))
+		;
+}
+
+void
+vhost_gate_await_borrowers(struct vhost_gate *gate, int fd)
+{
+	uint32_t turns = 0;
+
+	while (__atomic_load_n(&gate->borrowers, __ATOMIC_ACQUIRE) != 0) {
+		wait_a_turn(turns++);
+		if (is_stuck(turns))
+			vhost_doorbell_unstick(fd);
+	}
 }

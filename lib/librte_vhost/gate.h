@@ -17,10 +17,24 @@
  *
  * Nothing is allocated, freed, logged or called back while a gate is closed.
  *
+ * Nobody spins for long: who is waited for may have lost its core, to a waiter of a
+ * higher real-time priority even.  So a waiter sleeps after some thousand turns.
+ *
+ * Who is inside may write to a descriptor of the frontend, which a hostile one can
+ * make block.  The gate knows these descriptors, so that an owner who waits too long
+ * can free the writer (vhost_doorbell_unstick).  Whoever uses one from outside borrows
+ * it; who closes one waits for borrowers.
+ *
  * Barriers: what was done inside is seen by who enters next.
  *  G1 acquire, a burst enters (gate_try_take)	pairs with G2
  *  G2 release, somebody leaves (vhost_gate_leave)	pairs with G1 and G3
  *  G3 acquire, the owner closes (vhost_gate_close)	pairs with G2
+ *  G4 a burst is turned away (vhost_gate_try_again) pairs with G5: the owner hears of
+ *     it, or the burst sees that the gate is open again
+ *  G5 the owner opens (vhost_gate_open)		pairs with G4
+ *  G6 a descriptor is borrowed (vhost_gate_borrow)	pairs with G7: it is the new one,
+ *     or who replaced it waits
+ *  G7 a descriptor is replaced (vhost_gate_set_doorbell)	pairs with G6
  *
  * A gate of zeros has no block: whoever enters leaves at once.
  */
@@ -31,14 +45,23 @@
 
 #include <rte_branch_prediction.h>
 #include <rte_common.h>
-#include <rte_pause.h>
 
 struct vhost_virtqueue;
+
+/** Descriptors that the gate knows. */
+enum gate_doorbell {
+	GATE_CALL,	/**< by which bursts notify the guest */
+	GATE_KICK,	/**< by which the guest notifies the application, and we do */
+	GATE_DOORBELLS
+};
 
 struct vhost_gate {
 	uint32_t taken;		/**< 1 while somebody is inside */
 	uint32_t closing;	/**< owners waiting or inside; bursts stay out */
 	struct vhost_virtqueue *block;	/**< for who is inside; NULL: there is none */
+	bool turned_away;	/**< a burst was, since this was asked last; atomic */
+	uint32_t borrowers;	/**< of doorbells; atomic */
+	int doorbells[GATE_DOORBELLS];	/**< descriptor + 1; 0 for none; atomic */
 } __rte_cache_aligned;
 
 /** Leave the gate; the block is not the caller's any more. */
@@ -77,6 +100,10 @@ gate_entered(struct vhost_gate *gate)
 	return block;
 }
 
+/** vhost_gate_enter() and vhost_gate_try_enter() for who did not get in at once. */
+struct vhost_virtqueue *vhost_gate_wait(struct vhost_gate *gate);
+struct vhost_virtqueue *vhost_gate_try_again(struct vhost_gate *gate);
+
 /**
  * Enter the gate, waiting for whoever is inside or about to be; the block may be
  * used until vhost_gate_leave().  NULL when there is none.
@@ -86,8 +113,8 @@ gate_entered(struct vhost_gate *gate)
 static inline struct vhost_virtqueue *
 vhost_gate_enter(struct vhost_gate *gate)
 {
-	while (unlikely(gate_is_closing(gate)) || unlikely(!gate_try_take(gate)))
-		rte_pause();
+	if (unlikely(gate_is_closing(gate)) || unlikely(!gate_try_take(gate)))
+		return vhost_gate_wait(gate);
 	return gate_entered(gate);
 }
 
@@ -96,7 +123,7 @@ static inline struct vhost_virtqueue *
 vhost_gate_try_enter(struct vhost_gate *gate)
 {
 	if (unlikely(gate_is_closing(gate)) || unlikely(!gate_try_take(gate)))
-		return NULL;
+		return vhost_gate_try_again(gate);
 	return gate_entered(gate);
 }
 
@@ -108,6 +135,27 @@ vhost_gate_try_enter(struct vhost_gate *gate)
  */
 struct vhost_virtqueue *vhost_gate_close(struct vhost_gate *gate);
 
-void vhost_gate_open(struct vhost_gate *gate);
+/**
+ * Open it again.
+ *
+ * @return true if a burst was turned away since the last time: its application takes
+ *         the ring for empty, and may go to sleep
+ */
+bool vhost_gate_open(struct vhost_gate *gate);
+
+/** What may be written to from now on, negative for none.  Only the control side. */
+void vhost_gate_set_doorbell(struct vhost_gate *gate, enum gate_doorbell which, int fd);
+
+/**
+ * Use a doorbell from outside: it stays open until vhost_gate_give_back().  Not to be
+ * held across anything but ringing it.  Any thread.
+ *
+ * @return the descriptor, negative for none; to be given back in any case
+ */
+int vhost_gate_borrow(struct vhost_gate *gate, enum gate_doorbell which);
+void vhost_gate_give_back(struct vhost_gate *gate);
+
+/** Wait until nobody uses a doorbell that was replaced, so that it may be closed. */
+void vhost_gate_await_borrowers(struct vhost_gate *gate, int fd);
 
 #endif /* VHOST_GATE_H */

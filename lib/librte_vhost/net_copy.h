@@ -20,6 +20,7 @@
 
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 #include <rte_common.h>
 #include <rte_memcpy.h>
@@ -35,6 +36,10 @@
 		mov(dst, src); \
 		mov(dst + len - (move), src + len - (move)); \
 	} while (0)
+
+#define net_mov8(dst, src) memcpy(dst, src, 8)
+#define net_mov4(dst, src) memcpy(dst, src, 4)
+#define net_mov2(dst, src) memcpy(dst, src, 2)
 
 /** Where the copy after this one goes. */
 struct net_next {
@@ -81,6 +86,20 @@ net_copy_long(uint8_t *dst, const uint8_t *src, uint32_t len, struct net_next ne
 /** Copies of more bytes are long. */
 #define NET_COPY_SHORT 256
 
+/** Copy up to 15 bytes, by moves that every architecture has. */
+static __rte_always_inline void
+net_copy_tiny(uint8_t *dst, const uint8_t *src, uint32_t len)
+{
+	if (len >= 8)
+		NET_COPY_TWICE(net_mov8, 8);
+	else if (len >= 4)
+		NET_COPY_TWICE(net_mov4, 4);
+	else if (len >= 2)
+		NET_COPY_TWICE(net_mov2, 2);
+	else if (len == 1)
+		*dst = *src;
+}
+
 /** Copy up to NET_COPY_SHORT bytes. */
 static __rte_always_inline void
 net_copy_short(uint8_t *dst, const uint8_t *src, uint32_t len)
@@ -95,7 +114,7 @@ net_copy_short(uint8_t *dst, const uint8_t *src, uint32_t len)
 	} else if (len >= 16) {
 		NET_COPY_TWICE(rte_mov16, 16);
 	} else {
-		rte_mov15_or_less(dst, src, len);
+		net_copy_tiny(dst, src, len);
 	}
 }
 

@@ -148,9 +148,9 @@ serve_ring(struct vhost_virtqueue *vq, uint32_t pairs, uint16_t *wanted)
 	uint16_t left = vq->size;
 	int places;
 
-	/* first the wish for a kick, then the look at the ring */
+	/* first the request for a kick, then the look at the ring */
 	do {
-		ring_renew_wish(vq, format);
+		ring_renew_kick_request(vq, format);
 		places = serve_chain(vq, RTE_MIN(left, ring_available(vq, format)), pairs,
 				wanted);
 		left -= RTE_MIN(left, RTE_MAX(places, 0));
@@ -229,7 +229,7 @@ ctrl_settled(struct vhost_device *dev)
 	vhost_net_ctrl_unwatch(dev);
 	if (kickfd < 0)
 		return;
-	vhost_queue_set_guest_notify(q, true);
+	vhost_queue_set_kicks(q, true);
 	/* edges: reading it could wait, if the guest reads it as well */
 	if (vhost_event_source_add(&dev->ctrl.kick, kickfd, EPOLLIN | EPOLLET, on_kick) < 0)
 		VHOST_LOG_CONFIG(ERR, "(%s) cannot watch the control queue\n", dev->driver.path);

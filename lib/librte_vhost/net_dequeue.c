@@ -7,9 +7,9 @@
  *
  * The same two steps as in net_enqueue.c: plan_chains() looks at chains and has
  * their memory at hand, copy_packets() fills mbufs.  A pass allocates its mbufs at
- * once; each chain either fills the next of them, or is given back without a
- * packet because it is wrong or of no use.  What is left of the mbufs goes back to
- * the pool.
+ * once (net_mbuf.h); each chain either fills the next of them, or is given back
+ * without a packet because it is wrong or of no use.  What is left of the mbufs goes
+ * back to the pool.
  *
  * No memory for a packet: its chain stays in the ring and the burst ends.
  */
@@ -20,12 +20,12 @@
 #include <linux/virtio_net.h>
 
 #include <rte_arp.h>
-#include <rte_malloc.h>
 #include <rte_mbuf.h>
 
 #include "net_copy.h"
 #include "net_header.h"
 #include "net_isa.h"
+#include "net_mbuf.h"
 #include "net_notify.h"
 #include "net_stats.h"
 #include "ring.h"
@@ -39,101 +39,6 @@
 
 /** Bytes of the largest packet: 64 KiB of IP in Ethernet with room for tags. */
 #define LARGEST_PACKET (UINT16_MAX + 64)
-
-/* ---- where the data of a packet goes ---- */
-
-static void
-free_external(void *buffer __rte_unused, void *opaque)
-{
-	rte_free(opaque);
-}
-
-/**
- * Memory for an external buffer, on the queue's node if EAL has any there: that is
- * tried once per block, because EAL looks for hugepages each time.
- */
-static void *
-external_memory(struct vhost_virtqueue *vq, uint32_t size)
-{
-	int node = __atomic_load_n(&vq->node, __ATOMIC_RELAXED);
-	void *buffer = NULL;
-
-	if (!vq->node_has_no_buffers)
-		buffer = rte_malloc_socket("vhost_extbuf", size, RTE_CACHE_LINE_SIZE, node);
-	if (buffer != NULL)
-		return buffer;
-	buffer = rte_malloc("vhost_extbuf", size, RTE_CACHE_LINE_SIZE);
-	vq->node_has_no_buffers = buffer != NULL;
-	return buffer;
-}
-
-/**
- * Give an empty mbuf an external buffer for len bytes: 0, -ENOMEM, or -EMSGSIZE
- * if that is more than such a buffer can have.
- */
-static int
-attach_external(struct vhost_virtqueue *vq, struct rte_mbuf *pkt, uint32_t len)
-{
-	uint32_t size = RTE_ALIGN_CEIL(RTE_PKTMBUF_HEADROOM + len, sizeof(uint64_t)) +
-		sizeof(struct rte_mbuf_ext_shared_info);
-	struct rte_mbuf_ext_shared_info *shared;
-	uint16_t usable = size;
-	void *buffer;
-
-	/* mbufs of some pools have one already, for good */
-	if (size > UINT16_MAX || RTE_MBUF_HAS_EXTBUF(pkt))
-		return -EMSGSIZE;
-	buffer = external_memory(vq, size);
-	if (buffer == NULL)
-		return -ENOMEM;
-	shared = rte_pktmbuf_ext_shinfo_init_helper(buffer, &usable, free_external, buffer);
-	rte_pktmbuf_attach_extbuf(pkt, buffer, rte_malloc_virt2iova(buffer), usable, shared);
-	rte_pktmbuf_reset_headroom(pkt);
-	return 0;
-}
-
-/** Chain mbufs to an empty one until len bytes fit: 0 or -ENOMEM. */
-static __rte_always_inline int
-attach_chain(struct rte_mempool *pool, struct rte_mbuf *pkt, uint32_t len)
-{
-	uint32_t room = rte_pktmbuf_tailroom(pkt);
-	struct rte_mbuf *last = pkt;
-
-	while (room < len) {
-		struct rte_mbuf *more = rte_pktmbuf_alloc(pool);
-
-		if (more == NULL) {
-			rte_pktmbuf_free(pkt->next);
-			pkt->next = NULL;
-			pkt->nb_segs = 1;
-			return -ENOMEM;
-		}
-		more->data_off = 0;
-		last->next = more;
-		last = more;
-		pkt->nb_segs++;
-		room += rte_pktmbuf_tailroom(more);
-	}
-	return 0;
-}
-
-/**
- * Make room for len bytes behind an mbuf that is too short.
- *
- * @return 0; -EMSGSIZE if the application cannot have such a packet; -ENOMEM
- */
-static __rte_always_inline int
-make_room(struct vhost_virtqueue *vq, struct rte_mempool *pool, struct rte_mbuf *pkt,
-		uint32_t len)
-{
-	int ret = -EMSGSIZE;
-
-	if (vq->net->flags & NET_EXTBUF)
-		ret = attach_external(vq, pkt, len);
-	if (ret != 0 && !(vq->net->flags & NET_LINEARBUF))
-		ret = attach_chain(pool, pkt, len);
-	return ret;
-}
 
 /* ---- gathering ---- */
 
@@ -232,6 +137,17 @@ slot_data(const struct slot *slots, struct rte_mbuf *const *pkts, unsigned int i
 	return i < n ? packet_data(pkts[i], slots[i].len) : NET_NEXT_NONE;
 }
 
+/**
+ * How many places in front are put down after all copies only.  The driver may be
+ * looking at the ring right now: of a split ring at the line with the index and the
+ * first entries, of a packed one at the first descriptor, whose line has three more.
+ */
+static __rte_always_inline unsigned int
+late_places(unsigned int flags)
+{
+	return (flags & VQ_PACKED) && !(flags & VQ_IN_ORDER) ? 4 : VHOST_BURST;
+}
+
 /** Empty the i-th of n places. */
 static __rte_always_inline void
 empty_slot(struct vhost_virtqueue *vq, const struct ring_run *run, struct rte_mbuf **pkts,
@@ -251,13 +167,25 @@ empty_slot(struct vhost_virtqueue *vq, const struct ring_run *run, struct rte_mb
 		net_copy_short(dst, src, len);
 	pkt->pkt_len = len;
 	pkt->data_len = len;
-	ring_run_put(vq, run, i, slots[i].id, 0, flags);
+	if (i >= late_places(flags))
+		ring_run_put(vq, run, i, slots[i].id, 0, flags);
 	if (vq->net->guest_offloads) {
 		struct virtio_net_hdr hdr = read_header(slots[i].src);
 
 		if (unlikely(header_matters(&hdr)))
 			vhost_net_header_from_guest(vq->net, &hdr, pkt);
 	}
+}
+
+/** Give n places back; those behind late_places() are down already. */
+static __rte_always_inline void
+give_slots(struct vhost_virtqueue *vq, const struct ring_run *run, const struct slot *slots,
+		unsigned int n, unsigned int flags)
+{
+	for (unsigned int i = 0; i < n && i < late_places(flags); i++)
+		ring_run_put(vq, run, i, slots[i].id, 0, flags);
+	ring_take(vq, n, flags);
+	ring_give(vq, n, flags);
 }
 
 /** Take the packets of the chains in front that are simple: their number. */
@@ -285,10 +213,8 @@ take_simple(struct vhost_virtqueue *vq, const struct ring_run *run, struct rte_m
 			n = ahead;
 		empty_slot(vq, run, pkts, slots, i, n, hdr_len, flags);
 	}
-	if (n > 0) {
-		ring_take(vq, n, flags);
-		ring_give(vq, n, flags);
-	}
+	if (n > 0)
+		give_slots(vq, run, slots, n, flags);
 	return n;
 }
 
@@ -399,7 +325,7 @@ take_packet(struct vhost_virtqueue *vq, struct rte_mempool *pool, struct rte_mbu
 		return 0;
 	rte_pktmbuf_reset(pkt);
 	if (unlikely(item->len > rte_pktmbuf_tailroom(pkt)))
-		ret = make_room(vq, pool, pkt, item->len);
+		ret = net_mbuf_make_room(vq, pool, pkt, item->len);
 	if (likely(ret == 0)) {
 		copy_packet(vq->net, pkt, pieces, item->len, next);
 		return 1;
@@ -411,7 +337,11 @@ take_packet(struct vhost_virtqueue *vq, struct rte_mempool *pool, struct rte_mbu
 	return ret;
 }
 
-/** Take the packets of up to n chains of any kind: their number. */
+/**
+ * Take the packets of up to n chains of any kind: their number.
+ *
+ * @param[in,out] available  stays as it is if there is no memory for the first
+ */
 static __rte_always_inline uint16_t
 take_planned(struct vhost_virtqueue *vq, struct rte_mempool *pool, struct rte_mbuf **pkts,
 		uint16_t n, uint16_t *available, unsigned int flags)
@@ -449,29 +379,32 @@ take_planned(struct vhost_virtqueue *vq, struct rte_mempool *pool, struct rte_mb
 	ring_take(vq, taken, flags);
 	if (likely(given > 0))
 		ring_give(vq, given, flags);
-	*available = starved || plan.empty ? 0 : *available - RTE_MIN(taken, *available);
+	*available = plan.empty && !starved ? 0 : *available - RTE_MIN(taken, *available);
 	return done;
-}
-
-/**
- * Allocate up to n mbufs: their number.  They are reset one by one when a packet
- * comes, so that the core has something else to do meanwhile.
- */
-static __rte_always_inline uint16_t
-allocate(struct rte_mempool *pool, struct rte_mbuf **pkts, uint16_t n)
-{
-	uint16_t i = 0;
-
-	if (likely(rte_mempool_get_bulk(pool, (void **)pkts, n) == 0))
-		return n;
-	while (i < n && (pkts[i] = rte_mbuf_raw_alloc(pool)) != NULL)
-		i++;
-	return i;
 }
 
 /** take_planned() of one variant, apart from the burst, whose registers are all needed. */
 typedef uint16_t (*take_planned_t)(struct vhost_virtqueue *vq, struct rte_mempool *pool,
 		struct rte_mbuf **pkts, uint16_t n, uint16_t *available);
+
+/**
+ * Take a packet for whose segments there was no memory: a pass holds many mbufs, but
+ * this one a single one, so that the queue does not stand still with memory at hand.
+ */
+static __rte_noinline uint16_t
+take_alone(struct vhost_virtqueue *vq, struct rte_mempool *pool, struct rte_mbuf **pkts,
+		uint16_t *available, take_planned_t planned)
+{
+	uint16_t n = net_mbuf_allocate(pool, pkts, 1);
+	uint16_t before = *available;
+	uint16_t done = n > 0 ? planned(vq, pool, pkts, 1, available) : 0;
+
+	if (done < n)
+		rte_mempool_put(pool, pkts[0]);
+	if (*available == before)
+		*available = 0;
+	return done;
+}
 
 /** One pass: as many packets as there are, at most VHOST_BURST. */
 static __rte_always_inline uint16_t
@@ -480,16 +413,22 @@ take_pass(struct vhost_virtqueue *vq, struct rte_mempool *pool, struct rte_mbuf 
 {
 	struct ring_run run = ring_run(vq, RTE_MIN(RTE_MIN(count, *available), (uint16_t)VHOST_BURST),
 			flags);
-	uint16_t n = allocate(pool, pkts, run.n);
+	uint16_t n = net_mbuf_allocate(pool, pkts, run.n);
 	uint16_t done = likely(n > 0) ? take_simple(vq, &run, pkts, n, flags) : 0;
+	uint16_t before = 0;
 
 	*available -= done;
-	while (done < n && *available > 0)
+	while (done < n && *available > 0 && *available != before) {
+		before = *available;
 		done += planned(vq, pool, pkts + done, n - done, available);
-	if (unlikely(done < n))
+	}
+	if (unlikely(done < n)) {
 		rte_mempool_put_bulk(pool, (void **)(pkts + done), n - done);
-	if (unlikely(n < run.n || run.n == 0))
+		if (*available > 0)
+			done += take_alone(vq, pool, pkts + done, available, planned);
+	} else if (unlikely(n < run.n || run.n == 0)) {
 		*available = 0;
+	}
 	return done;
 }
 
@@ -514,7 +453,7 @@ dequeue(struct vhost_virtqueue *vq, struct rte_mempool *pool, struct rte_mbuf **
 	uint16_t used = vq->state.last_used_idx;
 	uint16_t left, done = 0;
 
-	ring_renew_wish(vq, flags);
+	ring_renew_kick_request(vq, flags);
 	left = ring_available(vq, flags);
 	if (unlikely(vq->state.announce) && count > 0)
 		done = announce(vq, pool, pkts);

@@ -391,7 +391,7 @@ enqueue(struct vhost_virtqueue *vq, struct rte_mbuf **pkts, uint16_t count,
 	uint16_t used = vq->state.last_used_idx;
 	uint16_t left, done = 0;
 
-	ring_renew_wish(vq, flags);
+	ring_renew_kick_request(vq, flags);
 	left = ring_available(vq, flags);
 	while (done < count && left > 0)
 		done += place_pass(vq, pkts + done, count - done, &left, flags, planned);

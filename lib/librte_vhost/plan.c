@@ -50,7 +50,7 @@ plan_shape(const struct vhost_device *dev, const struct plan *plan, uint32_t ind
 		.generation = dev->wish.generation,
 		.format = ring_format(dev->wish.features),
 	};
-	vhost_ring_locate(&dev->wish.queues[index], dev->wish.map, cfg);
+	vhost_ring_locate(&dev->wish.queues[index], dev->wish.features, dev->wish.map, cfg);
 	plan_region(dev, cfg);
 }
 

@@ -40,6 +40,14 @@
 #include "ring.h"
 #include "ring_locate.h"
 
+/** Have the gate know the descriptors in force. */
+static void
+show_doorbells(struct vhost_queue *q)
+{
+	vhost_gate_set_doorbell(&q->gate, GATE_CALL, q->callfd);
+	vhost_gate_set_doorbell(&q->gate, GATE_KICK, q->kickfd);
+}
+
 void
 vhost_queue_init(struct vhost_queue *q, uint16_t index, struct vhost_quota *quota)
 {
@@ -47,7 +55,6 @@ vhost_queue_init(struct vhost_queue *q, uint16_t index, struct vhost_quota *quot
 	memset((char *)q + sizeof(q->gate), 0, sizeof(*q) - sizeof(q->gate));
 	q->index = index;
 	q->quota = quota;
-	q->guest_notify = true;
 	q->handle_node = VHOST_NODE_ANY;
 	q->kickfd = QUEUE_FD_UNSET;
 	q->callfd = QUEUE_FD_UNSET;
@@ -55,32 +62,87 @@ vhost_queue_init(struct vhost_queue *q, uint16_t index, struct vhost_quota *quot
 	q->retired_callfd = QUEUE_FD_UNSET;
 	q->view.kickfd = QUEUE_FD_UNSET;
 	q->view.callfd = QUEUE_FD_UNSET;
+	show_doorbells(q);
+}
+
+/* Waking */
+
+static enum vq_kicks
+wanted_kicks(const struct vhost_queue *q)
+{
+	return __atomic_load_n(&q->kicks, __ATOMIC_RELAXED);
+}
+
+/** Wake an application that sleeps until a kick, as if the guest had kicked. */
+static void
+wake_application(struct vhost_queue *q)
+{
+	int fd = vhost_gate_borrow(&q->gate, GATE_KICK);
+
+	/* whether a pipe of ours has room is asked in the same way */
+	if (fd >= 0)
+		vhost_doorbell_ring(fd, DOORBELL_EVENTFD);
+	vhost_gate_give_back(&q->gate);
+}
+
+/**
+ * Open the gate.  A burst that was turned away has seen none of what waits in the ring,
+ * and its application may sleep now: look in its place.
+ *
+ * @param wake  whether the application is to be woken in any case
+ */
+static void
+open_gate(struct vhost_queue *q, bool wake)
+{
+	while (vhost_gate_open(&q->gate) && !wake && wanted_kicks(q) == VQ_KICKS_ON) {
+		struct vhost_virtqueue *block = vhost_gate_close(&q->gate);
+
+		wake = block != NULL && vhost_block_request_kicks(block);
+	}
+	if (wake)
+		wake_application(q);
+}
+
+/* Descriptors */
+
+/** Close a descriptor that is in force no more. */
+static void
+discard_fd(struct vhost_queue *q, int fd)
+{
+	if (fd >= 0)
+		vhost_gate_await_borrowers(&q->gate, fd);
+	vhost_reap(q->quota, fd);
 }
 
 void
 vhost_queue_close_retired(struct vhost_queue *q)
 {
-	vhost_reap(q->quota, q->retired_kickfd);
-	vhost_reap(q->quota, q->retired_callfd);
+	discard_fd(q, q->retired_kickfd);
+	discard_fd(q, q->retired_callfd);
 	q->retired_kickfd = QUEUE_FD_UNSET;
 	q->retired_callfd = QUEUE_FD_UNSET;
 	vhost_inflight_close_retired(&q->inflight);
 }
 
+/* What anybody may do to a queue */
+
 void
-vhost_queue_set_guest_notify(struct vhost_queue *q, bool enable)
+vhost_queue_set_kicks(struct vhost_queue *q, bool wanted)
 {
+	enum vq_kicks kicks = wanted ? VQ_KICKS_ON : VQ_KICKS_OFF;
 	struct vhost_virtqueue *block;
 	struct vq_attr attr;
+	bool wake = false;
 
-	__atomic_store_n(&q->guest_notify, enable, __ATOMIC_RELAXED);
+	__atomic_store_n(&q->kicks, kicks, __ATOMIC_RELAXED);
 	block = vhost_gate_close(&q->gate);
 	if (block != NULL) {
 		attr = block->attr;
-		attr.guest_notify = enable;
+		attr.kicks = kicks;
 		vhost_block_apply(block, &attr);
+		wake = vhost_block_request_kicks(block);
 	}
-	vhost_gate_open(&q->gate);
+	open_gate(q, wake);
 }
 
 int
@@ -91,7 +153,7 @@ vhost_queue_set_base(struct vhost_queue *q, uint16_t last_avail, uint16_t last_u
 
 	if (block != NULL)
 		ret = vhost_block_set_base(block, last_avail, last_used);
-	vhost_gate_open(&q->gate);
+	open_gate(q, false);
 	return ret;
 }
 
@@ -106,7 +168,7 @@ vhost_queue_get_base(struct vhost_queue *q, uint16_t *last_avail, uint16_t *last
 		*last_used = block->state.last_used_idx;
 		ret = 0;
 	}
-	vhost_gate_open(&q->gate);
+	open_gate(q, false);
 	return ret;
 }
 
@@ -114,12 +176,14 @@ void
 vhost_queue_announce(struct vhost_queue *q, const struct rte_ether_addr *mac)
 {
 	struct vhost_virtqueue *block = vhost_gate_close(&q->gate);
+	bool wake = false;
 
 	if (block != NULL) {
 		block->state.announce = true;
 		memcpy(block->state.announce_mac, mac, sizeof(*mac));
+		wake = vhost_block_request_kicks(block);
 	}
-	vhost_gate_open(&q->gate);
+	open_gate(q, wake);
 }
 
 uint16_t
@@ -130,7 +194,7 @@ vhost_queue_unused(struct vhost_queue *q)
 
 	if (block != NULL && block->size != 0 && block->attr.enabled)
 		n = ring_unused(block, block->cfg.format);
-	vhost_gate_open(&q->gate);
+	open_gate(q, false);
 	return n;
 }
 
@@ -142,7 +206,7 @@ vhost_queue_waiting(struct vhost_queue *q)
 
 	if (block != NULL && block->size != 0 && block->attr.enabled)
 		n = ring_waiting(block, block->cfg.format);
-	vhost_gate_open(&q->gate);
+	open_gate(q, false);
 	return n;
 }
 
@@ -161,7 +225,7 @@ vhost_queue_notify(struct vhost_queue *q)
 {
 	int ret = notify_inside(vhost_gate_close(&q->gate));
 
-	vhost_gate_open(&q->gate);
+	open_gate(q, false);
 	return ret;
 }
 
@@ -190,7 +254,7 @@ vhost_queue_stats(struct vhost_queue *q, struct vq_stats *stats, bool reset)
 			memset(&block->state.stats, 0, sizeof(block->state.stats));
 		ret = 0;
 	}
-	vhost_gate_open(&q->gate);
+	open_gate(q, false);
 	return ret;
 }
 
@@ -204,7 +268,7 @@ vhost_queue_monitor(struct vhost_queue *q, struct rte_vhost_power_monitor_cond *
 		ring_monitor(block, cond, block->cfg.format);
 		ret = 0;
 	}
-	vhost_gate_open(&q->gate);
+	open_gate(q, false);
 	return ret;
 }
 
@@ -215,7 +279,7 @@ vhost_queue_relay_used(struct vhost_queue *q, struct vring *from)
 	int ret = block != NULL && block->size != 0 ?
 		ring_relay(block, from, block->cfg.format) : -1;
 
-	vhost_gate_open(&q->gate);
+	open_gate(q, false);
 	return ret;
 }
 
@@ -223,13 +287,17 @@ void
 vhost_queue_shut_down(struct vhost_queue *q)
 {
 	struct vhost_virtqueue *block = vhost_gate_close(&q->gate);
+	int kickfd = q->kickfd, callfd = q->callfd;
 
 	q->gate.block = NULL;
 	vhost_block_destroy(block);
 	vhost_inflight_forget(&q->inflight);
+	q->kickfd = QUEUE_FD_UNSET;
+	q->callfd = QUEUE_FD_UNSET;
+	show_doorbells(q);
 	vhost_queue_close_retired(q);
-	vhost_reap(q->quota, q->kickfd);
-	vhost_reap(q->quota, q->callfd);
+	discard_fd(q, kickfd);
+	discard_fd(q, callfd);
 	/* zeros are an open gate without a block: who is late waits until then */
 	vhost_node_pages_clear(q, sizeof(struct vhost_queue_page));
 }
@@ -311,6 +379,7 @@ put_fds_in_force(struct vhost_queue *q, const struct queue_wish *wish)
 	retire(&q->retired_callfd, &q->callfd, wish->callfd);
 	q->kick_kind = wish->kick_kind;
 	q->call_kind = wish->call_kind;
+	show_doorbells(q);
 }
 
 /** The block in place has the staged one as its successor.  Gate closed. */
@@ -338,13 +407,14 @@ vhost_queue_commit(struct vhost_queue *q, const struct queue_wish *wish, bool en
 	uint64_t since = rte_rdtsc();
 	struct vhost_virtqueue *block = vhost_gate_close(&q->gate);
 	struct queue_commit done = { 0 };
-	bool starts = !q->live;
+	bool missed = block != NULL && vhost_block_owes_notification(block);
+	bool starts = !q->live, wake = false;
 	struct vq_attr attr = {
 		.callfd = RTE_MAX(wish->callfd, -1),
 		.call_kind = wish->call_kind,
 		.enabled = enabled,
 		/* read inside: whoever changes it comes to patch the block after us */
-		.guest_notify = __atomic_load_n(&q->guest_notify, __ATOMIC_RELAXED),
+		.kicks = wanted_kicks(q),
 	};
 
 	if (q->staged != NULL) {
@@ -359,11 +429,16 @@ vhost_queue_commit(struct vhost_queue *q, const struct queue_wish *wish, bool en
 		done.adopted = !vhost_block_start(block);
 	vhost_inflight_commit(&q->inflight, block);
 	vhost_block_apply(block, &attr);
-	vhost_gate_open(&q->gate);
-	if (done.old != NULL)
-		q->pause_ns = ns_since(since);
+	/* what an application's own backend has written to its ring meanwhile stays */
+	if (starts || (block->net->flags & NET_BUILTIN))
+		wake = vhost_block_request_kicks(block);
+	put_fds_in_force(q, wish);
 	q->live = block->size != 0;
 	q->enabled = enabled;
-	put_fds_in_force(q, wish);
+	open_gate(q, wake);
+	if (done.old != NULL)
+		q->pause_ns = ns_since(since);
+	if (missed && q->callfd >= 0)
+		vhost_doorbell_ring(q->callfd, q->call_kind);
 	return done;
 }

@@ -40,7 +40,7 @@ struct vhost_queue {
 	struct vhost_quota *quota;	/**< its descriptors are reaped on this account */
 	struct rte_vhost_vring view;	/**< for the application; under the device's view_lock */
 	struct rte_vhost_numa_queue numa;	/**< likewise; node is atomic */
-	bool guest_notify;	/**< rte_vhost_enable_guest_notification(); atomic, any thread */
+	enum vq_kicks kicks;	/**< rte_vhost_enable_guest_notification(); atomic, any thread */
 	bool live;		/**< the block in place runs a ring */
 	bool enabled;		/**< packets may flow, as last committed */
 	bool ready;		/**< listeners were told so */
@@ -90,8 +90,11 @@ int vhost_queue_get_base(struct vhost_queue *q, uint16_t *last_avail, uint16_t *
 /** Have the next burst from the guest hand out a RARP packet of this address. */
 void vhost_queue_announce(struct vhost_queue *q, const struct rte_ether_addr *mac);
 
-/** Whether the application wants the guest's kicks; in force at once.  Any thread. */
-void vhost_queue_set_guest_notify(struct vhost_queue *q, bool enable);
+/**
+ * Whether the application wants the guest's kicks; in force at once.  What waits in
+ * the ring by then counts as a kick.  Any thread.
+ */
+void vhost_queue_set_kicks(struct vhost_queue *q, bool wanted);
 
 /** Available entries that were not used yet, 0 unless the ring runs.  Any thread. */
 uint16_t vhost_queue_unused(struct vhost_queue *q);

@@ -28,6 +28,7 @@ struct queue_wish {
 	int callfd;		/**< descriptor (the queue's) or QUEUE_FD_* */
 	enum doorbell_kind kick_kind;
 	enum doorbell_kind call_kind;
+	bool knows_call;	/**< SET_VRING_CALL has come, if only for an earlier start */
 	bool enabled;		/**< as last said by SET_VRING_ENABLE */
 	bool has_base;		/**< the ring goes on at these indices, from the next settle on */
 	uint16_t last_avail;

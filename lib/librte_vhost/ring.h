@@ -297,28 +297,31 @@ ring_should_notify(struct vhost_virtqueue *vq, unsigned int flags)
 }
 
 /**
- * Ask the driver for a kick with its next chain, or for none (2.7.10, 2.8.10).  With
- * event_idx a wish holds for one kick; see ring_renew_wish().
+ * Write to the ring that the driver shall kick with its next chain, or that it need
+ * not (2.7.10, 2.8.10).  With event_idx that holds for one kick; see
+ * ring_renew_kick_request().  A look at the ring after this misses no chain for which
+ * no kick comes.
  */
 static inline void
-ring_want_kicks(struct vhost_virtqueue *vq, bool wanted, unsigned int flags)
+ring_write_kick_request(struct vhost_virtqueue *vq, bool wanted, unsigned int flags)
 {
-	RING_VERB(flags, want_kicks, vq, wanted);
+	RING_VERB(flags, write_kick_request, vq, wanted);
 	if (flags & VQ_LOG) {
-		RING_VERB(flags, log_wish, vq);
+		RING_VERB(flags, log_kick_request, vq);
 		vhost_ring_log_flush(vq);
 	}
 }
 
 /**
- * With event_idx, ask again before the ring is looked at, so that whoever finds
- * it empty may sleep until the kick.
+ * With event_idx, write the request again before the ring is looked at, so that
+ * whoever finds it empty may sleep until the kick.  Nothing unless the application
+ * wants kicks.
  */
 static __rte_always_inline void
-ring_renew_wish(struct vhost_virtqueue *vq, unsigned int flags)
+ring_renew_kick_request(struct vhost_virtqueue *vq, unsigned int flags)
 {
-	if (RING_VERB(flags, renew_wish, vq) && (flags & VQ_LOG)) {
-		RING_VERB(flags, log_wish, vq);
+	if (RING_VERB(flags, renew_kick_request, vq) && (flags & VQ_LOG)) {
+		RING_VERB(flags, log_kick_request, vq);
 		vhost_ring_log_flush(vq);
 	}
 }

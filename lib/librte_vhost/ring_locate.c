@@ -7,6 +7,8 @@
 #include "ring.h"
 #include "ring_locate.h"
 
+#include "rte_vhost.h"
+
 /**
  * Our address of a part of a ring; NULL unless it lies within one region and is
  * aligned (2.7, 2.8), here: a region may begin anywhere in its file.
@@ -57,17 +59,34 @@ shape_log(const struct queue_wish *wish, const struct mem_map *map, struct vq_cf
 	};
 }
 
+/**
+ * Whether SET_VRING_CALL need not be waited for.  The kick starts a ring, and a guest
+ * that polls has no interrupt to tell of.  But most frontends send the call descriptor
+ * right behind the kick, and applications that notify by themselves would be told of
+ * the ring twice: so a ring waits for it that has had one before, or that is not
+ * enabled yet, as frontends enable rings last.
+ */
 static bool
-ring_is_started(const struct queue_wish *wish)
+call_is_settled(const struct queue_wish *wish, uint64_t features)
 {
-	return wish->has_addr && wish->size != 0 &&
-		wish->kickfd != QUEUE_FD_UNSET && wish->callfd != QUEUE_FD_UNSET;
+	bool enabled = wish->enabled ||
+		(features & (1ULL << VHOST_USER_F_PROTOCOL_FEATURES)) == 0;
+
+	return wish->callfd != QUEUE_FD_UNSET || (enabled && !wish->knows_call);
+}
+
+static bool
+ring_is_started(const struct queue_wish *wish, uint64_t features)
+{
+	return wish->has_addr && wish->size != 0 && wish->kickfd != QUEUE_FD_UNSET &&
+		call_is_settled(wish, features);
 }
 
 void
-vhost_ring_locate(const struct queue_wish *wish, const struct mem_map *map, struct vq_cfg *cfg)
+vhost_ring_locate(const struct queue_wish *wish, uint64_t features, const struct mem_map *map,
+		struct vq_cfg *cfg)
 {
-	if (map == NULL || !ring_is_started(wish))
+	if (map == NULL || !ring_is_started(wish, features))
 		return;
 	if (translate_ring(wish, map, cfg)) {
 		cfg->size = wish->size;

@@ -24,9 +24,10 @@ bool vhost_ring_fits(const struct queue_wish *wish, uint64_t features, const str
  * Fill in the ring of a shape whose format is set: size and addresses if the ring is
  * started and fits, none otherwise.
  *
+ * @param features  negotiated
  * @param map  of the guest's memory, or NULL
  */
-void vhost_ring_locate(const struct queue_wish *wish, const struct mem_map *map,
-		struct vq_cfg *cfg);
+void vhost_ring_locate(const struct queue_wish *wish, uint64_t features,
+		const struct mem_map *map, struct vq_cfg *cfg);
 
 #endif /* VHOST_RING_LOCATE_H */

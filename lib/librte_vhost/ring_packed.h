@@ -394,13 +394,13 @@ ring_packed_log_given(struct vhost_virtqueue *vq, uint16_t from, uint16_t n)
 }
 
 static __rte_always_inline volatile struct vring_packed_desc_event *
-ring_packed_drivers_wish(const struct vhost_virtqueue *vq)
+ring_packed_drivers_event(const struct vhost_virtqueue *vq)
 {
 	return (void *)vq->avail;
 }
 
 static __rte_always_inline struct vring_packed_desc_event *
-ring_packed_our_wish(const struct vhost_virtqueue *vq)
+ring_packed_our_event(const struct vhost_virtqueue *vq)
 {
 	return (void *)vq->used;
 }
@@ -414,54 +414,54 @@ ring_packed_should_notify(struct vhost_virtqueue *vq)
 	uint16_t flags, event;
 	int32_t ahead;
 
-	/* N1 our store of flags, then our look at the driver's wish; pairs with 2.8.21.3.1 */
+	/* N1 our store of flags, then our look at what the driver wants; pairs with 2.8.21.3.1 */
 	rte_atomic_thread_fence(__ATOMIC_SEQ_CST);
 	vq->state.signalled_used = published;
 	vq->state.signalled_used_valid = true;
-	flags = ring_packed_drivers_wish(vq)->flags;
+	flags = ring_packed_drivers_event(vq)->flags;
 	if (!vq->event_idx || flags != VRING_PACKED_EVENT_FLAG_DESC)
 		return flags != VRING_PACKED_EVENT_FLAG_DISABLE;
 	/* N2 pairs with the driver's store of flags after off_wrap */
 	rte_atomic_thread_fence(__ATOMIC_ACQUIRE);
-	event = ring_packed_drivers_wish(vq)->off_wrap;
+	event = ring_packed_drivers_event(vq)->off_wrap;
 	ahead = ring_packed_distance(vq, before, event);
 	/* was the place named by event among those published since? */
 	return !valid || (ahead >= 0 && ahead < ring_packed_distance(vq, before, published));
 }
 
 static inline void
-ring_packed_want_kicks(struct vhost_virtqueue *vq, bool wanted)
+ring_packed_write_kick_request(struct vhost_virtqueue *vq, bool wanted)
 {
-	struct vring_packed_desc_event *wish = ring_packed_our_wish(vq);
+	struct vring_packed_desc_event *event = ring_packed_our_event(vq);
 	uint16_t flags = VRING_PACKED_EVENT_FLAG_DISABLE;
 
 	if (wanted && vq->event_idx) {
-		__atomic_store_n(&wish->off_wrap, vq->state.last_avail_idx, __ATOMIC_RELAXED);
+		__atomic_store_n(&event->off_wrap, vq->state.last_avail_idx, __ATOMIC_RELAXED);
 		flags = VRING_PACKED_EVENT_FLAG_DESC;
 	} else if (wanted) {
 		flags = VRING_PACKED_EVENT_FLAG_ENABLE;
 	}
 	/* W1 pairs with the driver's load of flags before off_wrap */
-	__atomic_store_n(&wish->flags, flags, __ATOMIC_RELEASE);
-	/* K1 our wish, then any look at the ring; pairs with 2.8.21.3.1 */
+	__atomic_store_n(&event->flags, flags, __ATOMIC_RELEASE);
+	/* K1 our request, then any look at the ring; pairs with 2.8.21.3.1 */
 	rte_atomic_thread_fence(__ATOMIC_SEQ_CST);
 }
 
 /** Note what was written to ask for kicks or for none. */
 static inline void
-ring_packed_log_wish(struct vhost_virtqueue *vq)
+ring_packed_log_kick_request(struct vhost_virtqueue *vq)
 {
 	vhost_ring_log_device_area(vq, 0, sizeof(struct vring_packed_desc_event));
 }
 
 /** Whether it had to be written. */
 static __rte_always_inline bool
-ring_packed_renew_wish(struct vhost_virtqueue *vq)
+ring_packed_renew_kick_request(struct vhost_virtqueue *vq)
 {
-	if (likely(!vq->wants_kicks) ||
-			ring_packed_our_wish(vq)->off_wrap == vq->state.last_avail_idx)
+	if (likely(!vq->renews_kicks) ||
+			ring_packed_our_event(vq)->off_wrap == vq->state.last_avail_idx)
 		return false;
-	ring_packed_want_kicks(vq, true);
+	ring_packed_write_kick_request(vq, true);
 	return true;
 }
 

@@ -236,8 +236,8 @@ ring_split_should_notify(struct vhost_virtqueue *vq)
 	uint16_t event;
 
 	/*
-	 * N1 our store of used->idx, then our look at the driver's wish; pairs
-	 * with the driver's wish, then its look at used->idx, 2.7.7.1
+	 * N1 our store of used->idx, then our look at what the driver wants;
+	 * pairs with its store of that, then its look at used->idx, 2.7.7.1
 	 */
 	rte_atomic_thread_fence(__ATOMIC_SEQ_CST);
 	if (!vq->event_idx) {
@@ -260,7 +260,7 @@ ring_split_avail_event(const struct vhost_virtqueue *vq)
 }
 
 static inline void
-ring_split_want_kicks(struct vhost_virtqueue *vq, bool wanted)
+ring_split_write_kick_request(struct vhost_virtqueue *vq, bool wanted)
 {
 	if (!vq->event_idx)
 		__atomic_store_n(&vq->used->flags, wanted ? 0 : VRING_USED_F_NO_NOTIFY,
@@ -268,13 +268,13 @@ ring_split_want_kicks(struct vhost_virtqueue *vq, bool wanted)
 	else if (wanted)
 		__atomic_store_n(ring_split_avail_event(vq), vq->state.last_avail_idx,
 				__ATOMIC_RELAXED);
-	/* K1 our wish, then any look at avail->idx; pairs with 2.7.13.4.1 */
+	/* K1 our request, then any look at avail->idx; pairs with 2.7.13.4.1 */
 	rte_atomic_thread_fence(__ATOMIC_SEQ_CST);
 }
 
 /** Note what was written to ask for kicks or for none. */
 static inline void
-ring_split_log_wish(struct vhost_virtqueue *vq)
+ring_split_log_kick_request(struct vhost_virtqueue *vq)
 {
 	size_t offset = vq->event_idx ? offsetof(struct vring_used, ring) +
 		vq->size * sizeof(struct vring_used_elem) : offsetof(struct vring_used, flags);
@@ -284,12 +284,12 @@ ring_split_log_wish(struct vhost_virtqueue *vq)
 
 /** Whether it had to be written. */
 static __rte_always_inline bool
-ring_split_renew_wish(struct vhost_virtqueue *vq)
+ring_split_renew_kick_request(struct vhost_virtqueue *vq)
 {
-	if (likely(!vq->wants_kicks) ||
+	if (likely(!vq->renews_kicks) ||
 			*ring_split_avail_event(vq) == vq->state.last_avail_idx)
 		return false;
-	ring_split_want_kicks(vq, true);
+	ring_split_write_kick_request(vq, true);
 	return true;
 }
 

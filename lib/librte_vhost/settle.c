@@ -94,6 +94,9 @@ commit_queue(struct vhost_device *dev, uint32_t index)
 	bool enabled = queue_enabled(dev, index);
 	struct queue_commit done;
 
+	/* a ring that is started without the message has no interrupts */
+	if (q->staged != NULL && q->staged->size != 0 && wish->callfd == QUEUE_FD_UNSET)
+		wish->callfd = QUEUE_FD_NONE;
 	if (!vhost_queue_needs_commit(q, wish, enabled))
 		return move;
 	done = vhost_queue_commit(q, wish, enabled);

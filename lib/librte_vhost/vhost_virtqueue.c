@@ -56,6 +56,7 @@ set_base(struct vhost_virtqueue *block, uint16_t last_avail, uint16_t last_used)
 	block->state.last_avail_idx = last_avail;
 	block->state.last_used_idx = last_used;
 	block->state.signalled_used_valid = false;
+	block->state.unheard_used = last_used;
 }
 
 static void
@@ -141,7 +142,9 @@ vhost_block_start(struct vhost_virtqueue *block)
 		set_base_to_start(block);
 		agree = false;
 	}
-	return ring_resume(block, block->cfg.format) && agree;
+	agree &= ring_resume(block, block->cfg.format);
+	block->state.unheard_used = block->state.last_used_idx;
+	return agree;
 }
 
 void
@@ -150,14 +153,44 @@ vhost_block_apply(struct vhost_virtqueue *block, const struct vq_attr *attr)
 	/* the new descriptor does not know what the old one was told */
 	if (attr->callfd != block->attr.callfd)
 		block->state.signalled_used_valid = false;
+	if (block->attr.callfd >= 0)
+		block->state.unheard_used = block->state.last_used_idx;
 	block->attr = *attr;
 	block->callfd = attr->callfd;
 	block->call_kind = attr->call_kind;
-	block->wants_kicks = attr->guest_notify && block->event_idx;
+	block->renews_kicks = attr->kicks == VQ_KICKS_ON && block->event_idx;
 	block->enqueue = vhost_net_enqueue_select(block);
 	block->dequeue = vhost_net_dequeue_select(block);
-	if (block->size != 0)
-		ring_want_kicks(block, attr->guest_notify, block->cfg.format);
+}
+
+bool
+vhost_block_owes_notification(const struct vhost_virtqueue *block)
+{
+	return block->size != 0 && (block->net->flags & NET_BUILTIN) && block->callfd < 0 &&
+		block->state.unheard_used != block->state.last_used_idx;
+}
+
+/** Whether a burst of ours would find something to do. */
+static bool
+has_work(struct vhost_virtqueue *block)
+{
+	const unsigned int format = block->cfg.format;
+
+	if (!(block->net->flags & NET_BUILTIN) || !block->attr.enabled)
+		return false;
+	return block->state.announce ||
+		ring_offers(block, 0, ring_available(block, format), format);
+}
+
+bool
+vhost_block_request_kicks(struct vhost_virtqueue *block)
+{
+	const enum vq_kicks kicks = block->attr.kicks;
+
+	if (block->size == 0 || kicks == VQ_KICKS_UNSAID)
+		return false;
+	ring_write_kick_request(block, kicks == VQ_KICKS_ON, block->cfg.format);
+	return kicks == VQ_KICKS_ON && has_work(block);
 }
 
 bool

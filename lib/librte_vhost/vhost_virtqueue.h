@@ -97,6 +97,7 @@ struct vq_state {
 	uint16_t last_used_idx;		/**< next to give back, likewise */
 	uint16_t signalled_used;	/**< last_used_idx at the last notification */
 	bool signalled_used_valid;	/**< false until the first decision after a start */
+	uint16_t unheard_used;		/**< last_used_idx when there was a callfd last, or at the start */
 	bool announce;			/**< hand out a RARP packet (VHOST_USER_SEND_RARP) */
 	uint8_t announce_mac[6];
 	uint64_t inflight_counter;	/**< order in which requests are taken */
@@ -104,12 +105,19 @@ struct vq_state {
 	struct vq_stats stats;
 };
 
+/** Whether the guest is to kick when it offers chains: what the application said. */
+enum vq_kicks {
+	VQ_KICKS_UNSAID,	/**< nothing: whatever the ring says about it stays */
+	VQ_KICKS_OFF,		/**< the ring is polled */
+	VQ_KICKS_ON,		/**< it sleeps until a kick */
+};
+
 /** Attributes: patched while the gate is closed, without another block. */
 struct vq_attr {
 	int callfd;		/**< adopted, the queue's; -1 for none */
 	enum doorbell_kind call_kind;
 	bool enabled;		/**< the frontend lets packets flow */
-	bool guest_notify;	/**< the application wants the guest's kicks */
+	enum vq_kicks kicks;	/**< written to the ring by vhost_block_request_kicks() only */
 };
 
 typedef uint16_t (*vq_enqueue_t)(struct vhost_virtqueue *vq,
@@ -130,7 +138,7 @@ struct vhost_virtqueue {
 	int callfd;
 	enum doorbell_kind call_kind;
 	bool event_idx;		/**< VIRTIO_RING_F_EVENT_IDX is negotiated */
-	bool wants_kicks;	/**< event_idx, and the application wants the guest's kicks */
+	bool renews_kicks;	/**< event_idx, and the application wants the guest's kicks */
 	bool broken;		/**< the available index was nonsense: logged once */
 	bool node_has_no_buffers;	/**< EAL has no memory for external buffers there */
 
@@ -193,6 +201,17 @@ bool vhost_block_start(struct vhost_virtqueue *block);
 
 /** Put attributes in force: pick the bursts that may run.  Gate closed. */
 void vhost_block_apply(struct vhost_virtqueue *block, const struct vq_attr *attr);
+
+/** Whether chains went back while there was no callfd: the guest waits for a notification. */
+bool vhost_block_owes_notification(const struct vhost_virtqueue *block);
+
+/**
+ * Write to a ring what the application said about kicks, if anything, and then look
+ * whether there is work already, for which no kick will come.  Gate closed.
+ *
+ * @return true if the application may be asleep and has to be woken
+ */
+bool vhost_block_request_kicks(struct vhost_virtqueue *block);
 
 /** Whether two configurations give interchangeable blocks. */
 bool vhost_vq_cfg_equal(const struct vq_cfg *a, const struct vq_cfg *b);

@@ -118,16 +118,26 @@ meant_base(const struct vu_call *call)
 	return base;
 }
 
+/**
+ * Whether the base comes too late.  A ring without SET_VRING_CALL may have started
+ * although the frontend has not said all yet.
+ */
+static bool
+base_is_late(const struct vu_call *call)
+{
+	return is_live(call) && call->wish->knows_call;
+}
+
 int
 vhost_vu_on_set_vring_base(struct vu_call *call)
 {
 	uint32_t base = meant_base(call);
 	uint16_t last_avail = base, last_used = base > UINT16_MAX ? base >> 16 : base;
 
-	if (!base_is_valid(call, base) || is_live(call)) {
+	if (!base_is_valid(call, base) || base_is_late(call)) {
 		VHOST_LOG_CONFIG(ERR, "(%s) vring %u: base 0x%x refused%s\n",
 			call->dev->driver.path, call->vring, base,
-			is_live(call) ? ", it runs" : "");
+			base_is_late(call) ? ", it runs" : "");
 		return -EINVAL;
 	}
 	VHOST_LOG_CONFIG(INFO, "(%s) vring base idx:%u last_used_idx:%u last_avail_idx:%u.\n",
