@@ -21,9 +21,10 @@ ALLOWED = set('''
     poll send write
     rte_log vhost_data_log_level __rte_panic
     per_lcore__lcore_id rte_mempool_ops_table rte_pktmbuf_free_bulk
+    __rte_pktmbuf_read
     rte_malloc rte_malloc_socket rte_malloc_virt2iova rte_free
     rte_net_get_ptype rte_net_make_rarp_packet
-    vhost_net_header_from_guest vhost_net_header_to_guest
+    vhost_net_cksum_to_guest vhost_net_header_from_guest vhost_net_header_to_guest
     vhost_ring_log_data vhost_ring_log_descs vhost_ring_log_device_area vhost_ring_log_flush
     vhost_virtio_net_host_elsewhere vhost_virtio_net_piece
 '''.split())
@@ -48,6 +49,11 @@ MAY_ALLOCATE = {
     'inflight_recover': 'a list of what is left over, while it is sorted',
     'event_loop': 'slots of sources',
     'reaper': 'descriptors that wait to be closed',
+    'mem_fs': 'a question about a file that a thread of its own asks',
+    'numa_evidence': 'what is known of a guest\'s memory',
+    'numa_regions': 'likewise, of its regions',
+    'numa_rings': 'likewise, of its rings',
+    'postcopy': 'a device\'s part in a postcopy migration',
     'quota': 'what a registration may take',
     'socket_connection': 'connections',
     'socket_registry': 'registrations',

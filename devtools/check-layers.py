@@ -31,7 +31,7 @@ LAYERS = (
     ('public', 'rte_vhost rte_vhost_async rte_vhost_crypto rte_vhost_limits '
                'rte_vhost_numa '
                'rte_vdpa vdpa_driver'),
-    ('ground', 'mem_file mem_guard mem_heap mem_log mem_map mem_node mem_probe '
+    ('ground', 'mem_dax mem_file mem_fs mem_guard mem_heap mem_log mem_map mem_node mem_probe '
                'doorbell event_loop fd_kind quota reaper vu_message vhost_log vhost_trace'),
     ('running halves', 'gate vhost_virtqueue virtio_net '
                        'ring ring_log ring_packed ring_piece ring_split '

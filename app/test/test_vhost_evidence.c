@@ -37,6 +37,8 @@
 /* Arranging */
 
 /** Evidence of a guest's memory, gathered. */
+static const struct mem_owner owner = { .name = "test", .sock = -1 };
+
 static struct numa_evidence *
 evidence_of(struct guest *g)
 {
@@ -86,7 +88,7 @@ add_region(struct guest *g, struct guest *more)
 	struct mem_map *map;
 	int fd = dup(more->fd);
 
-	if (vhost_mem_map_add("test", g->map, &region, &fd, &map) < 0) {
+	if (vhost_mem_map_add(&owner, g->map, &region, &fd, &map) < 0) {
 		close(fd);
 		return -1;
 	}
@@ -806,7 +808,7 @@ test_the_file_of_two_regions(void)
 		};
 		fds[i] = dup(g.fd);
 	}
-	TEST_ASSERT_SUCCESS(vhost_mem_map_create("test", &table, fds, &g.map), "its map");
+	TEST_ASSERT_SUCCESS(vhost_mem_map_create(&owner, &table, fds, &g.map), "its map");
 	ev = evidence_of(&g);
 	vhost_evidence_summary(ev, &sum);
 	TEST_ASSERT_EQUAL(sum.nregions, 2, "both");

@@ -755,6 +755,7 @@ stopping_forgets_what_starts_a_ring(void)
 static struct mem_map *
 two_regions(void)
 {
+	static const struct mem_owner owner = { .name = "queue-test", .sock = -1 };
 	struct vu_memory table = { .nregions = 2 };
 	struct mem_map *map = NULL;
 	int fds[2];
@@ -768,7 +769,7 @@ two_regions(void)
 			.uva = i == 0 ? FIRST_UVA : SECOND_UVA,
 		};
 	}
-	return vhost_mem_map_create("queue-test", &table, fds, &map) == 0 ? map : NULL;
+	return vhost_mem_map_create(&owner, &table, fds, &map) == 0 ? map : NULL;
 }
 
 static struct queue_wish

@@ -93,6 +93,7 @@ pages_asked(void)
 int
 guest_with_file(struct guest *g, int fd, unsigned int pages, uint64_t page)
 {
+	static const struct mem_owner owner = { .name = "test", .sock = -1 };
 	struct vu_memory table = { .nregions = 1 };
 	int sent;
 
@@ -108,7 +109,7 @@ guest_with_file(struct guest *g, int fd, unsigned int pages, uint64_t page)
 		.gpa = 0, .uva = (uintptr_t)g->fe, .size = g->size,
 	};
 	sent = dup(fd);
-	if (vhost_mem_map_create("test", &table, &sent, &g->map) == 0)
+	if (vhost_mem_map_create(&owner, &table, &sent, &g->map) == 0)
 		return g->map->regions[0].page_size == page ? 0 : -1;
 	close(sent);
 	return -1;

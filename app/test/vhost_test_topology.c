@@ -722,11 +722,10 @@ topology_inventory_anywhere(const struct fake *fe)
 int
 topology_refresh(struct vhost_device *dev)
 {
-	const struct settle_request reprobe = { .reprobe = true };
 	int ret;
 
 	vhost_device_lock(dev);
-	ret = vhost_device_change(dev, &reprobe);
+	ret = vhost_numa_watch_reprobe(dev, false);
 	vhost_device_unlock(dev);
 	return ret;
 }

@@ -116,14 +116,14 @@ fill_file(int fd, unsigned int format, const struct vu_inflight *wire, int node)
 }
 
 int
-vhost_inflight_make(const char *name, unsigned int format, struct vu_inflight *wire, int node)
+vhost_inflight_make(const struct mem_owner *owner, unsigned int format, struct vu_inflight *wire, int node)
 {
 	uint64_t bytes = area_bytes(format, wire);
 	int fd, ret;
 
 	if (bytes == 0 || bytes > AREA_BYTES_MAX) {
 		VHOST_LOG_CONFIG(ERR, "(%s) no in-flight area for %u rings of %u descriptors\n",
-			name, wire->num_queues, wire->queue_size);
+			owner->name, wire->num_queues, wire->queue_size);
 		return -EINVAL;
 	}
 	wire->mmap_size = bytes;
@@ -135,7 +135,7 @@ vhost_inflight_make(const char *name, unsigned int format, struct vu_inflight *w
 	if (fd >= 0)
 		close(fd);
 	VHOST_LOG_CONFIG(ERR, "(%s) no memory for an in-flight area of %" PRIu64 " bytes: %s\n",
-		name, bytes, strerror(-ret));
+		owner->name, bytes, strerror(-ret));
 	return ret;
 }
 
@@ -154,18 +154,18 @@ area_fits(unsigned int format, const struct vu_inflight *wire, uint64_t file_siz
 }
 
 int
-vhost_inflight_adopt(const char *name, unsigned int format, const struct vu_inflight *wire,
+vhost_inflight_adopt(const struct mem_owner *owner, unsigned int format, const struct vu_inflight *wire,
 		int fd, struct inflight_area *area)
 {
 	struct mem_file file;
 	int ret;
 
-	ret = vhost_mem_file_check(name, "in-flight area", fd, &file);
+	ret = vhost_mem_file_check(owner, "in-flight area", fd, &file);
 	if (ret < 0)
 		return ret;
 	if (!area_fits(format, wire, file.size)) {
 		VHOST_LOG_CONFIG(ERR, "(%s) in-flight area of %u rings of %u descriptors in %"
-			PRIu64 " bytes at %" PRIu64 " of a file of %" PRIu64 " refused\n", name,
+			PRIu64 " bytes at %" PRIu64 " of a file of %" PRIu64 " refused\n", owner->name,
 			wire->num_queues, wire->queue_size, (uint64_t)wire->mmap_size,
 			(uint64_t)wire->mmap_offset, file.size);
 		return -EINVAL;
@@ -174,10 +174,10 @@ vhost_inflight_adopt(const char *name, unsigned int format, const struct vu_infl
 		.offset = wire->mmap_offset, .size = wire->mmap_size,
 		.num_queues = wire->num_queues, .queue_size = wire->queue_size,
 	};
-	ret = vhost_mem_mapping_create(fd, RTE_ALIGN_CEIL(area->offset + area->size,
+	ret = vhost_mem_mapping_create(owner, fd, RTE_ALIGN_CEIL(area->offset + area->size,
 		(uint64_t)file.page_size), file.page_size, &area->mapping);
 	if (ret < 0)
-		VHOST_LOG_CONFIG(ERR, "(%s) cannot map the in-flight area: %s\n", name,
+		VHOST_LOG_CONFIG(ERR, "(%s) cannot map the in-flight area: %s\n", owner->name,
 			strerror(-ret));
 	return ret;
 }

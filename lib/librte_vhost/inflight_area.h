@@ -39,17 +39,16 @@ struct inflight_area {
  * @param node    where it should be, or VHOST_NODE_ANY
  * @return the descriptor, the caller's; or a negative errno
  */
-int vhost_inflight_make(const char *name, unsigned int format, struct vu_inflight *wire, int node);
+int vhost_inflight_make(const struct mem_owner *owner, unsigned int format, struct vu_inflight *wire, int node);
 
 /**
  * Map an area that a frontend hands over, none of which is trusted.
  *
- * @param name  for log lines: the socket path
  * @param fd    its file, still the caller's: the mapping needs it no more
  * @param[out] area  with a reference, the caller's
  * @return 0 or a negative errno, with a line in the log
  */
-int vhost_inflight_adopt(const char *name, unsigned int format, const struct vu_inflight *wire,
+int vhost_inflight_adopt(const struct mem_owner *owner, unsigned int format, const struct vu_inflight *wire,
 		int fd, struct inflight_area *area);
 
 /** The region of a ring, NULL if there is none.  The area outlives whoever uses it. */

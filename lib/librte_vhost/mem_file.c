@@ -7,20 +7,22 @@
  *
  * - Looking at a descriptor must not block.  A file of FUSE or of a network file
  *   system belongs to a server that need not answer fstat(), and every access to
- *   its pages would wait for that server, too.  Such files are recognised from
- *   what the kernel tells by itself, and refused: see file_answers_itself().
+ *   its pages would wait for that server, too.  What is memory is known by its
+ *   seals and asks nobody; of everything else the file system is asked for in a
+ *   way that nobody waits for: see mem_fs.c.  It is the danger that is recognised,
+ *   not the harmless: a kind of file that nobody has heard of is accepted.
  *
  * - Mapping must not allocate pages, or they would land on our node rather than
- *   on the guest's: see vhost_mem_file_map().
+ *   on the guest's, nor reserve them: see vhost_mem_file_map().
  */
 
 #include <errno.h>
 #include <fcntl.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <sys/vfs.h>
 #include <unistd.h>
 
@@ -28,68 +30,16 @@
 
 #include <rte_common.h>
 
+#include "fd_kind.h"
+#include "mem_dax.h"
 #include "mem_file.h"
+#include "mem_fs.h"
 #include "mem_guard.h"
+#include "quota.h"
+#include "reaper.h"
 #include "vhost_log.h"
 
 /* Looking at a file */
-
-/** File systems without a device of their own that need no server to answer. */
-static bool
-is_local_fstype(const char *type)
-{
-	static const char *const local[] = {
-		"bcachefs", "btrfs", "hugetlbfs", "overlay", "ramfs", "tmpfs", "zfs",
-	};
-	unsigned int i;
-
-	for (i = 0; i < RTE_DIM(local); i++)
-		if (strcmp(type, local[i]) == 0)
-			return true;
-	return false;
-}
-
-/** Whether a mount of this process is of such a file system; see proc(5). */
-static bool
-mount_is_local(uint64_t mount_id)
-{
-	FILE *mounts = fopen("/proc/self/mountinfo", "re");
-	bool found = false, local = false;
-	char *line = NULL;
-	size_t room = 0;
-
-	if (mounts == NULL)
-		return false;
-	while (!found && getline(&line, &room, mounts) > 0) {
-		char type[32] = "";
-		const char *tail = strstr(line, " - ");
-
-		found = strtoull(line, NULL, 10) == mount_id;
-		if (found && tail != NULL && sscanf(tail, " - %31s", type) == 1)
-			local = is_local_fstype(type);
-	}
-	free(line);
-	fclose(mounts);
-	return local;
-}
-
-static bool
-is_memory_file(int fd)
-{
-	/* Only shmem and hugetlbfs have seals. */
-	return fcntl(fd, F_GET_SEALS) >= 0;
-}
-
-/**
- * Whether operations on the file end without the help of a server: it is on
- * shmem or hugetlbfs, on a block device, or on a mount that we know.
- */
-static bool
-file_answers_itself(int fd, const struct statx *stx)
-{
-	return is_memory_file(fd) || stx->stx_dev_major != 0 ||
-		((stx->stx_mask & STATX_MNT_ID) != 0 && mount_is_local(stx->stx_mnt_id));
-}
 
 static const char *
 file_type_name(mode_t mode)
@@ -98,7 +48,7 @@ file_type_name(mode_t mode)
 	case S_IFSOCK: return "a socket";
 	case S_IFIFO: return "a pipe";
 	case S_IFDIR: return "a directory";
-	case S_IFCHR: return "a character device";
+	case S_IFCHR: return "a character device that is no memory";
 	case S_IFBLK: return "a block device";
 	default: return "no file";
 	}
@@ -110,45 +60,77 @@ fd_statx(int fd, struct statx *stx)
 {
 	memset(stx, 0, sizeof(*stx));
 	return statx(fd, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC,
-		STATX_TYPE | STATX_INO | STATX_SIZE | STATX_MNT_ID, stx) < 0 ? -errno : 0;
+		STATX_TYPE | STATX_INO | STATX_SIZE, stx) < 0 ? -errno : 0;
+}
+
+/** What is wrong with how a descriptor was opened, or NULL. */
+static const char *
+access_fault(int fd, int *err)
+{
+	int flags = fcntl(fd, F_GETFL);
+
+	*err = flags < 0 ? EBADF : EACCES;
+	if (flags < 0)
+		return "missing";
+	if ((flags & O_PATH) != 0 || (flags & O_ACCMODE) != O_RDWR)
+		return "not open for reading and writing";
+	return NULL;
+}
+
+/** Memory of the kernel's: shmem or hugetlbfs, whose size of pages it tells. */
+static void
+look_at_memory_file(int fd, struct mem_file *file)
+{
+	struct statfs fs;
+
+	file->hugetlb = fstatfs(fd, &fs) == 0 && fs.f_type == HUGETLBFS_MAGIC;
+	if (file->hugetlb)
+		file->page_size = fs.f_bsize;
+}
+
+/** What keeps a file from being mapped, or NULL; *file is complete then. */
+static const char *
+file_fault(const struct mem_owner *owner, int fd, const struct statx *stx,
+		struct mem_file *file)
+{
+	dev_t device = makedev(stx->stx_rdev_major, stx->stx_rdev_minor);
+
+	*file = (struct mem_file){
+		.size = stx->stx_size, .page_size = sysconf(_SC_PAGESIZE),
+	};
+	if (S_ISCHR(stx->stx_mode) && vhost_mem_dax_look(VHOST_SYSFS, device, file))
+		return NULL;
+	if (!S_ISREG(stx->stx_mode))
+		return file_type_name(stx->stx_mode);
+	if (vhost_fd_kind(fd) != FD_MEMORY)
+		return vhost_mem_fs_fault(vhost_mem_fs_ask(owner, fd));
+	look_at_memory_file(fd, file);
+	return NULL;
 }
 
 /** Say what cannot be mapped, and why: the value of the caller's return. */
 static int
-refuse_file(const char *name, const char *what, const char *why, int err)
+refuse_file(const struct mem_owner *owner, const char *what, const char *why, int err)
 {
-	VHOST_LOG_CONFIG(ERR, "(%s) %s: descriptor is %s\n", name, what, why);
+	VHOST_LOG_CONFIG(ERR, "(%s) %s: descriptor is %s\n", owner->name, what, why);
 	return -err;
 }
 
 int
-vhost_mem_file_check(const char *name, const char *what, int fd, struct mem_file *file)
+vhost_mem_file_check(const struct mem_owner *owner, const char *what, int fd,
+		struct mem_file *file)
 {
-	int flags = fcntl(fd, F_GETFL);
+	const char *fault;
 	struct statx stx;
-	struct statfs fs;
+	int err;
 
-	if (flags < 0)
-		return refuse_file(name, what, "missing", EBADF);
-	if ((flags & O_PATH) != 0 || (flags & O_ACCMODE) != O_RDWR)
-		return refuse_file(name, what, "not open for reading and writing", EACCES);
+	fault = access_fault(fd, &err);
+	if (fault != NULL)
+		return refuse_file(owner, what, fault, err);
 	if (fd_statx(fd, &stx) < 0)
-		return refuse_file(name, what, "one that cannot be looked at", EBADF);
-	if (!S_ISREG(stx.stx_mode))
-		return refuse_file(name, what, file_type_name(stx.stx_mode), ENODEV);
-	if (!file_answers_itself(fd, &stx))
-		return refuse_file(name, what, "on a file system that may block", ENODEV);
-
-	*file = (struct mem_file){
-		.size = stx.stx_size,
-		.page_size = sysconf(_SC_PAGESIZE),
-	};
-	if (is_memory_file(fd) && fstatfs(fd, &fs) == 0 &&
-			fs.f_type == HUGETLBFS_MAGIC) {
-		file->hugetlb = true;
-		file->page_size = fs.f_bsize;
-	}
-	return 0;
+		return refuse_file(owner, what, "one that cannot be looked at", EBADF);
+	fault = file_fault(owner, fd, &stx, file);
+	return fault == NULL ? 0 : refuse_file(owner, what, fault, ENODEV);
 }
 
 bool
@@ -185,39 +167,65 @@ struct mem_mapping {
 	unsigned int refcnt;	/**< control thread only */
 	bool broken;		/**< the guard's */
 	uint8_t *addr;
-	size_t size;
+	size_t size;		/**< bytes, taken from the quota */
 	int fd;			/**< -1 until it belongs to the mapping */
 	int guard;		/**< of addr, see mem_guard.h */
+	struct vhost_quota *quota;	/**< a reference, or NULL */
 };
 
-int
-vhost_mem_mapping_create(int fd, size_t size, size_t page_size, struct mem_mapping **out)
+/** Map and guard: 0, or a negative errno and nothing is mapped. */
+static int
+mapping_open(struct mem_mapping *mapping, int fd, size_t page_size)
+{
+	mapping->addr = vhost_mem_file_map(fd, mapping->size, PROT_READ | PROT_WRITE,
+		MAP_NORESERVE);
+	if (mapping->addr == NULL)
+		return -errno;
+	/* What is the guest's has no place in our core dumps; refused is no harm. */
+	madvise(mapping->addr, mapping->size, MADV_DONTDUMP);
+	mapping->guard = vhost_mem_guard_add(mapping->addr, mapping->size, page_size,
+		&mapping->broken);
+	if (mapping->guard >= 0)
+		return 0;
+	munmap(mapping->addr, mapping->size);
+	return mapping->guard;
+}
+
+/** The bytes are taken. */
+static int
+mapping_create(const struct mem_owner *owner, int fd, size_t size, size_t page_size,
+		struct mem_mapping **out)
 {
 	struct mem_mapping *mapping = calloc(1, sizeof(*mapping));
-	int err = ENOMEM;
+	int ret;
 
 	if (mapping == NULL)
-		return -err;
-	mapping->addr = vhost_mem_file_map(fd, size, PROT_READ | PROT_WRITE, 0);
-	if (mapping->addr == NULL) {
-		err = errno;
-		free(mapping);
-		return -err;
-	}
-	/* What is the guest's has no place in our core dumps; refused is no harm. */
-	madvise(mapping->addr, size, MADV_DONTDUMP);
-	mapping->guard = vhost_mem_guard_add(mapping->addr, size, page_size, &mapping->broken);
-	if (mapping->guard < 0) {
-		err = -mapping->guard;
-		munmap(mapping->addr, size);
-		free(mapping);
-		return -err;
-	}
+		return -ENOMEM;
 	mapping->refcnt = 1;
 	mapping->size = size;
 	mapping->fd = -1;
+	ret = mapping_open(mapping, fd, page_size);
+	if (ret < 0) {
+		free(mapping);
+		return ret;
+	}
+	mapping->quota = vhost_quota_get(owner->quota);
 	*out = mapping;
 	return 0;
+}
+
+int
+vhost_mem_mapping_create(const struct mem_owner *owner, int fd, size_t size,
+		size_t page_size, struct mem_mapping **out)
+{
+	int ret;
+
+	if (!vhost_quota_take(owner->quota, QUOTA_MAPPED_BYTES, size))
+		return -EDQUOT;
+	ret = mapping_create(owner, fd, size, page_size, out);
+	if (ret < 0)
+		vhost_quota_give(owner->quota, QUOTA_MAPPED_BYTES, size);
+	return ret;
 }
 
 uint8_t *
@@ -245,8 +253,9 @@ vhost_mem_mapping_put(struct mem_mapping *mapping)
 		return;
 	vhost_mem_guard_remove(mapping->guard);
 	munmap(mapping->addr, mapping->size);
-	if (mapping->fd >= 0)
-		close(mapping->fd);
+	vhost_reap(mapping->quota, mapping->fd);
+	vhost_quota_give(mapping->quota, QUOTA_MAPPED_BYTES, mapping->size);
+	vhost_quota_put(mapping->quota);
 	free(mapping);
 }
 

@@ -15,23 +15,33 @@
 #include <stddef.h>
 #include <stdint.h>
 
+struct vhost_quota;
+
+/** Whose memory it is: who is named in the log, and who pays. */
+struct mem_owner {
+	const char *name;		/**< the socket path */
+	struct vhost_quota *quota;	/**< the registration's; NULL: unlimited */
+	int sock;			/**< the connection, to find the peer's mounts; -1: none */
+};
+
 /** What is known of a descriptor. */
 struct mem_file {
 	uint64_t size;
-	size_t page_size;	/**< 4 KiB, or a huge page */
+	size_t page_size;	/**< 4 KiB, or a huge page; a mapping consists of such units */
 	bool hugetlb;		/**< on hugetlbfs */
 };
 
 /**
- * Look at a descriptor without blocking.  Refused, with a line in the log, is what
- * is not open for reading and writing, and what is no regular file of a file
- * system that answers by itself.
+ * Look at a descriptor; nobody waits for a server of it longer than mem_fs.h says.
+ * Refused, with a line in the log, is what is not open for reading and writing, and
+ * what is neither memory nor a file of a file system that the kernel serves by
+ * itself: see mem_fs.h and mem_dax.h.
  *
- * @param name  for log lines: the socket path
- * @param what  likewise: what the file is for
+ * @param what  for log lines: what the file is for
  * @return 0 or a negative errno
  */
-int vhost_mem_file_check(const char *name, const char *what, int fd, struct mem_file *file);
+int vhost_mem_file_check(const struct mem_owner *owner, const char *what, int fd,
+		struct mem_file *file);
 
 /** Whether two descriptors are of the same file. */
 bool vhost_mem_file_is_same(int fd, int other_fd);
@@ -49,17 +59,20 @@ void *vhost_mem_file_map(int fd, size_t len, int prot, int flags);
 struct mem_mapping;
 
 /**
- * Map a file that was checked, for size bytes in units of its page_size.
+ * Map a file that was checked, for size bytes in units of its page_size.  They are
+ * QUOTA_MAPPED_BYTES of the owner's until the mapping goes.  No memory is reserved:
+ * a page of a hole costs nothing until it is touched, and if there is none then, it
+ * is as if the file had been truncated.
  *
  * @param[out] mapping  one reference, the caller's
  * @return 0 or a negative errno
  */
-int vhost_mem_mapping_create(int fd, size_t size, size_t page_size,
-		struct mem_mapping **mapping);
+int vhost_mem_mapping_create(const struct mem_owner *owner, int fd, size_t size,
+		size_t page_size, struct mem_mapping **mapping);
 
 uint8_t *vhost_mem_mapping_addr(const struct mem_mapping *mapping);
 
-/** The descriptor is the mapping's from now on, closed with it. */
+/** The descriptor is the mapping's from now on, given to the reaper with it. */
 void vhost_mem_mapping_keep_fd(struct mem_mapping *mapping, int fd);
 
 void vhost_mem_mapping_get(struct mem_mapping *mapping);

@@ -44,13 +44,13 @@ log_fault(uint64_t size, uint64_t offset)
 }
 
 static int
-check_log(const char *name, uint64_t size, uint64_t offset, int fd, struct mem_file *file)
+check_log(const struct mem_owner *owner, uint64_t size, uint64_t offset, int fd, struct mem_file *file)
 {
 	const char *fault = log_fault(size, offset);
 	int ret;
 
 	if (fault == NULL) {
-		ret = vhost_mem_file_check(name, "dirty log", fd, file);
+		ret = vhost_mem_file_check(owner, "dirty log", fd, file);
 		if (ret < 0)
 			return ret;
 		if (offset + size > file->size)
@@ -59,28 +59,28 @@ check_log(const char *name, uint64_t size, uint64_t offset, int fd, struct mem_f
 	if (fault == NULL)
 		return 0;
 	VHOST_LOG_CONFIG(ERR, "(%s) dirty log %s (size 0x%" PRIx64 ", offset 0x%" PRIx64 ")\n",
-		name, fault, size, offset);
+		owner->name, fault, size, offset);
 	return -EINVAL;
 }
 
 int
-vhost_mem_log_create(const char *name, uint64_t size, uint64_t offset, int fd,
+vhost_mem_log_create(const struct mem_owner *owner, uint64_t size, uint64_t offset, int fd,
 		struct mem_log **out)
 {
 	struct mem_file file;
 	struct mem_log *log;
-	int ret = check_log(name, size, offset, fd, &file);
+	int ret = check_log(owner, size, offset, fd, &file);
 
 	if (ret < 0)
 		return ret;
 	log = calloc(1, sizeof(*log));
 	if (log == NULL)
 		return -ENOMEM;
-	ret = vhost_mem_mapping_create(fd, RTE_ALIGN_CEIL(offset + size, file.page_size),
+	ret = vhost_mem_mapping_create(owner, fd, RTE_ALIGN_CEIL(offset + size, file.page_size),
 		file.page_size, &log->mapping);
 	if (ret < 0) {
 		VHOST_LOG_CONFIG(ERR, "(%s) cannot map the dirty log of 0x%" PRIx64 " bytes: %s\n",
-			name, size, strerror(-ret));
+			owner->name, size, strerror(-ret));
 		free(log);
 		return ret;
 	}

@@ -22,6 +22,8 @@
 
 #define MEM_LOG_PAGE 4096
 
+struct mem_owner;
+
 /** The log as mapped. */
 struct mem_log;
 
@@ -45,12 +47,11 @@ struct mem_log_cache {
  * with a line in the log file, is what wraps, is empty, is beyond the end of the
  * file, or is not aligned so that bits can be set atomically.
  *
- * @param name  for log lines: the socket path
  * @param fd    still the caller's
  * @param[out] log  one reference, the caller's
  * @return 0 or a negative errno; nothing stays mapped after an error
  */
-int vhost_mem_log_create(const char *name, uint64_t size, uint64_t offset, int fd,
+int vhost_mem_log_create(const struct mem_owner *owner, uint64_t size, uint64_t offset, int fd,
 		struct mem_log **log);
 
 /** Control thread only, as vhost_mem_log_put(). */

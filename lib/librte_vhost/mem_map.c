@@ -59,7 +59,8 @@ region_fault(const struct vu_region *regions, unsigned int i)
 }
 
 static int
-regions_check(const char *name, const struct vu_region *regions, unsigned int n)
+regions_check(const struct mem_owner *owner, const struct vu_region *regions,
+		unsigned int n)
 {
 	unsigned int i;
 
@@ -71,7 +72,7 @@ regions_check(const char *name, const struct vu_region *regions, unsigned int n)
 			continue;
 		VHOST_LOG_CONFIG(ERR, "(%s) memory region %u %s (guest 0x%" PRIx64
 			", frontend 0x%" PRIx64 ", size 0x%" PRIx64 ", offset 0x%"
-			PRIx64 ")\n", name, i, fault, r->gpa, r->uva, r->size,
+			PRIx64 ")\n", owner->name, i, fault, r->gpa, r->uva, r->size,
 			r->mmap_offset);
 		return -EINVAL;
 	}
@@ -81,7 +82,7 @@ regions_check(const char *name, const struct vu_region *regions, unsigned int n)
 /* Building */
 
 static int
-region_create(const char *name, unsigned int i, const struct vu_region *wire,
+region_create(const struct mem_owner *owner, unsigned int i, const struct vu_region *wire,
 		int fd, struct mem_region *r)
 {
 	uint64_t end = wire->mmap_offset + wire->size;
@@ -90,12 +91,12 @@ region_create(const char *name, unsigned int i, const struct vu_region *wire,
 	int ret;
 
 	snprintf(what, sizeof(what), "memory region %u", i);
-	ret = vhost_mem_file_check(name, what, fd, &file);
+	ret = vhost_mem_file_check(owner, what, fd, &file);
 	if (ret < 0)
 		return ret;
 	if (end > file.size) {
 		VHOST_LOG_CONFIG(ERR, "(%s) memory region %u ends at 0x%" PRIx64
-			" of a file of 0x%" PRIx64 " bytes\n", name, i, end, file.size);
+			" of a file of 0x%" PRIx64 " bytes\n", owner->name, i, end, file.size);
 		return -EINVAL;
 	}
 	*r = (struct mem_region){
@@ -104,10 +105,10 @@ region_create(const char *name, unsigned int i, const struct vu_region *wire,
 		.page_size = file.page_size, .hugetlb = file.hugetlb,
 		.fd = fd,
 	};
-	ret = vhost_mem_mapping_create(fd, r->mmap_size, r->page_size, &r->mapping);
+	ret = vhost_mem_mapping_create(owner, fd, r->mmap_size, r->page_size, &r->mapping);
 	if (ret < 0) {
 		VHOST_LOG_CONFIG(ERR, "(%s) memory region %u: cannot map 0x%zx bytes: %s\n",
-			name, i, r->mmap_size, strerror(-ret));
+			owner->name, i, r->mmap_size, strerror(-ret));
 		return ret;
 	}
 	r->mmap_addr = vhost_mem_mapping_addr(r->mapping);
@@ -125,7 +126,7 @@ struct blueprint {
 
 /** Map all regions or none. */
 static int
-map_regions(const char *name, struct mem_map *map, const struct blueprint *plan)
+map_regions(const struct mem_owner *owner, struct mem_map *map, const struct blueprint *plan)
 {
 	int ret;
 
@@ -137,7 +138,7 @@ map_regions(const char *name, struct mem_map *map, const struct blueprint *plan)
 			vhost_mem_mapping_get(map->regions[i].mapping);
 			continue;
 		}
-		ret = region_create(name, i, &plan->wire[i], plan->fds[i], &map->regions[i]);
+		ret = region_create(owner, i, &plan->wire[i], plan->fds[i], &map->regions[i]);
 		if (ret == 0)
 			continue;
 		while (i-- > 0)
@@ -149,10 +150,10 @@ map_regions(const char *name, struct mem_map *map, const struct blueprint *plan)
 
 /** Build a map; descriptors of new regions are its own afterwards, and only then. */
 static int
-build(const char *name, const struct blueprint *plan, struct mem_map **out)
+build(const struct mem_owner *owner, const struct blueprint *plan, struct mem_map **out)
 {
 	static uint64_t generations;
-	int ret = regions_check(name, plan->wire, plan->n);
+	int ret = regions_check(owner, plan->wire, plan->n);
 	struct mem_map *map;
 	unsigned int i;
 
@@ -161,7 +162,7 @@ build(const char *name, const struct blueprint *plan, struct mem_map **out)
 	map = calloc(1, sizeof(*map));
 	if (map == NULL)
 		return -ENOMEM;
-	ret = map_regions(name, map, plan);
+	ret = map_regions(owner, map, plan);
 	if (ret < 0) {
 		free(map);
 		return ret;
@@ -176,9 +177,9 @@ build(const char *name, const struct blueprint *plan, struct mem_map **out)
 }
 
 static int
-too_many_regions(const char *name, unsigned int n)
+too_many_regions(const struct mem_owner *owner, unsigned int n)
 {
-	VHOST_LOG_CONFIG(ERR, "(%s) memory table of %u regions\n", name, n);
+	VHOST_LOG_CONFIG(ERR, "(%s) memory table of %u regions\n", owner->name, n);
 	return -EINVAL;
 }
 
@@ -206,7 +207,7 @@ find_same(const struct mem_map *before, const struct vu_region *wire, int fd)
 }
 
 int
-vhost_mem_map_renew(const char *name, const struct mem_map *before,
+vhost_mem_map_renew(const struct mem_owner *owner, const struct mem_map *before,
 		const struct vu_memory *table, int *fds, struct mem_map **map)
 {
 	struct blueprint plan = { .n = table->nregions };
@@ -214,13 +215,13 @@ vhost_mem_map_renew(const char *name, const struct mem_map *before,
 	int ret;
 
 	if (table->nregions > RTE_DIM(table->regions))
-		return too_many_regions(name, table->nregions);
+		return too_many_regions(owner, table->nregions);
 	for (i = 0; i < plan.n; i++) {
 		plan.wire[i] = table->regions[i];
 		plan.fds[i] = fds[i];
 		plan.shared[i] = find_same(before, &table->regions[i], fds[i]);
 	}
-	ret = build(name, &plan, map);
+	ret = build(owner, &plan, map);
 	for (i = 0; i < plan.n && ret == 0; i++)
 		if (plan.shared[i] == NULL)
 			fds[i] = -1;
@@ -228,10 +229,10 @@ vhost_mem_map_renew(const char *name, const struct mem_map *before,
 }
 
 int
-vhost_mem_map_create(const char *name, const struct vu_memory *table, int *fds,
+vhost_mem_map_create(const struct mem_owner *owner, const struct vu_memory *table, int *fds,
 		struct mem_map **map)
 {
-	return vhost_mem_map_renew(name, NULL, table, fds, map);
+	return vhost_mem_map_renew(owner, NULL, table, fds, map);
 }
 
 static void
@@ -245,7 +246,7 @@ share(struct blueprint *plan, const struct mem_region *r)
 }
 
 int
-vhost_mem_map_add(const char *name, const struct mem_map *before,
+vhost_mem_map_add(const struct mem_owner *owner, const struct mem_map *before,
 		const struct vu_region *region, int *fd, struct mem_map **map)
 {
 	struct blueprint plan = { 0 };
@@ -255,17 +256,17 @@ vhost_mem_map_add(const char *name, const struct mem_map *before,
 	for (i = 0; before != NULL && i < before->nregions; i++)
 		share(&plan, &before->regions[i]);
 	if (plan.n == VHOST_MAX_REGIONS)
-		return too_many_regions(name, plan.n + 1);
+		return too_many_regions(owner, plan.n + 1);
 	plan.fds[plan.n] = *fd;
 	plan.wire[plan.n++] = *region;
-	ret = build(name, &plan, map);
+	ret = build(owner, &plan, map);
 	if (ret == 0)
 		*fd = -1;
 	return ret;
 }
 
 int
-vhost_mem_map_remove(const char *name, const struct mem_map *before,
+vhost_mem_map_remove(const struct mem_owner *owner, const struct mem_map *before,
 		const struct vu_region *region, struct mem_map **map)
 {
 	struct blueprint plan = { 0 };
@@ -278,9 +279,9 @@ vhost_mem_map_remove(const char *name, const struct mem_map *before,
 			share(&plan, r);
 	}
 	if (before != NULL && plan.n < before->nregions)
-		return build(name, &plan, map);
+		return build(owner, &plan, map);
 	VHOST_LOG_CONFIG(ERR, "(%s) no memory region at guest 0x%" PRIx64 ", frontend 0x%" PRIx64
-		", size 0x%" PRIx64 "\n", name, region->gpa, region->uva, region->size);
+		", size 0x%" PRIx64 "\n", owner->name, region->gpa, region->uva, region->size);
 	return -ENOENT;
 }
 

@@ -58,28 +58,27 @@ struct mem_map {
  * answers by itself: asking or touching such a file could block.  Maps without
  * making the kernel allocate any of the memory.
  *
- * @param name  for log lines: the socket path
  * @param fds   table->nregions descriptors; those taken are set to -1 in the
  *              array, all of them on success, none on failure
  * @param[out] map  one reference, the caller's
  * @return 0 or a negative errno; nothing stays mapped after an error
  */
-int vhost_mem_map_create(const char *name, const struct vu_memory *table,
+int vhost_mem_map_create(const struct mem_owner *owner, const struct vu_memory *table,
 		int *fds, struct mem_map **map);
 
 /**
  * The same, sharing the mappings of an earlier map, which may be NULL.  Of regions
  * that both have the descriptors are left to the caller.
  */
-int vhost_mem_map_renew(const char *name, const struct mem_map *before,
+int vhost_mem_map_renew(const struct mem_owner *owner, const struct mem_map *before,
 		const struct vu_memory *table, int *fds, struct mem_map **map);
 
 /** A map of an earlier one's regions, if any, and another one. */
-int vhost_mem_map_add(const char *name, const struct mem_map *before,
+int vhost_mem_map_add(const struct mem_owner *owner, const struct mem_map *before,
 		const struct vu_region *region, int *fd, struct mem_map **map);
 
 /** A map of an earlier one's regions but one: -ENOENT when it has none like that. */
-int vhost_mem_map_remove(const char *name, const struct mem_map *before,
+int vhost_mem_map_remove(const struct mem_owner *owner, const struct mem_map *before,
 		const struct vu_region *region, struct mem_map **map);
 
 /**

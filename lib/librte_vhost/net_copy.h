@@ -161,4 +161,16 @@ net_cursor_advance(struct net_cursor *at, uint32_t len)
 		*at = (struct net_cursor){ at->piece + 1, 0 };
 }
 
+/** Go on by any number of bytes that the pieces have. */
+static inline void
+net_cursor_skip(struct net_cursor *at, uint32_t len)
+{
+	while (len > 0) {
+		uint32_t n = RTE_MIN(len, net_cursor_room(at));
+
+		net_cursor_advance(at, n);
+		len -= n;
+	}
+}
+
 #endif /* VHOST_NET_COPY_H */

@@ -57,21 +57,35 @@ struct slot {
  * Write the header of a packet to memory that has room for all of it.
  *
  * @param chains  that the packet fills
+ * @return true if a checksum has to be written over the copy of the packet
  */
-static __rte_always_inline void
+static __rte_always_inline bool
 write_header(const struct virtio_net *net, struct rte_mbuf *pkt, uint16_t chains,
 		uint8_t *dst, uint32_t hdr_len)
 {
 	struct virtio_net_hdr hdr;
+	bool unfinished = false;
 
 	if (unlikely(pkt->ol_flags & NET_HEADER_OL_FLAGS)) {
-		vhost_net_header_to_guest(net, pkt, &hdr);
+		unfinished = vhost_net_header_to_guest(net, pkt, &hdr);
 		memcpy(dst, &hdr, sizeof(hdr));
 	} else {
 		memset(dst, 0, sizeof(hdr));
 	}
 	if (likely(hdr_len > sizeof(hdr)))
 		memcpy(dst + sizeof(hdr), &chains, sizeof(chains));
+	return unfinished;
+}
+
+/** Write the open checksum of a packet of one segment over its copy. */
+static __rte_noinline void
+finish_slot(const struct rte_mbuf *pkt, uint8_t *dst)
+{
+	struct net_cksum cksum;
+
+	vhost_net_cksum_to_guest(pkt, &cksum);
+	if (cksum.offset + cksum.len <= pkt->data_len)
+		memcpy(dst + cksum.offset, &cksum.value, cksum.len);
 }
 
 /** Find the place of the i-th packet and have it at hand; false unless it is simple. */
@@ -112,12 +126,15 @@ fill_slot(struct vhost_virtqueue *vq, struct rte_mbuf **pkts, const struct slot 
 	uint8_t *dst = slots[i].dst + hdr_len;
 	const uint8_t *src = rte_pktmbuf_mtod(pkts[i], const uint8_t *);
 	uint32_t len = pkts[i]->data_len;
+	bool unfinished;
 
-	write_header(vq->net, pkts[i], 1, slots[i].dst, hdr_len);
+	unfinished = write_header(vq->net, pkts[i], 1, slots[i].dst, hdr_len);
 	if (len > NET_COPY_SHORT)
 		net_copy_long(dst, src, len, slot_data(slots, pkts, i + 1, n, hdr_len));
 	else
 		net_copy_short(dst, src, len);
+	if (unlikely(unfinished))
+		finish_slot(pkts[i], dst);
 	if (flags & VQ_LOG)
 		vhost_ring_log_data(vq, slots[i].dst, hdr_len + len);
 }
@@ -270,6 +287,18 @@ scatter_segments(struct net_cursor *to, const struct rte_mbuf *pkt)
 	}
 }
 
+/** Write the open checksum of a packet over its copy. */
+static __rte_noinline void
+finish_pieces(const struct rte_mbuf *pkt, uint32_t hdr_len, const struct vq_piece *pieces)
+{
+	struct net_cursor to = { pieces, 0 };
+	struct net_cksum cksum;
+
+	vhost_net_cksum_to_guest(pkt, &cksum);
+	net_cursor_skip(&to, hdr_len + cksum.offset);
+	scatter(&to, (const uint8_t *)&cksum.value, cksum.len);
+}
+
 /** Copy a packet and its header to its pieces. */
 static __rte_always_inline void
 copy_packet(const struct virtio_net *net, struct rte_mbuf *pkt, uint32_t hdr_len,
@@ -277,12 +306,13 @@ copy_packet(const struct virtio_net *net, struct rte_mbuf *pkt, uint32_t hdr_len
 {
 	uint8_t hdr[sizeof(struct virtio_net_hdr_mrg_rxbuf)];
 	struct net_cursor to = { pieces, 0 };
+	bool unfinished;
 
 	if (likely(pieces->len >= hdr_len)) {
-		write_header(net, pkt, place.chains, pieces->base, hdr_len);
+		unfinished = write_header(net, pkt, place.chains, pieces->base, hdr_len);
 		net_cursor_advance(&to, hdr_len);
 	} else {
-		write_header(net, pkt, place.chains, hdr, hdr_len);
+		unfinished = write_header(net, pkt, place.chains, hdr, hdr_len);
 		scatter(&to, hdr, hdr_len);
 	}
 	if (likely(pkt->nb_segs == 1 && pkt->pkt_len <= net_cursor_room(&to)))
@@ -290,6 +320,8 @@ copy_packet(const struct virtio_net *net, struct rte_mbuf *pkt, uint32_t hdr_len
 				pkt->pkt_len, net_next_piece(to.piece));
 	else
 		scatter_segments(&to, pkt);
+	if (unlikely(unfinished))
+		finish_pieces(pkt, hdr_len, pieces);
 }
 
 /** Note that the first len bytes of those pieces were written. */

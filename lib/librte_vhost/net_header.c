@@ -20,6 +20,7 @@
 /** An L4 protocol, and where it has its checksum. */
 struct l4_proto {
 	uint32_t ptype;
+	uint8_t number;		/**< in the IP header */
 	uint16_t cksum_offset;
 	uint8_t min_len;	/**< of a header */
 };
@@ -29,11 +30,11 @@ struct l4_proto {
 #define L4_CKSUM_FLAG(index) ((index) * RTE_MBUF_F_TX_TCP_CKSUM)
 
 static const struct l4_proto l4_protos[L4_INDEX(RTE_MBUF_F_TX_L4_MASK) + 1] = {
-	[L4_INDEX(RTE_MBUF_F_TX_TCP_CKSUM)] = { RTE_PTYPE_L4_TCP,
+	[L4_INDEX(RTE_MBUF_F_TX_TCP_CKSUM)] = { RTE_PTYPE_L4_TCP, IPPROTO_TCP,
 		offsetof(struct rte_tcp_hdr, cksum), sizeof(struct rte_tcp_hdr) },
-	[L4_INDEX(RTE_MBUF_F_TX_UDP_CKSUM)] = { RTE_PTYPE_L4_UDP,
+	[L4_INDEX(RTE_MBUF_F_TX_UDP_CKSUM)] = { RTE_PTYPE_L4_UDP, IPPROTO_UDP,
 		offsetof(struct rte_udp_hdr, dgram_cksum), sizeof(struct rte_udp_hdr) },
-	[L4_INDEX(RTE_MBUF_F_TX_SCTP_CKSUM)] = { RTE_PTYPE_L4_SCTP,
+	[L4_INDEX(RTE_MBUF_F_TX_SCTP_CKSUM)] = { RTE_PTYPE_L4_SCTP, IPPROTO_SCTP,
 		offsetof(struct rte_sctp_hdr, cksum), sizeof(struct rte_sctp_hdr) },
 };
 
@@ -87,28 +88,109 @@ l3_offset(const struct rte_mbuf *pkt)
 	return outer + pkt->l2_len;
 }
 
+/** Carry what is above 16 bits around, of a sum of not too many words. */
+static __rte_always_inline uint16_t
+fold(uint64_t sum)
+{
+	uint32_t half = (uint32_t)sum + (uint32_t)(sum >> 32);
+
+	half += half < (uint32_t)sum;
+	half = (half & UINT16_MAX) + (half >> 16);
+	return half + (half >> 16);
+}
+
+static uint32_t
+load32(const uint8_t *at)
+{
+	uint32_t value;
+
+	memcpy(&value, at, sizeof(value));
+	return value;
+}
+
+static uint16_t
+load16(const uint8_t *at)
+{
+	uint16_t value;
+
+	memcpy(&value, at, sizeof(value));
+	return value;
+}
+
 /**
  * Complete the IPv4 header checksum, which virtio cannot leave to the receiver.
  * The packet may be on its way to somebody else at the same time: the field is
  * left out of the sum instead of cleared, and written only to change it.
  */
-static void
+static __rte_noinline void
 complete_ipv4_cksum(struct rte_mbuf *pkt)
 {
-	const size_t field = offsetof(struct rte_ipv4_hdr, hdr_checksum);
-	const size_t rest = field + sizeof(uint16_t);
-	uint32_t offset = l3_offset(pkt);
-	struct rte_ipv4_hdr *ip = rte_pktmbuf_mtod_offset(pkt, struct rte_ipv4_hdr *, offset);
-	uint32_t sum;
+	const uint32_t offset = l3_offset(pkt), min_len = sizeof(struct rte_ipv4_hdr);
+	uint8_t *ip = rte_pktmbuf_mtod_offset(pkt, uint8_t *, offset);
+	uint8_t *field = ip + offsetof(struct rte_ipv4_hdr, hdr_checksum);
 	uint16_t cksum;
+	uint64_t sum;
 
-	if (pkt->l3_len < sizeof(*ip) || offset + pkt->l3_len > pkt->data_len)
+	if (pkt->l3_len < min_len || offset + pkt->l3_len > pkt->data_len)
 		return;
-	sum = rte_raw_cksum(ip, field) +
-		rte_raw_cksum((const uint8_t *)ip + rest, pkt->l3_len - rest);
-	cksum = ~((sum & UINT16_MAX) + (sum >> 16));
-	if (ip->hdr_checksum != cksum)
-		ip->hdr_checksum = cksum;
+	sum = (uint64_t)load32(ip) + load32(ip + 4) + load16(ip + 8) + load32(ip + 12) +
+		load32(ip + 16);
+	if (unlikely(pkt->l3_len > min_len))
+		sum += rte_raw_cksum(ip + min_len, pkt->l3_len - min_len);
+	cksum = ~fold(sum);
+	if (load16(field) != cksum)
+		memcpy(field, &cksum, sizeof(cksum));
+}
+
+/** The headers of a packet, as the application describes them. */
+struct headers {
+	const uint8_t *ip;	/**< whole, maybe a copy */
+	unsigned int version;	/**< of IP; 0 if there is no such header */
+	uint32_t l4_start;	/**< offset */
+	const struct l4_proto *l4;	/**< whose checksum is open */
+};
+
+/** The version of the IP header, as the application says it and if it can be so. */
+static __rte_always_inline unsigned int
+ip_version(const struct rte_mbuf *pkt, const uint8_t *ip)
+{
+	if (ip == NULL)
+		return 0;
+	if ((pkt->ol_flags & RTE_MBUF_F_TX_IPV6) && pkt->l3_len >= sizeof(struct rte_ipv6_hdr))
+		return 6;
+	if ((pkt->ol_flags & RTE_MBUF_F_TX_IPV4) && pkt->l3_len >= sizeof(struct rte_ipv4_hdr))
+		return 4;
+	return 0;
+}
+
+/** Bytes of L4, as the IP header says it, without what a short frame is filled up with. */
+static __rte_always_inline uint32_t
+l4_length(const struct rte_mbuf *pkt, const struct headers *at)
+{
+	uint32_t left = pkt->pkt_len - at->l4_start, len = left;
+
+	if (at->version == 6)
+		len = rte_be_to_cpu_16(load16(at->ip + offsetof(struct rte_ipv6_hdr, payload_len))) +
+			sizeof(struct rte_ipv6_hdr) - pkt->l3_len;
+	else if (at->version == 4)
+		len = rte_be_to_cpu_16(load16(at->ip + offsetof(struct rte_ipv4_hdr, total_length))) -
+			pkt->l3_len;
+	return RTE_MIN(len, left);
+}
+
+/** Sum of the pseudo header for so many bytes of L4; there is an IP header. */
+static __rte_always_inline uint16_t
+sum_pseudo_header(const struct headers *at, uint32_t len)
+{
+	const uint8_t *src = at->ip + offsetof(struct rte_ipv4_hdr, src_addr);
+	uint64_t sum = (uint64_t)rte_cpu_to_be_32(len) + rte_cpu_to_be_16(at->l4->number);
+
+	if (likely(at->version == 4))
+		return fold(sum + load32(src) + load32(src + 4));
+	src = at->ip + offsetof(struct rte_ipv6_hdr, src_addr);
+	for (unsigned int i = 0; i < 32; i += sizeof(uint32_t))
+		sum += load32(src + i);
+	return fold(sum);
 }
 
 /**
@@ -117,21 +199,18 @@ complete_ipv4_cksum(struct rte_mbuf *pkt)
  * that is to be segmented, unlike what NICs want there.  Headers in pieces stay.
  */
 static void
-write_pseudo_sum(struct rte_mbuf *pkt, uint32_t field_offset)
+write_pseudo_sum(struct rte_mbuf *pkt, struct headers *at, uint32_t field_offset)
 {
-	const void *ip = rte_pktmbuf_mtod_offset(pkt, const void *, l3_offset(pkt));
 	uint8_t *field = rte_pktmbuf_mtod_offset(pkt, uint8_t *, field_offset);
 	uint16_t sum;
 
 	if (field_offset + sizeof(sum) > pkt->data_len)
 		return;
-	if ((pkt->ol_flags & RTE_MBUF_F_TX_IPV4) && pkt->l3_len >= sizeof(struct rte_ipv4_hdr))
-		sum = rte_ipv4_phdr_cksum(ip, 0);
-	else if ((pkt->ol_flags & RTE_MBUF_F_TX_IPV6) &&
-			pkt->l3_len >= sizeof(struct rte_ipv6_hdr))
-		sum = rte_ipv6_phdr_cksum(ip, 0);
-	else
+	at->ip = rte_pktmbuf_mtod_offset(pkt, const uint8_t *, at->l4_start - pkt->l3_len);
+	at->version = ip_version(pkt, at->ip);
+	if (at->version == 0)
 		return;
+	sum = sum_pseudo_header(at, l4_length(pkt, at));
 	/* at any address; and not written without need, as above */
 	if (memcmp(field, &sum, sizeof(sum)) != 0)
 		memcpy(field, &sum, sizeof(sum));
@@ -140,17 +219,20 @@ write_pseudo_sum(struct rte_mbuf *pkt, uint32_t field_offset)
 static void
 ask_for_cksum(struct rte_mbuf *pkt, uint64_t cksum_flag, struct virtio_net_hdr *hdr)
 {
-	uint32_t l4_offset = l3_offset(pkt) + pkt->l3_len;
+	struct headers at = {
+		.l4_start = l3_offset(pkt) + pkt->l3_len,
+		.l4 = &l4_protos[L4_INDEX(cksum_flag)],
+	};
 
 	hdr->flags = VIRTIO_NET_HDR_F_NEEDS_CSUM;
-	hdr->csum_start = l4_offset;
-	hdr->csum_offset = l4_protos[L4_INDEX(cksum_flag)].cksum_offset;
+	hdr->csum_start = at.l4_start;
+	hdr->csum_offset = at.l4->cksum_offset;
 	/* SCTP's checksum knows no pseudo header */
 	if (cksum_flag != RTE_MBUF_F_TX_SCTP_CKSUM)
-		write_pseudo_sum(pkt, l4_offset + hdr->csum_offset);
+		write_pseudo_sum(pkt, &at, at.l4_start + at.l4->cksum_offset);
 }
 
-static void
+static __rte_noinline void
 ask_for_segments(const struct virtio_net *net, const struct rte_mbuf *pkt,
 		struct virtio_net_hdr *hdr)
 {
@@ -188,26 +270,137 @@ write_header(struct virtio_net_hdr *to, struct virtio_net_hdr hdr)
 	to->csum_offset = hdr.csum_offset;
 }
 
-void
+/** The flag of the L4 checksum that the application leaves open, 0 for none. */
+static uint64_t
+open_cksum(const struct rte_mbuf *pkt)
+{
+	/* segments have new checksums, whether or not that was said */
+	if (pkt->ol_flags & RTE_MBUF_F_TX_TCP_SEG)
+		return RTE_MBUF_F_TX_TCP_CKSUM;
+	if (pkt->ol_flags & RTE_MBUF_F_TX_UDP_SEG)
+		return RTE_MBUF_F_TX_UDP_CKSUM;
+	return pkt->ol_flags & RTE_MBUF_F_TX_L4_MASK;
+}
+
+bool
 vhost_net_header_to_guest(const struct virtio_net *net, struct rte_mbuf *pkt,
 		struct virtio_net_hdr *to)
 {
-	uint64_t cksum_flag = pkt->ol_flags & RTE_MBUF_F_TX_L4_MASK;
+	bool takes_open = virtio_net_has(net, VIRTIO_NET_F_GUEST_CSUM);
+	uint64_t cksum_flag = open_cksum(pkt);
 	struct virtio_net_hdr hdr = { 0 };
 
 	if (pkt->ol_flags & RTE_MBUF_F_TX_IP_CKSUM)
 		complete_ipv4_cksum(pkt);
-	/* segments have new checksums, whether or not that was said */
-	if (pkt->ol_flags & RTE_MBUF_F_TX_TCP_SEG)
-		cksum_flag = RTE_MBUF_F_TX_TCP_CKSUM;
-	else if (pkt->ol_flags & RTE_MBUF_F_TX_UDP_SEG)
-		cksum_flag = RTE_MBUF_F_TX_UDP_CKSUM;
-	if (virtio_net_has(net, VIRTIO_NET_F_GUEST_CSUM) && cksum_flag != 0) {
+	if (takes_open && cksum_flag != 0) {
 		ask_for_cksum(pkt, cksum_flag, &hdr);
 		if (pkt->ol_flags & (RTE_MBUF_F_TX_TCP_SEG | RTE_MBUF_F_TX_UDP_SEG))
 			ask_for_segments(net, pkt, &hdr);
 	}
 	write_header(to, hdr);
+	return cksum_flag != 0 && !takes_open;
+}
+
+/* ---- checksums that the guest does not take open ---- */
+
+/** The longest L3 header that an mbuf can tell of. */
+#define L3_MAX (1u << RTE_MBUF_L3_LEN_BITS)
+
+/** Sum of all 16-bit words between two offsets of a packet, whatever its segments (RFC 1071). */
+static uint16_t
+sum_packet(const struct rte_mbuf *pkt, uint32_t from, uint32_t to)
+{
+	uint32_t sum = 0, done = 0;
+
+	for (; pkt != NULL && from < to; to -= pkt->data_len, pkt = pkt->next) {
+		uint32_t end = RTE_MIN(to, pkt->data_len);
+		uint16_t part;
+
+		if (from >= end) {
+			from -= pkt->data_len;
+			continue;
+		}
+		part = rte_raw_cksum(rte_pktmbuf_mtod_offset(pkt, const void *, from), end - from);
+		sum += done & 1 ? rte_bswap16(part) : part;
+		done += end - from;
+		from = 0;
+		if (end == to)
+			break;
+	}
+	return fold(sum);
+}
+
+static uint32_t
+crc32c_byte(uint32_t crc, uint8_t byte)
+{
+	crc ^= byte;
+	for (unsigned int bit = 0; bit < 8; bit++)
+		crc = crc >> 1 ^ (crc & 1 ? 0x82f63b78 : 0);
+	return crc;
+}
+
+/** CRC32c of a packet between two offsets, going on from crc. */
+static uint32_t
+crc32c_packet(const struct rte_mbuf *pkt, uint32_t from, uint32_t to, uint32_t crc)
+{
+	for (uint32_t i = from; i < to; i++) {
+		uint8_t byte;
+		const uint8_t *at = rte_pktmbuf_read(pkt, i, sizeof(byte), &byte);
+
+		crc = crc32c_byte(crc, at != NULL ? *at : 0);
+	}
+	return crc;
+}
+
+/** The checksum of SCTP (RFC 9260, appendix A), as if its field were 0. */
+static uint32_t
+sctp_cksum(const struct rte_mbuf *pkt, uint32_t from, uint32_t field, uint32_t to)
+{
+	uint32_t crc = crc32c_packet(pkt, from, field, UINT32_MAX);
+
+	for (unsigned int i = 0; i < sizeof(crc); i++)
+		crc = crc32c_byte(crc, 0);
+	return rte_cpu_to_le_32(~crc32c_packet(pkt, field + sizeof(crc), to, crc));
+}
+
+/** The checksum of TCP or UDP, without the field itself. */
+static uint16_t
+l4_cksum(const struct rte_mbuf *pkt, const struct headers *at, uint32_t field, uint32_t to)
+{
+	uint32_t sum = sum_pseudo_header(at, to - at->l4_start) +
+		sum_packet(pkt, at->l4_start, field) +
+		sum_packet(pkt, field + sizeof(uint16_t), to);
+	uint16_t cksum = ~fold(sum);
+
+	/* 0 would mean "no checksum" to UDP; 0xffff is the same number */
+	return cksum != 0 ? cksum : UINT16_MAX;
+}
+
+void
+vhost_net_cksum_to_guest(const struct rte_mbuf *pkt, struct net_cksum *cksum)
+{
+	struct headers at = { .l4 = &l4_protos[L4_INDEX(open_cksum(pkt))] };
+	uint32_t start = l3_offset(pkt), field, end;
+	uint8_t copy[L3_MAX];
+
+	*cksum = (struct net_cksum){ 0 };
+	at.ip = rte_pktmbuf_read(pkt, start, pkt->l3_len, copy);
+	at.version = ip_version(pkt, at.ip);
+	at.l4_start = start + pkt->l3_len;
+	if (at.version == 0 || l4_length(pkt, &at) < at.l4->min_len)
+		return;
+	field = at.l4_start + at.l4->cksum_offset;
+	end = at.l4_start + l4_length(pkt, &at);
+	if (at.l4->number == IPPROTO_SCTP) {
+		uint32_t value = sctp_cksum(pkt, at.l4_start, field, end);
+
+		*cksum = (struct net_cksum){ field, sizeof(value), value };
+	} else {
+		uint16_t value = l4_cksum(pkt, &at, field, end);
+
+		*cksum = (struct net_cksum){ field, sizeof(value), 0 };
+		memcpy(&cksum->value, &value, sizeof(value));
+	}
 }
 
 /* ---- from the guest ---- */

@@ -11,6 +11,7 @@
  * that out inline and come here for the rest.
  */
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include <linux/virtio_net.h>
@@ -38,9 +39,26 @@ net_hdr_len(const struct virtio_net *net, unsigned int flags)
  * as far as the guest negotiated what they ask for.  Writes into the packet what
  * the header has no place for: the IPv4 checksum, and the sum of the pseudo header
  * where the guest's checksum will be.
+ *
+ * @return true if the guest takes complete checksums only, and that of L4 is open: to
+ *         be written over the guest's copy, see vhost_net_cksum_to_guest()
  */
-void vhost_net_header_to_guest(const struct virtio_net *net, struct rte_mbuf *pkt,
+bool vhost_net_header_to_guest(const struct virtio_net *net, struct rte_mbuf *pkt,
 		struct virtio_net_hdr *to);
+
+/** A checksum, and where in a packet it belongs. */
+struct net_cksum {
+	uint32_t offset;
+	uint32_t len;		/**< bytes; 0 if there is none */
+	uint32_t value;		/**< its first bytes, as they are in memory */
+};
+
+/**
+ * Compute the L4 checksum that the application left open, over the headers that it
+ * described.  The packet stays as it is: another guest may be getting it as well, with
+ * the checksum open.
+ */
+void vhost_net_cksum_to_guest(const struct rte_mbuf *pkt, struct net_cksum *cksum);
 
 /**
  * Put into flags what the guest's header says about a packet that came from it.

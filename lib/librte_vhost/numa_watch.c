@@ -155,21 +155,27 @@ have_blocks_moved(struct vhost_device *dev)
 
 /* Refreshes */
 
+int
+vhost_numa_watch_reprobe(struct vhost_device *dev, bool restart)
+{
+	const struct settle_request request = { .reprobe = true, .restart = restart };
+
+	have_blocks_moved(dev);
+	return vhost_device_change(dev, &request);
+}
+
 /** Refresh because somebody asked: as vhost_device_change(), or -EBUSY. */
 static int
 serve_request(struct vhost_device *dev)
 {
-	const struct settle_request refresh = { .reprobe = true, .restart = true };
 	int ret = -ENODEV;
 
 	if (dev == NULL)
 		return ret;
 	if (!vhost_device_try_lock(dev))
 		return -EBUSY;
-	if (dev->running.net != NULL) {
-		have_blocks_moved(dev);
-		ret = vhost_device_change(dev, &refresh);
-	}
+	if (dev->running.net != NULL)
+		ret = vhost_numa_watch_reprobe(dev, true);
 	vhost_device_unlock(dev);
 	return ret;
 }

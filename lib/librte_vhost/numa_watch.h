@@ -27,6 +27,14 @@ void vhost_numa_watch_end(const struct vhost_device *dev);
  */
 void vhost_numa_watch_check(struct vhost_device *dev);
 
+/**
+ * Ask about everything, whatever is known, and settle.  Control lock held.
+ *
+ * @param restart  have the application learn of another node by a restart
+ * @return as vhost_device_change()
+ */
+int vhost_numa_watch_reprobe(struct vhost_device *dev, bool restart);
+
 /** Each settle may leave it open where something belongs. */
 extern const struct device_listener vhost_listener_watch;
 

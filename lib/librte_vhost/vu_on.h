@@ -36,6 +36,18 @@ struct vu_call {
 	bool close_reply_fd;		/**< and closed then: it is not the device's */
 };
 
+/** Whose memory it is that the call is about. */
+static inline struct mem_owner
+vu_owner(const struct vu_call *call)
+{
+	const struct vhost_device *dev = call->dev;
+
+	return (struct mem_owner){
+		.name = dev->driver.path, .quota = dev->driver.quota,
+		.sock = dev->link != NULL ? dev->link->fd : -1,
+	};
+}
+
 /* vu_on_device.c */
 int vhost_vu_on_get_features(struct vu_call *call);
 int vhost_vu_on_set_features(struct vu_call *call);

@@ -18,9 +18,11 @@ vhost_vu_on_get_inflight_fd(struct vu_call *call)
 {
 	struct vhost_device *dev = call->dev;
 	struct vu_inflight *wire = &call->msg->payload.inflight;
+	const struct mem_owner owner = vu_owner(call);
 	int fd;
 
-	fd = vhost_inflight_make(dev->driver.path, ring_format(dev->wish.features), wire, dev->running.node);
+	fd = vhost_inflight_make(&owner, ring_format(dev->wish.features), wire,
+		dev->running.node);
 	if (fd < 0)
 		return fd;
 	call->reply_fd = fd;
@@ -46,6 +48,7 @@ int
 vhost_vu_on_set_inflight_fd(struct vu_call *call)
 {
 	struct vhost_device *dev = call->dev;
+	const struct mem_owner owner = vu_owner(call);
 	struct inflight_area area;
 	int ret;
 
@@ -54,7 +57,7 @@ vhost_vu_on_set_inflight_fd(struct vu_call *call)
 			dev->driver.path);
 		return -EBUSY;
 	}
-	ret = vhost_inflight_adopt(dev->driver.path, ring_format(dev->wish.features),
+	ret = vhost_inflight_adopt(&owner, ring_format(dev->wish.features),
 		&call->msg->payload.inflight, call->msg->fds[0], &area);
 	if (ret < 0)
 		return ret;

@@ -60,6 +60,7 @@ vhost_vu_on_set_mem_table(struct vu_call *call)
 {
 	struct vhost_device *dev = call->dev;
 	struct vu_memory *table = &call->msg->payload.memory;
+	const struct mem_owner owner = vu_owner(call);
 	struct mem_map *map;
 	uint32_t i;
 	int ret;
@@ -70,7 +71,7 @@ vhost_vu_on_set_mem_table(struct vu_call *call)
 		return 0;
 	}
 	/* what a postcopy destination shares with an earlier map is registered as well */
-	ret = vhost_mem_map_renew(dev->driver.path, dev->wish.map, table, call->msg->fds, &map);
+	ret = vhost_mem_map_renew(&owner, dev->wish.map, table, call->msg->fds, &map);
 	for (i = 0; ret == 0 && i < map->nregions; i++)
 		log_region(dev->driver.path, &map->regions[i]);
 	if (ret == 0)
@@ -93,11 +94,12 @@ vhost_vu_on_add_mem_reg(struct vu_call *call)
 {
 	struct vhost_device *dev = call->dev;
 	struct vu_region region = call->msg->payload.slot.region;
+	const struct mem_owner owner = vu_owner(call);
 	struct mem_map *map;
 	int fd = vhost_vu_take_fd(call->msg, 0);
 	int ret;
 
-	ret = vhost_mem_map_add(dev->driver.path, dev->wish.map, &region, &fd, &map);
+	ret = vhost_mem_map_add(&owner, dev->wish.map, &region, &fd, &map);
 	vhost_reap(dev->driver.quota, fd);
 	if (ret == 0)
 		log_region(dev->driver.path, &map->regions[map->nregions - 1]);
@@ -115,10 +117,11 @@ vhost_vu_on_rem_mem_reg(struct vu_call *call)
 {
 	struct vhost_device *dev = call->dev;
 	struct vu_region region = call->msg->payload.slot.region;
+	const struct mem_owner owner = vu_owner(call);
 	struct mem_map *map;
 	int ret;
 
-	ret = vhost_mem_map_remove(dev->driver.path, dev->wish.map, &region, &map);
+	ret = vhost_mem_map_remove(&owner, dev->wish.map, &region, &map);
 	if (ret < 0)
 		return ret;
 	vhost_wish_map(&dev->wish, map);

@@ -19,16 +19,16 @@ int
 vhost_vu_on_set_log_base(struct vu_call *call)
 {
 	const struct vu_log *wire = &call->msg->payload.log;
-	const char *name = call->dev->driver.path;
+	const struct mem_owner owner = vu_owner(call);
 	struct mem_log *log;
 	int ret;
 
-	ret = vhost_mem_log_create(name, wire->size, wire->offset, call->msg->fds[0], &log);
+	ret = vhost_mem_log_create(&owner, wire->size, wire->offset, call->msg->fds[0], &log);
 	if (ret < 0)
 		return ret;
 	vhost_wish_log(&call->dev->wish, log);
 	VHOST_LOG_CONFIG(INFO, "(%s) dirty log of 0x%" PRIx64 " bytes at 0x%" PRIx64 "\n",
-		name, wire->size, wire->offset);
+		owner.name, wire->size, wire->offset);
 	call->msg->payload.u64 = 0;
 	return 0;
 }

@@ -138,20 +138,20 @@ poison_around(const struct mem_map *map)
 	}
 }
 
-WRAP(int, vhost_mem_map_renew, const char *name, const struct mem_map *earlier,
+WRAP(int, vhost_mem_map_renew, const struct mem_owner *owner, const struct mem_map *earlier,
 		const struct vu_memory *table, int *fds, struct mem_map **map)
 {
-	int ret = __real_vhost_mem_map_renew(name, earlier, table, fds, map);
+	int ret = __real_vhost_mem_map_renew(owner, earlier, table, fds, map);
 
 	if (ret == 0)
 		poison_around(*map);
 	return ret;
 }
 
-WRAP(int, vhost_mem_map_add, const char *name, const struct mem_map *earlier,
+WRAP(int, vhost_mem_map_add, const struct mem_owner *owner, const struct mem_map *earlier,
 		const struct vu_region *region, int *fd, struct mem_map **map)
 {
-	int ret = __real_vhost_mem_map_add(name, earlier, region, fd, map);
+	int ret = __real_vhost_mem_map_add(owner, earlier, region, fd, map);
 
 	if (ret == 0)
 		poison_around(*map);
@@ -180,11 +180,11 @@ WRAP(uint8_t *, vhost_virtio_net_host_elsewhere, const struct virtio_net *net, u
 	return __real_vhost_virtio_net_host_elsewhere(net, gpa, len);
 }
 
-WRAP(void, vhost_net_header_to_guest, const struct virtio_net *net, struct rte_mbuf *pkt,
+WRAP(bool, vhost_net_header_to_guest, const struct virtio_net *net, struct rte_mbuf *pkt,
 		struct virtio_net_hdr *hdr)
 {
 	run_hook();
-	__real_vhost_net_header_to_guest(net, pkt, hdr);
+	return __real_vhost_net_header_to_guest(net, pkt, hdr);
 }
 
 WRAP(void, vhost_net_header_from_guest, const struct virtio_net *net,
