@@ -241,6 +241,34 @@ nobody_waits_for_a_lingerer(const void *arg)
 	return two_end(&t) == 0 && ret == 0 ? TEST_SUCCESS : TEST_FAILED;
 }
 
+/** Who has connected, and was not accepted yet, when the socket is unregistered. */
+static int
+lingerers_in_the_backlog(void)
+{
+	struct fake *fe = fake_start(.until = FAKE_REGISTERED);
+	struct sockaddr_un addr = { .sun_family = AF_UNIX };
+	struct held_events held;
+	uint64_t start;
+	int fd, ret;
+
+	TEST_ASSERT_NOT_NULL(fe, "a socket");
+	TEST_ASSERT(trap_set(), "TCP");
+	memcpy(addr.sun_path, fe->path, strlen(fe->path));
+	events_hold(&held);
+	for (int i = 0; i < 3; i++) {
+		fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+		if (connect(fd, (struct sockaddr *)&addr, sizeof(addr)) == 0)
+			send_and_close(fd, lingerer());
+		close(fd);
+	}
+	start = fake_now_ms();
+	ret = fake_unregister(fe);
+	TEST_ASSERT(fake_now_ms() - start < AT_ONCE_MS, "at once");
+	events_release(&held);
+	trap_open();
+	return fake_stop(fe) == 0 && ret == 0 ? TEST_SUCCESS : TEST_FAILED;
+}
+
 /* ---- accounts ---- */
 
 static bool
@@ -628,8 +656,9 @@ fifo_with_a_name_is_no_doorbell(void)
 	return two_end(&t);
 }
 
-#define NB_FIXED 9
+#define NB_FIXED 10
 static const struct test_case fixed_cases[NB_FIXED] = {
+	TEST_CASE(lingerers_in_the_backlog),
 	TEST_CASE(what_is_harmless_is_closed_in_place),
 	TEST_CASE(all_else_is_closed_as_well),
 	TEST_CASE(one_peer_cannot_use_up_the_threads),

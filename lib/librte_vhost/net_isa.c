@@ -2,6 +2,7 @@
  * Copyright(c) 2026 The vhost-numa authors
  */
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -32,6 +33,18 @@ static const struct build builds[] = {
 		.dequeue_select = vhost_net_dequeue_select_plain },
 };
 
+/** Which of them this CPU runs; asked once: in a virtual machine the host answers, slowly. */
+static bool runs_here[RTE_DIM(builds)];
+
+RTE_INIT(vhost_net_isa_probe)
+{
+	unsigned int i;
+
+	for (i = 0; i < RTE_DIM(builds); i++)
+		runs_here[i] = builds[i].bits == 0 ||
+			rte_cpu_get_flag_enabled(builds[i].needs) == 1;
+}
+
 /** That logs what is written to the guest. */
 static const struct build log_build = {
 	.enqueue_select = vhost_net_enqueue_select_log,
@@ -41,14 +54,13 @@ static const struct build log_build = {
 static const struct build *
 best_build(const struct vhost_virtqueue *block)
 {
-	const struct build *build = builds;
+	unsigned int i = 0;
 
 	if (block->cfg.format & VQ_LOG)
 		return &log_build;
-	while (build->bits != 0 && (rte_cpu_get_flag_enabled(build->needs) != 1 ||
-			rte_vect_get_max_simd_bitwidth() < build->bits))
-		build++;
-	return build;
+	while (!runs_here[i] || rte_vect_get_max_simd_bitwidth() < builds[i].bits)
+		i++;
+	return &builds[i];
 }
 
 vq_enqueue_t

@@ -11,6 +11,7 @@
 
 #include <errno.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "reaper.h"
 #include "socket_client.h"
@@ -132,6 +133,9 @@ void
 vhost_client_stop(struct registration *reg)
 {
 	vhost_event_timer_cancel(&reg->retry);
-	vhost_reap(reg->driver.quota, reg->fd);
+	if (reg->connected)
+		vhost_reap(reg->driver.quota, reg->fd);
+	else if (reg->fd >= 0)
+		close(reg->fd);
 	reg->fd = -1;
 }

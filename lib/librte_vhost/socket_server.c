@@ -11,6 +11,7 @@
 #include <errno.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include "reaper.h"
 #include "socket_connection.h"
@@ -101,12 +102,28 @@ accept_from_now_on(struct registration *reg)
 	return watch(reg);
 }
 
+/**
+ * Close the listener and whoever is in its backlog: with those in place, closing it
+ * could wait for them.  Once it is shut down nobody enters the backlog.
+ */
+static void
+close_listener(struct registration *reg)
+{
+	int fd;
+
+	shutdown(reg->fd, SHUT_RDWR);
+	while ((fd = accept4(reg->fd, NULL, NULL, SOCK_CLOEXEC)) >= 0)
+		vhost_reap(reg->driver.quota, fd);
+	close(reg->fd);
+	reg->fd = -1;
+}
+
 /** A socket that was bound cannot be bound again: have a new one.  Lock held. */
 static void
 unbind(struct registration *reg)
 {
 	vhost_socket_path_unbind(reg->driver.path, &reg->file);
-	vhost_reap(reg->driver.quota, reg->fd);
+	close_listener(reg);
 	reg->fd = vhost_socket_path_open();
 }
 
@@ -133,7 +150,6 @@ vhost_server_stop(struct registration *reg)
 	vhost_turn_leave(&reg->listener);
 	/* ... and the timer does not let it join again once it was removed. */
 	vhost_event_timer_cancel(&reg->retry);
-	/* Those in the backlog have not been looked at. */
-	vhost_reap(reg->driver.quota, reg->fd);
-	reg->fd = -1;
+	if (reg->fd >= 0)
+		close_listener(reg);
 }
