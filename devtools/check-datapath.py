@@ -47,6 +47,7 @@ MAY_ALLOCATE = {
     'mem_guard': 'what stands in for lost guest memory; a signal handler that was there',
     'mem_probe': 'a window on a file that is never filled',
     'inflight_area': 'a window on a new area while it is filled and moved to its node',
+    'inflight_pool': 'in-flight areas that were made for frontends',
     'inflight_recover': 'a list of what is left over, while it is sorted',
     'event_loop': 'slots of sources',
     'reaper': 'descriptors that wait to be closed',
