@@ -41,6 +41,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdbool.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
@@ -128,6 +129,28 @@ vhost_mem_probe_bytes(struct mem_probe *probe)
 	bytes = st.st_blocks * BLOCK_SIZE;
 	probe->full = st.st_size > 0 && bytes >= st.st_size;
 	return bytes;
+}
+
+int
+vhost_mem_probe_reopen(struct mem_probe *probe)
+{
+	char path[32];
+
+	if (probe_kind(probe) != PROBE_MEMORY || probe->hugetlb)
+		return -1;
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", probe->fd);
+	return open(path, O_RDONLY | O_CLOEXEC);
+}
+
+bool
+vhost_mem_probe_next_data(const struct mem_probe *probe, int fd, uint64_t *page)
+{
+	off_t at = lseek(fd, probe->offset + *page * probe->page_size, SEEK_DATA);
+
+	if (at < 0)
+		return false;
+	*page = (at - probe->offset) / probe->page_size;
+	return *page < probe->npages;
 }
 
 uint32_t

@@ -91,6 +91,21 @@ int64_t vhost_mem_probe_bytes(struct mem_probe *probe);
 uint32_t vhost_mem_probe_resident(const struct mem_probe *probe, const struct mem_run *run);
 
 /**
+ * Open the file of a region once more, for vhost_mem_probe_next_data(): with a position
+ * of its own, as the frontend shares the other one.
+ *
+ * @return a descriptor, to be closed by the caller; -1 where looking for data is no use
+ */
+int vhost_mem_probe_reopen(struct mem_probe *probe);
+
+/**
+ * The first page from *page on that was written, as far as the kernel tells.
+ *
+ * @return false when there is none in the region
+ */
+bool vhost_mem_probe_next_data(const struct mem_probe *probe, int fd, uint64_t *page);
+
+/**
  * Open a window on some runs, unless it is open, and make ready to map pages.
  *
  * @param window  all zero, or closed, or open on the same runs

@@ -56,15 +56,19 @@
  *  map a hole (trapped)	2 to 9, hugetlbfs 1.4
  *  map a huge page		8	unmap it			4.5
  *
- * So 16 neighbours cost little more than one page alone, and SEEK_DATA, for which the
+ * So 16 neighbours cost little more than one page alone.  SEEK_DATA, for which the
  * file has to be opened again (its position is the frontend's, too), has nothing
- * before mincore().  A sample is therefore 16 spots of 16 pages.  Spots are asked for
- * in an order in which any beginning of it is spread over the whole region, so that
- * a sample for which the budget did not suffice is a smaller one, not a biased one.
+ * before mincore(); it is asked only where a file has some memory and all spots have
+ * missed it, and the spots are moved to what it finds.
+ *
+ * A sample is therefore 16 spots of 8 pages.  Spots are asked for in an order in which
+ * any beginning of it is spread over the whole region, so that a sample for which the
+ * budget did not suffice is a smaller one, not a biased one.
  */
 
 #include <errno.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <rte_common.h>
 
@@ -537,6 +541,49 @@ knows_any(const struct numa_sample *sample)
 	return false;
 }
 
+/**
+ * Have each spot begin with the first data that follows it, and is no other spot's:
+ * whether there is any.
+ */
+static bool
+move_spots_to_data(struct numa_sample *sample)
+{
+	int fd = vhost_mem_probe_reopen(&sample->probe);
+	uint64_t at = 0, count = sample->probe.npages;
+	unsigned int i, n = 0;
+
+	for (i = 0; fd >= 0 && i < sample->nspots; i++) {
+		at = RTE_MAX(at, sample->spots[i].page);
+		if (at >= count || !vhost_mem_probe_next_data(&sample->probe, fd, &at))
+			break;
+		sample->spots[n++] = (struct mem_run){
+			.page = at, .n = RTE_MIN(count - at, (uint64_t)SPOT_PAGES),
+		};
+		at += SPOT_PAGES;
+	}
+	if (fd >= 0)
+		close(fd);
+	if (n == 0)
+		return false;
+	sample->nspots = n;
+	return true;
+}
+
+static int
+survey_spots(struct numa_sample *sample, struct survey *survey, unsigned int *budget)
+{
+	survey_begin(survey, &sample->probe, &sample->window, sample->spots, sample->nspots);
+	return survey_take(survey, budget);
+}
+
+/** Whether the file has some memory, but the spots have none. */
+static bool
+has_missed(const struct survey *survey)
+{
+	return survey->known == 0 && survey->bytes > 0 && !survey->probe->full &&
+		!survey->partial;
+}
+
 int
 vhost_numa_sample_take(struct numa_sample *sample, unsigned int *budget,
 		struct sample_reading *reading)
@@ -547,8 +594,12 @@ vhost_numa_sample_take(struct numa_sample *sample, unsigned int *budget,
 	/* other places, as long as nothing was found */
 	if (sample->round++ > 0 && !knows_any(sample))
 		choose_spots(sample);
-	survey_begin(&survey, &sample->probe, &sample->window, sample->spots, sample->nspots);
-	ret = survey_take(&survey, budget);
+	ret = survey_spots(sample, &survey, budget);
+	if (ret == 0 && has_missed(&survey)) {
+		vhost_mem_window_close(&sample->window);
+		if (move_spots_to_data(sample))
+			ret = survey_spots(sample, &survey, budget);
+	}
 	read_survey(&survey, ret, reading);
 	sample->bytes = survey.bytes;
 	sample->partial = survey.partial;
