@@ -24,6 +24,7 @@
 #include "test_vhost_hostile.h"
 #include "vhost_fake_dirty.h"
 #include "vhost_fake_inflight.h"
+#include "vhost_test_topology.h"
 
 #define RING 0
 #define SIZE 32
@@ -510,10 +511,13 @@ backend_is_killed(void)
 	unsigned int seed;
 	struct story s;
 
+	/* whose blocks a child has as well */
+	topology_make_up();
 	TEST_ASSERT_SUCCESS(begin(&s), "a device");
 	seed = s.m->seed;
 	for (unsigned int i = 0; i < 50; i++) {
 		pid_t child;
+		int status;
 
 		s.m->steps = UINT_MAX;
 		child = fork();
@@ -524,12 +528,17 @@ backend_is_killed(void)
 		}
 		usleep(rand_r(&seed) % 3000);
 		kill(child, SIGKILL);
-		TEST_ASSERT_EQUAL(waitpid(child, NULL, 0), child, "it is gone");
+		TEST_ASSERT_EQUAL(waitpid(child, &status, 0), child, "it is gone");
+		TEST_ASSERT(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL,
+			"not of itself: %#x", status);
 		if (check_again(&s) != 0)
 			return TEST_FAILED;
 	}
 	printf("%" PRIu64 " requests\n", s.m->finished);
-	return end(&s);
+	if (end(&s) != TEST_SUCCESS)
+		return TEST_FAILED;
+	TEST_ASSERT_EQUAL(topology_end(), 0, "every block was given back");
+	return TEST_SUCCESS;
 }
 
 /** A ring stops without its requests being done, and starts again. */

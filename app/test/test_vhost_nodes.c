@@ -455,7 +455,7 @@ memory_comes_later(const void *arg)
 	TEST_ASSERT_NOT_NULL(fe, "a frontend");
 	TEST_ASSERT_SUCCESS(fake_memory_discard(fe), "nothing is there");
 	TEST_ASSERT_SUCCESS(fake_send_mem_table(fe), "its memory");
-	TEST_ASSERT(vhost_evidence_is_undecided(device_of(fe)->evidence), "nothing is known");
+	TEST_ASSERT(topology_is_undecided(fe), "nothing is known");
 	TEST_ASSERT_SUCCESS(look_as(kind, fe), "look");
 	TEST_ASSERT_SUCCESS(topology_inventory_on(fe, world.here), "it stays");
 	TEST_ASSERT_EQUAL(guest_blocks(fe), 0, "nothing was allocated");

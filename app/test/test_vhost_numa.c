@@ -176,7 +176,7 @@ nodes_that_nobody_knows(void)
 	TEST_ASSERT_EQUAL(r->queues[0].ring_node, RTE_VHOST_NUMA_NONE, "not known");
 	TEST_ASSERT_EQUAL(r->regions[0].evidence, RTE_VHOST_NUMA_EVIDENCE_REFUSED, "why");
 	free(r);
-	TEST_ASSERT(!vhost_evidence_is_undecided(device_of(fe)->evidence), "asking again is no use");
+	TEST_ASSERT(!topology_is_undecided(fe), "asking again is no use");
 	return end(fe);
 }
 
@@ -597,13 +597,13 @@ memory_that_appears_decides_at_once(void)
 	struct fake *fe = guest_on(-ENOENT, .queues = 1);
 
 	TEST_ASSERT_NOT_NULL(fe, "a device");
-	TEST_ASSERT(vhost_evidence_is_undecided(device_of(fe)->evidence), "nothing is known");
+	TEST_ASSERT(topology_is_undecided(fe), "nothing is known");
 	look(fe);
 	TEST_ASSERT_SUCCESS(topology_inventory_on(fe, topology_home()), "it stays");
 	topology_guest_on(THERE);
 	look(fe);
 	TEST_ASSERT_SUCCESS(topology_inventory_on(fe, THERE), "it moves");
-	TEST_ASSERT(!vhost_evidence_is_undecided(device_of(fe)->evidence), "decided");
+	TEST_ASSERT(!topology_is_undecided(fe), "decided");
 	TEST_ASSERT_EQUAL(topology_counters(fe).node_changes, 0, "nothing has moved");
 	TEST_ASSERT_EQUAL(fake_round_trip(fe, 0, 300), 300, "it works");
 	return end(fe);

@@ -227,7 +227,7 @@ looking_brings_no_page(void)
 	TEST_ASSERT_SUCCESS(postcopy_leave(&guest, fe), "leave");
 	TEST_ASSERT_SUCCESS(postcopy_begin(&guest), "arrive");
 	TEST_ASSERT_SUCCESS(rte_vhost_numa_refresh(fe->vid), "look");
-	TEST_ASSERT(!vhost_evidence_is_known(device_of(fe)->evidence), "nobody can know");
+	TEST_ASSERT(!topology_is_known(fe), "nobody can know");
 	TEST_ASSERT_EQUAL(postcopy_allocated(&guest), 0, "and nothing was touched");
 	TEST_ASSERT_SUCCESS(fake_run(fe), "run");
 	TEST_ASSERT_EQUAL(fake_round_trip(fe, 0, 1000), 1000, "packets");
@@ -235,7 +235,7 @@ looking_brings_no_page(void)
 	TEST_ASSERT_EQUAL(postcopy_allocated(&guest), postcopy_brought(&guest),
 		"no page but those asked for");
 	TEST_ASSERT_SUCCESS(postcopy_finish(&guest), "the end");
-	TEST_ASSERT_EQUAL(vhost_evidence_is_known(device_of(fe)->evidence),
+	TEST_ASSERT_EQUAL(topology_is_known(fe),
 		vhost_node_of(&on_stack) >= 0, "known by the end, where nodes are told");
 	return end(fe);
 }

@@ -741,6 +741,34 @@ topology_counters(const struct fake *fe)
 	return counters;
 }
 
+bool
+topology_is_known(const struct fake *fe)
+{
+	struct vhost_device *dev = vhost_device_peek(fe->vid);
+	bool known = false;
+
+	if (dev != NULL) {
+		vhost_device_lock(dev);
+		known = vhost_evidence_is_known(dev->evidence);
+		vhost_device_unlock(dev);
+	}
+	return known;
+}
+
+bool
+topology_is_undecided(const struct fake *fe)
+{
+	struct vhost_device *dev = vhost_device_peek(fe->vid);
+	bool undecided = false;
+
+	if (dev != NULL) {
+		vhost_device_lock(dev);
+		undecided = vhost_evidence_is_undecided(dev->evidence);
+		vhost_device_unlock(dev);
+	}
+	return undecided;
+}
+
 void
 topology_check(struct vhost_device *dev)
 {

@@ -114,6 +114,10 @@ int topology_device_node(const struct fake *fe);
 /** How often the kernel was asked about the guest's memory, and what came of it. */
 struct evidence_counters topology_counters(const struct fake *fe);
 
+/** What the evidence about a frontend's device says, see numa_evidence.h; false without a device. */
+bool topology_is_known(const struct fake *fe);
+bool topology_is_undecided(const struct fake *fe);
+
 /** A regular check of the NUMA watch, on this thread. */
 void topology_check(struct vhost_device *dev);
 

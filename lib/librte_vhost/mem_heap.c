@@ -32,6 +32,7 @@
 #include "mem_chunk.h"
 #include "mem_heap.h"
 #include "mem_node.h"
+#include "mem_sanitizer.h"
 #include "vhost_log.h"
 
 /** Blocks are whole units: two cache lines, as processors fetch lines in pairs. */
@@ -47,19 +48,6 @@
 
 /** Node numbers that the kernel may use. */
 #define NODES_MAX 1024
-
-/* Under AddressSanitizer a block that was given back may not be touched. */
-#if defined(__has_feature)
-#if __has_feature(address_sanitizer)
-#define HEAP_POISONED
-#endif
-#endif
-#if defined(__SANITIZE_ADDRESS__) || defined(HEAP_POISONED)
-#include <sanitizer/asan_interface.h>
-#else
-#define ASAN_POISON_MEMORY_REGION(at, len) RTE_SET_USED(at)
-#define ASAN_UNPOISON_MEMORY_REGION(at, len) RTE_SET_USED(at)
-#endif
 
 struct chunk {
 	TAILQ_ENTRY(chunk) next;
@@ -217,14 +205,14 @@ chunk_create(int node)
 	}
 	chunk->asked_ms = now_ms();
 	chunk->free_units = UNITS;
-	ASAN_POISON_MEMORY_REGION(chunk->memory, VHOST_CHUNK_BYTES);
+	MEM_POISON(chunk->memory, VHOST_CHUNK_BYTES);
 	return chunk;
 }
 
 static void
 chunk_destroy(struct chunk *chunk)
 {
-	ASAN_UNPOISON_MEMORY_REGION(chunk->memory, VHOST_CHUNK_BYTES);
+	MEM_UNPOISON(chunk->memory, VHOST_CHUNK_BYTES);
 	vhost_chunk_unmap(chunk->memory);
 	free(chunk);
 }
@@ -347,7 +335,7 @@ own_free(void *block)
 	now = now_ms();
 	pthread_mutex_lock(&heap_lock);
 	chunk = chunk_of(block);
-	ASAN_POISON_MEMORY_REGION(block, block_units(chunk, block) * UNIT);
+	MEM_POISON(block, block_units(chunk, block) * UNIT);
 	block_drop(chunk, block);
 	chunk->emptied_ms = now;
 	if (chunk->blocks == 0 && is_surplus(chunk)) {
@@ -394,7 +382,7 @@ own_alloc(size_t size, int node, int *got)
 		VHOST_LOG_CONFIG(DEBUG, "node %d has no memory for blocks\n", node);
 		return NULL;
 	}
-	ASAN_UNPOISON_MEMORY_REGION(block, units * UNIT);
+	MEM_UNPOISON(block, units * UNIT);
 	return memset(block, 0, units * UNIT);
 }
 

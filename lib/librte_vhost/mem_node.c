@@ -28,6 +28,7 @@
 #include <rte_memory.h>
 
 #include "mem_node.h"
+#include "mem_sanitizer.h"
 #include "vhost_log.h"
 
 /** Pages of one move_pages() call. */
@@ -306,12 +307,14 @@ vhost_node_pages(size_t size)
 	/* a process that locks all it maps has them already */
 	if (mincore(pages, 1, &present) == 0 && (present & 1) != 0)
 		vhost_node_pages_clear(pages, size);
+	MEM_HOLDS_POINTERS(pages, size);
 	return pages;
 }
 
 void
 vhost_node_pages_free(void *pages, size_t size)
 {
+	MEM_HOLDS_NO_POINTERS(pages, size);
 	munmap(pages, size);
 }
 

@@ -20,6 +20,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <sched.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -33,10 +34,12 @@
 
 #include "device_life.h"
 #include "event_loop.h"
+#include "inflight_pool.h"
 #include "mem_guard.h"
 #include "mem_heap.h"
 #include "mem_node.h"
 #include "numa_watch.h"
+#include "quota.h"
 
 #include "fuzz_env.h"
 #include "fuzz_private.h"
@@ -372,6 +375,28 @@ guard_is_idle(void)
 
 	vhost_mem_guard_remove(slot);
 	return slot == 0;
+}
+
+void
+fuzz_account_open(struct vhost_driver *driver)
+{
+	driver->quota = vhost_quota_create(driver->path);
+	FUZZ_CHECK(driver->quota != NULL, "no memory");
+	driver->inflight = vhost_inflight_pool_create(driver->quota);
+	FUZZ_CHECK(driver->inflight != NULL, "no memory");
+}
+
+void
+fuzz_account_close(struct vhost_driver *driver)
+{
+	struct rte_vhost_limits_usage usage;
+
+	vhost_inflight_pool_free(driver->inflight);
+	vhost_quota_usage(driver->quota, &usage);
+	FUZZ_CHECK(usage.mapped_bytes == 0, "%" PRIu64 " bytes are mapped", usage.mapped_bytes);
+	FUZZ_CHECK(usage.inflight_bytes == 0, "%" PRIu64 " bytes are in flight",
+		usage.inflight_bytes);
+	vhost_quota_put(driver->quota);
 }
 
 void

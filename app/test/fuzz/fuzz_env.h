@@ -22,6 +22,7 @@
 #include <rte_common.h>
 
 struct rte_mempool;
+struct vhost_driver;
 
 /** End the program, which is how a fuzzer reports a finding. */
 #define FUZZ_CHECK(holds, ...) do { \
@@ -90,6 +91,10 @@ extern void (*fuzz_hook)(void);
 /** Create a file for guest memory; fuzz_file_close() proves that nobody maps it. */
 int fuzz_file_create(uint64_t size);
 void fuzz_file_close(int fd);
+
+/** Give a registration its quota and pool; the end proves that nothing is taken from them. */
+void fuzz_account_open(struct vhost_driver *driver);
+void fuzz_account_close(struct vhost_driver *driver);
 
 /** Remember what there is before a device, and prove that the same is left after it. */
 void fuzz_books_open(void);

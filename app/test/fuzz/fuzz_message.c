@@ -26,6 +26,7 @@
 #include <linux/virtio_net.h>
 #include <linux/virtio_ring.h>
 
+#include "device_life.h"
 #include "vu_dispatch.h"
 
 #include "fuzz_message.h"
@@ -87,7 +88,7 @@ connect_frontend(struct frontend *fe)
 
 	FUZZ_CHECK(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) == 0, "errno %d",
 		errno);
-	vhost_vu_link_init(&fe->link, pair[0], NULL);
+	vhost_vu_link_init(&fe->link, pair[0], fe->driver.quota);
 	fe->sock = pair[1];
 	fe->dev = vhost_device_create(&fe->driver, &fe->link);
 	if (fe->dev != NULL)
@@ -124,13 +125,6 @@ read_answers(int sock)
 	}
 }
 
-static bool
-lost_memory(const struct vhost_device *dev)
-{
-	return (dev->running.map != NULL && vhost_mem_map_is_broken(dev->running.map)) ||
-		(dev->wish.map != NULL && vhost_mem_map_is_broken(dev->wish.map));
-}
-
 /** Whether the connection stays after this message. */
 static bool
 dispatch(struct frontend *fe, struct vu_message *msg)
@@ -156,7 +150,7 @@ serve(struct frontend *fe)
 			disconnect(fe);
 	}
 	fuzz_events_serve();
-	if (fe->dev != NULL && (ret < 0 || lost_memory(fe->dev)))
+	if (fe->dev != NULL && (ret < 0 || vhost_device_lost_memory(fe->dev)))
 		disconnect(fe);
 }
 
@@ -636,6 +630,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
 	fuzz_books_open();
 	register_driver(&fe);
+	fuzz_account_open(&fe.driver);
 	for (int i = 0; i < MAX_STEPS && fe.in.left > 0; i++) {
 		if (fe.dev == NULL)
 			connect_frontend(&fe);
@@ -646,6 +641,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (fe.dev != NULL)
 		disconnect(&fe);
 	fds_end();
+	fuzz_account_close(&fe.driver);
 	fuzz_books_close();
 	return 0;
 }

@@ -17,6 +17,7 @@
 #include <rte_errno.h>
 #include <rte_mbuf.h>
 
+#include "numa_watch.h"
 #include "vdpa_driver.h"
 #include "vu_dispatch.h"
 
@@ -397,8 +398,8 @@ refuse_memory(struct fuzz_input *in)
 static void
 look_again(struct vhost_device *dev)
 {
-	fake_refresh(dev);
 	vhost_device_lock(dev);
+	vhost_numa_watch_reprobe(dev, true);
 	vhost_numa_watch_check(dev);
 	vhost_device_unlock(dev);
 }

@@ -30,6 +30,8 @@
 
 #include <rte_mbuf.h>
 
+#include "device_life.h"
+#include "numa_watch.h"
 #include "vu_dispatch.h"
 
 #include "fuzz_ring.h"
@@ -402,7 +404,9 @@ act(void)
 	case 8: fuzz_nodes_full(fuzz_u8(in)); break;
 	default:
 		fuzz_nodes_layout(fuzz_u8(in));
-		fake_refresh(fuzz.dev);
+		vhost_device_lock(fuzz.dev);
+		vhost_numa_watch_reprobe(fuzz.dev, false);
+		vhost_device_unlock(fuzz.dev);
 	}
 	guest_after();
 }
@@ -469,7 +473,7 @@ connect_device(void)
 
 	FUZZ_CHECK(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) == 0, "errno %d",
 		errno);
-	vhost_vu_link_init(&fuzz.link, pair[0], NULL);
+	vhost_vu_link_init(&fuzz.link, pair[0], fuzz.driver.quota);
 	fuzz.sock = pair[1];
 	fuzz.dev = vhost_device_create(&fuzz.driver, &fuzz.link);
 	FUZZ_CHECK(fuzz.dev != NULL, "no device");
@@ -535,6 +539,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	fuzz.based = true;
 	fuzz_books_open();
 	register_driver();
+	fuzz_account_open(&fuzz.driver);
 	choose_features();
 	guest_reset(&fuzz.in, is_packed());
 	connect_device();
@@ -543,6 +548,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		steps[fuzz_u8(&fuzz.in) % RTE_DIM(steps)]();
 	fuzz_hook = NULL;
 	disconnect_device();
+	fuzz_account_close(&fuzz.driver);
 	fuzz_books_close();
 	return 0;
 }

@@ -7,6 +7,7 @@
  *
  * - The event loop: sources and timers are served when the fuzzer says so, on its
  *   thread.
+ * - The reaper: what it would close on a thread of its own is closed at once.
  * - Mappings of guest memory: what is mapped but belongs to no region may not be
  *   accessed, as far as the address sanitizer can tell (8 bytes at a time).
  * - Functions in the middle of a burst: the guest uses the moment, see fuzz_hook.
@@ -22,6 +23,7 @@
 #include "event_loop.h"
 #include "mem_map.h"
 #include "net_header.h"
+#include "reaper.h"
 #include "virtio_net.h"
 #include "vu_message.h"
 
@@ -122,6 +124,15 @@ fuzz_events_serve(void)
 		return;
 	source = event.data.ptr;
 	source->handle(source, event.events);
+}
+
+/* ---- the reaper ---- */
+
+WRAP(void, vhost_reap, struct vhost_quota *quota, int fd)
+{
+	RTE_SET_USED(quota);
+	if (fd >= 0)
+		close(fd);
 }
 
 /* ---- mappings ---- */
