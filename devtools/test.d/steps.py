@@ -75,7 +75,7 @@ def steps(work):
     yield Step('log lines are those of the packaged library',
                [['devtools/compare-log', '--build', build]], group='fast', suites='stdout')
     yield Step('control path: all are served, and nothing of them stays',
-               [['devtools/control-compare', '--quick', '--build', build]], group='full',
+               [['devtools/control-compare', '--quick', '--build', build]], group='fast',
                suites='stdout')
     yield Step('packets of the benchmark are right',
                [[build / 'app/test-vhost-perf/dpdk-test-vhost-perf', '--no-huge', '--no-pci',
@@ -84,13 +84,13 @@ def steps(work):
 
     clang = work / 'clang'
     yield Step('build with clang', [setup(clang, '-Dexamples=vhost', env='CC=clang'),
-                                    ninja(clang)], group='ci')
+                                    ninja(clang)], group='full')
     yield Step('fast suite, clang', [suite(clang, 'fast-tests')], group='full', suites=clang)
     yield Step('compiles for aarch64', [['devtools/check-arm64.py', work / 'arm64']],
                group='full', suites='stdout')
     plain = work / 'no-numa'
     yield Step('build without libnuma', [setup(plain, '-Dnuma=disabled'), ninja(plain)],
-               group='ci')
+               group='full')
     yield Step('fast suite, without libnuma', [suite(plain, 'fast-tests')], group='full',
                suites=plain)
     asan = work / 'asan'
@@ -112,7 +112,7 @@ def steps(work):
                suites='stdout', env={'FUZZ_SEED': '1'})
     docs = work / 'docs'
     yield Step('guides', [setup(docs, '-Denable_docs=true', '-Dtests=false'), ninja(docs)],
-               group='ci')
+               group='full')
 
     yield Step('every vector width', [suite(build, 'simd-tests')], group='full', suites=build)
     yield Step('stress suite', [suite(build, 'stress-tests')], group='full', suites=build)
@@ -225,8 +225,6 @@ def arguments():
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('--fast', action='store_true', help='only what takes a few minutes and '
                         'needs neither root nor hugepages')
-    parser.add_argument('--full', action='store_true', help='all of it: sanitizers, fuzzers, '
-                        'real peers, machines with several nodes, the article')
     parser.add_argument('--only', metavar='TEXT', help='only steps whose name holds TEXT, and '
                         'the first build')
     parser.add_argument('--list', action='store_true', help='name the steps')
@@ -238,9 +236,8 @@ def arguments():
 def main():
     args = arguments()
     work = args.work.resolve()
-    wanted = ('fast',) if args.fast else ('fast', 'ci')
     chosen = [step for step in steps(work)
-              if (args.full or args.only or step.group in wanted) and
+              if (not args.fast or step.group == 'fast') and
               (not args.only or args.only in step.name or step.name == 'build with gcc')]
     if args.list:
         print('\n'.join(f'{step.group:5} {step.name}' for step in chosen))
