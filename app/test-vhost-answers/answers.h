@@ -21,24 +21,24 @@ bool answer_features(void);
 /** What in-flight tracking records and tells. */
 bool answer_inflight(void);
 
-/** What is counted, for every story told to every kind of device. */
+/** What is counted, for every scenario told to every kind of device. */
 bool answer_statistics(void);
 
-/** Bytes that a buffer of the guest's may have in a story. */
+/** Bytes that a buffer of the guest's may have in a scenario. */
 #define STORY_BUFFER 9216
 
-/** Something that happens to a device, see stories.c. */
-struct story {
+/** Something that happens to a device, see scenarios.c. */
+struct scenario {
 	const char *name;
 	void (*tell)(struct fake *fe);
 	bool event_idx;		/**< only for devices with event idx */
 	bool mergeable;		/**< only for devices that merge buffers */
 };
 
-extern const struct story stories[];
-extern const unsigned int nb_stories;
+extern const struct scenario scenarios[];
+extern const unsigned int nb_scenarios;
 
-/** Packets that the bursts of a story moved, by ring. */
-extern unsigned int story_moved[2];
+/** Packets that the bursts of a scenario moved, by ring. */
+extern unsigned int scenario_moved[2];
 
 #endif /* ANSWERS_H */

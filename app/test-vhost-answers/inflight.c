@@ -27,118 +27,118 @@ start(enum fake_format format, bool tracked)
 }
 
 static void
-answer_split_area(const struct fake_inflight *area, const char *story)
+answer_split_area(const struct fake_inflight *area, const char *scenario)
 {
 	const struct rte_vhost_inflight_info_split *info = fake_inflight_split(area, RING);
 
-	answer(info->version, "inflight/split/%s/version", story);
-	answer(info->desc_num, "inflight/split/%s/desc_num", story);
-	answer(info->last_inflight_io, "inflight/split/%s/last_inflight_io", story);
-	answer(info->used_idx, "inflight/split/%s/used_idx", story);
+	answer(info->version, "inflight/split/%s/version", scenario);
+	answer(info->desc_num, "inflight/split/%s/desc_num", scenario);
+	answer(info->last_inflight_io, "inflight/split/%s/last_inflight_io", scenario);
+	answer(info->used_idx, "inflight/split/%s/used_idx", scenario);
 	for (unsigned int i = 0; i < SIZE; i++) {
-		answer(info->desc[i].inflight, "inflight/split/%s/inflight%u", story, i);
-		answer(info->desc[i].counter, "inflight/split/%s/counter%u", story, i);
-		answer(info->desc[i].next, "inflight/split/%s/next%u", story, i);
+		answer(info->desc[i].inflight, "inflight/split/%s/inflight%u", scenario, i);
+		answer(info->desc[i].counter, "inflight/split/%s/counter%u", scenario, i);
+		answer(info->desc[i].next, "inflight/split/%s/next%u", scenario, i);
 	}
 }
 
 static void
-answer_packed_area(const struct fake_inflight *area, const char *story)
+answer_packed_area(const struct fake_inflight *area, const char *scenario)
 {
 	const struct rte_vhost_inflight_info_packed *info = fake_inflight_packed(area, RING);
 
-	answer(info->version, "inflight/packed/%s/version", story);
-	answer(info->desc_num, "inflight/packed/%s/desc_num", story);
-	answer(info->free_head, "inflight/packed/%s/free_head", story);
-	answer(info->old_free_head, "inflight/packed/%s/old_free_head", story);
-	answer(info->used_idx, "inflight/packed/%s/used_idx", story);
-	answer(info->old_used_idx, "inflight/packed/%s/old_used_idx", story);
-	answer(info->used_wrap_counter, "inflight/packed/%s/used_wrap", story);
-	answer(info->old_used_wrap_counter, "inflight/packed/%s/old_used_wrap", story);
+	answer(info->version, "inflight/packed/%s/version", scenario);
+	answer(info->desc_num, "inflight/packed/%s/desc_num", scenario);
+	answer(info->free_head, "inflight/packed/%s/free_head", scenario);
+	answer(info->old_free_head, "inflight/packed/%s/old_free_head", scenario);
+	answer(info->used_idx, "inflight/packed/%s/used_idx", scenario);
+	answer(info->old_used_idx, "inflight/packed/%s/old_used_idx", scenario);
+	answer(info->used_wrap_counter, "inflight/packed/%s/used_wrap", scenario);
+	answer(info->old_used_wrap_counter, "inflight/packed/%s/old_used_wrap", scenario);
 	for (unsigned int i = 0; i < SIZE; i++) {
 		const struct rte_vhost_inflight_desc_packed *d = &info->desc[i];
 
-		answer(d->inflight, "inflight/packed/%s/inflight%u", story, i);
-		answer(d->next, "inflight/packed/%s/next%u", story, i);
-		answer(d->last, "inflight/packed/%s/last%u", story, i);
-		answer(d->num, "inflight/packed/%s/num%u", story, i);
-		answer(d->counter, "inflight/packed/%s/counter%u", story, i);
-		answer(d->id, "inflight/packed/%s/id%u", story, i);
-		answer(d->flags, "inflight/packed/%s/flags%u", story, i);
-		answer(d->len, "inflight/packed/%s/len%u", story, i);
+		answer(d->inflight, "inflight/packed/%s/inflight%u", scenario, i);
+		answer(d->next, "inflight/packed/%s/next%u", scenario, i);
+		answer(d->last, "inflight/packed/%s/last%u", scenario, i);
+		answer(d->num, "inflight/packed/%s/num%u", scenario, i);
+		answer(d->counter, "inflight/packed/%s/counter%u", scenario, i);
+		answer(d->id, "inflight/packed/%s/id%u", scenario, i);
+		answer(d->flags, "inflight/packed/%s/flags%u", scenario, i);
+		answer(d->len, "inflight/packed/%s/len%u", scenario, i);
 	}
 }
 
 static void
-answer_area(const struct fake *fe, const struct fake_inflight *area, const char *story)
+answer_area(const struct fake *fe, const struct fake_inflight *area, const char *scenario)
 {
 	if (fe->cfg.format == FAKE_PACKED)
-		answer_packed_area(area, story);
+		answer_packed_area(area, scenario);
 	else
-		answer_split_area(area, story);
+		answer_split_area(area, scenario);
 }
 
 static void
-answer_list(const struct fake *fe, const char *story)
+answer_list(const struct fake *fe, const char *scenario)
 {
 	struct rte_vhost_ring_inflight ring = { .inflight_split = NULL };
 	uint16_t avail = 0xdead, used = 0xdead;
 	int ret;
 
 	ret = rte_vhost_get_vhost_ring_inflight(fe->vid, RING, &ring);
-	answer(ret, "inflight/%s/%s/ring_inflight", format_name, story);
-	answer(ret == 0 && ring.resubmit_inflight != NULL, "inflight/%s/%s/list", format_name, story);
+	answer(ret, "inflight/%s/%s/ring_inflight", format_name, scenario);
+	answer(ret == 0 && ring.resubmit_inflight != NULL, "inflight/%s/%s/list", format_name, scenario);
 	for (unsigned int i = 0; ret == 0 && ring.resubmit_inflight != NULL &&
 			i < ring.resubmit_inflight->resubmit_num; i++) {
 		answer(ring.resubmit_inflight->resubmit_list[i].index,
-			"inflight/%s/%s/list%u_index", format_name, story, i);
+			"inflight/%s/%s/list%u_index", format_name, scenario, i);
 		answer(ring.resubmit_inflight->resubmit_list[i].counter,
-			"inflight/%s/%s/list%u_counter", format_name, story, i);
+			"inflight/%s/%s/list%u_counter", format_name, scenario, i);
 	}
 	ret = rte_vhost_get_vring_base(fe->vid, RING, &avail, &used);
-	answer(ret, "inflight/%s/%s/base", format_name, story);
-	answer(avail, "inflight/%s/%s/base_avail", format_name, story);
-	answer(used, "inflight/%s/%s/base_used", format_name, story);
+	answer(ret, "inflight/%s/%s/base", format_name, scenario);
+	answer(avail, "inflight/%s/%s/base_avail", format_name, scenario);
+	answer(used, "inflight/%s/%s/base_used", format_name, scenario);
 	avail = used = 0xdead;
 	ret = rte_vhost_get_vring_base_from_inflight(fe->vid, RING, &avail, &used);
-	answer(ret, "inflight/%s/%s/base_from", format_name, story);
-	answer(avail, "inflight/%s/%s/base_from_avail", format_name, story);
-	answer(used, "inflight/%s/%s/base_from_used", format_name, story);
+	answer(ret, "inflight/%s/%s/base_from", format_name, scenario);
+	answer(avail, "inflight/%s/%s/base_from_avail", format_name, scenario);
+	answer(used, "inflight/%s/%s/base_from_used", format_name, scenario);
 }
 
 static void
-answer_calls(const struct fake *fe, const char *story)
+answer_calls(const struct fake *fe, const char *scenario)
 {
 	uint16_t entry = 0xdead;
 	int vid = fe->vid;
 
 	answer(rte_vhost_set_inflight_desc_split(vid, RING, 3),
-		"inflight/%s/%s/set_split", format_name, story);
+		"inflight/%s/%s/set_split", format_name, scenario);
 	answer(rte_vhost_set_last_inflight_io_split(vid, RING, 3),
-		"inflight/%s/%s/last_split", format_name, story);
+		"inflight/%s/%s/last_split", format_name, scenario);
 	answer(rte_vhost_clr_inflight_desc_split(vid, RING, 1, 3),
-		"inflight/%s/%s/clr_split", format_name, story);
+		"inflight/%s/%s/clr_split", format_name, scenario);
 	answer(rte_vhost_set_inflight_desc_split(vid, RING, SIZE),
-		"inflight/%s/%s/set_split_outside", format_name, story);
+		"inflight/%s/%s/set_split_outside", format_name, scenario);
 	answer(rte_vhost_set_last_inflight_io_split(vid, RING, SIZE),
-		"inflight/%s/%s/last_split_outside", format_name, story);
+		"inflight/%s/%s/last_split_outside", format_name, scenario);
 	answer(rte_vhost_clr_inflight_desc_split(vid, RING, 1, SIZE),
-		"inflight/%s/%s/clr_split_outside", format_name, story);
+		"inflight/%s/%s/clr_split_outside", format_name, scenario);
 	answer(rte_vhost_set_inflight_desc_split(vid, 17, 3),
-		"inflight/%s/%s/set_split_ring", format_name, story);
+		"inflight/%s/%s/set_split_ring", format_name, scenario);
 	answer(rte_vhost_set_inflight_desc_packed(vid, RING, 2, 4, &entry),
-		"inflight/%s/%s/set_packed", format_name, story);
-	answer(entry, "inflight/%s/%s/set_packed_entry", format_name, story);
+		"inflight/%s/%s/set_packed", format_name, scenario);
+	answer(entry, "inflight/%s/%s/set_packed_entry", format_name, scenario);
 	answer(rte_vhost_set_last_inflight_io_packed(vid, RING, 0),
-		"inflight/%s/%s/last_packed", format_name, story);
+		"inflight/%s/%s/last_packed", format_name, scenario);
 	answer(rte_vhost_clr_inflight_desc_packed(vid, RING, 0),
-		"inflight/%s/%s/clr_packed", format_name, story);
+		"inflight/%s/%s/clr_packed", format_name, scenario);
 	answer(rte_vhost_set_inflight_desc_packed(vid, RING, SIZE, 0, &entry),
-		"inflight/%s/%s/set_packed_outside", format_name, story);
+		"inflight/%s/%s/set_packed_outside", format_name, scenario);
 	answer(rte_vhost_set_last_inflight_io_packed(vid, RING, SIZE),
-		"inflight/%s/%s/last_packed_outside", format_name, story);
+		"inflight/%s/%s/last_packed_outside", format_name, scenario);
 	answer(rte_vhost_clr_inflight_desc_packed(vid, RING, SIZE),
-		"inflight/%s/%s/clr_packed_outside", format_name, story);
+		"inflight/%s/%s/clr_packed_outside", format_name, scenario);
 }
 
 /** Not negotiated. */
@@ -242,17 +242,17 @@ work_packed(const struct fake *fe, const struct fake_inflight *area)
 
 /** The same device with another connection and the same area. */
 static bool
-again(struct fake *fe, const struct fake_inflight *area, const char *story)
+again(struct fake *fe, const struct fake_inflight *area, const char *scenario)
 {
 	char name[64];
 
 	if (fake_connect(fe) != 0 || fake_negotiate(fe) != 0 || fake_send_mem_table(fe) != 0)
 		return false;
-	answer(fake_inflight_set(fe, area), "inflight/%s/%s/set", format_name, story);
+	answer(fake_inflight_set(fe, area), "inflight/%s/%s/set", format_name, scenario);
 	if (fake_run(fe) != 0)
 		return false;
-	answer_list(fe, story);
-	snprintf(name, sizeof(name), "%s_area", story);
+	answer_list(fe, scenario);
+	snprintf(name, sizeof(name), "%s_area", scenario);
 	answer_area(fe, area, name);
 	return true;
 }

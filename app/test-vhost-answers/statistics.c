@@ -3,7 +3,7 @@
  */
 
 /*
- * Statistics: every story, told to a new device of every kind; then all counters
+ * Statistics: every scenario, told to a new device of every kind; then all counters
  * of both rings by name, and what the guest and the application saw themselves.
  */
 
@@ -57,9 +57,9 @@ answer_ring(const struct fake *fe, unsigned int ring, const char *prefix)
 	return true;
 }
 
-/** Tell a story to a device of its own behind this socket. */
+/** Tell a scenario to a device of its own behind this socket. */
 static bool
-tell(const struct fake *socket, const struct story *story, const char *prefix)
+tell(const struct fake *socket, const struct scenario *scenario, const char *prefix)
 {
 	struct fake_config cfg = socket->cfg;
 	struct fake *fe;
@@ -71,16 +71,16 @@ tell(const struct fake *socket, const struct story *story, const char *prefix)
 	fe = fake_start_config(&cfg);
 	/* the last message of the start has been dealt with, too */
 	good = fe != NULL && fake_is_served(fe);
-	for (unsigned int i = 0; good && i < RTE_DIM(story_moved); i++) {
-		story_moved[i] = 0;
+	for (unsigned int i = 0; good && i < RTE_DIM(scenario_moved); i++) {
+		scenario_moved[i] = 0;
 		fake_interrupts(&fe->vqs[i]);
 		good = rte_vhost_vring_stats_reset(fe->vid, i) == 0;
 	}
 	if (good)
-		story->tell(fe);
-	for (unsigned int i = 0; good && i < RTE_DIM(story_moved); i++) {
+		scenario->tell(fe);
+	for (unsigned int i = 0; good && i < RTE_DIM(scenario_moved); i++) {
 		good = answer_ring(fe, i, prefix);
-		answer(story_moved[i], "%s/q%u_moved", prefix, i);
+		answer(scenario_moved[i], "%s/q%u_moved", prefix, i);
 		answer(fake_interrupts(&fe->vqs[i]), "%s/q%u_interrupts", prefix, i);
 	}
 	return fe != NULL && fake_stop(fe) == 0 && good;
@@ -92,12 +92,12 @@ tell_all(const struct fake *socket, const char *kind)
 	const struct fake_config *cfg = &socket->cfg;
 	char prefix[128];
 
-	for (unsigned int i = 0; i < nb_stories; i++) {
-		if ((stories[i].event_idx && !cfg->event_idx) ||
-				(stories[i].mergeable && !cfg->mergeable))
+	for (unsigned int i = 0; i < nb_scenarios; i++) {
+		if ((scenarios[i].event_idx && !cfg->event_idx) ||
+				(scenarios[i].mergeable && !cfg->mergeable))
 			continue;
-		snprintf(prefix, sizeof(prefix), "stats/%s/%s", kind, stories[i].name);
-		if (!tell(socket, &stories[i], prefix)) {
+		snprintf(prefix, sizeof(prefix), "stats/%s/%s", kind, scenarios[i].name);
+		if (!tell(socket, &scenarios[i], prefix)) {
 			fprintf(stderr, "%s failed\n", prefix);
 			return false;
 		}

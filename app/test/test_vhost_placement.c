@@ -24,7 +24,7 @@
 #include "mem_node.h"
 #include "mem_probe.h"
 #include "placement.h"
-#include "vhost_test_census.h"
+#include "vhost_test_node_stats.h"
 #include "test.h"
 #include "vhost_test_denied.h"
 #include "vhost_test_pages.h"
@@ -42,22 +42,22 @@
 static int
 test_pages_are_counted_by_node(void)
 {
-	struct placement_census census;
-	const struct placement_region *r = &census.regions[0];
+	struct placement_node_stats node_stats;
+	const struct placement_region *r = &node_stats.regions[0];
 	struct guest g;
 
 	TEST_ASSERT_SUCCESS(guest_open(&g, 8), "a guest");
 	put_pages(&g, 0, 2, 0);
 	put_pages(&g, 2, 8, 8);
-	vhost_placement_census(g.map, &census);
-	TEST_ASSERT_EQUAL(census.generation, g.map->generation, "of this map");
-	TEST_ASSERT_EQUAL(census.nregions, 1, "its region");
+	vhost_placement_node_stats(g.map, &node_stats);
+	TEST_ASSERT_EQUAL(node_stats.generation, g.map->generation, "of this map");
+	TEST_ASSERT_EQUAL(node_stats.nregions, 1, "its region");
 	TEST_ASSERT_EQUAL(r->evidence, PLACEMENT_PAGES, "pages");
 	TEST_ASSERT_EQUAL(r->asked, 8, "all");
 	TEST_ASSERT_EQUAL(r->known, 8, "all");
 	TEST_ASSERT_EQUAL(r->bytes[0], 2 * PAGE, "node 0");
 	TEST_ASSERT_EQUAL(r->bytes[8], 6 * PAGE, "node 8");
-	TEST_ASSERT_EQUAL(vhost_placement_device_node(&census, 0), 8, "most");
+	TEST_ASSERT_EQUAL(vhost_placement_device_node(&node_stats, 0), 8, "most");
 	guest_close(&g);
 	return TEST_SUCCESS;
 }
@@ -65,16 +65,16 @@ test_pages_are_counted_by_node(void)
 static int
 test_missing_pages_do_not_count(void)
 {
-	struct placement_census census;
+	struct placement_node_stats node_stats;
 	struct guest g;
 
 	TEST_ASSERT_SUCCESS(guest_open(&g, 100), "a guest");
 	put_page(&g, 70, 8);
-	vhost_placement_census(g.map, &census);
-	TEST_ASSERT_EQUAL(census.regions[0].evidence, PLACEMENT_PAGES, "one page");
-	TEST_ASSERT_EQUAL(census.regions[0].asked, 100, "all were asked");
-	TEST_ASSERT_EQUAL(census.regions[0].known, 1, "one answered");
-	TEST_ASSERT_EQUAL(vhost_placement_device_node(&census, 0), 8, "it decides");
+	vhost_placement_node_stats(g.map, &node_stats);
+	TEST_ASSERT_EQUAL(node_stats.regions[0].evidence, PLACEMENT_PAGES, "one page");
+	TEST_ASSERT_EQUAL(node_stats.regions[0].asked, 100, "all were asked");
+	TEST_ASSERT_EQUAL(node_stats.regions[0].known, 1, "one answered");
+	TEST_ASSERT_EQUAL(vhost_placement_device_node(&node_stats, 0), 8, "it decides");
 	TEST_ASSERT_EQUAL(blocks_of(g.fd), PAGE / 512, "and is alone as before");
 	guest_close(&g);
 	return TEST_SUCCESS;
@@ -83,14 +83,14 @@ test_missing_pages_do_not_count(void)
 static int
 test_nothing_known_of_untouched_memory(void)
 {
-	struct placement_census census;
+	struct placement_node_stats node_stats;
 	struct guest g;
 
 	TEST_ASSERT_SUCCESS(guest_open(&g, 1000), "a guest");
-	vhost_placement_census(g.map, &census);
-	TEST_ASSERT_EQUAL(census.regions[0].evidence, PLACEMENT_NONE, "nothing");
-	TEST_ASSERT(census.regions[0].asked > 100, "though many were asked");
-	TEST_ASSERT_EQUAL(vhost_placement_device_node(&census, 8), VHOST_NODE_ANY,
+	vhost_placement_node_stats(g.map, &node_stats);
+	TEST_ASSERT_EQUAL(node_stats.regions[0].evidence, PLACEMENT_NONE, "nothing");
+	TEST_ASSERT(node_stats.regions[0].asked > 100, "though many were asked");
+	TEST_ASSERT_EQUAL(vhost_placement_device_node(&node_stats, 8), VHOST_NODE_ANY,
 		"stay");
 	TEST_ASSERT_EQUAL(blocks_of(g.fd), 0, "nothing was allocated");
 	guest_close(&g);
@@ -100,26 +100,26 @@ test_nothing_known_of_untouched_memory(void)
 static int
 test_policy_speaks_for_missing_pages(void)
 {
-	struct placement_census census;
+	struct placement_node_stats node_stats;
 	struct guest g;
 
 	TEST_ASSERT_SUCCESS(guest_open(&g, 8), "a guest");
 	pages_policy(8);
-	vhost_placement_census(g.map, &census);
-	TEST_ASSERT_EQUAL(census.regions[0].evidence, PLACEMENT_POLICY, "no page yet");
-	TEST_ASSERT_EQUAL(census.regions[0].known, 0, "no page yet");
-	TEST_ASSERT_EQUAL(vhost_placement_device_node(&census, 0), 8, "its node");
+	vhost_placement_node_stats(g.map, &node_stats);
+	TEST_ASSERT_EQUAL(node_stats.regions[0].evidence, PLACEMENT_POLICY, "no page yet");
+	TEST_ASSERT_EQUAL(node_stats.regions[0].known, 0, "no page yet");
+	TEST_ASSERT_EQUAL(vhost_placement_device_node(&node_stats, 0), 8, "its node");
 	TEST_ASSERT_EQUAL(blocks_of(g.fd), 0, "nothing was allocated");
 
 	put_pages(&g, 0, 3, 0);
-	vhost_placement_census(g.map, &census);
-	TEST_ASSERT_EQUAL(census.regions[0].evidence, PLACEMENT_PAGES, "some now");
-	TEST_ASSERT_EQUAL(census.regions[0].bytes[0], 3 * PAGE, "where they are");
-	TEST_ASSERT_EQUAL(census.regions[0].bytes[8], 5 * PAGE, "where others will be");
+	vhost_placement_node_stats(g.map, &node_stats);
+	TEST_ASSERT_EQUAL(node_stats.regions[0].evidence, PLACEMENT_PAGES, "some now");
+	TEST_ASSERT_EQUAL(node_stats.regions[0].bytes[0], 3 * PAGE, "where they are");
+	TEST_ASSERT_EQUAL(node_stats.regions[0].bytes[8], 5 * PAGE, "where others will be");
 
 	put_pages(&g, 3, 6, 0);
-	vhost_placement_census(g.map, &census);
-	TEST_ASSERT_EQUAL(vhost_placement_device_node(&census, 8), 0,
+	vhost_placement_node_stats(g.map, &node_stats);
+	TEST_ASSERT_EQUAL(vhost_placement_device_node(&node_stats, 8), 0,
 		"pages go before policies");
 	guest_close(&g);
 	return TEST_SUCCESS;
@@ -128,7 +128,7 @@ test_policy_speaks_for_missing_pages(void)
 static int
 test_policy_of_the_frontend_is_seen(void)
 {
-	struct placement_census census;
+	struct placement_node_stats node_stats;
 	unsigned long node_0 = 1;
 	struct guest g;
 
@@ -136,9 +136,9 @@ test_policy_of_the_frontend_is_seen(void)
 	TEST_ASSERT_SUCCESS(guest_open(&g, 8), "a guest");
 	TEST_ASSERT_SUCCESS(syscall(SYS_mbind, g.fe, g.size, MPOL_BIND, &node_0, 65, 0),
 		"mbind in the frontend's mapping");
-	vhost_placement_census(g.map, &census);
-	TEST_ASSERT_EQUAL(census.regions[0].evidence, PLACEMENT_POLICY, "shared");
-	TEST_ASSERT_EQUAL(vhost_placement_device_node(&census, VHOST_NODE_ANY), 0,
+	vhost_placement_node_stats(g.map, &node_stats);
+	TEST_ASSERT_EQUAL(node_stats.regions[0].evidence, PLACEMENT_POLICY, "shared");
+	TEST_ASSERT_EQUAL(vhost_placement_device_node(&node_stats, VHOST_NODE_ANY), 0,
 		"through the file");
 	TEST_ASSERT_EQUAL(blocks_of(g.fd), 0, "nothing was allocated");
 	guest_close(&g);
@@ -149,33 +149,33 @@ static int
 test_interleaved_memory_is_on_both_nodes(void)
 {
 	const uint64_t third = 4096 * PAGE / 3;
-	struct placement_census census;
+	struct placement_node_stats node_stats;
 	struct guest g;
 
 	TEST_ASSERT_SUCCESS(guest_open(&g, 4096), "a guest");
 	for (unsigned int i = 0; i < 4096; i++)
 		put_page(&g, i, i % 2 * 8);
-	vhost_placement_census(g.map, &census);
-	TEST_ASSERT(census.regions[0].bytes[0] > third, "node 0: %" PRIu64 " of %llu",
-		census.regions[0].bytes[0], 4096 * PAGE);
-	TEST_ASSERT(census.regions[0].bytes[8] > third, "node 8: %" PRIu64 " of %llu",
-		census.regions[0].bytes[8], 4096 * PAGE);
+	vhost_placement_node_stats(g.map, &node_stats);
+	TEST_ASSERT(node_stats.regions[0].bytes[0] > third, "node 0: %" PRIu64 " of %llu",
+		node_stats.regions[0].bytes[0], 4096 * PAGE);
+	TEST_ASSERT(node_stats.regions[0].bytes[8] > third, "node 8: %" PRIu64 " of %llu",
+		node_stats.regions[0].bytes[8], 4096 * PAGE);
 	guest_close(&g);
 	return TEST_SUCCESS;
 }
 
 static int
-test_node_numbers_beyond_the_census(void)
+test_node_numbers_beyond_the_node_stats(void)
 {
-	struct placement_census census;
+	struct placement_node_stats node_stats;
 	struct guest g;
 
 	TEST_ASSERT_SUCCESS(guest_open(&g, 4), "a guest");
 	put_pages(&g, 0, 3, PLACEMENT_MAX_NODES);
 	put_page(&g, 3, PLACEMENT_MAX_NODES - 1);
-	vhost_placement_census(g.map, &census);
-	TEST_ASSERT_EQUAL(census.regions[0].known, 1, "one can be told apart");
-	TEST_ASSERT_EQUAL(vhost_placement_device_node(&census, VHOST_NODE_ANY),
+	vhost_placement_node_stats(g.map, &node_stats);
+	TEST_ASSERT_EQUAL(node_stats.regions[0].known, 1, "one can be told apart");
+	TEST_ASSERT_EQUAL(vhost_placement_device_node(&node_stats, VHOST_NODE_ANY),
 		PLACEMENT_MAX_NODES - 1, "and decides");
 	guest_close(&g);
 	return TEST_SUCCESS;
@@ -184,7 +184,7 @@ test_node_numbers_beyond_the_census(void)
 static int
 refused_with(int err)
 {
-	struct placement_census census;
+	struct placement_node_stats node_stats;
 	const uint8_t *host;
 	struct guest g;
 
@@ -192,9 +192,9 @@ refused_with(int err)
 	put_pages(&g, 0, 8, 8);
 	pages_deny(err);
 	host = g.map->regions[0].host;
-	vhost_placement_census(g.map, &census);
-	TEST_ASSERT_EQUAL(census.regions[0].evidence, PLACEMENT_REFUSED, "no answer");
-	TEST_ASSERT_EQUAL(vhost_placement_device_node(&census, 8), VHOST_NODE_ANY, "stay");
+	vhost_placement_node_stats(g.map, &node_stats);
+	TEST_ASSERT_EQUAL(node_stats.regions[0].evidence, PLACEMENT_REFUSED, "no answer");
+	TEST_ASSERT_EQUAL(vhost_placement_device_node(&node_stats, 8), VHOST_NODE_ANY, "stay");
 	TEST_ASSERT_EQUAL(vhost_placement_ring_node(g.map, host, PAGE, host + PAGE,
 		PAGE, host + 2 * PAGE, PAGE), VHOST_NODE_ANY, "stay");
 	guest_close(&g);
@@ -218,38 +218,38 @@ test_kernel_has_no_numa(void)
 static int
 test_most_bytes_decide(void)
 {
-	struct placement_census census = { .nregions = 3 };
+	struct placement_node_stats node_stats = { .nregions = 3 };
 
-	census.regions[0].bytes[0] = 3 << 20;
-	census.regions[1].bytes[8] = 2 << 20;
-	census.regions[2].bytes[8] = 2 << 20;
-	TEST_ASSERT_EQUAL(vhost_placement_device_node(&census, 0), 8, "4 against 3");
-	census.nregions = 2;
-	TEST_ASSERT_EQUAL(vhost_placement_device_node(&census, 8), 0, "3 against 2");
-	census.nregions = 0;
-	TEST_ASSERT_EQUAL(vhost_placement_device_node(&census, 8), VHOST_NODE_ANY, "none");
+	node_stats.regions[0].bytes[0] = 3 << 20;
+	node_stats.regions[1].bytes[8] = 2 << 20;
+	node_stats.regions[2].bytes[8] = 2 << 20;
+	TEST_ASSERT_EQUAL(vhost_placement_device_node(&node_stats, 0), 8, "4 against 3");
+	node_stats.nregions = 2;
+	TEST_ASSERT_EQUAL(vhost_placement_device_node(&node_stats, 8), 0, "3 against 2");
+	node_stats.nregions = 0;
+	TEST_ASSERT_EQUAL(vhost_placement_device_node(&node_stats, 8), VHOST_NODE_ANY, "none");
 	return TEST_SUCCESS;
 }
 
 static int
 test_ties_go_to_queue_0(void)
 {
-	struct placement_census census = { .nregions = 2 };
+	struct placement_node_stats node_stats = { .nregions = 2 };
 
-	census.regions[0].bytes[1] = 256 << 20;
-	census.regions[1].bytes[8] = 256 << 20;
-	TEST_ASSERT_EQUAL(vhost_placement_device_node(&census, 8), 8, "tie");
-	TEST_ASSERT_EQUAL(vhost_placement_device_node(&census, 1), 1, "tie");
-	TEST_ASSERT_EQUAL(vhost_placement_device_node(&census, 0), 1, "not among them");
-	TEST_ASSERT_EQUAL(vhost_placement_device_node(&census, VHOST_NODE_ANY), 1,
+	node_stats.regions[0].bytes[1] = 256 << 20;
+	node_stats.regions[1].bytes[8] = 256 << 20;
+	TEST_ASSERT_EQUAL(vhost_placement_device_node(&node_stats, 8), 8, "tie");
+	TEST_ASSERT_EQUAL(vhost_placement_device_node(&node_stats, 1), 1, "tie");
+	TEST_ASSERT_EQUAL(vhost_placement_device_node(&node_stats, 0), 1, "not among them");
+	TEST_ASSERT_EQUAL(vhost_placement_device_node(&node_stats, VHOST_NODE_ANY), 1,
 		"the lower one");
-	TEST_ASSERT_EQUAL(vhost_placement_device_node(&census, PLACEMENT_MAX_NODES), 1,
+	TEST_ASSERT_EQUAL(vhost_placement_device_node(&node_stats, PLACEMENT_MAX_NODES), 1,
 		"no such node");
-	census.regions[0].bytes[1] -= 4 << 20;
-	TEST_ASSERT_EQUAL(vhost_placement_device_node(&census, 1), 1,
+	node_stats.regions[0].bytes[1] -= 4 << 20;
+	TEST_ASSERT_EQUAL(vhost_placement_device_node(&node_stats, 1), 1,
 		"a sample cannot tell so little");
-	census.regions[0].bytes[1] -= 32 << 20;
-	TEST_ASSERT_EQUAL(vhost_placement_device_node(&census, 1), 8, "but so much");
+	node_stats.regions[0].bytes[1] -= 32 << 20;
+	TEST_ASSERT_EQUAL(vhost_placement_device_node(&node_stats, 1), 8, "but so much");
 	return TEST_SUCCESS;
 }
 
@@ -416,7 +416,7 @@ is_huge(enum memory_kind kind)
 static int
 check_kind(struct guest *g, enum memory_kind kind)
 {
-	struct placement_census census;
+	struct placement_node_stats node_stats;
 	const uint8_t *third = g->map->regions[0].host + 3 * g->page;
 	long memory;
 	int node;
@@ -424,9 +424,9 @@ check_kind(struct guest *g, enum memory_kind kind)
 	for (unsigned int i = 0; i < KIND_PAGES; i += 3)
 		put_page(g, i, 8);
 	memory = memory_of(g, kind);
-	vhost_placement_census(g->map, &census);
-	TEST_ASSERT_EQUAL(census.regions[0].evidence, PLACEMENT_PAGES, "asked");
-	TEST_ASSERT_EQUAL(census.regions[0].asked, KIND_PAGES, "all");
+	vhost_placement_node_stats(g->map, &node_stats);
+	TEST_ASSERT_EQUAL(node_stats.regions[0].evidence, PLACEMENT_PAGES, "asked");
+	TEST_ASSERT_EQUAL(node_stats.regions[0].asked, KIND_PAGES, "all");
 	node = vhost_placement_ring_node(g->map, third, g->page, third + g->page,
 		g->page, third + 2 * g->page, g->page);
 	TEST_ASSERT_EQUAL(memory_of(g, kind), memory, "nothing was allocated");
@@ -436,8 +436,8 @@ check_kind(struct guest *g, enum memory_kind kind)
 	TEST_ASSERT_SUCCESS(check_oracle(g, is_huge(kind) ? PROBE_CONTENT : PROBE_MINCORE),
 		"the file has holes");
 	TEST_ASSERT_EQUAL(node, 8, "one part of three is there");
-	TEST_ASSERT_EQUAL(census.regions[0].known, KIND_PAGES / 3, "the frontend's");
-	TEST_ASSERT_EQUAL(vhost_placement_device_node(&census, 0), 8, "found");
+	TEST_ASSERT_EQUAL(node_stats.regions[0].known, KIND_PAGES / 3, "the frontend's");
+	TEST_ASSERT_EQUAL(vhost_placement_device_node(&node_stats, 0), 8, "found");
 	return TEST_SUCCESS;
 }
 
@@ -483,16 +483,16 @@ test_asking_allocates_nothing_denied(const void *kind)
 static int
 check_zeroed(struct guest *g, enum memory_kind kind)
 {
-	struct placement_census census;
+	struct placement_node_stats node_stats;
 	long memory;
 
 	for (unsigned int i = 0; i < KIND_PAGES; i++)
 		*(volatile uint8_t *)(g->fe + i * g->page) = 0;
 	memory = memory_of(g, kind);
-	vhost_placement_census(g->map, &census);
+	vhost_placement_node_stats(g->map, &node_stats);
 	TEST_ASSERT_SUCCESS(check_oracle(g, PROBE_ALL), "the file has no holes");
-	TEST_ASSERT_EQUAL(census.regions[0].known, KIND_PAGES, "all are there");
-	TEST_ASSERT_EQUAL(vhost_placement_device_node(&census, 8), 0, "on node 0");
+	TEST_ASSERT_EQUAL(node_stats.regions[0].known, KIND_PAGES, "all are there");
+	TEST_ASSERT_EQUAL(vhost_placement_device_node(&node_stats, 8), 0, "on node 0");
 	TEST_ASSERT_EQUAL(memory_of(g, kind), memory, "nothing was allocated");
 	return TEST_SUCCESS;
 }
@@ -526,7 +526,7 @@ test_zeroed_memory_is_found_denied(const void *kind)
 static int
 check_file_of_another_user(void)
 {
-	struct placement_census census;
+	struct placement_node_stats node_stats;
 	struct guest g;
 
 	TEST_ASSERT_SUCCESS(open_kind(&g, SHM), "a file of ours");
@@ -534,9 +534,9 @@ check_file_of_another_user(void)
 	/* This thread only, and it ends soon. */
 	syscall(SYS_setfsuid, 65534);
 	TEST_ASSERT_SUCCESS(check_oracle(&g, PROBE_NOTHING), "nobody can tell");
-	vhost_placement_census(g.map, &census);
+	vhost_placement_node_stats(g.map, &node_stats);
 	TEST_ASSERT_EQUAL(blocks_of(g.fd), PAGE / 512, "nothing was allocated");
-	TEST_ASSERT_EQUAL(census.regions[0].known, 0, "and nothing is known");
+	TEST_ASSERT_EQUAL(node_stats.regions[0].known, 0, "and nothing is known");
 	guest_close(&g);
 	return TEST_SUCCESS;
 }
@@ -555,14 +555,14 @@ test_file_of_another_user(void)
 static int
 test_truncated_file_is_no_danger(void)
 {
-	struct placement_census census;
+	struct placement_node_stats node_stats;
 	struct guest g;
 
 	TEST_ASSERT_SUCCESS(guest_open(&g, 8), "a guest");
 	put_pages(&g, 0, 8, 8);
 	TEST_ASSERT_SUCCESS(ftruncate(g.fd, 0), "the file shrinks");
-	vhost_placement_census(g.map, &census);
-	TEST_ASSERT_EQUAL(census.regions[0].known, 0, "nothing is left");
+	vhost_placement_node_stats(g.map, &node_stats);
+	TEST_ASSERT_EQUAL(node_stats.regions[0].known, 0, "nothing is left");
 	TEST_ASSERT(!vhost_mem_map_is_broken(g.map), "and nothing was touched");
 	guest_close(&g);
 	return TEST_SUCCESS;
@@ -608,7 +608,7 @@ static const struct test_case cases[] = {
 	TEST_CASE(test_policy_speaks_for_missing_pages),
 	TEST_CASE(test_policy_of_the_frontend_is_seen),
 	TEST_CASE(test_interleaved_memory_is_on_both_nodes),
-	TEST_CASE(test_node_numbers_beyond_the_census),
+	TEST_CASE(test_node_numbers_beyond_the_node_stats),
 	TEST_CASE(test_kernel_denies),
 	TEST_CASE(test_kernel_has_no_numa),
 	TEST_CASE(test_most_bytes_decide),

@@ -608,13 +608,13 @@ hold_the_event_thread(struct fake *fe)
 static void
 set_patience(unsigned int ms)
 {
-	__atomic_store_n(&vhost_postcopy_patience_ms, ms, __ATOMIC_RELAXED);
+	__atomic_store_n(&vhost_postcopy_lock_timeout_ms, ms, __ATOMIC_RELAXED);
 }
 
 static int
 event_thread_waits_for_a_while_only(void)
 {
-	const unsigned int patience = vhost_postcopy_patience_ms;
+	const unsigned int patience = vhost_postcopy_lock_timeout_ms;
 	struct two t;
 
 	NEED_USERFAULTFD();
@@ -632,7 +632,7 @@ event_thread_waits_for_a_while_only(void)
 static int
 frontend_that_dies_releases_the_event_thread(void)
 {
-	const unsigned int patience = vhost_postcopy_patience_ms;
+	const unsigned int patience = vhost_postcopy_lock_timeout_ms;
 	struct two t;
 
 	NEED_USERFAULTFD();

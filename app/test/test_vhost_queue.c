@@ -60,6 +60,12 @@ free_queue(struct vhost_queue *q)
 	vhost_node_pages_free(q, sizeof(struct vhost_queue_page));
 }
 
+static void
+shut_down(struct vhost_queue *q)
+{
+	vhost_queues_shut_down((struct vhost_queue_page *)q, 1);
+}
+
 /** Another life, as a settle begins it. */
 static int
 bring_up(struct vhost_queue *q, uint16_t index, const struct virtio_net *net)
@@ -95,7 +101,7 @@ bench_close(struct bench *b)
 {
 	/* once: what is left of it is zeros, which are descriptors of others */
 	if (vhost_queue_block(b->q) != NULL)
-		vhost_queue_shut_down(b->q);
+		shut_down(b->q);
 	free_queue(b->q);
 	vhost_virtio_net_destroy(b->net);
 	TEST_ASSERT_EQUAL(topology_end(), 0, "all blocks were given back");
@@ -166,7 +172,7 @@ late_bursts_find_nothing(void)
 		vhost_queue_set_base(q, 77, 78);
 		TEST_ASSERT_NOT_NULL(vhost_gate_enter(&q->gate), "a burst");
 		vhost_gate_leave(&q->gate);
-		vhost_queue_shut_down(q);
+		shut_down(q);
 		TEST_ASSERT_EQUAL(topology_live(), 0, "its block was given back");
 	}
 	free_queue(q);
@@ -184,7 +190,7 @@ a_burst_that_looked_too_early_leaves_again(void)
 	struct bench b;
 
 	TEST_ASSERT_SUCCESS(bench_open(&b, 0), "a queue");
-	vhost_queue_shut_down(b.q);
+	shut_down(b.q);
 	TEST_ASSERT_NULL(vhost_gate_enter(&b.q->gate), "nothing there");
 	TEST_ASSERT_EQUAL(b.q->gate.taken, 0, "and nobody inside");
 	TEST_ASSERT_NULL(vhost_gate_try_enter(&b.q->gate), "nothing there");
@@ -210,7 +216,7 @@ a_first_block_without_memory_changes_nothing(void)
 	TEST_ASSERT_SUCCESS(bring_up(q, 5, &net), "now");
 	TEST_ASSERT_NOT_NULL(vhost_gate_enter(&q->gate), "up");
 	vhost_gate_leave(&q->gate);
-	vhost_queue_shut_down(q);
+	shut_down(q);
 	free_queue(q);
 	topology_end();
 	return TEST_SUCCESS;
@@ -224,7 +230,7 @@ late_owners_do_not_close_the_next_life(void)
 
 	TEST_ASSERT_SUCCESS(bench_open(&b, 5), "a queue");
 	for (int life = 0; life < 3; life++) {
-		vhost_queue_shut_down(b.q);
+		shut_down(b.q);
 		/* somebody who announced himself before gets in, and leaves, after it */
 		vhost_gate_open(&b.q->gate);
 		TEST_ASSERT_EQUAL(b.q->gate.closing, 0, "nobody closes it");
@@ -445,7 +451,7 @@ shut_down_waits_for_the_last_burst(void)
 	TEST_ASSERT_SUCCESS(bench_open(&b, 9), "a queue");
 	l.q = b.q;
 	TEST_ASSERT_SUCCESS(start_lingering(&l, &thread), "a burst");
-	vhost_queue_shut_down(b.q);
+	shut_down(b.q);
 	TEST_ASSERT(!__atomic_load_n(&l.inside, __ATOMIC_ACQUIRE), "it was over by then");
 	pthread_join(thread, NULL);
 	return bench_close(&b);
@@ -501,7 +507,7 @@ entering_waits_while_it_is_closed(void)
 	vhost_gate_close(&b.q->gate);
 	TEST_ASSERT_SUCCESS(pthread_create(&thread, NULL, enter_once, &l), "a thread");
 	vhost_gate_open(&b.q->gate);
-	vhost_queue_shut_down(b.q);
+	shut_down(b.q);
 	/* whether it came in before or not, it does not wait for ever */
 	pthread_join(thread, NULL);
 	TEST_ASSERT_SUCCESS(bring_up(b.q, b.q->index, b.net), "another life");
@@ -650,7 +656,7 @@ handles_are_used_again_under_bursts(void)
 		TEST_ASSERT_SUCCESS(pthread_create(&threads[i], NULL,
 			burst_at_any_time, &c), "a thread");
 	for (unsigned int i = 0; i < lives; i++) {
-		vhost_queue_shut_down(c.q);
+		shut_down(c.q);
 		TEST_ASSERT_SUCCESS(bring_up(c.q, 3, b.net), "life %u", i);
 		/* Every tenth life is long enough for a burst. */
 		if (i % 10 == 0)
@@ -690,7 +696,7 @@ descriptors_belong_to_the_queue(void)
 	vhost_wish_callfd(&b.wish, QUEUE_FD_NONE, DOORBELL_EVENTFD);
 	put_in_force(&b);
 	TEST_ASSERT_EQUAL(vhost_queue_block(b.q)->callfd, -1, "none");
-	vhost_queue_shut_down(b.q);
+	shut_down(b.q);
 	TEST_ASSERT_EQUAL(fake_wait_fds(fds), fds, "all are closed with the queue");
 	TEST_ASSERT_SUCCESS(bring_up(b.q, b.q->index, b.net), "another life");
 	TEST_ASSERT_EQUAL(b.q->kickfd, QUEUE_FD_UNSET, "with nothing left");
@@ -726,7 +732,7 @@ state_is_reached_through_the_gate(void)
 	vhost_queue_set_kicks(b.q, false);
 	TEST_ASSERT(block->attr.kicks == VQ_KICKS_OFF && b.q->kicks == VQ_KICKS_OFF, "no kicks, please");
 	TEST_ASSERT_EQUAL(vhost_queue_notify(b.q), -ENODEV, "no ring, nobody to notify");
-	vhost_queue_shut_down(b.q);
+	shut_down(b.q);
 	TEST_ASSERT_EQUAL(vhost_queue_stats(b.q, &stats, false), -ENODEV, "gone");
 	/* Late callers may still speak to it. */
 	vhost_queue_announce(b.q, &mac);
@@ -995,7 +1001,7 @@ state_outlives_the_block(void)
 	TEST_ASSERT_SUCCESS(settle_as(&b, &cfg, &done), "it moves");
 	after = vhost_queue_block(b.q);
 	TEST_ASSERT(done.old == before && after != before, "another block");
-	TEST_ASSERT(!done.adopted, "a ring that runs is not started again");
+	TEST_ASSERT(!done.resumed_from_used_idx, "a ring that runs is not started again");
 	TEST_ASSERT_BUFFERS_ARE_EQUAL(&after->state, &state, sizeof(state),
 		"the state has come along");
 	TEST_ASSERT_EQUAL(after->node, 8, "on the other node");
@@ -1022,7 +1028,7 @@ a_start_believes_the_used_index_in_memory(void)
 		vhost_queue_set_base(b.q, 40, 40);
 		TEST_ASSERT_SUCCESS(settle_as(&b, &cfg, &done), "the ring starts");
 		vhost_block_destroy(done.old);
-		TEST_ASSERT_EQUAL(done.adopted, idx != 40, "memory says %u", idx);
+		TEST_ASSERT_EQUAL(done.resumed_from_used_idx, idx != 40, "memory says %u", idx);
 		TEST_ASSERT_SUCCESS(vhost_queue_get_base(b.q, &avail, &used), "its base");
 		TEST_ASSERT(avail == idx && used == idx, "%u and %u", avail, used);
 		/* Dormant again. */

@@ -6,8 +6,8 @@
 #define VHOST_DEVICE_CHANGE_H
 
 /*
- * The one way in which a running device changes, whoever has a reason: a message, the
- * guest's control queue, a timer, the application.
+ * The one way in which a running device changes, NUMA relocation included, whoever has
+ * a reason: a message, the guest's control queue, a timer, the application.
  */
 
 #include "settle.h"

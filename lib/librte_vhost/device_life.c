@@ -157,13 +157,12 @@ release_running(struct vhost_device *dev)
 static void
 shut_down_queues(struct vhost_device *dev)
 {
-	uint32_t i, nvrings = dev->nvrings;
+	uint32_t nvrings = dev->nvrings;
 
 	rte_spinlock_lock(&dev->view_lock);
 	__atomic_store_n(&dev->nvrings, 0, __ATOMIC_RELEASE);
 	rte_spinlock_unlock(&dev->view_lock);
-	for (i = 0; i < nvrings; i++)
-		vhost_queue_shut_down(vhost_device_queue_at(dev, i));
+	vhost_queues_shut_down(dev->queues, nvrings);
 }
 
 static void
@@ -182,7 +181,7 @@ void
 vhost_device_destroy(struct vhost_device *dev, bool tell_connection)
 {
 	/* first: who holds the lock may wait for a page that does not come any more */
-	vhost_postcopy_abandon(dev->postcopy);
+	vhost_postcopy_release_waiters(dev->postcopy);
 	vhost_device_lock(dev);
 	tell_end(dev, tell_connection);
 	__atomic_store_n(&dev->in_use, 0, __ATOMIC_RELEASE);

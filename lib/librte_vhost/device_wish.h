@@ -6,7 +6,7 @@
 #define VHOST_DEVICE_WISH_H
 
 /*
- * What a frontend asked for: all that messages may edit.  A settle makes reality
+ * The requested configuration of a device (its wish): all that messages may edit.  A settle makes reality
  * match; nothing here has an effect by itself.  Under the device's control lock.
  */
 

@@ -85,7 +85,17 @@ vhost_doorbell_adopt(struct vhost_quota *quota, int fd, enum doorbell_kind allow
 }
 
 void
-vhost_doorbell_unstick(int fd)
+vhost_doorbell_close(struct vhost_quota *quota, int fd, enum doorbell_kind kind)
+{
+	/* harmless; to look at it once more costs more than to close it */
+	if (kind == DOORBELL_EVENTFD && fd >= 0)
+		close(fd);
+	else
+		vhost_reap(quota, fd);
+}
+
+void
+vhost_doorbell_drain_eventfd(int fd)
 {
 	uint64_t count;
 	ssize_t got;

@@ -46,6 +46,14 @@ int vhost_doorbell_adopt(struct vhost_quota *quota, int fd, enum doorbell_kind a
 		enum doorbell_kind *kind);
 
 /**
+ * Close what was adopted, or a negative number.
+ *
+ * @param quota  for reaping
+ * @param kind  as vhost_doorbell_adopt() told it
+ */
+void vhost_doorbell_close(struct vhost_quota *quota, int fd, enum doorbell_kind kind);
+
+/**
  * Whether fd is one end of a pair of stream sockets (neither end has a name).  The
  * frontend's end of our own connection is none, as one side of that is bound to a
  * path: held by us, it would keep the connection alive when the frontend is gone.
@@ -53,7 +61,7 @@ int vhost_doorbell_adopt(struct vhost_quota *quota, int fd, enum doorbell_kind a
 bool vhost_is_side_socket(int fd);
 
 /** Free a thread that a peer, quicker than doorbell_has_room(), has caught in a write. */
-void vhost_doorbell_unstick(int fd);
+void vhost_doorbell_drain_eventfd(int fd);
 
 /**
  * Whether an eventfd takes another notification.  A peer can make it blocking again

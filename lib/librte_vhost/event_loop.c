@@ -160,7 +160,7 @@ slot_take(struct event_source *source)
 	return 0;
 }
 
-/** What is still under way for the slot is nobody's from now on. */
+/** What is still under way for the slot reaches no source from now on. */
 static void
 slot_give_back(uint32_t index)
 {

@@ -10,14 +10,25 @@
  */
 
 #include <fcntl.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "fd_kind.h"
 
 /** Longer than any target that is looked for. */
 #define TARGET_ROOM 32
+
+static bool
+is_socket(int fd)
+{
+	socklen_t len = sizeof(int);
+	int type;
+
+	return getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &len) == 0;
+}
 
 /** Where the link of a descriptor points to, cut to what there is room for; "" if unknown. */
 static void
@@ -38,6 +49,9 @@ vhost_fd_kind(int fd)
 
 	if (fcntl(fd, F_GET_SEALS) >= 0)
 		return FD_MEMORY;
+	/* the link is the slow way to know, some ten system calls' worth */
+	if (is_socket(fd))
+		return FD_OTHER;
 	read_target(fd, target);
 	if (strcmp(target, "anon_inode:[eventfd]") == 0)
 		return FD_EVENTFD;

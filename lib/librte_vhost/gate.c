@@ -59,13 +59,13 @@ vhost_gate_try_again(struct vhost_gate *gate)
 
 /** Free a thread that is caught in a write, if there is one. */
 static void
-unstick(struct vhost_gate *gate)
+free_writer(struct vhost_gate *gate)
 {
 	for (unsigned int i = 0; i < GATE_DOORBELLS; i++) {
 		int fd = vhost_gate_borrow(gate, i);
 
 		if (fd >= 0)
-			vhost_doorbell_unstick(fd);
+			vhost_doorbell_drain_eventfd(fd);
 		vhost_gate_give_back(gate);
 	}
 }
@@ -93,7 +93,7 @@ vhost_gate_close(struct vhost_gate *gate)
 		expected = 0;
 		wait_a_turn(turns++);
 		if (is_stuck(turns))
-			unstick(gate);
+			free_writer(gate);
 	}
 	return gate_block(gate);
 }
@@ -137,6 +137,6 @@ vhost_gate_await_borrowers(struct vhost_gate *gate, int fd)
 	while (__atomic_load_n(&gate->borrowers, __ATOMIC_ACQUIRE) != 0) {
 		wait_a_turn(turns++);
 		if (is_stuck(turns))
-			vhost_doorbell_unstick(fd);
+			vhost_doorbell_drain_eventfd(fd);
 	}
 }

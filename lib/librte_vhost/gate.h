@@ -22,7 +22,7 @@
  *
  * Who is inside may write to a descriptor of the frontend, which a hostile one can
  * make block.  The gate knows these descriptors, so that an owner who waits too long
- * can free the writer (vhost_doorbell_unstick).  Whoever uses one from outside borrows
+ * can free the writer (vhost_doorbell_drain_eventfd).  Whoever uses one from outside borrows
  * it; who closes one waits for borrowers.
  *
  * Barriers: what was done inside is seen by who enters next.
@@ -91,7 +91,7 @@ gate_is_closing(const struct vhost_gate *gate)
 
 /**
  * The block.  Only who is inside may use it; but who enters a gate of zeros, which no
- * one has opened (vhost_queue_shut_down), must be able to see that there is none.
+ * one has opened (vhost_queues_shut_down), must be able to see that there is none.
  */
 static inline struct vhost_virtqueue *
 gate_block(const struct vhost_gate *gate)

@@ -2,7 +2,7 @@
  * Copyright(c) 2026 The vhost-numa authors
  */
 
-/* The application as a listener: its rte_vhost_device_ops, and its callback for moves. */
+/* The application as a listener: its rte_vhost_device_ops, its callback for NUMA relocations. */
 
 #include "listeners.h"
 #include "mem_node.h"

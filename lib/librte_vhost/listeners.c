@@ -72,7 +72,7 @@ vhost_listeners_before(struct vhost_device *dev, const struct settle_request *re
 		/* as if the guest had rebooted: applications forget queues with the device */
 		for (i = 0; i < dev->nvrings; i++)
 			if (vhost_device_queue_at(dev, i)->ready)
-				vhost_device_queue_at(dev, i)->retell = true;
+				vhost_device_queue_at(dev, i)->notify_again = true;
 		vhost_device_count(dev, &dev->told.restarts);
 	}
 	if (settlement->remaps)
@@ -125,11 +125,11 @@ tell_vrings(struct vhost_device *dev, const struct settle_request *request)
 	for (i = 0; i < dev->nvrings; i++) {
 		struct vhost_queue *q = vhost_device_queue_at(dev, i);
 		bool ready = q->live && q->enabled && q != ctrl;
-		bool again = q->retell || (request->again && request->vring == i);
+		bool again = q->notify_again || (request->again && request->vring == i);
 
 		if (q->ready && (!ready || again))
 			tell_vring(dev, q, false);
-		q->retell = false;
+		q->notify_again = false;
 		if (ready && !q->ready)
 			tell_vring(dev, q, true);
 	}

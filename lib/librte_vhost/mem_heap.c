@@ -3,7 +3,8 @@
  */
 
 /*
- * Memory on a node, in chunks of 2 MiB (mem_chunk.h) that all devices share.
+ * Memory on a node, in chunks of 2 MiB (mem_chunk.h) that all devices share: where
+ * NUMA relocation puts what bursts touch.
  *
  * A device needs some ten kilobytes on a node, so a chunk holds a hundred of them,
  * under one entry of a core's TLB if it is one huge page.  The kernel is asked for

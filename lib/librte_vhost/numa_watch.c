@@ -3,7 +3,7 @@
  */
 
 /*
- * Theory of operation
+ * Theory of operation: when NUMA relocation is looked into although no message asks
  *
  * Pages of a running guest can be migrated, or become resident, without a word
  * from the frontend.  So each device is checked every now and then, one per turn of

@@ -3,7 +3,8 @@
  */
 
 /*
- * Which node, from what is known.  Nothing here asks the kernel.
+ * Where NUMA relocation goes: which node, from what is known.  Nothing here asks the
+ * kernel.
  *
  * Pages go before policies: a policy says where pages should go, and is silent
  * about those that were there before it, that did not fit, or that the host has

@@ -24,14 +24,14 @@
  *   its page.  It is the frontend's word that the guest's memory arrives, so both
  *   end, but one frontend may not hold up the others for long: the watch looks at
  *   all that are in step 4.  When one lock is held, and a page waited for, longer
- *   than vhost_postcopy_patience_ms, or when the frontend is gone meanwhile, the
- *   device is abandoned.
+ *   than vhost_postcopy_lock_timeout_ms, or when the frontend is gone meanwhile, the
+ *   device gives up its memory.
  * - Probing never waits.  It asks about the mapping without touching it and maps
  *   what has memory in windows of its own, which are not registered here: see
  *   mem_probe.c.  So evidence grows with the pages that arrive, and what belongs
  *   to an empty file is known to be unknown.
  *
- * To abandon a device, zero pages are put in place of its mappings before anyone is
+ * To release who waits, zero pages are put in place of its mappings before anyone is
  * woken up.  If the userfaultfd were only closed, accesses that go on until the
  * application has stopped would make the kernel allocate zero pages in the file,
  * and a guest that lives on, with another backend or none, would read zeros for
@@ -94,7 +94,7 @@ struct vhost_postcopy {
 /** Between rounds of the watch. */
 #define ROUND_MS 100u
 
-unsigned int vhost_postcopy_patience_ms = 5000;
+unsigned int vhost_postcopy_lock_timeout_ms = 5000;
 
 static struct {
 	pthread_mutex_t lock;	/* a leaf, but for mem_guard's */
@@ -245,7 +245,7 @@ unregister_map(int ufd, const struct mem_map *map)
 /* The watch */
 
 static void
-abandon_map(int ufd, const struct mem_map *map)
+release_waiters_for(int ufd, const struct mem_map *map)
 {
 	unsigned int i;
 
@@ -270,10 +270,10 @@ unwatch(struct vhost_postcopy *postcopy)
 
 /** watch.lock held. */
 static void
-abandon(struct vhost_postcopy *postcopy)
+release_waiters(struct vhost_postcopy *postcopy)
 {
-	abandon_map(postcopy->ufd, postcopy->map);
-	abandon_map(postcopy->ufd, postcopy->pending);
+	release_waiters_for(postcopy->ufd, postcopy->map);
+	release_waiters_for(postcopy->ufd, postcopy->pending);
 	unwatch(postcopy);
 }
 
@@ -317,7 +317,7 @@ is_stuck(struct vhost_postcopy *postcopy)
 	if (postcopy->rounds == 0)
 		return false;
 	return is_frontend_gone(postcopy->dev) || postcopy->rounds * ROUND_MS >=
-		__atomic_load_n(&vhost_postcopy_patience_ms, __ATOMIC_RELAXED);
+		__atomic_load_n(&vhost_postcopy_lock_timeout_ms, __ATOMIC_RELAXED);
 }
 
 /** watch.lock held. */
@@ -332,7 +332,7 @@ watch_round(void)
 			continue;
 		VHOST_LOG_CONFIG(ERR, "(%s) a page of postcopy migration does not come, "
 			"giving up the device\n", path_of(postcopy));
-		abandon(postcopy);
+		release_waiters(postcopy);
 	}
 }
 
@@ -531,10 +531,10 @@ vhost_postcopy_end(struct vhost_postcopy *postcopy)
 }
 
 void
-vhost_postcopy_abandon(struct vhost_postcopy *postcopy)
+vhost_postcopy_release_waiters(struct vhost_postcopy *postcopy)
 {
 	pthread_mutex_lock(&watch.lock);
 	if (postcopy->watched)
-		abandon(postcopy);
+		release_waiters(postcopy);
 	pthread_mutex_unlock(&watch.lock);
 }

@@ -73,9 +73,9 @@ void vhost_postcopy_end(struct vhost_postcopy *postcopy);
  * The device goes, whatever its pages: put zero pages in place of guest memory,
  * whose own pages stay as they are, and wake up all who wait.  Any thread.
  */
-void vhost_postcopy_abandon(struct vhost_postcopy *postcopy);
+void vhost_postcopy_release_waiters(struct vhost_postcopy *postcopy);
 
 /** How long whoever holds a control lock may wait for a page; atomic, for tests. */
-extern unsigned int vhost_postcopy_patience_ms;
+extern unsigned int vhost_postcopy_lock_timeout_ms;
 
 #endif /* VHOST_POSTCOPY_H */

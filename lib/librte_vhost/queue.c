@@ -107,18 +107,18 @@ open_gate(struct vhost_queue *q, bool wake)
 
 /** Close a descriptor that is in force no more. */
 static void
-discard_fd(struct vhost_queue *q, int fd)
+discard_fd(struct vhost_queue *q, int fd, enum doorbell_kind kind)
 {
 	if (fd >= 0)
 		vhost_gate_await_borrowers(&q->gate, fd);
-	vhost_reap(q->quota, fd);
+	vhost_doorbell_close(q->quota, fd, kind);
 }
 
 void
 vhost_queue_close_retired(struct vhost_queue *q)
 {
-	discard_fd(q, q->retired_kickfd);
-	discard_fd(q, q->retired_callfd);
+	discard_fd(q, q->retired_kickfd, q->retired_kick_kind);
+	discard_fd(q, q->retired_callfd, q->retired_call_kind);
 	q->retired_kickfd = QUEUE_FD_UNSET;
 	q->retired_callfd = QUEUE_FD_UNSET;
 	vhost_inflight_close_retired(&q->inflight);
@@ -283,8 +283,9 @@ vhost_queue_relay_used(struct vhost_queue *q, struct vring *from)
 	return ret;
 }
 
-void
-vhost_queue_shut_down(struct vhost_queue *q)
+/** End what a handle leads to; its gate stays closed. */
+static void
+shut_down(struct vhost_queue *q)
 {
 	struct vhost_virtqueue *block = vhost_gate_close(&q->gate);
 	int kickfd = q->kickfd, callfd = q->callfd;
@@ -296,10 +297,20 @@ vhost_queue_shut_down(struct vhost_queue *q)
 	q->callfd = QUEUE_FD_UNSET;
 	show_doorbells(q);
 	vhost_queue_close_retired(q);
-	discard_fd(q, kickfd);
-	discard_fd(q, callfd);
+	discard_fd(q, kickfd, q->kick_kind);
+	discard_fd(q, callfd, q->call_kind);
+}
+
+void
+vhost_queues_shut_down(struct vhost_queue_page *pages, uint32_t n)
+{
+	uint32_t i;
+
+	for (i = 0; i < n; i++)
+		shut_down(&pages[i].queue);
 	/* zeros are an open gate without a block: who is late waits until then */
-	vhost_node_pages_clear(q, sizeof(struct vhost_queue_page));
+	if (n > 0)
+		vhost_node_pages_clear(pages, n * sizeof(*pages));
 }
 
 /** Whether the block in place runs a ring of that format already. */
@@ -362,23 +373,35 @@ vhost_queue_needs_commit(const struct vhost_queue *q, const struct queue_wish *w
 		q->kickfd != wish->kickfd || q->callfd != wish->callfd;
 }
 
-/** A descriptor that is replaced stays open until those who know it have been told. */
+/* A descriptor that is replaced stays open until those who know it have been told. */
+
 static void
-retire(int *retired, int *in_force, int fd)
+put_kickfd_in_force(struct vhost_queue *q, const struct queue_wish *wish)
 {
-	if (*in_force == fd)
+	if (q->kickfd == wish->kickfd)
 		return;
-	*retired = *in_force;
-	*in_force = fd;
+	q->retired_kickfd = q->kickfd;
+	q->retired_kick_kind = q->kick_kind;
+	q->kickfd = wish->kickfd;
+	q->kick_kind = wish->kick_kind;
+}
+
+static void
+put_callfd_in_force(struct vhost_queue *q, const struct queue_wish *wish)
+{
+	if (q->callfd == wish->callfd)
+		return;
+	q->retired_callfd = q->callfd;
+	q->retired_call_kind = q->call_kind;
+	q->callfd = wish->callfd;
+	q->call_kind = wish->call_kind;
 }
 
 static void
 put_fds_in_force(struct vhost_queue *q, const struct queue_wish *wish)
 {
-	retire(&q->retired_kickfd, &q->kickfd, wish->kickfd);
-	retire(&q->retired_callfd, &q->callfd, wish->callfd);
-	q->kick_kind = wish->kick_kind;
-	q->call_kind = wish->call_kind;
+	put_kickfd_in_force(q, wish);
+	put_callfd_in_force(q, wish);
 	show_doorbells(q);
 }
 
@@ -426,7 +449,7 @@ vhost_queue_commit(struct vhost_queue *q, const struct queue_wish *wish, bool en
 	if (wish->has_base)
 		vhost_block_set_base(block, wish->last_avail, wish->last_used);
 	if (block->size != 0 && starts)
-		done.adopted = !vhost_block_start(block);
+		done.resumed_from_used_idx = !vhost_block_start(block);
 	vhost_inflight_commit(&q->inflight, block);
 	vhost_block_apply(block, &attr);
 	/* what an application's own backend has written to its ring meanwhile stays */

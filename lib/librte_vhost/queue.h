@@ -44,7 +44,7 @@ struct vhost_queue {
 	bool live;		/**< the block in place runs a ring */
 	bool enabled;		/**< packets may flow, as last committed */
 	bool ready;		/**< listeners were told so */
-	bool retell;		/**< the listeners': tell it again, although nothing changes */
+	bool notify_again;	/**< the listeners': tell it again, although nothing changes */
 	int handle_node;	/**< where this structure was moved to; or VHOST_NODE_ANY */
 	uint64_t refusals;	/**< times a node gave no memory for the block */
 	uint64_t pause_ns;	/**< for which the last swap of the block kept bursts out */
@@ -54,6 +54,8 @@ struct vhost_queue {
 	enum doorbell_kind call_kind;
 	int retired_kickfd;	/**< replaced, but what listeners know of; or negative */
 	int retired_callfd;	/**< likewise */
+	enum doorbell_kind retired_kick_kind;
+	enum doorbell_kind retired_call_kind;
 	struct vhost_virtqueue *staged;	/**< built, not yet published */
 	struct queue_inflight inflight;
 };
@@ -72,10 +74,11 @@ struct vhost_queue_page {
 void vhost_queue_init(struct vhost_queue *q, uint16_t index, struct vhost_quota *quota);
 
 /**
- * Wait for the last burst, free the block, close the descriptors, give the memory of
- * the handle back.  Its address stays, and is a queue without a block.
+ * Of n queues: wait for the last burst, free the block, close the descriptors.  Then
+ * give the memory of all handles back, in one go.  Their addresses stay, and are queues
+ * without a block.
  */
-void vhost_queue_shut_down(struct vhost_queue *q);
+void vhost_queues_shut_down(struct vhost_queue_page *pages, uint32_t n);
 
 /**
  * Close the descriptors that were replaced.  A vDPA driver or a backend of the
@@ -157,7 +160,8 @@ bool vhost_queue_has_moved(struct vhost_queue *q);
 /** What became of a queue in vhost_queue_commit(). */
 struct queue_commit {
 	struct vhost_virtqueue *old;	/**< replaced, the caller's to destroy; or NULL */
-	bool adopted;	/**< the ring started at a used index other than remembered */
+	/** The ring started at a used index other than remembered. */
+	bool resumed_from_used_idx;
 };
 
 /**

@@ -5,7 +5,10 @@
 #ifndef VHOST_QUEUE_WISH_H
 #define VHOST_QUEUE_WISH_H
 
-/* What a frontend asked for of one queue.  Addresses are its own. */
+/*
+ * A wish is a requested configuration: what a frontend asked for of one queue, whether
+ * or not it is in force.  Addresses are the frontend's.
+ */
 
 #include <stdbool.h>
 #include <stdint.h>

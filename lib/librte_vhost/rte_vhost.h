@@ -912,8 +912,10 @@ int rte_vhost_get_mtu(int vid, uint16_t *mtu);
  * the application should poll and allocate.
  *
  * It follows the guest's memory.  It is settled before
- * rte_vhost_device_ops::new_device is called and changes from there on only if
- * the host has migrated the guest's memory: see rte_vhost_numa.h.
+ * rte_vhost_device_ops::new_device is called, and of a running device it stays what
+ * that callback could see until the application is told of another one: by
+ * destroy_device and new_device, or by the callback of rte_vhost_numa.h.  Structures
+ * may have followed the guest before that; rte_vhost_numa_report() shows where they are.
  *
  * Thread safety: device call.
  *

@@ -175,8 +175,8 @@ int rte_vhost_numa_report(int vid, struct rte_vhost_numa_report **report);
  * rebooted.
  *
  * Callbacks run on the library's control thread while the caller waits: hold no
- * lock that they take.  From within a callback of the same device the work is
- * done after the callback has returned.
+ * lock that they take.  Below a callback of any device nobody waits: 0 is returned
+ * at once, and the work is done when nobody is in a callback of that device.
  *
  * @param vid
  *   The device.

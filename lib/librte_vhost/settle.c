@@ -103,7 +103,7 @@ commit_queue(struct vhost_device *dev, uint32_t index)
 	wish->has_base = false;
 	move.to = block_node(q);
 	vhost_block_destroy(done.old);
-	if (done.adopted)
+	if (done.resumed_from_used_idx)
 		VHOST_LOG_CONFIG(WARNING, "(%s) vring %u resumes from the used index in guest "
 			"memory: packets in flight may be sent again or lost\n",
 			dev->driver.path, index);

@@ -12,10 +12,10 @@
 
 #include "mem_node.h"
 #include "numa_sample.h"
-#include "vhost_test_census.h"
+#include "vhost_test_node_stats.h"
 
 static void
-census_region(const struct mem_region *region, struct placement_region *result)
+node_stats_region(const struct mem_region *region, struct placement_region *result)
 {
 	struct sample_reading reading;
 	unsigned int budget = UINT_MAX;
@@ -35,10 +35,10 @@ census_region(const struct mem_region *region, struct placement_region *result)
 	vhost_numa_sample_project(&reading, region->size, result->bytes);
 }
 
-/** What an earlier census knows of every page of the region that it asked for, or NULL. */
+/** What an earlier node_stats knows of every page of the region that it asked for, or NULL. */
 static const struct placement_region *
 known_region(const struct mem_region *region, const struct mem_map *before,
-		const struct placement_census *known)
+		const struct placement_node_stats *known)
 {
 	uint32_t i;
 
@@ -53,28 +53,28 @@ known_region(const struct mem_region *region, const struct mem_map *before,
 
 void
 vhost_placement_recount(const struct mem_map *map, const struct mem_map *before,
-		const struct placement_census *known, struct placement_census *census)
+		const struct placement_node_stats *known, struct placement_node_stats *node_stats)
 {
 	uint32_t i;
 
-	memset(census, 0, sizeof(*census));
-	census->generation = map->generation;
-	census->nregions = map->nregions;
+	memset(node_stats, 0, sizeof(*node_stats));
+	node_stats->generation = map->generation;
+	node_stats->nregions = map->nregions;
 	for (i = 0; i < map->nregions; i++) {
 		const struct mem_region *region = &map->regions[i];
 		const struct placement_region *same = known_region(region, before, known);
 
 		if (same != NULL)
-			census->regions[i] = *same;
+			node_stats->regions[i] = *same;
 		else
-			census_region(region, &census->regions[i]);
+			node_stats_region(region, &node_stats->regions[i]);
 	}
 }
 
 void
-vhost_placement_census(const struct mem_map *map, struct placement_census *census)
+vhost_placement_node_stats(const struct mem_map *map, struct placement_node_stats *node_stats)
 {
-	vhost_placement_recount(map, NULL, NULL, census);
+	vhost_placement_recount(map, NULL, NULL, node_stats);
 }
 
 static void
@@ -107,32 +107,32 @@ vhost_placement_ring_node(const struct mem_map *map, const void *desc,
 }
 
 bool
-vhost_placement_is_known(const struct placement_census *census)
+vhost_placement_is_known(const struct placement_node_stats *node_stats)
 {
 	uint32_t i;
 
-	for (i = 0; i < census->nregions; i++)
-		if (census->regions[i].evidence == PLACEMENT_POLICY ||
-				census->regions[i].evidence == PLACEMENT_PAGES)
+	for (i = 0; i < node_stats->nregions; i++)
+		if (node_stats->regions[i].evidence == PLACEMENT_POLICY ||
+				node_stats->regions[i].evidence == PLACEMENT_PAGES)
 			return true;
 	return false;
 }
 
 bool
-vhost_placement_is_refused(const struct placement_census *census)
+vhost_placement_is_refused(const struct placement_node_stats *node_stats)
 {
-	return census->nregions > 0 && census->regions[0].evidence == PLACEMENT_REFUSED;
+	return node_stats->nregions > 0 && node_stats->regions[0].evidence == PLACEMENT_REFUSED;
 }
 
 int
-vhost_placement_device_node(const struct placement_census *census, int tie)
+vhost_placement_device_node(const struct placement_node_stats *node_stats, int tie)
 {
 	uint64_t bytes[PLACEMENT_MAX_NODES] = { 0 };
 	uint32_t i;
 	int node;
 
-	for (i = 0; i < census->nregions; i++)
+	for (i = 0; i < node_stats->nregions; i++)
 		for (node = 0; node < PLACEMENT_MAX_NODES; node++)
-			bytes[node] += census->regions[i].bytes[node];
+			bytes[node] += node_stats->regions[i].bytes[node];
 	return vhost_placement_choose(bytes, tie);
 }

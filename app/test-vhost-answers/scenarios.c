@@ -29,7 +29,7 @@
 static const char unicast[] = "\2\0\0\0\0\1", multicast[] = "\x01\0\x5e\0\0\1",
 	broadcast[] = "\xff\xff\xff\xff\xff\xff";
 
-unsigned int story_moved[2];
+unsigned int scenario_moved[2];
 
 /**
  * A message went well, if it did.  A burst that meets one being handled may carry
@@ -71,7 +71,7 @@ host_receives(struct fake *fe)
 	struct rte_mbuf *pkts[BURST];
 	unsigned int n = rte_vhost_dequeue_burst(fe->vid, TO_HOST, fake_pool(), pkts, BURST);
 
-	story_moved[TO_HOST] += n;
+	scenario_moved[TO_HOST] += n;
 	rte_pktmbuf_free_bulk(pkts, n);
 	fake_tx_reap(&fe->vqs[TO_HOST]);
 }
@@ -92,7 +92,7 @@ host_sends(struct fake *fe, struct rte_mbuf **pkts, unsigned int n)
 {
 	uint8_t frame[16384];
 
-	story_moved[TO_GUEST] += rte_vhost_enqueue_burst(fe->vid, TO_GUEST, pkts, n);
+	scenario_moved[TO_GUEST] += rte_vhost_enqueue_burst(fe->vid, TO_GUEST, pkts, n);
 	rte_pktmbuf_free_bulk(pkts, n);
 	while (fake_rx_take(&fe->vqs[TO_GUEST], NULL, frame, sizeof(frame)) != -1)
 		;
@@ -362,9 +362,9 @@ tell_wrong_direction(struct fake *fe)
 
 	fake_rx_fill(&fe->vqs[TO_GUEST], 4, BUFFER, NULL);
 	guest_sends(fe, 64, unicast, NULL);
-	story_moved[TO_HOST] += rte_vhost_enqueue_burst(fe->vid, TO_HOST, &m, 1);
+	scenario_moved[TO_HOST] += rte_vhost_enqueue_burst(fe->vid, TO_HOST, &m, 1);
 	rte_pktmbuf_free(m);
-	story_moved[TO_GUEST] += rte_vhost_dequeue_burst(fe->vid, TO_GUEST, fake_pool(), &m, 1);
+	scenario_moved[TO_GUEST] += rte_vhost_dequeue_burst(fe->vid, TO_GUEST, fake_pool(), &m, 1);
 }
 
 /* ---- notifications ---- */
@@ -484,7 +484,7 @@ tell_announcement(struct fake *fe)
 	host_receives(fe);
 }
 
-const struct story stories[] = {
+const struct scenario scenarios[] = {
 	{ "sizes", tell_sizes },
 	{ "undersize", tell_undersize },
 	{ "shorter_than_an_address", tell_shorter_than_an_address },
@@ -518,4 +518,4 @@ const struct story stories[] = {
 	{ "announcement", tell_announcement },
 };
 
-const unsigned int nb_stories = RTE_DIM(stories);
+const unsigned int nb_scenarios = RTE_DIM(scenarios);
