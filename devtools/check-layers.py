@@ -32,6 +32,7 @@ LAYERS = (
                'rte_vhost_numa '
                'rte_vdpa vdpa_driver'),
     ('ground', 'mem_chunk mem_dax mem_file mem_fs mem_guard mem_heap mem_log mem_map mem_node mem_probe '
+               'mem_sanitizer '
                'doorbell event_loop fd_kind quota reaper vu_message vhost_log vhost_trace'),
     ('running halves', 'gate vhost_virtqueue virtio_net '
                        'ring ring_log ring_packed ring_piece ring_split '
