@@ -91,7 +91,7 @@ rte_vhost_get_ifname(int vid, char *buf, size_t len)
 
 	if (dev == NULL || buf == NULL || len == 0)
 		return -1;
-	snprintf(buf, len, "%s", dev->driver.path);
+	vhost_device_copy_path(dev, buf, len);
 	return 0;
 }
 
@@ -205,7 +205,7 @@ rte_vhost_get_vdpa_device(int vid)
 {
 	struct vhost_device *dev = vhost_device_get(vid);
 
-	return dev != NULL ? dev->driver.vdpa : NULL;
+	return dev != NULL ? vhost_device_vdpa(dev) : NULL;
 }
 
 uint16_t
@@ -280,7 +280,7 @@ find_logging(int vid)
 {
 	struct vhost_device *dev = vhost_device_get(vid);
 
-	return dev != NULL && __atomic_load_n(&dev->running.logging, __ATOMIC_RELAXED) ? dev : NULL;
+	return dev != NULL && __atomic_load_n(&dev->logging, __ATOMIC_RELAXED) ? dev : NULL;
 }
 
 /** View lock held, under which the log is replaced. */

@@ -138,7 +138,7 @@ rte_vhost_numa_report(int vid, struct rte_vhost_numa_report **report)
 		return -ENOMEM;
 	}
 	rte_spinlock_lock(&dev->view_lock);
-	fill_report(dev, RTE_MIN(nvrings, dev->nvrings), block);
+	fill_report(dev, RTE_MIN(nvrings, __atomic_load_n(&dev->nvrings, __ATOMIC_RELAXED)), block);
 	rte_spinlock_unlock(&dev->view_lock);
 	*report = &block->head;
 	return 0;

@@ -48,7 +48,7 @@ counting_queue(int vid, uint16_t queue_id)
 {
 	struct vhost_device *dev = vhost_device_get(vid);
 
-	if (dev == NULL || !(dev->driver.flags & RTE_VHOST_USER_NET_STATS_ENABLE))
+	if (dev == NULL || !(vhost_device_flags(dev) & RTE_VHOST_USER_NET_STATS_ENABLE))
 		return NULL;
 	return vhost_device_queue(dev, queue_id);
 }

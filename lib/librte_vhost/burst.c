@@ -13,6 +13,15 @@
 #include "device.h"
 #include "vhost_log.h"
 
+static __rte_noinline __rte_cold void
+complain(struct vhost_device *dev, uint16_t queue_id)
+{
+	char path[128];
+
+	vhost_device_copy_path(dev, path, sizeof(path));
+	VHOST_LOG_DATA(ERR, "(%s) invalid virtqueue idx %u.\n", path, queue_id);
+}
+
 static inline struct vhost_queue *
 burst_queue(int vid, uint16_t queue_id)
 {
@@ -23,7 +32,7 @@ burst_queue(int vid, uint16_t queue_id)
 		return NULL;
 	q = vhost_device_queue(dev, queue_id);
 	if (unlikely(q == NULL))
-		VHOST_LOG_DATA(ERR, "(%s) invalid virtqueue idx %u.\n", dev->driver.path, queue_id);
+		complain(dev, queue_id);
 	return q;
 }
 

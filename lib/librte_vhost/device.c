@@ -23,6 +23,8 @@
 
 #include <linux/virtio_net.h>
 
+#include <rte_string_fns.h>
+
 #include "device.h"
 #include "mem_node.h"
 #include "vhost_log.h"
@@ -253,6 +255,36 @@ vhost_device_edit(struct vhost_device *dev, const char *path,
 	}
 	vhost_device_unlock(dev);
 	return mine;
+}
+
+void
+vhost_device_copy_path(struct vhost_device *dev, char *path, size_t size)
+{
+	rte_spinlock_lock(&dev->view_lock);
+	rte_strscpy(path, dev->driver.path, size);
+	rte_spinlock_unlock(&dev->view_lock);
+}
+
+uint64_t
+vhost_device_flags(struct vhost_device *dev)
+{
+	uint64_t flags;
+
+	rte_spinlock_lock(&dev->view_lock);
+	flags = dev->driver.flags;
+	rte_spinlock_unlock(&dev->view_lock);
+	return flags;
+}
+
+struct rte_vdpa_device *
+vhost_device_vdpa(struct vhost_device *dev)
+{
+	struct rte_vdpa_device *vdpa;
+
+	rte_spinlock_lock(&dev->view_lock);
+	vdpa = dev->driver.vdpa;
+	rte_spinlock_unlock(&dev->view_lock);
+	return vdpa;
 }
 
 void

@@ -104,7 +104,6 @@ struct device_lock {
 struct device_running {
 	struct mem_map *map;	/**< NULL before SET_MEM_TABLE */
 	struct mem_log *log;	/**< NULL before SET_LOG_BASE */
-	bool logging;		/**< what is written to the guest is logged; atomic */
 	struct inflight_area inflight;	/**< that blocks point to */
 	struct virtio_net *net;	/**< the replica on the device's own node */
 	struct virtio_net *replicas[PLACEMENT_MAX_NODES];	/**< all in use */
@@ -148,6 +147,7 @@ struct vhost_device {
 	uint32_t in_use;		/**< the vid is taken; atomic */
 	uint32_t nvrings;		/**< queues[0 .. nvrings - 1] exist; atomic */
 	uint32_t data_vrings;		/**< without a control queue of ours; atomic */
+	uint32_t logging;		/**< what is written to the guest is logged; atomic */
 	struct vhost_queue_page *queues;	/**< room for VHOST_MAX_VRINGS */
 
 	struct device_lock control __rte_cache_aligned;
@@ -235,6 +235,14 @@ bool vhost_device_edit(struct vhost_device *dev, const char *path,
  * they lead to.  Control lock held.
  */
 void vhost_device_migrate_handles(struct vhost_device *dev);
+
+/*
+ * Of the registration, for who holds no lock and may be late with a vid, which is
+ * another device's then.
+ */
+void vhost_device_copy_path(struct vhost_device *dev, char *path, size_t size);
+uint64_t vhost_device_flags(struct vhost_device *dev);
+struct rte_vdpa_device *vhost_device_vdpa(struct vhost_device *dev);
 
 /** Change a field that reports read. */
 void vhost_device_record(struct vhost_device *dev, int *field, int value);

@@ -77,13 +77,15 @@ device_init(struct vhost_device *dev, const struct vhost_driver *driver, struct 
 {
 	const int handle_node = dev->running.handle_node;
 
+	rte_spinlock_lock(&dev->view_lock);
 	dev->driver = *driver;
+	dev->running = (struct device_running){ .handle_node = handle_node };
+	vhost_listeners_init(dev, listeners);
+	rte_spinlock_unlock(&dev->view_lock);
 	dev->link = link;
 	memset(&dev->extern_ops, 0, sizeof(dev->extern_ops));
 	vhost_wish_init(&dev->wish);
-	dev->running = (struct device_running){ .handle_node = handle_node };
-	dev->data_vrings = 0;
-	vhost_listeners_init(dev, listeners);
+	__atomic_store_n(&dev->data_vrings, 0, __ATOMIC_RELAXED);
 	if (make_parts(dev) < 0 || build_net(dev) < 0)
 		return -ENOMEM;
 	vhost_device_migrate_handles(dev);
@@ -140,6 +142,7 @@ release_running(struct vhost_device *dev)
 	struct mem_map *map = running->map;
 	struct mem_log *log = running->log;
 
+	__atomic_store_n(&dev->logging, false, __ATOMIC_RELAXED);
 	rte_spinlock_lock(&dev->view_lock);
 	running->net = NULL;
 	running->map = NULL;

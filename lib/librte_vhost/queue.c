@@ -51,8 +51,6 @@ show_doorbells(struct vhost_queue *q)
 void
 vhost_queue_init(struct vhost_queue *q, uint16_t index, struct vhost_quota *quota)
 {
-	/* late bursts of an earlier device may still try the gate */
-	memset((char *)q + sizeof(q->gate), 0, sizeof(*q) - sizeof(q->gate));
 	q->index = index;
 	q->quota = quota;
 	q->handle_node = VHOST_NODE_ANY;

@@ -66,8 +66,8 @@ struct vhost_queue_page {
 } __rte_aligned(VHOST_QUEUE_PAGE);
 
 /**
- * Begin another life of a handle: nothing is known, there is no block.  Settle
- * afterwards.
+ * Begin another life of a handle, whose memory is zero: nothing is known, there is no
+ * block.  Late callers of an earlier device may look at it meanwhile.  Settle afterwards.
  *
  * @param quota  on whose account the queue's descriptors are closed
  */

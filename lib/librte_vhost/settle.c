@@ -127,7 +127,7 @@ commit_device(struct vhost_device *dev, struct plan *plan)
 	dev->running.node = plan->net->node;
 	dev->running.map = dev->wish.map;
 	dev->running.log = dev->wish.log;
-	__atomic_store_n(&dev->running.logging, dev->running.net->log.pages != 0, __ATOMIC_RELAXED);
+	__atomic_store_n(&dev->logging, dev->running.net->log.pages != 0, __ATOMIC_RELAXED);
 	rte_spinlock_unlock(&dev->view_lock);
 	if (dev->running.map != NULL)
 		vhost_mem_map_get(dev->running.map);
