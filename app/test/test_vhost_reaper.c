@@ -193,6 +193,29 @@ come_within_a_back_channel(struct fake *fe)
 	send_nested(fe, FE_SET_SLAVE_REQ_FD, NULL, 0);
 }
 
+/** With a byte out of band, which who receives skips. */
+static void
+come_out_of_band(struct fake *fe)
+{
+	char control[CMSG_SPACE(sizeof(int))] = { 0 };
+	struct iovec byte = { .iov_base = (char[]){ 'x' }, .iov_len = 1 };
+	struct msghdr msg = {
+		.msg_iov = &byte, .msg_iovlen = 1,
+		.msg_control = control, .msg_controllen = sizeof(control),
+	};
+	struct cmsghdr *cmsg = CMSG_FIRSTHDR(&msg);
+	int fd = lingerer();
+
+	cmsg->cmsg_level = SOL_SOCKET;
+	cmsg->cmsg_type = SCM_RIGHTS;
+	cmsg->cmsg_len = CMSG_LEN(sizeof(fd));
+	memcpy(CMSG_DATA(cmsg), &fd, sizeof(fd));
+	/* kernels before 5.15 have no such byte in these sockets */
+	sendmsg(fe->sock, &msg, MSG_OOB | MSG_NOSIGNAL);
+	close(fd);
+	fake_send(fe, FE_SET_OWNER, 0, NULL, 0, NULL, 0);
+}
+
 static const struct way {
 	const char *name;
 	void (*come)(struct fake *fe);
@@ -201,6 +224,7 @@ static const struct way {
 	{ "lingerers_as_memory", come_as_memory },
 	{ "lingerer_that_nobody_asked_for", come_unasked },
 	{ "lingerers_beyond_eight", come_in_excess },
+	{ "lingerer_out_of_band", come_out_of_band },
 	{ "lingerer_unread_in_the_connection", stay_unread_in_the_connection },
 	{ "lingerer_within_a_kick", come_within_a_kick },
 	{ "lingerer_within_an_interrupt", come_within_an_interrupt },

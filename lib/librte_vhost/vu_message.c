@@ -136,8 +136,13 @@ vhost_vu_close_fds(struct vu_message *msg, struct vhost_quota *quota)
 void
 vhost_vu_link_init(struct vu_link *link, int fd, struct vhost_quota *quota)
 {
-	int flags = fcntl(fd, F_GETFL);
+	int flags = fcntl(fd, F_GETFL), on = 1;
 
+	/*
+	 * The kernel skips a byte that was sent out of band, and closes the descriptors that
+	 * came with it within recvmsg(), however long that takes: receive it like others.
+	 */
+	setsockopt(fd, SOL_SOCKET, SO_OOBINLINE, &on, sizeof(on));
 	/* Every call asks for MSG_DONTWAIT as well: this one is for other users. */
 	if (flags >= 0 && !(flags & O_NONBLOCK))
 		fcntl(fd, F_SETFL, flags | O_NONBLOCK);
