@@ -85,7 +85,7 @@ def steps(work):
     clang = work / 'clang'
     yield Step('build with clang', [setup(clang, '-Dexamples=vhost', env='CC=clang'),
                                     ninja(clang)], group='full')
-    yield Step('fast suite, clang', [suite(clang, 'fast-tests')], group='full', suites=clang)
+    yield Step('fast suite, clang', [suite(clang, 'fast-tests')], group='long', suites=clang)
     yield Step('compiles for aarch64', [['devtools/check-arm64.py', work / 'arm64']],
                group='full', suites='stdout')
     plain = work / 'no-numa'
@@ -225,6 +225,8 @@ def arguments():
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('--fast', action='store_true', help='only what takes a few minutes and '
                         'needs neither root nor hugepages')
+    parser.add_argument('--long', action='store_true', help='what CI has no time for, too: the '
+                        'fast suite built with clang, which its run with TSan stands for')
     parser.add_argument('--only', metavar='TEXT', help='only steps whose name holds TEXT, and '
                         'the first build')
     parser.add_argument('--list', action='store_true', help='name the steps')
@@ -236,8 +238,11 @@ def arguments():
 def main():
     args = arguments()
     work = args.work.resolve()
+    groups = {'fast'} if args.fast else {'fast', 'full'}
+    if args.long or args.only:
+        groups.add('long')
     chosen = [step for step in steps(work)
-              if (not args.fast or step.group == 'fast') and
+              if step.group in groups and
               (not args.only or args.only in step.name or step.name == 'build with gcc')]
     if args.list:
         print('\n'.join(f'{step.group:5} {step.name}' for step in chosen))
