@@ -660,6 +660,28 @@ file_of_another_user_as_memory(void)
 	return nobody_waits_for_a_file_system(&msg);
 }
 
+/** To open it once more would take the frontend's consent, or three quarters of a minute. */
+static int
+leased_memory_stalls_nobody(void)
+{
+	void (*before)(int) = signal(SIGIO, SIG_IGN);
+	uint64_t start;
+	struct two t;
+	int ret;
+
+	TEST_ASSERT(two_start(&t, .memory_in = "/dev/shm", .extra_memory = 32 << 20,
+		.until = FAKE_NEGOTIATED), "two devices");
+	if (fcntl(t.bad->regions[0].fd, F_SETLEASE, F_WRLCK) != 0)
+		return two_end(&t) == 0 ? TEST_SKIPPED : TEST_FAILED;
+	start = fake_now_ms();
+	ret = fake_send_mem_table(t.bad);
+	signal(SIGIO, before);
+	TEST_ASSERT_SUCCESS(ret, "it is memory");
+	TEST_ASSERT(fake_is_served(t.good), "the other one");
+	TEST_ASSERT(fake_now_ms() - start < AT_ONCE_MS, "at once");
+	return two_end(&t);
+}
+
 /* ---- doorbells ---- */
 
 /* To open it anew could take its file system's answer. */
@@ -680,7 +702,7 @@ fifo_with_a_name_is_no_doorbell(void)
 	return two_end(&t);
 }
 
-#define NB_FIXED 10
+#define NB_FIXED 11
 static const struct test_case fixed_cases[NB_FIXED] = {
 	TEST_CASE(lingerers_in_the_backlog),
 	TEST_CASE(what_is_harmless_is_closed_in_place),
@@ -691,6 +713,7 @@ static const struct test_case fixed_cases[NB_FIXED] = {
 	TEST_CASE(idle_threads_end),
 	TEST_CASE(file_of_another_user_as_kick),
 	TEST_CASE(file_of_another_user_as_memory),
+	TEST_CASE(leased_memory_stalls_nobody),
 	TEST_CASE(fifo_with_a_name_is_no_doorbell),
 };
 

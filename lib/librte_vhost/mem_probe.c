@@ -139,7 +139,8 @@ vhost_mem_probe_reopen(struct mem_probe *probe)
 	if (probe_kind(probe) != PROBE_MEMORY || probe->hugetlb)
 		return -1;
 	snprintf(path, sizeof(path), "/proc/self/fd/%d", probe->fd);
-	return open(path, O_RDONLY | O_CLOEXEC);
+	/* a lease of the frontend's makes others wait */
+	return open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
 }
 
 bool
