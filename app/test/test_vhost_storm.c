@@ -565,6 +565,7 @@ static int
 end_actors(void)
 {
 	unsigned int n = 0;
+	uint64_t starts;
 
 	__atomic_store_n(&storm.end, true, __ATOMIC_RELAXED);
 	for (unsigned int role = 0; role < RTE_DIM(roles); role++) {
@@ -577,8 +578,9 @@ end_actors(void)
 		printf("%s: %" PRIu64 "\n", roles[role].name, turns);
 		TEST_ASSERT(turns > 10, "%s: %" PRIu64, roles[role].name, turns);
 	}
-	printf("starts: %" PRIu64 "\n", storm.starts);
-	TEST_ASSERT(storm.starts > 10, "devices started");
+	starts = __atomic_load_n(&storm.starts, __ATOMIC_RELAXED);
+	printf("starts: %" PRIu64 "\n", starts);
+	TEST_ASSERT(starts > 10, "devices started");
 	return TEST_SUCCESS;
 }
 
@@ -606,9 +608,11 @@ everything_at_once(void)
 	TEST_ASSERT_SUCCESS(fake_stop(good), "it leaves");
 	for (unsigned int i = 0; i < SOCKETS; i++)
 		TEST_ASSERT_SUCCESS(rte_vhost_driver_unregister(storm.paths[i]), "socket %u", i);
-	TEST_ASSERT_EQUAL(storm.devices, 0, "each new_device has its destroy_device");
+	TEST_ASSERT_EQUAL(__atomic_load_n(&storm.devices, __ATOMIC_RELAXED), 0,
+		"each new_device has its destroy_device");
 	/* who unregisters is not told of the connections that end with it */
-	TEST_ASSERT(storm.connections >= 0, "no connection ends that has not begun");
+	TEST_ASSERT(__atomic_load_n(&storm.connections, __ATOMIC_RELAXED) >= 0,
+		"no connection ends that has not begun");
 	return TEST_SUCCESS;
 }
 

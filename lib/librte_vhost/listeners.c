@@ -30,10 +30,14 @@
 void
 vhost_listeners_init(struct vhost_device *dev, const struct device_listener *const *listeners)
 {
-	dev->told = (struct device_told){
-		.listeners = listeners,
-		.app_node = VHOST_NODE_ANY,
-	};
+	struct device_told *told = &dev->told;
+
+	told->listeners = listeners;
+	__atomic_store_n(&told->ready, false, __ATOMIC_RELAXED);
+	told->running = false;
+	told->vdpa_configured = false;
+	told->app_node = VHOST_NODE_ANY;
+	told->restarts = 0;
 }
 
 void
