@@ -741,32 +741,31 @@ topology_counters(const struct fake *fe)
 	return counters;
 }
 
-bool
-topology_is_known(const struct fake *fe)
+/** Put a question about the evidence of a frontend's device, which must not change meanwhile. */
+static bool
+evidence_says(const struct fake *fe, bool (*question)(const struct numa_evidence *ev))
 {
 	struct vhost_device *dev = vhost_device_peek(fe->vid);
-	bool known = false;
+	bool answer = false;
 
 	if (dev != NULL) {
 		vhost_device_lock(dev);
-		known = vhost_evidence_is_known(dev->evidence);
+		answer = question(dev->evidence);
 		vhost_device_unlock(dev);
 	}
-	return known;
+	return answer;
+}
+
+bool
+topology_is_known(const struct fake *fe)
+{
+	return evidence_says(fe, vhost_evidence_is_known);
 }
 
 bool
 topology_is_undecided(const struct fake *fe)
 {
-	struct vhost_device *dev = vhost_device_peek(fe->vid);
-	bool undecided = false;
-
-	if (dev != NULL) {
-		vhost_device_lock(dev);
-		undecided = vhost_evidence_is_undecided(dev->evidence);
-		vhost_device_unlock(dev);
-	}
-	return undecided;
+	return evidence_says(fe, vhost_evidence_is_undecided);
 }
 
 void
