@@ -739,6 +739,8 @@ state_is_reached_through_the_gate(void)
 	vhost_queue_set_kicks(b.q, true);
 	vhost_queue_set_base(b.q, 1, 1);
 	TEST_ASSERT_EQUAL(vhost_queue_unused(b.q), 0, "nothing");
+	TEST_ASSERT_SUCCESS(bring_up(b.q, b.q->index, b.net), "another life");
+	TEST_ASSERT_EQUAL(b.q->kicks, VQ_KICKS_UNSAID, "which has not heard them");
 	return bench_close(&b);
 }
 

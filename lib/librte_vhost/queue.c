@@ -51,6 +51,8 @@ show_doorbells(struct vhost_queue *q)
 void
 vhost_queue_init(struct vhost_queue *q, uint16_t index, struct vhost_quota *quota)
 {
+	/* who is late with an earlier device may have said something to this one */
+	__atomic_store_n(&q->kicks, VQ_KICKS_UNSAID, __ATOMIC_RELAXED);
 	q->index = index;
 	q->quota = quota;
 	q->handle_node = VHOST_NODE_ANY;
