@@ -29,12 +29,6 @@
 #define BIG_PACKET_FEATURES	((1ULL << VIRTIO_NET_F_HOST_TSO4) | \
 		(1ULL << VIRTIO_NET_F_HOST_TSO6) | (1ULL << VIRTIO_NET_F_HOST_UFO))
 
-/*
- * What an application may ask for, expecting the library to do its part, and
- * this release does not have: vIOMMU.
- */
-#define MISSING_FEATURES	(1ULL << VIRTIO_F_ACCESS_PLATFORM)
-
 #define PAGEFAULT (1ULL << VHOST_USER_PROTOCOL_F_PAGEFAULT)
 
 static void
@@ -76,18 +70,6 @@ copy_offer(const char *path, struct vhost_driver *driver)
 	return vhost_driver_offer(driver) == 0 ? 0 : -1;
 }
 
-/** Remove from a mask of features what this release lacks, and say so. */
-static uint64_t
-without_missing(const char *path, uint64_t mask)
-{
-	const uint64_t missing = mask & MISSING_FEATURES;
-
-	if (missing)
-		VHOST_LOG_CONFIG(WARNING, "(%s) features 0x%" PRIx64
-			" are not in this release, not offered\n", path, missing);
-	return mask & ~missing;
-}
-
 /*
  * Register, start, unregister
  */
@@ -101,19 +83,20 @@ check_flags(const char *path, uint64_t flags)
 		VHOST_LOG_CONFIG(ERR, "(%s) asynchronous copies are not in this release\n", path);
 		return -ENOTSUP;
 	}
-	if (flags & RTE_VHOST_USER_IOMMU_SUPPORT)
-		VHOST_LOG_CONFIG(WARNING, "(%s) vIOMMU support is not in this release, not offered\n",
-				path);
 	return 0;
 }
 
 static uint64_t
 default_features(uint64_t flags)
 {
+	uint64_t features = VHOST_NET_FEATURES;
+
 	if ((flags & RTE_VHOST_USER_LINEARBUF_SUPPORT) &&
 			!(flags & RTE_VHOST_USER_EXTBUF_SUPPORT))
-		return VHOST_NET_FEATURES & ~BIG_PACKET_FEATURES;
-	return VHOST_NET_FEATURES;
+		features &= ~BIG_PACKET_FEATURES;
+	if (flags & RTE_VHOST_USER_IOMMU_SUPPORT)
+		features |= 1ULL << VIRTIO_F_ACCESS_PLATFORM;
+	return features;
 }
 
 static uint64_t
@@ -229,7 +212,6 @@ rte_vhost_driver_set_features(const char *path, uint64_t features)
 {
 	if (path == NULL)
 		return -1;
-	features = without_missing(path, features);
 	return edit(path, set_features, &features);
 }
 

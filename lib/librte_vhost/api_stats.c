@@ -36,8 +36,8 @@ static const struct {
 	{ "size_1024_1518_packets", offsetof(struct vq_stats, size_bins[5]) },
 	{ "size_1519_max_packets", offsetof(struct vq_stats, size_bins[6]) },
 	{ "guest_notifications", offsetof(struct vq_stats, guest_notifications) },
-	{ "iotlb_hits", NOT_COUNTED },
-	{ "iotlb_misses", NOT_COUNTED },
+	{ "iotlb_hits", offsetof(struct vq_stats, iotlb_hits) },
+	{ "iotlb_misses", offsetof(struct vq_stats, iotlb_misses) },
 	{ "inflight_submitted", NOT_COUNTED },
 	{ "inflight_completed", NOT_COUNTED },
 };

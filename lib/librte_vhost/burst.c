@@ -10,8 +10,10 @@
 
 #include "rte_vhost.h"
 
+#include "burst_iova.h"
 #include "device.h"
 #include "vhost_log.h"
+#include "vhost_virtqueue.h"
 
 static __rte_noinline __rte_cold void
 complain(struct vhost_device *dev, uint16_t queue_id)
@@ -49,6 +51,8 @@ rte_vhost_enqueue_burst(int vid, uint16_t queue_id, struct rte_mbuf **pkts, uint
 	if (unlikely(block == NULL))
 		return 0;
 	done = block->enqueue(block, pkts, count);
+	if (unlikely(block->iova != NULL))
+		return vhost_burst_iova_enqueued(vhost_device_get(vid), q, block, pkts, count, done);
 	vhost_gate_leave(&q->gate);
 	return done;
 }
@@ -67,6 +71,9 @@ rte_vhost_dequeue_burst(int vid, uint16_t queue_id, struct rte_mempool *mbuf_poo
 	if (unlikely(block == NULL))
 		return 0;
 	done = block->dequeue(block, mbuf_pool, pkts, count);
-	vhost_gate_leave(&q->gate);
+	if (unlikely(block->iova != NULL))
+		vhost_burst_iova_dequeued(vhost_device_get(vid), q, block, done);
+	else
+		vhost_gate_leave(&q->gate);
 	return done;
 }

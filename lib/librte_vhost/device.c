@@ -198,6 +198,15 @@ net_flags(const struct vhost_driver *driver)
 		(driver->flags & RTE_VHOST_USER_NET_STATS_ENABLE ? NET_STATS : 0);
 }
 
+struct ring_memory_map
+vhost_device_ring_memory(const struct vhost_device *dev)
+{
+	return (struct ring_memory_map){
+		.map = dev->wish.map,
+		.iotlb = vhost_device_has(dev, VIRTIO_F_ACCESS_PLATFORM) ? dev->wish.iotlb : NULL,
+	};
+}
+
 void
 vhost_device_net_cfg(const struct vhost_device *dev, struct virtio_net_cfg *cfg)
 {
@@ -208,6 +217,7 @@ vhost_device_net_cfg(const struct vhost_device *dev, struct virtio_net_cfg *cfg)
 		.generation = dev->wish.generation,
 		.map = dev->wish.map,
 		.log = dev->wish.log,
+		.iotlb = vhost_device_ring_memory(dev).iotlb,
 		.ops = dev->driver.ops,
 	};
 }

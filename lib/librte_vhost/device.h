@@ -33,6 +33,7 @@
 #include "mem_map.h"
 #include "placement.h"
 #include "queue.h"
+#include "ring_locate.h"
 #include "virtio_net.h"
 #include "vu_message.h"
 
@@ -141,6 +142,12 @@ struct device_ctrl {
 	struct event_timer retry;	/**< serve it when the lock is free */
 };
 
+/** Time that bursts may wait for translations, see burst_iova.c; atomic. */
+struct device_patience {
+	uint64_t cycles;	/**< left */
+	uint64_t since;		/**< TSC of that */
+};
+
 struct vhost_device {
 	/* read by every burst */
 	int vid;
@@ -148,6 +155,8 @@ struct vhost_device {
 	uint32_t nvrings;		/**< queues[0 .. nvrings - 1] exist; atomic */
 	uint32_t data_vrings;		/**< without a control queue of ours; atomic */
 	uint32_t logging;		/**< what is written to the guest is logged; atomic */
+	uint32_t translated;		/**< grows with what bursts know of the IOMMU; atomic */
+	struct device_patience patience;
 	struct vhost_queue_page *queues;	/**< room for VHOST_MAX_VRINGS */
 
 	struct device_lock control __rte_cache_aligned;
@@ -217,6 +226,9 @@ uint32_t vhost_device_data_vrings(const struct vhost_device *dev);
 
 /** The control queue that the frontend leaves to us, once its ring runs and is enabled, or NULL. */
 struct vhost_queue *vhost_device_ctrl_queue(const struct vhost_device *dev);
+
+/** What the addresses of the device's rings refer to, by its wishes.  Control lock held. */
+struct ring_memory_map vhost_device_ring_memory(const struct vhost_device *dev);
 
 /** What a replica of the device amounts to by its wishes.  Control lock held. */
 void vhost_device_net_cfg(const struct vhost_device *dev, struct virtio_net_cfg *cfg);

@@ -15,6 +15,7 @@
 #include "vdpa_driver.h"
 
 #include "device_life.h"
+#include "iotlb_ask.h"
 #include "listeners.h"
 #include "mem_node.h"
 #include "net_ctrl.h"
@@ -29,6 +30,7 @@ static const struct device_listener *const listeners[] = {
 	&vhost_listener_vdpa,
 	&vhost_listener_app,
 	&vhost_listener_ctrl,
+	&vhost_listener_iotlb,
 	&vhost_listener_watch,
 	NULL
 };
@@ -83,6 +85,7 @@ device_init(struct vhost_device *dev, const struct vhost_driver *driver, struct 
 	vhost_listeners_init(dev, listeners);
 	rte_spinlock_unlock(&dev->view_lock);
 	dev->link = link;
+	dev->patience = (struct device_patience){ 0 };
 	memset(&dev->extern_ops, 0, sizeof(dev->extern_ops));
 	vhost_wish_init(&dev->wish);
 	__atomic_store_n(&dev->data_vrings, 0, __ATOMIC_RELAXED);

@@ -8,10 +8,12 @@
  * the message fails.  Each message ends with one or the other.
  */
 
+#include <errno.h>
 #include <stddef.h>
 #include <string.h>
 
 #include <linux/vhost_types.h>
+#include <linux/virtio_config.h>
 
 #include "device_wish.h"
 #include "reaper.h"
@@ -36,12 +38,26 @@ vhost_wish_vring(struct device_wish *wish, uint32_t index)
 }
 
 void
+vhost_wish_forget_iotlb(struct device_wish *wish)
+{
+	if (wish->iotlb != NULL)
+		vhost_mem_iotlb_invalidate(wish->iotlb, 0, UINT64_MAX, NULL, NULL);
+}
+
+int
 vhost_wish_features(struct device_wish *wish, uint64_t features)
 {
 	if (features == wish->features)
-		return;
+		return 0;
+	if ((features & (1ULL << VIRTIO_F_ACCESS_PLATFORM)) != 0 && wish->iotlb == NULL) {
+		wish->iotlb = vhost_mem_iotlb_create();
+		if (wish->iotlb == NULL)
+			return -ENOMEM;
+	}
+	vhost_wish_forget_iotlb(wish);
 	wish->features = features;
 	wish->generation++;
+	return 0;
 }
 
 void
@@ -125,6 +141,8 @@ vhost_wish_end(struct device_wish *wish)
 	vhost_mem_map_put(wish->map);
 	vhost_mem_log_put(wish->log);
 	vhost_inflight_area_put(&wish->inflight);
+	vhost_mem_iotlb_destroy(wish->iotlb);
+	wish->iotlb = NULL;
 	wish->map = NULL;
 	wish->log = NULL;
 	wish->nvrings = 0;

@@ -14,6 +14,7 @@
 #include <stdint.h>
 
 #include "inflight_area.h"
+#include "mem_iotlb.h"
 #include "mem_log.h"
 #include "mem_map.h"
 #include "queue_wish.h"
@@ -29,6 +30,7 @@ struct device_wish {
 	uint16_t mtu;			/**< 0 until NET_SET_MTU; atomic */
 	uint16_t ctrl_pairs;		/**< queue pairs set by VIRTIO_NET_CTRL_MQ, 0: all */
 	uint8_t status;			/**< virtio device status */
+	struct mem_iotlb *iotlb;	/**< what the guest's IOMMU told; a message that fails changes it too */
 	struct mem_map *map;		/**< of the last SET_MEM_TABLE, a reference or NULL */
 	struct mem_log *log;		/**< of the last SET_LOG_BASE, likewise */
 	struct inflight_area inflight;	/**< of the last SET_INFLIGHT_FD, likewise */
@@ -49,7 +51,11 @@ wish_has(const struct device_wish *wish, unsigned int feature)
 	return (wish->features & (1ULL << feature)) != 0;
 }
 
-void vhost_wish_features(struct device_wish *wish, uint64_t features);
+/** Ask for other features; translations were for the driver that had the ones before. */
+int vhost_wish_features(struct device_wish *wish, uint64_t features);
+
+/** Forget all that the guest's IOMMU has told. */
+void vhost_wish_forget_iotlb(struct device_wish *wish);
 
 /** Ask for another memory map; takes over the reference. */
 void vhost_wish_map(struct device_wish *wish, struct mem_map *map);

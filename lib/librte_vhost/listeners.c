@@ -17,6 +17,7 @@
 #include "listeners.h"
 #include "mem_node.h"
 #include "vhost_log.h"
+#include "vhost_virtqueue.h"
 #include "vhost_trace.h"
 
 /** Call one member of each row that has it. */
@@ -128,7 +129,10 @@ tell_vrings(struct vhost_device *dev, const struct settle_request *request)
 
 	for (i = 0; i < dev->nvrings; i++) {
 		struct vhost_queue *q = vhost_device_queue_at(dev, i);
-		bool ready = q->live && q->enabled && q != ctrl;
+		/* who knows the ring is not told that the IOMMU took it back for a while */
+		bool live = q->live ||
+			(q->ready && vhost_queue_block(q)->cfg.untranslated);
+		bool ready = live && q->enabled && q != ctrl;
 		bool again = q->notify_again || (request->again && request->vring == i);
 
 		if (q->ready && (!ready || again))

@@ -22,6 +22,7 @@
 #include <rte_arp.h>
 #include <rte_mbuf.h>
 
+#include "net_ahead.h"
 #include "net_copy.h"
 #include "net_header.h"
 #include "net_isa.h"
@@ -120,7 +121,7 @@ find_slot(const struct vhost_virtqueue *vq, const struct ring_run *run, struct r
 	uint16_t id;
 
 	if (unlikely(!ring_run_first(vq, run, i, &id, &desc, flags)) ||
-			!ring_simple(vq->net, desc, false, &piece) ||
+			!ring_simple(vq, desc, false, &piece, flags) ||
 			unlikely(piece.len <= hdr_len || piece.len - hdr_len > room))
 		return false;
 	rte_prefetch0(piece.base);
@@ -251,6 +252,11 @@ plan_chain(const struct vhost_virtqueue *vq, uint16_t available, uint32_t hdr_le
 			&chain, flags);
 	if (unlikely(got == -ENOENT)) {
 		plan->skipped = chain.places;
+		return false;
+	}
+	if ((flags & VQ_IOVA) && unlikely(got == -EAGAIN)) {
+		vq->iova->missed = true;
+		plan->empty = true;
 		return false;
 	}
 	/* the next plan has more room, unless this one had it all */
@@ -462,6 +468,8 @@ dequeue(struct vhost_virtqueue *vq, struct rte_mempool *pool, struct rte_mbuf **
 	if (vq->net->flags & NET_STATS)
 		net_stats_count(&vq->state.stats, pkts, done);
 	net_notify(vq, used, flags);
+	if (flags & VQ_IOVA)
+		vhost_net_look_ahead(vq);
 	return done;
 }
 

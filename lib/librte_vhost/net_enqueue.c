@@ -32,6 +32,7 @@
 #include <rte_ether.h>
 #include <rte_mbuf.h>
 
+#include "net_ahead.h"
 #include "net_copy.h"
 #include "net_header.h"
 #include "net_isa.h"
@@ -88,7 +89,7 @@ find_slot(const struct vhost_virtqueue *vq, const struct ring_run *run,
 	uint16_t id;
 
 	if (unlikely(pkt->nb_segs != 1 || !ring_run_first(vq, run, i, &id, &desc, flags)) ||
-			!ring_simple(vq->net, desc, true, &piece) ||
+			!ring_simple(vq, desc, true, &piece, flags) ||
 			unlikely(piece.len < pkt->data_len + hdr_len))
 		return false;
 	rte_prefetch0_write(piece.base);
@@ -232,6 +233,11 @@ plan_packet(const struct vhost_virtqueue *vq, struct plan *plan, const struct rt
 		if (likely(first < VHOST_MAX_PIECES))
 			got = ring_gather(vq, at, true, &vq->pieces[first],
 					VHOST_MAX_PIECES - first, chain, flags);
+		if ((flags & VQ_IOVA) && unlikely(got == -EAGAIN)) {
+			vq->iova->missed = true;
+			plan->full = true;
+			return false;
+		}
 		if (unlikely(got == -E2BIG && first > 0)) {
 			/* the next plan has more room, unless this one had it all */
 			plan->full = plan->packets == 0;
@@ -429,6 +435,8 @@ enqueue(struct vhost_virtqueue *vq, struct rte_mbuf **pkts, uint16_t count,
 	if (vq->net->flags & NET_STATS)
 		net_stats_count(&vq->state.stats, pkts, done);
 	net_notify(vq, used, flags);
+	if (flags & VQ_IOVA)
+		vhost_net_look_ahead(vq);
 	return done;
 }
 

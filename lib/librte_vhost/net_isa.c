@@ -17,6 +17,9 @@ struct build {
 	uint16_t bits;		/**< of its widest vectors, which the user may not want */
 	vq_enqueue_t (*enqueue_select)(const struct vhost_virtqueue *block);
 	vq_dequeue_t (*dequeue_select)(const struct vhost_virtqueue *block);
+	/* likewise, for guests with an IOMMU */
+	vq_enqueue_t (*iova_enqueue_select)(const struct vhost_virtqueue *block);
+	vq_dequeue_t (*iova_dequeue_select)(const struct vhost_virtqueue *block);
 };
 
 /**
@@ -27,10 +30,13 @@ struct build {
 static const struct build builds[] = {
 #if VHOST_BUILD_AVX2
 	{ RTE_CPUFLAG_AVX2, RTE_VECT_SIMD_256,
-		vhost_net_enqueue_select_avx2, vhost_net_dequeue_select_avx2 },
+		vhost_net_enqueue_select_avx2, vhost_net_dequeue_select_avx2,
+		vhost_net_enqueue_select_iova_avx2, vhost_net_dequeue_select_iova_avx2 },
 #endif
 	{ .enqueue_select = vhost_net_enqueue_select_plain,
-		.dequeue_select = vhost_net_dequeue_select_plain },
+		.dequeue_select = vhost_net_dequeue_select_plain,
+		.iova_enqueue_select = vhost_net_enqueue_select_iova,
+		.iova_dequeue_select = vhost_net_dequeue_select_iova },
 };
 
 /** Which of them this CPU runs; asked once: in a virtual machine the host answers, slowly. */
@@ -49,6 +55,8 @@ RTE_INIT(vhost_net_isa_probe)
 static const struct build log_build = {
 	.enqueue_select = vhost_net_enqueue_select_log,
 	.dequeue_select = vhost_net_dequeue_select_log,
+	.iova_enqueue_select = vhost_net_enqueue_select_iova_log,
+	.iova_dequeue_select = vhost_net_dequeue_select_iova_log,
 };
 
 static const struct build *
@@ -66,11 +74,17 @@ best_build(const struct vhost_virtqueue *block)
 vq_enqueue_t
 vhost_net_enqueue_select(const struct vhost_virtqueue *block)
 {
-	return best_build(block)->enqueue_select(block);
+	const struct build *build = best_build(block);
+
+	return block->cfg.format & VQ_IOVA ? build->iova_enqueue_select(block) :
+		build->enqueue_select(block);
 }
 
 vq_dequeue_t
 vhost_net_dequeue_select(const struct vhost_virtqueue *block)
 {
-	return best_build(block)->dequeue_select(block);
+	const struct build *build = best_build(block);
+
+	return block->cfg.format & VQ_IOVA ? build->iova_dequeue_select(block) :
+		build->dequeue_select(block);
 }

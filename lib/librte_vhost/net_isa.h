@@ -11,7 +11,7 @@
  * one of them.  net_isa.c picks when a block is made.
  *
  * One more build is for guests that are being migrated: it logs what is written, and
- * the others know nothing of that.
+ * the others know nothing of that.  Guests with an IOMMU have builds of their own.
  */
 
 #include "vhost_virtqueue.h"
@@ -34,5 +34,8 @@
 NET_ISA_DECLARE(plain)
 NET_ISA_DECLARE(avx2)
 NET_ISA_DECLARE(log)
+NET_ISA_DECLARE(iova)
+NET_ISA_DECLARE(iova_avx2)
+NET_ISA_DECLARE(iova_log)
 
 #endif /* VHOST_NET_ISA_H */

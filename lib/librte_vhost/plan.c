@@ -43,6 +43,7 @@ plan_shape(const struct vhost_device *dev, const struct plan *plan, uint32_t ind
 		struct vq_cfg *cfg)
 {
 	const struct vhost_virtqueue *block = vhost_queue_block(vhost_device_queue_at(dev, index));
+	const struct ring_memory_map memory = vhost_device_ring_memory(dev);
 
 	*cfg = (struct vq_cfg){
 		.index = index,
@@ -50,7 +51,7 @@ plan_shape(const struct vhost_device *dev, const struct plan *plan, uint32_t ind
 		.generation = dev->wish.generation,
 		.format = ring_format(dev->wish.features),
 	};
-	vhost_ring_locate(&dev->wish.queues[index], dev->wish.features, dev->wish.map, cfg);
+	vhost_ring_locate(&dev->wish.queues[index], dev->wish.features, &memory, cfg);
 	plan_region(dev, cfg);
 }
 

@@ -249,6 +249,7 @@ vhost_queue_stats(struct vhost_queue *q, struct vq_stats *stats, bool reset)
 	int ret = -ENODEV;
 
 	if (block != NULL) {
+		vhost_block_count(block);
 		*stats = block->state.stats;
 		if (reset)
 			memset(&block->state.stats, 0, sizeof(block->state.stats));
@@ -333,6 +334,16 @@ vhost_queue_stage(struct vhost_queue *q, const struct vq_cfg *cfg,
 {
 	q->staged = vhost_block_create(cfg, net);
 	return q->staged != NULL ? 0 : -ENOMEM;
+}
+
+void
+vhost_queue_translate(struct vhost_queue *q, const struct mem_iotlb_gone *gone)
+{
+	struct vhost_virtqueue *block = vhost_gate_close(&q->gate);
+
+	if (block != NULL)
+		vhost_block_translate(block, gone);
+	open_gate(q, false);
 }
 
 void

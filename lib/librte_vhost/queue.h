@@ -58,6 +58,8 @@ struct vhost_queue {
 	enum doorbell_kind retired_call_kind;
 	struct vhost_virtqueue *staged;	/**< built, not yet published */
 	struct queue_inflight inflight;
+	uint64_t asked_page;	/**< of the ring, that the IOMMU was asked for last */
+	uint64_t asked_until;	/**< TSC; then it is asked for again */
 };
 
 /** A queue in whole pages, which the kernel can move. */
@@ -147,6 +149,9 @@ void vhost_queue_unstage(struct vhost_queue *q);
 /** Whether a commit would change anything: else bursts need not be disturbed. */
 bool vhost_queue_needs_commit(const struct vhost_queue *q, const struct queue_wish *wish,
 		bool enabled);
+
+/** Have bursts translate by what its replica knows by now.  Any state of the ring. */
+void vhost_queue_translate(struct vhost_queue *q, const struct mem_iotlb_gone *gone);
 
 /** Have the handle on the node of the block in place, if the kernel can do that. */
 void vhost_queue_migrate_handle(struct vhost_queue *q);

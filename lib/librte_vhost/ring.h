@@ -42,6 +42,7 @@
  */
 
 #include <linux/vhost_types.h>
+#include <linux/virtio_config.h>
 
 #include "ring_log.h"
 #include "ring_packed.h"
@@ -61,7 +62,8 @@ static inline unsigned int
 ring_format(uint64_t features)
 {
 	return ((features & (1ULL << VIRTIO_F_RING_PACKED)) != 0 ? VQ_PACKED : 0) |
-		((features & (1ULL << VHOST_F_LOG_ALL)) != 0 ? VQ_LOG : 0);
+		((features & (1ULL << VHOST_F_LOG_ALL)) != 0 ? VQ_LOG : 0) |
+		((features & (1ULL << VIRTIO_F_ACCESS_PLATFORM)) != 0 ? VQ_IOVA : 0);
 }
 
 /** Whether indices of the one mean the same in the other. */
@@ -172,7 +174,8 @@ ring_offers(const struct vhost_virtqueue *vq, uint16_t place, uint16_t left, uns
  * @return the number of pieces; or what is wrong with the chain: -EINVAL (an
  *         index, a flag), -EFAULT (no guest memory), -ELOOP (more than
  *         VHOST_MAX_PIECES descriptors), -E2BIG (more pieces than fit), -ENOENT
- *         (it is none: its place is to be taken, and nothing goes back)
+ *         (it is none: its place is to be taken, and nothing goes back); or -EAGAIN:
+ *         with VQ_IOVA, what it needs is not known yet, and it stays where it is
  */
 static __rte_always_inline int
 ring_gather(const struct vhost_virtqueue *vq, uint16_t place, bool write,
@@ -185,12 +188,14 @@ ring_gather(const struct vhost_virtqueue *vq, uint16_t place, bool write,
 
 	if (unlikely(n != 0))
 		return n;
-	if (likely(room > 0 && ring_simple(vq->net, first, write, pieces))) {
+	if (likely(room > 0 && ring_simple(vq, first, write, pieces, flags))) {
 		chain->len = pieces->len;
 		return 1;
 	}
 	n = RING_VERB(flags, gather, vq, place, first, chain,
-			write ? RING_TO_WRITE : RING_TO_READ, &memory);
+			write ? RING_TO_WRITE : RING_TO_READ, &memory, flags);
+	if ((flags & VQ_IOVA) && unlikely(memory.missing) && n >= 0)
+		return -EAGAIN;
 	chain->len = RTE_MIN(memory.len, (uint64_t)UINT32_MAX);
 	return n;
 }
@@ -206,7 +211,10 @@ ring_gather_both(const struct vhost_virtqueue *vq, uint16_t place, struct vq_pie
 	int n = RING_VERB(flags, chain, vq, place, chain, &first);
 
 	if (n == 0)
-		n = RING_VERB(flags, gather, vq, place, first, chain, RING_BOTH, &memory);
+		n = RING_VERB(flags, gather, vq, place, first, chain, RING_BOTH, &memory,
+			flags);
+	if (memory.missing && n >= 0)
+		n = -EAGAIN;
 	*nread = memory.nread;
 	return n;
 }
@@ -222,6 +230,8 @@ ring_places(const struct vq_chain *chain, unsigned int flags)
 static __rte_always_inline void
 ring_take(struct vhost_virtqueue *vq, uint16_t n, unsigned int flags)
 {
+	if (flags & VQ_IOVA)
+		vq->iova->ahead -= RTE_MIN(n, vq->iova->ahead);
 	RING_VERB(flags, take, vq, n);
 }
 

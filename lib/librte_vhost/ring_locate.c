@@ -2,6 +2,13 @@
  * Copyright(c) 2026 The vhost-numa authors
  */
 
+/*
+ * A ring has three parts, each in one piece of our memory.  Without an IOMMU their
+ * addresses are the frontend's.  With one they are IOVAs, of which several translations
+ * may have a part each: these have to be neighbours in memory as well.
+ */
+
+#include <linux/virtio_config.h>
 #include <linux/virtio_ring.h>
 
 #include "ring.h"
@@ -9,54 +16,160 @@
 
 #include "rte_vhost.h"
 
+/** Parts of a ring, and the word that is to be logged with it. */
+enum ring_part {
+	PART_DESC,
+	PART_AVAIL,
+	PART_USED,
+	PART_LOG,
+	RING_PARTS
+};
+
+/** A part as the frontend describes it. */
+struct part {
+	uint64_t addr;
+	size_t bytes;		/**< 0: there is none */
+	size_t align;
+	uint32_t access;	/**< MEM_IOTLB_* that we need */
+};
+
+/** Whether the address to be logged is an IOVA that has to be looked up. */
+static bool
+logs_by_iova(const struct queue_wish *wish, unsigned int format)
+{
+	return (format & VQ_IOVA) && (format & VQ_LOG) && wish->log_ring;
+}
+
+static struct part
+ring_part(const struct queue_wish *wish, unsigned int format, enum ring_part part)
+{
+	const struct ring_areas areas = ring_areas(wish->size, format);
+	const uint32_t both = MEM_IOTLB_READ | MEM_IOTLB_WRITE;
+
+	switch (part) {
+	case PART_DESC:
+		return (struct part){ wish->desc_uva, areas.desc.bytes, areas.desc.align,
+			format & VQ_PACKED ? both : MEM_IOTLB_READ };
+	case PART_AVAIL:
+		return (struct part){ wish->avail_uva, areas.avail.bytes, areas.avail.align,
+			MEM_IOTLB_READ };
+	case PART_USED:
+		return (struct part){ wish->used_uva, areas.used.bytes, areas.used.align, both };
+	default:
+		return (struct part){ wish->log_gpa,
+			logs_by_iova(wish, format) ? areas.used.bytes : 0, 1, MEM_IOTLB_WRITE };
+	}
+}
+
+/** Our address of a part whose address is an IOVA; NULL unless it is known and one piece. */
+static uint8_t *
+translate_iova(const struct ring_memory_map *memory, const struct part *part)
+{
+	uint8_t *host = NULL, *next;
+	uint64_t done = 0, len, uva;
+
+	while (done < part->bytes) {
+		len = part->bytes - done;
+		if (!vhost_mem_iotlb_uva(memory->iotlb, part->addr + done, part->access, &len, &uva))
+			return NULL;
+		next = vhost_mem_map_from_uva(memory->map, uva, len);
+		if (next == NULL || (host != NULL && next != host + done))
+			return NULL;
+		host = host != NULL ? host : next;
+		done += len;
+	}
+	/* together they have to be in one region as well, not only side by side */
+	return host != NULL && vhost_mem_map_region(memory->map, host, part->bytes) != NULL ?
+		host : NULL;
+}
+
 /**
  * Our address of a part of a ring; NULL unless it lies within one region and is
  * aligned (2.7, 2.8), here: a region may begin anywhere in its file.
  */
 static void *
-translate_area(const struct mem_map *map, uint64_t uva, struct ring_area area)
+translate_part(const struct ring_memory_map *memory, const struct part *part)
 {
-	void *host = vhost_mem_map_from_uva(map, uva, area.bytes);
+	void *host = memory->iotlb != NULL ? translate_iova(memory, part) :
+		vhost_mem_map_from_uva(memory->map, part->addr, part->bytes);
 
-	return ((uintptr_t)host & (area.align - 1)) == 0 ? host : NULL;
+	return ((uintptr_t)host & (part->align - 1)) == 0 ? host : NULL;
 }
 
 /** Our addresses of the ring's parts; false unless there can be such a ring. */
 static bool
-translate_ring(const struct queue_wish *wish, const struct mem_map *map, struct vq_cfg *cfg)
+translate_ring(const struct queue_wish *wish, const struct ring_memory_map *memory,
+		struct vq_cfg *cfg)
 {
-	struct ring_areas areas = ring_areas(wish->size, cfg->format);
+	const struct part desc = ring_part(wish, cfg->format, PART_DESC);
+	const struct part avail = ring_part(wish, cfg->format, PART_AVAIL);
+	const struct part used = ring_part(wish, cfg->format, PART_USED);
 
-	cfg->desc = translate_area(map, wish->desc_uva, areas.desc);
-	cfg->avail = translate_area(map, wish->avail_uva, areas.avail);
-	cfg->used = translate_area(map, wish->used_uva, areas.used);
+	cfg->desc = translate_part(memory, &desc);
+	cfg->avail = translate_part(memory, &avail);
+	cfg->used = translate_part(memory, &used);
 	return cfg->desc != NULL && cfg->avail != NULL && cfg->used != NULL &&
 		ring_size_is_valid(wish->size, cfg->format);
 }
 
+/** Whether an IOVA of a part and its size exceed 2^64. */
+static bool
+ring_wraps(const struct queue_wish *wish, unsigned int format)
+{
+	for (unsigned int i = 0; i < RING_PARTS; i++) {
+		const struct part part = ring_part(wish, format, i);
+
+		if (part.bytes != 0 && part.bytes - 1 > UINT64_MAX - part.addr)
+			return true;
+	}
+	return false;
+}
+
 bool
-vhost_ring_fits(const struct queue_wish *wish, uint64_t features, const struct mem_map *map)
+vhost_ring_fits(const struct queue_wish *wish, uint64_t features,
+		const struct ring_memory_map *memory)
 {
 	struct vq_cfg cfg = { .format = ring_format(features) };
 
 	if (!wish->has_addr || wish->size == 0)
 		return true;
-	return map != NULL && translate_ring(wish, map, &cfg);
+	if (memory->iotlb != NULL)
+		return ring_size_is_valid(wish->size, cfg.format) && !ring_wraps(wish, cfg.format);
+	return memory->map != NULL && translate_ring(wish, memory, &cfg);
 }
 
-/** How writes to a ring that was translated are logged. */
-static void
-shape_log(const struct queue_wish *wish, const struct mem_map *map, struct vq_cfg *cfg)
+/** The guest's address of something at ours. */
+static uint64_t
+guest_address(const struct mem_map *map, const void *host)
 {
-	const struct ring_areas areas = ring_areas(wish->size, cfg->format);
-	const struct mem_region *region = vhost_mem_map_region(map, cfg->desc, 1);
+	const struct mem_region *region = vhost_mem_map_region(map, host, 1);
 
+	return region->gpa + ((const uint8_t *)host - region->host);
+}
+
+/** How writes to a ring that was translated are logged; false if that is not known yet. */
+static bool
+shape_log(const struct queue_wish *wish, const struct ring_memory_map *memory,
+		struct vq_cfg *cfg)
+{
+	const struct part part = ring_part(wish, cfg->format, PART_LOG);
+	uint64_t gpa = wish->log_gpa;
+	const uint8_t *host;
+
+	if (part.bytes != 0) {
+		host = translate_iova(memory, &part);
+		if (host == NULL)
+			return false;
+		gpa = guest_address(memory->map, host);
+	}
 	cfg->log = (struct vq_log_cfg){
 		/* one that wraps is not logged */
-		.ring = wish->log_ring && wish->log_gpa <= UINT64_MAX - areas.used.bytes,
-		.device_gpa = wish->log_gpa,
-		.desc_gpa = region->gpa + ((uint8_t *)cfg->desc - region->host),
+		.ring = wish->log_ring &&
+			gpa <= UINT64_MAX - ring_areas(wish->size, cfg->format).used.bytes,
+		.device_gpa = gpa,
+		.desc_gpa = guest_address(memory->map, cfg->desc),
 	};
+	return true;
 }
 
 /**
@@ -83,18 +196,64 @@ ring_is_started(const struct queue_wish *wish, uint64_t features)
 }
 
 void
-vhost_ring_locate(const struct queue_wish *wish, uint64_t features, const struct mem_map *map,
-		struct vq_cfg *cfg)
+vhost_ring_locate(const struct queue_wish *wish, uint64_t features,
+		const struct ring_memory_map *memory, struct vq_cfg *cfg)
 {
-	if (map == NULL || !ring_is_started(wish, features))
+	if (memory->map == NULL || !ring_is_started(wish, features))
 		return;
-	if (translate_ring(wish, map, cfg)) {
+	if (translate_ring(wish, memory, cfg) &&
+			(!(cfg->format & VQ_LOG) || shape_log(wish, memory, cfg))) {
 		cfg->size = wish->size;
-		if (cfg->format & VQ_LOG)
-			shape_log(wish, map, cfg);
-	} else {
-		cfg->desc = NULL;
-		cfg->avail = NULL;
-		cfg->used = NULL;
+		return;
 	}
+	cfg->desc = NULL;
+	cfg->avail = NULL;
+	cfg->used = NULL;
+	cfg->untranslated = memory->iotlb != NULL;
+}
+
+bool
+vhost_ring_is_within(const struct queue_wish *wish, uint64_t features, uint64_t first,
+		uint64_t last)
+{
+	const unsigned int format = ring_format(features);
+
+	if (!wish->has_addr || wish->size == 0)
+		return false;
+	for (unsigned int i = 0; i < RING_PARTS; i++) {
+		const struct part part = ring_part(wish, format, i);
+
+		if (part.bytes != 0 && part.addr <= last && part.addr + (part.bytes - 1) >= first)
+			return true;
+	}
+	return false;
+}
+
+/** Where a search for missing pages has arrived: a part, and bytes of it. */
+#define AT_PART(at)	((at) >> 48)
+#define AT_BYTES(at)	((at) & (UINT64_MAX >> 16))
+
+bool
+vhost_ring_missing(const struct queue_wish *wish, uint64_t features,
+		const struct ring_memory_map *memory, uint64_t *at, uint64_t *page,
+		uint32_t *access)
+{
+	const unsigned int format = ring_format(features);
+	uint64_t done = AT_BYTES(*at), len, uva;
+
+	for (uint64_t i = AT_PART(*at); i < RING_PARTS; i++, done = 0) {
+		const struct part part = ring_part(wish, format, i);
+
+		for (; done < part.bytes; done += len) {
+			len = part.bytes - done;
+			if (vhost_mem_iotlb_uva(memory->iotlb, part.addr + done, part.access, &len,
+					&uva))
+				continue;
+			*page = RTE_ALIGN_FLOOR(part.addr + done, MEM_IOTLB_PAGE);
+			*access = part.access;
+			*at = i << 48 | (done + MEM_IOTLB_PAGE - (part.addr + done) % MEM_IOTLB_PAGE);
+			return true;
+		}
+	}
+	return false;
 }

@@ -304,9 +304,9 @@ ring_packed_follow(const struct vhost_virtqueue *vq, uint16_t place, struct vrin
  */
 static __rte_always_inline int
 ring_packed_gather_table(const struct vhost_virtqueue *vq, struct vring_desc desc,
-		enum ring_use use, struct ring_memory *memory)
+		enum ring_use use, struct ring_memory *memory, unsigned int flags)
 {
-	const struct ring_table table = ring_indirect_table(vq->net, desc);
+	const struct ring_table table = ring_indirect_table(vq, desc, flags);
 	int ret, n = 0;
 
 	if (unlikely(table.entries == 0))
@@ -316,13 +316,13 @@ ring_packed_gather_table(const struct vhost_virtqueue *vq, struct vring_desc des
 	for (uint32_t i = 0; i < table.entries && n >= 0; i++) {
 		struct ring_words words;
 
-		ret = ring_read_entry(vq->net, &table, i, &words);
+		ret = ring_read_entry(vq, &table, i, &words, flags);
 		if (unlikely(ret != 0))
 			return ret;
 		desc = ring_packed_desc(words);
 		if (use != RING_BOTH)
 			desc.flags = use == RING_TO_WRITE ? VRING_DESC_F_WRITE : 0;
-		n = ring_add_buffer(vq->net, desc, use, n, memory);
+		n = ring_add_buffer(vq, desc, use, n, memory, flags);
 	}
 	return n;
 }
@@ -331,7 +331,7 @@ ring_packed_gather_table(const struct vhost_virtqueue *vq, struct vring_desc des
 static __rte_always_inline int
 ring_packed_gather_list(const struct vhost_virtqueue *vq, uint16_t place,
 		struct vring_desc *desc, struct vq_chain *chain, enum ring_use use,
-		struct ring_memory *memory)
+		struct ring_memory *memory, unsigned int flags)
 {
 	int n = 0;
 
@@ -340,7 +340,7 @@ ring_packed_gather_list(const struct vhost_virtqueue *vq, uint16_t place,
 			return -EINVAL;
 		if (unlikely(chain->places > VHOST_MAX_PIECES))
 			return -ELOOP;
-		n = ring_add_buffer(vq->net, *desc, use, n, memory);
+		n = ring_add_buffer(vq, *desc, use, n, memory, flags);
 		if (unlikely(n < 0))
 			return n;
 	} while (ring_packed_follow(vq, place, desc, chain));
@@ -349,13 +349,14 @@ ring_packed_gather_list(const struct vhost_virtqueue *vq, uint16_t place,
 
 static __rte_always_inline int
 ring_packed_gather(const struct vhost_virtqueue *vq, uint16_t place, struct vring_desc desc,
-		struct vq_chain *chain, enum ring_use use, struct ring_memory *memory)
+		struct vq_chain *chain, enum ring_use use, struct ring_memory *memory,
+		unsigned int flags)
 {
 	int n;
 
 	if ((desc.flags & (VRING_DESC_F_INDIRECT | VRING_DESC_F_NEXT)) == VRING_DESC_F_INDIRECT)
-		return ring_packed_gather_table(vq, desc, use, memory);
-	n = ring_packed_gather_list(vq, place, &desc, chain, use, memory);
+		return ring_packed_gather_table(vq, desc, use, memory, flags);
+	n = ring_packed_gather_list(vq, place, &desc, chain, use, memory, flags);
 	if (unlikely(n < 0)) {
 		/* it goes back all the same, by its last id and with all its places */
 		while (ring_packed_follow(vq, place, &desc, chain))

@@ -23,6 +23,7 @@
 #include <rte_branch_prediction.h>
 #include <rte_common.h>
 
+#include "ring_iova.h"
 #include "vhost_virtqueue.h"
 
 /** What a part of a ring has to be, by the format and the number of descriptors. */
@@ -53,6 +54,28 @@ ring_read_words(const void *guest)
 	return (struct ring_words){ words->addr, words->rest };
 }
 
+/** Our address of [addr, addr + len), NULL unless that is known to be one piece. */
+static __rte_always_inline uint8_t *
+ring_host(const struct vhost_virtqueue *vq, uint64_t addr, uint64_t len, bool write,
+		unsigned int flags)
+{
+	if (flags & VQ_IOVA)
+		return ring_iova_host(vq->iova, addr, len,
+				write ? MEM_IOTLB_WRITE : MEM_IOTLB_READ);
+	return virtio_net_host(vq->net, addr, len);
+}
+
+/** Our address of addr and how much there is from there, or is not: NULL. */
+static inline uint8_t *
+ring_piece(const struct vhost_virtqueue *vq, uint64_t addr, bool write, uint64_t *len,
+		unsigned int flags)
+{
+	if (flags & VQ_IOVA)
+		return vhost_ring_iova_piece(vq->iova, addr,
+				write ? MEM_IOTLB_WRITE : MEM_IOTLB_READ, len);
+	return vhost_virtio_net_piece(vq->net, addr, len);
+}
+
 /**
  * The only piece of memory of a chain.
  *
@@ -61,14 +84,14 @@ ring_read_words(const void *guest)
  * @return false if the chain is not that simple, or wrong
  */
 static __rte_always_inline bool
-ring_simple(const struct virtio_net *net, struct vring_desc first, bool write,
-		struct vq_piece *piece)
+ring_simple(const struct vhost_virtqueue *vq, struct vring_desc first, bool write,
+		struct vq_piece *piece, unsigned int flags)
 {
 	if ((first.flags & (VRING_DESC_F_NEXT | VRING_DESC_F_INDIRECT | VRING_DESC_F_WRITE)) !=
 			(write ? VRING_DESC_F_WRITE : 0))
 		return false;
 	piece->len = first.len;
-	piece->base = virtio_net_host(net, first.addr, first.len);
+	piece->base = ring_host(vq, first.addr, first.len, write, flags);
 	return piece->base != NULL;
 }
 
@@ -84,24 +107,36 @@ struct ring_memory {
 	struct vq_piece *pieces;	/**< filled */
 	unsigned int room;	/**< pieces that fit */
 	unsigned int nread;	/**< RING_BOTH: how many are to be read */
+	bool missing;		/**< some of it has no translation yet, and is left out */
 	uint64_t len;
 };
 
-/** Add the pieces of a buffer across regions: their new number, -EFAULT or -E2BIG. */
+/**
+ * Add the pieces of a buffer in several: their new number, -EFAULT, -E2BIG, or -EAGAIN
+ * if too much of it is not known yet.
+ */
 static inline int
-ring_add_pieces(const struct virtio_net *net, struct vring_desc desc,
-		struct vq_piece *pieces, unsigned int n, unsigned int room)
+ring_add_pieces(const struct vhost_virtqueue *vq, struct vring_desc desc,
+		unsigned int n, struct ring_memory *memory, unsigned int flags)
 {
+	const bool write = desc.flags & VRING_DESC_F_WRITE;
+
+	if (desc.len != 0 && desc.len - 1 > UINT64_MAX - desc.addr)
+		return -EFAULT;
 	while (desc.len != 0) {
 		uint64_t len = desc.len;
 		uint8_t *base;
 
-		if (n == room)
+		if (n == memory->room)
 			return -E2BIG;
-		base = vhost_virtio_net_piece(net, desc.addr, &len);
-		if (base == NULL)
+		base = ring_piece(vq, desc.addr, write, &len, flags);
+		if (base != NULL)
+			memory->pieces[n++] = (struct vq_piece){ base, len };
+		else if (!(flags & VQ_IOVA))
 			return -EFAULT;
-		pieces[n++] = (struct vq_piece){ base, len };
+		else if (ring_iova_wants_enough(vq->iova))
+			return -EAGAIN;
+		memory->missing |= base == NULL;
 		desc.addr += len;
 		desc.len -= len;
 	}
@@ -129,19 +164,20 @@ ring_use_is_right(struct vring_desc desc, enum ring_use use, unsigned int n, uns
 
 /**
  * Add the memory of one descriptor to n pieces: their new number, -EINVAL (wrong
- * use), -EFAULT or -E2BIG.
+ * use), -EFAULT, -E2BIG or -EAGAIN.
  */
 static __rte_always_inline int
-ring_add_buffer(const struct virtio_net *net, struct vring_desc desc, enum ring_use use,
-		unsigned int n, struct ring_memory *memory)
+ring_add_buffer(const struct vhost_virtqueue *vq, struct vring_desc desc, enum ring_use use,
+		unsigned int n, struct ring_memory *memory, unsigned int flags)
 {
-	uint8_t *base = virtio_net_host(net, desc.addr, desc.len);
+	uint8_t *base = ring_host(vq, desc.addr, desc.len, desc.flags & VRING_DESC_F_WRITE,
+			flags);
 	int ret = n + 1;
 
 	if (unlikely(!ring_use_is_right(desc, use, n, memory->nread)))
 		return -EINVAL;
 	if (unlikely(base == NULL || desc.len == 0 || n == memory->room))
-		ret = ring_add_pieces(net, desc, memory->pieces, n, memory->room);
+		ret = ring_add_pieces(vq, desc, n, memory, flags);
 	else
 		memory->pieces[n] = (struct vq_piece){ base, desc.len };
 	if (use == RING_BOTH && !(desc.flags & VRING_DESC_F_WRITE) && ret > 0)
@@ -153,22 +189,23 @@ ring_add_buffer(const struct virtio_net *net, struct vring_desc desc, enum ring_
 /** A table of descriptors: the ring's own or an indirect one. */
 struct ring_table {
 	const uint8_t *host;	/**< NULL if it is not in one piece */
-	uint64_t gpa;		/**< of an indirect one */
+	uint64_t addr;		/**< the driver's, of an indirect one */
 	uint32_t entries;
 };
 
-/** Read a descriptor that lies across the border of two regions: 0 or -EFAULT. */
+/** Read a descriptor that lies across the border of two pieces: 0, -EFAULT or -EAGAIN. */
 static inline int
-ring_read_split_words(const struct virtio_net *net, uint64_t gpa, struct ring_words *words)
+ring_read_split_words(const struct vhost_virtqueue *vq, uint64_t addr, struct ring_words *words,
+		unsigned int flags)
 {
 	uint8_t bytes[sizeof(*words)];
 
 	for (size_t have = 0; have < sizeof(bytes); ) {
 		uint64_t len = sizeof(bytes) - have;
-		const volatile uint8_t *host = vhost_virtio_net_piece(net, gpa + have, &len);
+		const volatile uint8_t *host = ring_piece(vq, addr + have, false, &len, flags);
 
 		if (host == NULL)
-			return -EFAULT;
+			return flags & VQ_IOVA ? -EAGAIN : -EFAULT;
 		while (len-- > 0)
 			bytes[have++] = *host++;
 	}
@@ -176,26 +213,26 @@ ring_read_split_words(const struct virtio_net *net, uint64_t gpa, struct ring_wo
 	return 0;
 }
 
-/** Read entry i of a table: 0, -EINVAL (no such entry) or -EFAULT. */
+/** Read entry i of a table: 0, -EINVAL (no such entry), -EFAULT or -EAGAIN. */
 static __rte_always_inline int
-ring_read_entry(const struct virtio_net *net, const struct ring_table *table, uint32_t i,
-		struct ring_words *words)
+ring_read_entry(const struct vhost_virtqueue *vq, const struct ring_table *table, uint32_t i,
+		struct ring_words *words, unsigned int flags)
 {
 	if (unlikely(i >= table->entries))
 		return -EINVAL;
 	if (unlikely(table->host == NULL))
-		return ring_read_split_words(net, table->gpa + i * sizeof(*words), words);
+		return ring_read_split_words(vq, table->addr + i * sizeof(*words), words, flags);
 	*words = ring_read_words(table->host + i * sizeof(*words));
 	return 0;
 }
 
 /** The table that a descriptor refers to. */
 static __rte_always_inline struct ring_table
-ring_indirect_table(const struct virtio_net *net, struct vring_desc desc)
+ring_indirect_table(const struct vhost_virtqueue *vq, struct vring_desc desc, unsigned int flags)
 {
 	return (struct ring_table){
-		.host = virtio_net_host(net, desc.addr, desc.len),
-		.gpa = desc.addr,
+		.host = ring_host(vq, desc.addr, desc.len, false, flags),
+		.addr = desc.addr,
 		.entries = desc.len / sizeof(struct ring_words),
 	};
 }

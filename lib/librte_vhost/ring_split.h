@@ -170,7 +170,7 @@ ring_split_chain(const struct vhost_virtqueue *vq, uint16_t place, struct vq_cha
 static __rte_always_inline int
 ring_split_gather(const struct vhost_virtqueue *vq, uint16_t place __rte_unused,
 		struct vring_desc desc, struct vq_chain *chain __rte_unused, enum ring_use use,
-		struct ring_memory *memory)
+		struct ring_memory *memory, unsigned int flags)
 {
 	struct ring_table table = { .host = (const uint8_t *)vq->desc, .entries = vq->size };
 	bool in_ring = true;
@@ -183,15 +183,15 @@ ring_split_gather(const struct vhost_virtqueue *vq, uint16_t place __rte_unused,
 		if (desc.flags & VRING_DESC_F_INDIRECT) {
 			if (unlikely(!in_ring || (desc.flags & VRING_DESC_F_NEXT)))
 				return -EINVAL;
-			table = ring_indirect_table(vq->net, desc);
+			table = ring_indirect_table(vq, desc, flags);
 			in_ring = false;
 			next = 0;
 		} else {
-			n = ring_add_buffer(vq->net, desc, use, n, memory);
+			n = ring_add_buffer(vq, desc, use, n, memory, flags);
 			if (unlikely(n < 0) || !(desc.flags & VRING_DESC_F_NEXT))
 				return n;
 		}
-		ret = ring_read_entry(vq->net, &table, next, &words);
+		ret = ring_read_entry(vq, &table, next, &words, flags);
 		if (unlikely(ret != 0))
 			return ret;
 		desc = ring_split_desc(words);
@@ -337,12 +337,12 @@ ring_split_resume(struct vhost_virtqueue *vq)
 
 /** Note the memory that hardware may have written to: of a chain what is to be written. */
 static inline void
-ring_split_log_chain(struct vhost_virtqueue *vq, uint16_t id)
+ring_split_log_chain(struct vhost_virtqueue *vq, uint16_t id, unsigned int flags)
 {
 	struct vring_desc first = ring_split_desc(ring_read_words(&vq->desc[id]));
 	struct ring_memory memory = { .pieces = vq->pieces, .room = VHOST_MAX_PIECES };
 	struct vq_chain chain;
-	int n = ring_split_gather(vq, 0, first, &chain, RING_BOTH, &memory);
+	int n = ring_split_gather(vq, 0, first, &chain, RING_BOTH, &memory, flags);
 
 	for (int i = memory.nread; i < n; i++)
 		vhost_ring_log_data(vq, vq->pieces[i].base, vq->pieces[i].len);
@@ -367,7 +367,7 @@ ring_split_relay(struct vhost_virtqueue *vq, const struct vring *from, unsigned 
 			return -1;
 		ring_split_put(vq, i, elem.id, elem.len);
 		if (flags & VQ_LOG)
-			ring_split_log_chain(vq, elem.id);
+			ring_split_log_chain(vq, elem.id, flags);
 	}
 	return n;
 }

@@ -20,6 +20,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include <linux/virtio_config.h>
+
 #include "mem_node.h"
 #include "numa_evidence.h"
 #include "settle.h"
@@ -142,6 +144,29 @@ commit_device(struct vhost_device *dev, struct plan *plan)
 	dev->running.inflight = vhost_inflight_area_get(&dev->wish.inflight);
 }
 
+/**
+ * Have all bursts translate as the frontend says by now.  When this returns none is
+ * under way that does otherwise: an invalidation may be acknowledged.
+ */
+static void
+commit_iotlb(struct vhost_device *dev)
+{
+	struct mem_iotlb *iotlb = dev->wish.iotlb;
+	struct mem_iotlb_gone gone;
+	uint32_t i;
+
+	if (!vhost_device_has(dev, VIRTIO_F_ACCESS_PLATFORM) ||
+			!vhost_mem_iotlb_has_changed(iotlb))
+		return;
+	gone = vhost_mem_iotlb_published(iotlb);
+	for (i = 0; i < dev->running.nreplicas; i++)
+		vhost_virtio_net_translate(dev->running.replicas[i], iotlb, dev->running.map);
+	for (i = 0; i < dev->nvrings; i++)
+		vhost_queue_translate(vhost_device_queue_at(dev, i), &gone);
+	/* I1 pairs with I2 */
+	__atomic_fetch_add(&dev->translated, 1, __ATOMIC_RELEASE);
+}
+
 /** Say where a ring is, if that is new; before update_view(). */
 static void
 log_ring(const struct vhost_device *dev, uint32_t index)
@@ -250,6 +275,7 @@ vhost_settle_commit(struct vhost_device *dev, struct settlement *settlement)
 	for (i = 0; i < plan->nvrings; i++)
 		settlement->queues[i] = commit_queue(dev, i);
 	commit_device(dev, plan);
+	commit_iotlb(dev);
 	rte_spinlock_lock(&dev->view_lock);
 	dev->running.moves += move_is_one(&settlement->device);
 	rte_spinlock_unlock(&dev->view_lock);

@@ -9,6 +9,7 @@
 
 #include "mem_heap.h"
 #include "ring.h"
+#include "ring_iova.h"
 #include "vhost_virtqueue.h"
 
 /**
@@ -25,6 +26,7 @@ static const struct vq_array {
 	{ offsetof(struct vhost_virtqueue, chains),
 		VHOST_MAX_PIECES * sizeof(struct vq_chain) },
 	{ offsetof(struct vhost_virtqueue, log), sizeof(struct mem_log_cache), VQ_LOG },
+	{ offsetof(struct vhost_virtqueue, iova), sizeof(struct ring_iova), VQ_IOVA },
 };
 
 /**
@@ -87,6 +89,8 @@ vhost_block_create(const struct vq_cfg *cfg, const struct virtio_net *net)
 	block->attr.callfd = -1;
 	block->cfg = *cfg;
 	block->bytes = bytes;
+	if (block->iova != NULL)
+		vhost_ring_iova_init(block->iova, net->iotlb);
 	set_base_to_start(block);
 	block->enqueue = vhost_net_enqueue_select(block);
 	block->dequeue = vhost_net_dequeue_select(block);
@@ -114,8 +118,9 @@ vhost_block_look(struct vhost_virtqueue *block)
 }
 
 void
-vhost_block_inherit(struct vhost_virtqueue *block, const struct vhost_virtqueue *from)
+vhost_block_inherit(struct vhost_virtqueue *block, struct vhost_virtqueue *from)
 {
+	vhost_block_count(from);
 	block->state = from->state;
 	if (!ring_is_same_format(from->cfg.format, block->cfg.format))
 		set_base_to_start(block);
@@ -163,6 +168,26 @@ vhost_block_apply(struct vhost_virtqueue *block, const struct vq_attr *attr)
 	block->dequeue = vhost_net_dequeue_select(block);
 }
 
+void
+vhost_block_translate(struct vhost_virtqueue *block, const struct mem_iotlb_gone *gone)
+{
+	if (block->iova != NULL)
+		vhost_ring_iova_show(block->iova, block->net->iotlb, gone);
+}
+
+void
+vhost_block_count(struct vhost_virtqueue *block)
+{
+	struct ring_iova *iova = block->iova;
+
+	if (iova == NULL)
+		return;
+	block->state.stats.iotlb_hits += iova->hits;
+	block->state.stats.iotlb_misses += iova->misses;
+	iova->hits = 0;
+	iova->misses = 0;
+}
+
 bool
 vhost_block_owes_notification(const struct vhost_virtqueue *block)
 {
@@ -197,7 +222,8 @@ bool
 vhost_vq_cfg_equal(const struct vq_cfg *a, const struct vq_cfg *b)
 {
 	return a->size == b->size && a->index == b->index && a->node == b->node &&
-		a->generation == b->generation && a->format == b->format && a->desc == b->desc &&
+		a->generation == b->generation && a->format == b->format &&
+		a->untranslated == b->untranslated && a->desc == b->desc &&
 		a->avail == b->avail && a->used == b->used &&
 		a->log.ring == b->log.ring && a->log.device_gpa == b->log.device_gpa &&
 		a->log.desc_gpa == b->log.desc_gpa &&

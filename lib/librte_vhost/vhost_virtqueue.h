@@ -27,6 +27,7 @@
 #include "mem_log.h"
 #include "virtio_net.h"
 
+struct ring_iova;
 struct rte_mbuf;
 struct rte_mempool;
 struct vhost_virtqueue;
@@ -45,6 +46,7 @@ struct vring_used;
 #define VQ_IN_ORDER	(1u << 1)	/**< several chains may go back as one */
 #define VQ_MERGEABLE	(1u << 2)	/**< a packet may span several chains */
 #define VQ_LOG		(1u << 3)	/**< what is written is logged, see ring_log.h */
+#define VQ_IOVA		(1u << 4)	/**< the guest has an IOMMU, see ring_iova.h */
 
 /** A piece of guest memory, translated and checked: [base, base + len) is mapped. */
 struct vq_piece {
@@ -72,7 +74,8 @@ struct vq_cfg {
 	uint16_t index;		/**< of the virtqueue in the device */
 	int node;		/**< where the block shall be; VHOST_NODE_ANY: wherever */
 	uint64_t generation;	/**< of the virtio_net replica to run on */
-	unsigned int format;	/**< VQ_PACKED, VQ_LOG */
+	unsigned int format;	/**< VQ_PACKED, VQ_LOG, VQ_IOVA */
+	bool untranslated;	/**< dormant only until the IOMMU tells where the ring is */
 	struct vring_desc *desc;	/**< our addresses of the rings, checked for size */
 	struct vring_avail *avail;	/**< the driver's area, whatever the format has there */
 	struct vring_used *used;	/**< the device's area, likewise */
@@ -89,6 +92,8 @@ struct vq_stats {
 	uint64_t undersize;
 	uint64_t size_bins[7];	/**< 64, -127, -255, -511, -1023, -1518, more */
 	uint64_t guest_notifications;
+	uint64_t iotlb_hits;
+	uint64_t iotlb_misses;
 };
 
 /** What outlives a block. */
@@ -150,6 +155,7 @@ struct vhost_virtqueue {
 	struct vq_piece *pieces;	/**< VHOST_MAX_PIECES, and two that may be looked at */
 	struct vq_chain *chains;	/**< VHOST_MAX_PIECES */
 	struct mem_log_cache *log;	/**< empty between bursts; NULL without VQ_LOG */
+	struct ring_iova *iova;		/**< NULL without VQ_IOVA */
 
 	/* control side */
 	struct vq_cfg cfg __rte_cache_aligned;
@@ -180,7 +186,7 @@ bool vhost_block_look(struct vhost_virtqueue *block);
  * Go on with the state of the block before.  Indices of another format mean
  * nothing: the ring begins at its start.  Gate closed.
  */
-void vhost_block_inherit(struct vhost_virtqueue *block, const struct vhost_virtqueue *from);
+void vhost_block_inherit(struct vhost_virtqueue *block, struct vhost_virtqueue *from);
 
 /**
  * Where the ring goes on: 0, or -EINVAL if a live block has no such places.  Gate
@@ -201,6 +207,15 @@ bool vhost_block_start(struct vhost_virtqueue *block);
 
 /** Put attributes in force: pick the bursts that may run.  Gate closed. */
 void vhost_block_apply(struct vhost_virtqueue *block, const struct vq_attr *attr);
+
+/**
+ * Translate by the view that the replica has by now; what has gone is not at hand any
+ * more.  Gate closed.
+ */
+void vhost_block_translate(struct vhost_virtqueue *block, const struct mem_iotlb_gone *gone);
+
+/** Add to the statistics what was counted apart.  Gate closed. */
+void vhost_block_count(struct vhost_virtqueue *block);
 
 /** Whether chains went back while there was no callfd: the guest waits for a notification. */
 bool vhost_block_owes_notification(const struct vhost_virtqueue *block);

@@ -53,6 +53,33 @@ copy_name(struct virtio_net *net, const char *name)
 	strcpy(net->name, name);
 }
 
+/** Views of what the guest's IOMMU has told, if it has one: false if there is no memory. */
+static bool
+build_iotlb(struct virtio_net *net, const struct virtio_net_cfg *cfg)
+{
+	int node;
+
+	if (cfg->iotlb == NULL)
+		return true;
+	net->iotlb = vhost_heap_alloc(sizeof(*net->iotlb), net->node, &node);
+	net->iotlb_spare = vhost_heap_alloc(sizeof(*net->iotlb), net->node, &node);
+	if (net->iotlb == NULL || net->iotlb_spare == NULL)
+		return false;
+	vhost_mem_iotlb_fill(cfg->iotlb, cfg->map, net->iotlb);
+	return true;
+}
+
+void
+vhost_virtio_net_translate(struct virtio_net *net, const struct mem_iotlb *iotlb,
+		const struct mem_map *map)
+{
+	struct iotlb_view *view = net->iotlb_spare;
+
+	vhost_mem_iotlb_fill(iotlb, map, view);
+	net->iotlb_spare = net->iotlb;
+	net->iotlb = view;
+}
+
 struct virtio_net *
 vhost_virtio_net_create(const struct virtio_net_cfg *cfg, const char *name, int node)
 {
@@ -73,12 +100,20 @@ vhost_virtio_net_create(const struct virtio_net_cfg *cfg, const char *name, int 
 		add_region(net, &cfg->map->regions[i]);
 	if (virtio_net_has(net, VHOST_F_LOG_ALL))
 		net->log = vhost_mem_log_view(cfg->log);
+	if (!build_iotlb(net, cfg)) {
+		vhost_virtio_net_destroy(net);
+		return NULL;
+	}
 	return net;
 }
 
 void
 vhost_virtio_net_destroy(struct virtio_net *net)
 {
+	if (net == NULL)
+		return;
+	vhost_heap_free(net->iotlb);
+	vhost_heap_free(net->iotlb_spare);
 	vhost_heap_free(net);
 }
 

@@ -8,7 +8,8 @@
 /*
  * The device as a burst sees it: what was negotiated and where guest memory is.
  *
- * A node-local block, immutable once published (but for its note of where it is).  A device has one replica on
+ * A node-local block, immutable once published (but for its note of where it is, and
+ * the translations of an IOMMU, which blocks are shown one by one).  A device has one replica on
  * each node where it has queues; the one on the device's own node is "the
  * device" of rte_vhost_get_numa_node().  Only queue blocks of the same node and
  * generation point to it.
@@ -21,6 +22,7 @@
 #include <rte_branch_prediction.h>
 #include <rte_common.h>
 
+#include "mem_iotlb.h"
 #include "mem_log.h"
 #include "mem_map.h"
 
@@ -41,6 +43,7 @@ struct virtio_net_cfg {
 	uint64_t generation;	/**< of features and memory together, the device's */
 	const struct mem_map *map;	/**< NULL before SET_MEM_TABLE; outlives the replica */
 	const struct mem_log *log;	/**< NULL before SET_LOG_BASE; likewise */
+	const struct mem_iotlb *iotlb;	/**< NULL without VIRTIO_F_ACCESS_PLATFORM */
 	const struct rte_vhost_device_ops *ops;	/**< of the application, or NULL */
 };
 
@@ -59,6 +62,8 @@ struct virtio_net {
 	bool guest_offloads;	/**< the guest may send headers that mean something */
 	struct net_region regions[VHOST_MAX_REGIONS];	/**< largest first, then empty ones */
 	struct mem_log_view log;	/**< of written pages, with VHOST_F_LOG_ALL */
+	struct iotlb_view *iotlb;	/**< that blocks begin with, or NULL; control side only */
+	struct iotlb_view *iotlb_spare;	/**< to be filled, likewise */
 	int vid;
 	int node;		/**< where it was when asked last, see mem_heap.h */
 	uint64_t generation;
@@ -78,6 +83,13 @@ struct virtio_net *vhost_virtio_net_create(const struct virtio_net_cfg *cfg,
 
 /** NULL is allowed. */
 void vhost_virtio_net_destroy(struct virtio_net *net);
+
+/**
+ * Fill the spare view with what the table says by now, and make it the one that
+ * blocks begin with.  Those in place have to be shown it before this is done again.
+ */
+void vhost_virtio_net_translate(struct virtio_net *net, const struct mem_iotlb *iotlb,
+		const struct mem_map *map);
 
 /** Bytes of the header in front of each packet (virtio 1.2, 5.1.6). */
 uint16_t vhost_virtio_net_hdr_len(uint64_t features);

@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -149,5 +150,61 @@ vhost_backchannel_request(struct vhost_device *dev, struct vu_message *msg, int 
 	if (ret < 0 && ret != -EIO && ret != -EAGAIN)
 		vhost_backchannel_replace(dev, -1);
 	pthread_mutex_unlock(&dev->back.request_lock);
+	return ret;
+}
+
+/** A request that has no answer, as it is sent. */
+struct miss {
+	uint32_t request;
+	uint32_t flags;
+	uint32_t size;
+	struct vu_iotlb iotlb;
+} __rte_packed;
+
+/** Requests that are sent at once, so that all of them are, or none. */
+#define MISSES_AT_ONCE 32
+
+/** Send n requests without waiting.  The channel's lock held. */
+static int
+send_misses(int fd, const struct iova_want *wants, unsigned int n)
+{
+	struct miss misses[MISSES_AT_ONCE];
+	ssize_t sent;
+	unsigned int i;
+
+	if (fd < 0)
+		return -ENODEV;
+	for (i = 0; i < n; i++)
+		misses[i] = (struct miss){
+			.request = VU_BACKEND_IOTLB_MSG,
+			.flags = VU_VERSION,
+			.size = sizeof(misses[i].iotlb),
+			.iotlb = { .iova = wants[i].page, .access = wants[i].access,
+				.type = VU_IOTLB_MISS },
+		};
+	sent = send(fd, misses, n * sizeof(misses[0]), MSG_DONTWAIT | MSG_NOSIGNAL);
+	if (sent < 0)
+		return errno == EWOULDBLOCK ? -EAGAIN : -errno;
+	/* what is torn in two cannot be mended without waiting */
+	return sent == (ssize_t)(n * sizeof(misses[0])) ? 0 : -EPIPE;
+}
+
+int
+vhost_backchannel_ask(struct vhost_device *dev, const struct iova_want *wants, unsigned int n)
+{
+	int ret = 0, broken = -1;
+	unsigned int now;
+
+	pthread_mutex_lock(&dev->back.lock);
+	for (; n > 0 && ret == 0; wants += now, n -= now) {
+		now = RTE_MIN(n, (unsigned int)MISSES_AT_ONCE);
+		ret = send_misses(dev->back.fd, wants, now);
+	}
+	if (ret < 0 && ret != -EAGAIN && ret != -ENODEV) {
+		broken = dev->back.fd;
+		dev->back.fd = -1;
+	}
+	pthread_mutex_unlock(&dev->back.lock);
+	vhost_reap(dev->driver.quota, broken);
 	return ret;
 }

@@ -15,6 +15,7 @@
  */
 
 #include "device.h"
+#include "ring_iova.h"
 #include "vu_message.h"
 
 /**
@@ -38,5 +39,16 @@ void vhost_backchannel_replace(struct vhost_device *dev, int fd);
  *         -EPROTO without a proper answer; -EIO when the frontend says no
  */
 int vhost_backchannel_request(struct vhost_device *dev, struct vu_message *msg, int fd_to_pass);
+
+/**
+ * Ask the frontend for translations of pages (VHOST_USER_BACKEND_IOTLB_MSG); they come
+ * as messages of its own, or not at all.  Never waits.  Any thread that may make a
+ * system call.
+ *
+ * @return 0; -ENODEV without a channel; -EAGAIN when it is full; another errno when it
+ *         failed, and is closed
+ */
+int vhost_backchannel_ask(struct vhost_device *dev, const struct iova_want *wants,
+		unsigned int n);
 
 #endif /* VHOST_VU_BACKCHANNEL_H */

@@ -122,6 +122,7 @@ static const struct rule rules[] = {
 	[VU_NET_SET_MTU] = { vhost_vu_on_net_set_mtu, SIZE_OF(u64), .needs = PROTOCOL(NET_MTU) },
 	[VU_SET_SLAVE_REQ_FD] = { vhost_vu_on_set_slave_req_fd, .fds = FDS_ONE,
 		.needs = PROTOCOL(SLAVE_REQ) },
+	[VU_IOTLB_MSG] = { vhost_vu_on_iotlb_msg, SIZE_OF(iotlb) },
 	[VU_GET_CONFIG] = { vhost_vu_on_get_config, .size_fits = config_size_fits,
 		.reply = REPLY_PAYLOAD },
 	[VU_SET_CONFIG] = { vhost_vu_on_set_config, .size_fits = config_size_fits },
@@ -430,7 +431,21 @@ serve_and_answer(struct vu_call *call)
 	msg->request = request;
 	if (ret == 0 && reply)
 		return send_reply(call->dev, msg, &fds);
+	if (ret < 0 && call->vital)
+		return ret;
 	return need_ack ? send_ack(call->dev, msg, ret < 0) : ret;
+}
+
+/** Say what came; there are as many IOTLB messages as packets. */
+static void
+log_request(const char *path, uint32_t request)
+{
+	const char *name = vhost_vu_request_name(request);
+
+	if (request == VU_IOTLB_MSG)
+		VHOST_LOG_CONFIG(DEBUG, "(%s) read message %s\n", path, name);
+	else
+		VHOST_LOG_CONFIG(INFO, "(%s) read message %s\n", path, name);
 }
 
 int
@@ -439,8 +454,7 @@ vhost_vu_dispatch(struct vhost_device *dev, struct vu_message *msg)
 	struct vu_call call = { .dev = dev, .msg = msg, .reply_fd = -1 };
 	int ret;
 
-	VHOST_LOG_CONFIG(INFO, "(%s) read message %s\n", dev->driver.path,
-		vhost_vu_request_name(msg->request));
+	log_request(dev->driver.path, msg->request);
 	vhost_event_loop_next_task();
 	vhost_device_lock(dev);
 	ret = serve_and_answer(&call);

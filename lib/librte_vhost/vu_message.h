@@ -127,6 +127,22 @@ struct vu_log {
 	uint64_t offset;	/**< into the file */
 } __rte_packed;
 
+/** What an IOTLB message is about. */
+enum vu_iotlb_type {
+	VU_IOTLB_MISS = 1,	/**< the backend asks */
+	VU_IOTLB_UPDATE = 2,	/**< a translation */
+	VU_IOTLB_INVALIDATE = 3,	/**< translations that hold no more */
+};
+
+struct vu_iotlb {
+	uint64_t iova;
+	uint64_t size;
+	uint64_t uva;		/**< the frontend's address */
+	uint8_t access;		/**< 1 read, 2 write, 3 both */
+	uint8_t type;
+	uint8_t padding[6];
+} __rte_packed;
+
 struct vu_config {
 	uint32_t offset;
 	uint32_t size;
@@ -166,6 +182,7 @@ struct vu_message {
 		struct vu_config config;
 		struct vu_vring_area area;
 		struct vu_inflight inflight;
+		struct vu_iotlb iotlb;
 		uint8_t raw[632];
 	} payload;
 	int fds[VU_MAX_FDS];	/**< -1 once taken */

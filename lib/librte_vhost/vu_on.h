@@ -34,6 +34,7 @@ struct vu_call {
 	bool reply;			/**< the message holds an answer, whatever its row says */
 	int reply_fd;			/**< sent with the answer; -1: none */
 	bool close_reply_fd;		/**< and closed then: it is not the device's */
+	bool vital;			/**< if this fails the connection ends, whoever would hear of it */
 };
 
 /** Whose memory it is that the call is about. */
@@ -67,6 +68,9 @@ int vhost_vu_on_get_status(struct vu_call *call);
 /* vu_on_inflight.c */
 int vhost_vu_on_get_inflight_fd(struct vu_call *call);
 int vhost_vu_on_set_inflight_fd(struct vu_call *call);
+
+/* vu_on_iotlb.c */
+int vhost_vu_on_iotlb_msg(struct vu_call *call);
 
 /* vu_on_memory.c */
 int vhost_vu_on_set_mem_table(struct vu_call *call);

@@ -63,9 +63,8 @@ vhost_vu_on_set_features(struct vu_call *call)
 			dev->driver.path);
 		return -EBUSY;
 	}
-	vhost_wish_features(&dev->wish, features);
 	log_features(dev, features);
-	return 0;
+	return vhost_wish_features(&dev->wish, features);
 }
 
 int

@@ -59,7 +59,9 @@ check_ring(const struct vu_call *call)
 {
 	const struct queue_wish *wish = call->wish;
 
-	if (vhost_ring_fits(wish, call->dev->wish.features, call->dev->wish.map))
+	const struct ring_memory_map memory = vhost_device_ring_memory(call->dev);
+
+	if (vhost_ring_fits(wish, call->dev->wish.features, &memory))
 		return 0;
 	VHOST_LOG_CONFIG(ERR, "(%s) vring %u: ring of %u descriptors at 0x%" PRIx64 ", 0x%" PRIx64
 		", 0x%" PRIx64 " is not within guest memory\n", call->dev->driver.path, call->vring,
@@ -171,6 +173,8 @@ int
 vhost_vu_on_get_vring_base(struct vu_call *call)
 {
 	vhost_wish_stop_ring(call->wish);
+	/* the next driver of the guest has mappings of its own, and tells of no earlier ones */
+	vhost_wish_forget_iotlb(&call->dev->wish);
 	call->request.stop = true;
 	call->settled = answer_base;
 	return 0;
