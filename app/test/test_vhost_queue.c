@@ -812,13 +812,21 @@ good_wish(void)
 	};
 }
 
+static bool
+fits(const struct queue_wish *wish, const struct mem_map *map)
+{
+	const struct ring_memory_map memory = { .map = map };
+
+	return vhost_ring_fits(wish, 0, &memory);
+}
+
 /** Compare the shape of a wish with what it should be. */
 static int
 check_shape(const struct bench *b, const struct mem_map *map, bool live, const char *what)
 {
 	struct vq_cfg cfg = { .generation = GENERATION };
 
-	vhost_ring_locate(&b->wish, FEATURES, map, &cfg);
+	vhost_ring_locate(&b->wish, FEATURES, &(struct ring_memory_map){ .map = map }, &cfg);
 	TEST_ASSERT_EQUAL(cfg.size, live ? b->wish.size : 0, "%s", what);
 	if (!live) {
 		TEST_ASSERT(cfg.desc == NULL && cfg.avail == NULL && cfg.used == NULL,
@@ -925,11 +933,11 @@ a_ring_outside_memory_is_dormant(void)
 		b.wish.avail_uva = p->avail != 0 ? p->avail : b.wish.avail_uva;
 		b.wish.used_uva = p->used != 0 ? p->used : b.wish.used_uva;
 		TEST_ASSERT_SUCCESS(check_shape(&b, map, p->live, p->name), "%s", p->name);
-		TEST_ASSERT_EQUAL(vhost_ring_fits(&b.wish, 0, map), p->live, "%s", p->name);
-		TEST_ASSERT(!vhost_ring_fits(&b.wish, 0, NULL), "%s: no memory", p->name);
+		TEST_ASSERT_EQUAL(fits(&b.wish, map), p->live, "%s", p->name);
+		TEST_ASSERT(!fits(&b.wish, NULL), "%s: no memory", p->name);
 		/* What is not described yet cannot be in the wrong place. */
 		b.wish.size = 0;
-		TEST_ASSERT(vhost_ring_fits(&b.wish, 0, map), "%s: no size", p->name);
+		TEST_ASSERT(fits(&b.wish, map), "%s: no size", p->name);
 	}
 	vhost_mem_map_put(map);
 	return bench_close(&b);
@@ -976,7 +984,7 @@ live_shape(struct bench *b, const struct mem_map *map)
 	};
 
 	b->wish = good_wish();
-	vhost_ring_locate(&b->wish, FEATURES, map, &cfg);
+	vhost_ring_locate(&b->wish, FEATURES, &(struct ring_memory_map){ .map = map }, &cfg);
 	return cfg;
 }
 

@@ -197,7 +197,8 @@ register_socket(struct fake *fe)
 	const struct rte_vhost_device_ops *ops =
 		is_recorded(fe) ? &fake_recorder_ops : fe->cfg.ops;
 	uint64_t flags = fe->cfg.flags |
-		(fe->cfg.client ? RTE_VHOST_USER_CLIENT : 0);
+		(fe->cfg.client ? RTE_VHOST_USER_CLIENT : 0) |
+		(fe->cfg.iommu ? RTE_VHOST_USER_IOMMU_SUPPORT : 0);
 
 	if (fe->cfg.join != NULL)
 		return 0;
@@ -229,6 +230,8 @@ wanted_features(const struct fake_config *cfg)
 		f |= FE_BIT(VIRTIO_NET_F_MRG_RXBUF);
 	if (cfg->event_idx)
 		f |= FE_BIT(VIRTIO_RING_F_EVENT_IDX);
+	if (cfg->iommu)
+		f |= FE_BIT(VIRTIO_F_ACCESS_PLATFORM);
 	if (cfg->in_order)
 		f |= FE_BIT(VIRTIO_F_IN_ORDER);
 	if (cfg->format == FAKE_PACKED)
@@ -246,6 +249,7 @@ negotiate_protocol(struct fake *fe)
 	uint64_t want = FE_BIT(VHOST_USER_PROTOCOL_F_MQ) |
 		FE_BIT(VHOST_USER_PROTOCOL_F_RARP) |
 		FE_BIT(VHOST_USER_PROTOCOL_F_NET_MTU) |
+		(fe->cfg.iommu ? FE_BIT(VHOST_USER_PROTOCOL_F_SLAVE_REQ) : 0) |
 		fe->cfg.protocol_features;
 	uint64_t offered;
 
@@ -316,6 +320,13 @@ fake_addr_of(const struct fake *fe, unsigned int i)
 {
 	const struct fake_vq *vq = &fe->vqs[i];
 
+	if (fe->iova != 0)
+		return (struct fake_addr){
+			.index = i,
+			.desc = vq->desc_gpa + fe->iova,
+			.used = vq->used_gpa + fe->iova,
+			.avail = vq->avail_gpa + fe->iova,
+		};
 	return (struct fake_addr){
 		.index = i,
 		.desc = uva_of(fe, vq->desc_gpa),
@@ -440,6 +451,7 @@ fake_start_config(const struct fake_config *cfg)
 	defaults(&fe->cfg);
 	fe->listener = fe->sock = fe->vid = -1;
 	fe->nvrings = 2 * fe->cfg.queues + fe->cfg.ctrl_queue;
+	fe->iova = fe->cfg.iommu ? FAKE_IOVA : 0;
 	/* The recorder looks for paths as soon as the fake is in its list. */
 	if (cfg->join != NULL)
 		snprintf(fe->path, sizeof(fe->path), "%s", cfg->join->path);

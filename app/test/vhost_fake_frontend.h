@@ -127,6 +127,9 @@ enum fake_format {
 
 #define FAKE_GUARD_BYTE 0xAA
 
+/** IOVA of guest address 0 with an IOMMU. */
+#define FAKE_IOVA 0x5000000000ULL
+
 struct fake;
 
 enum fake_event {
@@ -150,6 +153,7 @@ struct fake_config {
 	bool mergeable;			/**< MRG_RXBUF [no] */
 	bool event_idx;			/**< EVENT_IDX [no] */
 	bool in_order;			/**< IN_ORDER [no] */
+	bool iommu;			/**< ACCESS_PLATFORM, see vhost_fake_iommu.h [no] */
 	bool legacy;			/**< without VERSION_1 [no] */
 	bool no_protocol_features;	/**< rings then start enabled [no] */
 	bool no_reply_ack;		/**< errors then close [no] */
@@ -194,6 +198,7 @@ struct fake {
 	int sock;			/**< -1 when not connected */
 	int vid;			/**< -1 until known */
 	bool broken;			/**< a guard was hurt or a wait expired */
+	uint64_t iova;			/**< of guest address 0; 0: no IOMMU */
 	bool reply_ack;			/**< negotiated */
 	uint64_t features;		/**< negotiated */
 	uint64_t protocol_features;	/**< negotiated */

@@ -65,10 +65,10 @@ put_desc(struct fake_vq *vq, struct vring_packed_desc desc)
 }
 
 static struct vring_packed_desc
-make_desc(const struct fake_seg *seg, uint16_t id)
+make_desc(const struct fake_vq *vq, const struct fake_seg *seg, uint16_t id)
 {
 	return (struct vring_packed_desc){
-		.addr = seg->gpa, .len = seg->len, .id = id,
+		.addr = seg->gpa + vq->fe->iova, .len = seg->len, .id = id,
 		.flags = seg->write ? VRING_DESC_F_WRITE : 0,
 	};
 }
@@ -98,13 +98,13 @@ add_indirect(struct fake_vq *vq, const struct fake_seg *segs, unsigned int n,
 		return -1;
 	/* The order is the link, there is no NEXT (2.8.7). */
 	for (unsigned int i = 0; i < n; i++) {
-		desc = make_desc(&segs[i], 0);
+		desc = make_desc(vq, &segs[i], 0);
 		if (!fake_write_guest(vq->fe, table_gpa + i * sizeof(desc),
 				&desc, sizeof(desc)))
 			return -1;
 	}
 	id = take_id(vq, 1);
-	put_desc(vq, (struct vring_packed_desc){ .addr = table_gpa,
+	put_desc(vq, (struct vring_packed_desc){ .addr = table_gpa + vq->fe->iova,
 		.len = n * sizeof(desc), .id = id,
 		.flags = VRING_DESC_F_INDIRECT });
 	return id;
@@ -124,7 +124,7 @@ packed_add(struct fake_vq *vq, const struct fake_seg *segs, unsigned int n,
 		return -1;
 	id = take_id(vq, n);
 	for (unsigned int i = 0; i < n; i++) {
-		struct vring_packed_desc desc = make_desc(&segs[i], id);
+		struct vring_packed_desc desc = make_desc(vq, &segs[i], id);
 
 		desc.flags |= i + 1 < n ? VRING_DESC_F_NEXT : 0;
 		put_desc(vq, desc);

@@ -27,10 +27,10 @@ split_layout(struct fake_vq *vq)
 }
 
 static void
-write_desc(struct vring_desc *d, const struct fake_seg *seg, bool more,
-		uint16_t next)
+write_desc(const struct fake_vq *vq, struct vring_desc *d, const struct fake_seg *seg,
+		bool more, uint16_t next)
 {
-	d->addr = seg->gpa;
+	d->addr = seg->gpa + vq->fe->iova;
 	d->len = seg->len;
 	d->flags = (seg->write ? VRING_DESC_F_WRITE : 0) |
 		(more ? VRING_DESC_F_NEXT : 0);
@@ -54,13 +54,13 @@ add_indirect(struct fake_vq *vq, const struct fake_seg *segs, unsigned int n,
 	if (vq->nb_free < 1)
 		return -1;
 	for (unsigned int i = 0; i < n; i++) {
-		write_desc(&desc, &segs[i], i + 1 < n, i + 1);
+		write_desc(vq, &desc, &segs[i], i + 1 < n, i + 1);
 		if (!fake_write_guest(vq->fe, table_gpa + i * sizeof(desc),
 				&desc, sizeof(desc)))
 			return -1;
 	}
 	vq->desc[head] = (struct vring_desc){
-		.addr = table_gpa, .len = n * sizeof(desc),
+		.addr = table_gpa + vq->fe->iova, .len = n * sizeof(desc),
 		.flags = VRING_DESC_F_INDIRECT,
 	};
 	vq->free_head = vq->next_free[head];
@@ -85,7 +85,7 @@ split_add(struct fake_vq *vq, const struct fake_seg *segs, unsigned int n,
 	for (unsigned int i = 0; i < n; i++) {
 		uint32_t next = vq->next_free[at];
 
-		write_desc(&vq->desc[at], &segs[i], i + 1 < n, next);
+		write_desc(vq, &vq->desc[at], &segs[i], i + 1 < n, next);
 		at = next;
 	}
 	vq->free_head = at;

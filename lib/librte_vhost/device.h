@@ -170,6 +170,7 @@ struct vhost_device {
 	struct device_told told;	/**< likewise */
 	struct numa_evidence *evidence;	/**< of where the guest's memory is */
 	struct device_ctrl ctrl;
+	struct event_timer ask_again;	/**< for rings that are not translated */
 	struct vhost_postcopy *postcopy;	/**< is the destination of a migration */
 };
 

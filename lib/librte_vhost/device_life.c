@@ -193,6 +193,7 @@ vhost_device_destroy(struct vhost_device *dev, bool tell_connection)
 	__atomic_store_n(&dev->in_use, 0, __ATOMIC_RELEASE);
 	vhost_numa_watch_end(dev);
 	vhost_net_ctrl_unwatch(dev);
+	vhost_iotlb_ask_no_more(dev);
 	shut_down_queues(dev);
 	release_running(dev);
 	vhost_evidence_clear(dev->evidence);

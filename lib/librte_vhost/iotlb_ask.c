@@ -2,15 +2,17 @@
  * Copyright(c) 2026 The vhost-numa authors
  */
 
-#include <rte_cycles.h>
+#include <linux/virtio_config.h>
+
+#include <rte_common.h>
 
 #include "iotlb_ask.h"
 #include "listeners.h"
 #include "vhost_virtqueue.h"
 #include "vu_backchannel.h"
 
-/** After so long a ring's page is asked for again. */
-#define RING_AGAIN_MS 5
+/** After so long a ring that is still not known is asked for again. */
+#define RING_AGAIN_MS 50
 
 void
 vhost_iotlb_ask(struct vhost_device *dev, const struct iova_wants *wants)
@@ -21,52 +23,75 @@ vhost_iotlb_ask(struct vhost_device *dev, const struct iova_wants *wants)
 
 /** Pages of a ring that are not known, all at once: each answer takes its time. */
 static void
-list_ring(const struct vhost_device *dev, const struct vhost_queue *q, struct iova_wants *wants)
+list_ring(const struct vhost_device *dev, uint32_t index, struct iova_wants *wants)
 {
 	const struct ring_memory_map memory = vhost_device_ring_memory(dev);
 	uint64_t at = 0;
 
 	wants->n = 0;
 	while (wants->n < RTE_DIM(wants->pages) &&
-			vhost_ring_missing(&dev->wish.queues[q->index], dev->wish.features, &memory,
+			vhost_ring_missing(&dev->wish.queues[index], dev->wish.features, &memory,
 				&at, &wants->pages[wants->n].page, &wants->pages[wants->n].access))
 		wants->n++;
 }
 
-/** Whether a page of a ring was asked for not long ago, with those behind it. */
+/** Ask for rings that wait for it and were not asked for; whether any waits. */
 static bool
-is_asked(struct vhost_queue *q, uint64_t page)
-{
-	uint64_t now = rte_rdtsc();
-
-	if (q->asked_page == page && (int64_t)(q->asked_until - now) > 0)
-		return true;
-	q->asked_page = page;
-	q->asked_until = now + rte_get_tsc_hz() / MS_PER_S * RING_AGAIN_MS;
-	return false;
-}
-
-static void
-ask_for_ring(struct vhost_device *dev, struct vhost_queue *q)
+ask_for_rings(struct vhost_device *dev)
 {
 	struct iova_wants wants;
+	bool any = false;
+	uint32_t i;
 
-	list_ring(dev, q, &wants);
-	if (wants.n > 0 && !is_asked(q, wants.pages[0].page))
+	for (i = 0; i < dev->nvrings; i++) {
+		struct queue_wish *wish = &dev->wish.queues[i];
+
+		if (!vhost_queue_block(vhost_device_queue_at(dev, i))->cfg.untranslated) {
+			wish->asked = false;
+			continue;
+		}
+		any = true;
+		if (wish->asked)
+			continue;
+		list_ring(dev, i, &wants);
 		vhost_iotlb_ask(dev, &wants);
+		wish->asked = true;
+	}
+	return any;
+}
+
+/** An answer may be lost: a channel that is full takes no question. */
+static void
+on_ask_again(struct event_timer *timer)
+{
+	struct vhost_device *dev = container_of(timer, struct vhost_device, ask_again);
+	bool any = true;
+	uint32_t i;
+
+	/* whoever holds the lock may be waiting for this thread */
+	if (vhost_device_try_lock(dev)) {
+		for (i = 0; i < dev->nvrings; i++)
+			dev->wish.queues[i].asked = false;
+		any = ask_for_rings(dev);
+		vhost_device_unlock(dev);
+	}
+	if (any)
+		vhost_event_timer_arm(&dev->ask_again, RING_AGAIN_MS, on_ask_again);
 }
 
 static void
 iotlb_settled(struct vhost_device *dev)
 {
-	uint32_t i;
+	if (!vhost_device_has(dev, VIRTIO_F_ACCESS_PLATFORM))
+		return;
+	if (ask_for_rings(dev))
+		vhost_event_timer_arm(&dev->ask_again, RING_AGAIN_MS, on_ask_again);
+}
 
-	for (i = 0; i < dev->nvrings; i++) {
-		struct vhost_queue *q = vhost_device_queue_at(dev, i);
-
-		if (vhost_queue_block(q)->cfg.untranslated)
-			ask_for_ring(dev, q);
-	}
+void
+vhost_iotlb_ask_no_more(struct vhost_device *dev)
+{
+	vhost_event_timer_cancel(&dev->ask_again);
 }
 
 const struct device_listener vhost_listener_iotlb = {

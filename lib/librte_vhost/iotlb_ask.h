@@ -16,6 +16,9 @@
 /** Ask for what a burst wants to know.  Any thread, outside of gates. */
 void vhost_iotlb_ask(struct vhost_device *dev, const struct iova_wants *wants);
 
+/** The device ends. */
+void vhost_iotlb_ask_no_more(struct vhost_device *dev);
+
 /** Asks for rings that wait for it (see listeners.h). */
 extern const struct device_listener vhost_listener_iotlb;
 

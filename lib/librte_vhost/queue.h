@@ -58,8 +58,6 @@ struct vhost_queue {
 	enum doorbell_kind retired_call_kind;
 	struct vhost_virtqueue *staged;	/**< built, not yet published */
 	struct queue_inflight inflight;
-	uint64_t asked_page;	/**< of the ring, that the IOMMU was asked for last */
-	uint64_t asked_until;	/**< TSC; then it is asked for again */
 };
 
 /** A queue in whole pages, which the kernel can move. */

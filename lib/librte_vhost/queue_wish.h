@@ -33,6 +33,7 @@ struct queue_wish {
 	enum doorbell_kind call_kind;
 	bool knows_call;	/**< SET_VRING_CALL has come, if only for an earlier start */
 	bool enabled;		/**< as last said by SET_VRING_ENABLE */
+	bool asked;		/**< for all that is not known of where the ring is */
 	bool has_base;		/**< the ring goes on at these indices, from the next settle on */
 	uint16_t last_avail;
 	uint16_t last_used;

@@ -44,11 +44,23 @@ update(struct vu_call *call, const struct vu_iotlb *msg)
 	return 0;
 }
 
+/** Rings that lose a translation have to be asked for. */
+static void
+ask_for_rings(struct device_wish *wish, uint64_t first, uint64_t last)
+{
+	uint32_t i;
+
+	for (i = 0; i < wish->nvrings; i++)
+		if (vhost_ring_is_within(&wish->queues[i], wish->features, first, last))
+			wish->queues[i].asked = false;
+}
+
 /** The settle that follows takes the translations from bursts: only then it may be acknowledged. */
 static int
 invalidate(struct vu_call *call, const struct vu_iotlb *msg)
 {
 	struct device_wish *wish = &call->dev->wish;
+	uint64_t last;
 
 	if (msg->size == 0) {
 		VHOST_LOG_CONFIG(ERR, "(%s) IOTLB invalidation of nothing at 0x%" PRIx64 "\n",
@@ -56,8 +68,9 @@ invalidate(struct vu_call *call, const struct vu_iotlb *msg)
 		return -EINVAL;
 	}
 	call->vital = true;
-	vhost_mem_iotlb_invalidate(wish->iotlb, msg->iova,
-		msg->iova + RTE_MIN(msg->size - 1, UINT64_MAX - msg->iova), is_of_a_ring, wish);
+	last = msg->iova + RTE_MIN(msg->size - 1, UINT64_MAX - msg->iova);
+	vhost_mem_iotlb_invalidate(wish->iotlb, msg->iova, last, is_of_a_ring, wish);
+	ask_for_rings(wish, msg->iova, last);
 	return 0;
 }
 

@@ -86,6 +86,7 @@ vhost_vu_on_set_vring_addr(struct vu_call *call)
 	wish->log_gpa = addr->log;
 	wish->log_ring = (addr->flags & (1u << VHOST_VRING_F_LOG)) != 0;
 	wish->has_addr = true;
+	wish->asked = false;
 	return check_ring(call);
 }
 

@@ -1,0 +1,818 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * Copyright(c) 2026 The vhost-numa authors
+ */
+
+/*
+ * Guests with an IOMMU: what the library asks, what it believes, and that after it has
+ * acknowledged an invalidation it does not touch that memory any more.
+ */
+
+#include <inttypes.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <linux/vhost_types.h>
+#include <linux/virtio_config.h>
+
+#include <rte_mbuf.h>
+#include <rte_vhost_numa.h>
+
+#include "mem_iotlb.h"
+#include "test.h"
+#include "vhost_fake_dirty.h"
+#include "vhost_fake_iommu.h"
+#include "vhost_test_topology.h"
+
+#define PAGE FAKE_IOMMU_PAGE
+#define BUF_LEN 2048
+#define FRAME 600
+
+/** Features with an IOMMU, and those that a socket offers without. */
+#define ACCESS_PLATFORM FE_BIT(VIRTIO_F_ACCESS_PLATFORM)
+
+static struct fake_iommu iommu;
+
+/** Pages of memory of the guest that nothing else uses: the first's guest address. */
+static uint64_t
+some_pages(struct fake *fe, unsigned int n)
+{
+	return fake_alloc(fe, 0, n * PAGE, PAGE);
+}
+
+/** One burst of one packet, which nobody answers meanwhile: 1 or 0. */
+static unsigned int
+send_once(struct fake *fe, size_t len, uint32_t seed)
+{
+	struct rte_mbuf *pkt = fake_mbuf(len, seed, 0);
+	unsigned int sent = rte_vhost_enqueue_burst(fe->vid, 0, &pkt, 1);
+
+	rte_pktmbuf_free(pkt);
+	return sent;
+}
+
+static struct rte_mbuf *
+receive_once(struct fake *fe)
+{
+	struct rte_mbuf *pkt = NULL;
+
+	return rte_vhost_dequeue_burst(fe->vid, 1, fake_pool(), &pkt, 1) == 1 ? pkt : NULL;
+}
+
+/** Send a packet, answering until it is gone: how often something had to be answered, or -1. */
+static int
+send_answering(struct fake *fe, size_t len, uint32_t seed)
+{
+	uint64_t until = fake_now_ms() + fake_patience_ms();
+	int answers = 0;
+
+	while (send_once(fe, len, seed) == 0) {
+		if (fake_now_ms() > until)
+			return -1;
+		answers += fake_iommu_answer(&iommu) > 0;
+	}
+	return answers;
+}
+
+/** Receive a packet, likewise: NULL if none came. */
+static struct rte_mbuf *
+receive_answering(struct fake *fe)
+{
+	uint64_t until = fake_now_ms() + fake_patience_ms();
+	struct rte_mbuf *pkt;
+
+	while ((pkt = receive_once(fe)) == NULL && fake_now_ms() < until)
+		fake_iommu_answer(&iommu);
+	return pkt;
+}
+
+/** A packet to the guest in a buffer of len bytes, cut as shape says: 0 or -1. */
+static int
+to_guest(struct fake *fe, size_t len, uint32_t buf_len, const struct fake_shape *shape)
+{
+	uint8_t got[16384];
+
+	if (fake_rx_fill(&fe->vqs[0], fe->cfg.mergeable ? 16 : 1, buf_len, shape) == 0 ||
+			send_answering(fe, len, 5) < 0)
+		return -1;
+	return fake_rx_take(&fe->vqs[0], NULL, got, sizeof(got)) == (int)len &&
+		fake_pattern_matches(got, len, 5) ? 0 : -1;
+}
+
+static int
+to_host(struct fake *fe, size_t len, const struct fake_shape *shape)
+{
+	struct rte_mbuf *pkt;
+	uint8_t data[16384];
+	bool right;
+
+	fake_pattern(data, len, 9);
+	if (!fake_tx_send(&fe->vqs[1], NULL, data, len, shape))
+		return -1;
+	pkt = receive_answering(fe);
+	if (pkt == NULL)
+		return -1;
+	right = fake_mbuf_matches(pkt, len, 9);
+	rte_pktmbuf_free(pkt);
+	return right && fake_tx_reap(&fe->vqs[1]) == 1 ? 0 : -1;
+}
+
+/* ---- negotiation ---- */
+
+static int
+offered_only_if_registered(void)
+{
+	struct fake *without = fake_start(.until = FAKE_CONNECTED);
+	struct fake *with = fake_start(.until = FAKE_CONNECTED, .iommu = true);
+	uint64_t features;
+
+	TEST_ASSERT(without != NULL && with != NULL, "two devices");
+	TEST_ASSERT_SUCCESS(fake_ask_u64(without, FE_GET_FEATURES, &features), "ask");
+	TEST_ASSERT_EQUAL(features, FE_OFFERED_FEATURES, "without the flag");
+	TEST_ASSERT_SUCCESS(fake_ask_u64(with, FE_GET_FEATURES, &features), "ask");
+	TEST_ASSERT_EQUAL(features, FE_OFFERED_FEATURES | ACCESS_PLATFORM, "with the flag");
+	TEST_ASSERT_SUCCESS(fake_stop(with), "end");
+	return fake_stop(without);
+}
+
+static int
+message_needs_the_feature(void)
+{
+	struct fake *fe = fake_start(.queues = 1,
+		.protocol_features = FE_BIT(VHOST_USER_PROTOCOL_F_SLAVE_REQ));
+
+	TEST_ASSERT_NOT_NULL(fe, "a device");
+	TEST_ASSERT_SUCCESS(fake_iommu_init(&iommu, fe), "a channel");
+	TEST_ASSERT_EQUAL(fake_iommu_map(&iommu, FAKE_IOVA, PAGE, fe->regions[0].wire.gpa,
+		FAKE_BOTH), FAKE_NACK, "update");
+	TEST_ASSERT_EQUAL(fake_iommu_unmap(&iommu, 0, UINT64_MAX), FAKE_NACK, "invalidate");
+	return fake_iommu_stop(&iommu);
+}
+
+struct nonsense {
+	const char *name;
+	uint64_t iova, size;
+	uint64_t uva_offset;	/**< from the first region's */
+	uint8_t access, type;
+};
+
+static const struct nonsense nonsense[] = {
+	{ "update of nothing", FAKE_IOVA, 0, 0, FAKE_BOTH, FAKE_IOTLB_UPDATE },
+	{ "update whose IOVA wraps", UINT64_MAX - PAGE, 2 * PAGE, 0, FAKE_BOTH, FAKE_IOTLB_UPDATE },
+	{ "update whose memory wraps", FAKE_IOVA, UINT64_MAX, 0, FAKE_BOTH, FAKE_IOTLB_UPDATE },
+	{ "update of no memory", FAKE_IOVA, PAGE, 1ULL << 46, FAKE_BOTH, FAKE_IOTLB_UPDATE },
+	{ "update before memory", FAKE_IOVA, PAGE, -1ULL, FAKE_BOTH, FAKE_IOTLB_UPDATE },
+	{ "update without access", FAKE_IOVA, PAGE, 0, 0, FAKE_IOTLB_UPDATE },
+	{ "update with strange access", FAKE_IOVA, PAGE, 0, 4, FAKE_IOTLB_UPDATE },
+	{ "invalidation of nothing", FAKE_IOVA, 0, 0, 0, FAKE_IOTLB_INVALIDATE },
+	{ "a miss of the frontend's", FAKE_IOVA, PAGE, 0, FAKE_BOTH, FAKE_IOTLB_MISS },
+	{ "access fail", FAKE_IOVA, PAGE, 0, FAKE_BOTH, 4 },
+	{ "type 0", FAKE_IOVA, PAGE, 0, FAKE_BOTH, 0 },
+	{ "type 255", FAKE_IOVA, PAGE, 0, FAKE_BOTH, 255 },
+};
+
+static int
+nonsense_is_refused(const void *arg)
+{
+	const struct nonsense *n = arg;
+	struct fake *fe = fake_iommu_start(&iommu, .queues = 1);
+	const struct fake_iotlb msg = {
+		.iova = n->iova, .size = n->size, .access = n->access, .type = n->type,
+		.uva = fe != NULL ? fe->regions[0].wire.uva + n->uva_offset : 0,
+	};
+
+	TEST_ASSERT_NOT_NULL(fe, "a device");
+	TEST_ASSERT_EQUAL(fake_iommu_tell(&iommu, &msg), FAKE_NACK, "%s", n->name);
+	TEST_ASSERT(fake_is_served(fe), "it goes on");
+	TEST_ASSERT_SUCCESS(to_guest(fe, FRAME, BUF_LEN, NULL), "with traffic");
+	return fake_iommu_stop(&iommu);
+}
+
+/* ---- rings ---- */
+
+static int
+rings_are_asked_for_at_once(void)
+{
+	struct fake *fe = fake_start(.iommu = true, .until = FAKE_MEMORY, .ring_size = 1024);
+	unsigned int pages = 0;
+	struct fake_iotlb miss;
+
+	TEST_ASSERT_NOT_NULL(fe, "a device");
+	TEST_ASSERT_SUCCESS(fake_iommu_init(&iommu, fe), "a channel");
+	TEST_ASSERT_SUCCESS(fake_setup_vring(fe, 0), "a ring");
+	TEST_ASSERT_SUCCESS(fake_enable_vring(fe, 0, true), "enabled");
+	TEST_ASSERT(fake_iommu_ask(&iommu, &miss), "a question");
+	for (pages = 1; fake_iommu_ask_now(&iommu, &miss); pages++)
+		;
+	/* descriptors have four pages, the other parts one or more each */
+	TEST_ASSERT(pages >= 5, "%u pages", pages);
+	return fake_iommu_stop(&iommu);
+}
+
+/* QEMU tells where used rings are before it starts them. */
+static int
+update_before_kick_is_kept(void)
+{
+	struct fake *fe = fake_start(.iommu = true, .until = FAKE_MEMORY);
+	struct fake_iotlb miss;
+
+	TEST_ASSERT_NOT_NULL(fe, "a device");
+	TEST_ASSERT_SUCCESS(fake_iommu_init(&iommu, fe), "a channel");
+	TEST_ASSERT_SUCCESS(fake_iommu_map_all(&iommu), "everything");
+	TEST_ASSERT_SUCCESS(fake_run(fe), "it runs");
+	TEST_ASSERT(!fake_iommu_ask_now(&iommu, &miss), "nothing to ask");
+	TEST_ASSERT_SUCCESS(to_guest(fe, FRAME, BUF_LEN, NULL), "to the guest");
+	TEST_ASSERT_SUCCESS(to_host(fe, FRAME, NULL), "to the host");
+	TEST_ASSERT(!fake_iommu_ask_now(&iommu, &miss), "still nothing");
+	return fake_iommu_stop(&iommu);
+}
+
+/** The first page of the ring's part that the device writes. */
+static uint64_t
+used_page(const struct fake_vq *vq)
+{
+	return RTE_ALIGN_FLOOR(vq->used_gpa + vq->fe->iova, PAGE);
+}
+
+/* Applications know rings that stop as ones that the driver stopped; this one it did not. */
+static int
+ring_without_translation_is_not_touched(void)
+{
+	struct fake *fe = fake_iommu_start(&iommu, .queues = 1);
+	uint8_t got[BUF_LEN];
+	struct fake_vq *vq;
+	char story[256];
+
+	TEST_ASSERT_NOT_NULL(fe, "a device");
+	vq = &fe->vqs[0];
+	TEST_ASSERT_SUCCESS(to_guest(fe, FRAME, BUF_LEN, NULL), "before");
+	TEST_ASSERT(fake_rx_fill(vq, 4, BUF_LEN, NULL) == 4, "buffers");
+	snprintf(story, sizeof(story), "%s", fake_story(fe));
+	TEST_ASSERT_EQUAL(fake_iommu_unmap(&iommu, used_page(vq), PAGE), FAKE_ACK, "taken back");
+	TEST_ASSERT_EQUAL(send_once(fe, FRAME, 1), 0, "no ring");
+	TEST_ASSERT(fake_collect(vq, NULL) < 0, "nothing was used");
+	TEST_ASSERT(strcmp(story, fake_story(fe)) == 0, "nobody was told: %s", fake_story(fe));
+	TEST_ASSERT(send_answering(fe, FRAME, 5) >= 1, "the ring comes back");
+	TEST_ASSERT_EQUAL(fake_rx_take(vq, NULL, got, sizeof(got)), FRAME, "where it was");
+	TEST_ASSERT(strcmp(story, fake_story(fe)) == 0, "nobody was told: %s", fake_story(fe));
+	TEST_ASSERT_EQUAL(fake_events(fe, FAKE_NEW_DEVICE), 1, "one device");
+	TEST_ASSERT_EQUAL(fake_events(fe, FAKE_DESTROY_DEVICE), 0, "all the time");
+	return fake_iommu_stop(&iommu);
+}
+
+/* ---- packets ---- */
+
+struct traffic_case {
+	const char *name;
+	struct fake_config cfg;
+	struct fake_shape shape;
+	uint32_t buf_len;
+	size_t len;
+};
+
+static const struct traffic_case traffic_cases[] = {
+	{ "one buffer", { .queues = 1 }, { 0 }, BUF_LEN, FRAME },
+	{ "header apart", { .queues = 1 }, { .header = 12 }, BUF_LEN, FRAME },
+	{ "many pieces", { .queues = 1 }, { .header = 12, .seg = 100 }, BUF_LEN, FRAME },
+	{ "indirect", { .queues = 1 }, { .header = 12, .seg = 100, .indirect = true }, BUF_LEN, FRAME },
+	{ "large, in many pages", { .queues = 1, .buf_size = 12288, .ring_size = 64 },
+		{ 0 }, 12000, 9000 },
+	{ "mergeable", { .queues = 1, .mergeable = true }, { 0 }, BUF_LEN, 9000 },
+	{ "event index", { .queues = 1, .event_idx = true }, { 0 }, BUF_LEN, FRAME },
+	{ "several regions", { .queues = 1, .regions = 3, .adjacent = true }, { 0 }, BUF_LEN, FRAME },
+};
+
+static int
+packets_pass(const void *arg)
+{
+	const struct traffic_case *c = arg;
+	struct fake *fe = fake_iommu_start_config(&iommu, c->cfg);
+
+	TEST_ASSERT_NOT_NULL(fe, "a device");
+	for (unsigned int round = 0; round < 300; round++) {
+		TEST_ASSERT_SUCCESS(to_guest(fe, c->len, c->buf_len, &c->shape), "round %u", round);
+		TEST_ASSERT_SUCCESS(to_host(fe, FRAME, &c->shape), "round %u", round);
+		/* as a driver that maps a buffer for its one use */
+		if (round % 7 == 0)
+			TEST_ASSERT_EQUAL(fake_iommu_unmap(&iommu, 0, UINT64_MAX), FAKE_ACK, "all");
+	}
+	return fake_iommu_stop(&iommu);
+}
+
+/* Nothing is sent, and yet everything is known when something is. */
+static int
+buffers_are_asked_for_ahead(void)
+{
+	struct fake *fe = fake_iommu_start(&iommu, .queues = 1, .ring_size = 128);
+	uint64_t until = fake_now_ms() + fake_patience_ms();
+	unsigned int before;
+
+	TEST_ASSERT_NOT_NULL(fe, "a device");
+	TEST_ASSERT_EQUAL(fake_rx_fill(&fe->vqs[0], 64, BUF_LEN, NULL), 64, "buffers");
+	before = iommu.misses;
+	/* 64 buffers with their guards are in 33 pages or more */
+	while (iommu.misses < before + 33 && fake_now_ms() < until) {
+		TEST_ASSERT_NULL(receive_once(fe), "it sends nothing");
+		fake_iommu_answer(&iommu);
+	}
+	TEST_ASSERT(iommu.misses >= before + 33, "%u pages asked for", iommu.misses - before);
+	while (fake_iommu_answer(&iommu) > 0)
+		receive_once(fe);
+	for (unsigned int i = 0; i < 64; i++)
+		TEST_ASSERT_EQUAL(send_once(fe, FRAME, i), 1, "packet %u", i);
+	return fake_iommu_stop(&iommu);
+}
+
+static int
+all_pages_of_a_frame_are_asked_for_at_once(void)
+{
+	struct fake *fe = fake_iommu_start(&iommu, .queues = 1, .buf_size = 16384,
+		.ring_size = 16);
+
+	TEST_ASSERT_NOT_NULL(fe, "a device");
+	fake_iommu_answer(&iommu);
+	TEST_ASSERT_EQUAL(fake_rx_fill(&fe->vqs[0], 1, 16000, NULL), 1, "a buffer");
+	TEST_ASSERT(send_answering(fe, 9000, 1) <= 1, "one round of answers");
+	return fake_iommu_stop(&iommu);
+}
+
+/* A packet waits for the answer; who answers in time loses none. */
+static int
+enqueue_waits_for_the_answer(void)
+{
+	struct fake *fe = fake_iommu_start(&iommu, .queues = 1);
+	unsigned int at_once = 0;
+	uint8_t got[BUF_LEN];
+
+	TEST_ASSERT_NOT_NULL(fe, "a device");
+	TEST_ASSERT_SUCCESS(fake_iommu_serve(&iommu), "a thread");
+	for (unsigned int i = 0; i < 500; i++) {
+		uint64_t until = fake_now_ms() + fake_patience_ms();
+		bool waited = true;
+
+		TEST_ASSERT_EQUAL(fake_iommu_unmap(&iommu, 0, UINT64_MAX), FAKE_ACK, "all");
+		TEST_ASSERT_EQUAL(fake_rx_fill(&fe->vqs[0], 1, BUF_LEN, NULL), 1, "a buffer");
+		/* the ring first, for which nobody waits */
+		while (rte_vhost_avail_entries(fe->vid, 0) == 0 && fake_now_ms() < until)
+			;
+		while (send_once(fe, FRAME, i) == 0 && fake_now_ms() < until)
+			waited = false;
+		at_once += waited;
+		TEST_ASSERT_EQUAL(fake_rx_take(&fe->vqs[0], NULL, got, sizeof(got)), FRAME,
+			"packet %u", i);
+	}
+	TEST_ASSERT(at_once > 0, "not one packet was waited for");
+	return fake_iommu_stop(&iommu);
+}
+
+static int
+answer_that_never_comes_harms_nobody(void)
+{
+	struct fake *other = fake_start(.queues = 1);
+	struct fake *fe = fake_iommu_start(&iommu, .queues = 1);
+	unsigned int asked = 0;
+	struct fake_iotlb miss;
+
+	TEST_ASSERT(fe != NULL && other != NULL, "two devices");
+	TEST_ASSERT_EQUAL(fake_rx_fill(&fe->vqs[0], 1, BUF_LEN, NULL), 1, "a buffer");
+	for (unsigned int i = 0; i < 100; i++) {
+		TEST_ASSERT_EQUAL(send_once(fe, FRAME, i), 0, "not known");
+		TEST_ASSERT_EQUAL(fake_round_trip(other, 0, 64), 64, "the other guest");
+		usleep(1000);
+		while (fake_iommu_ask_now(&iommu, &miss))
+			asked++;
+	}
+	TEST_ASSERT(asked >= 2, "asked %u times: an answer may be lost", asked);
+	TEST_ASSERT(asked < 100, "but not for each packet");
+	TEST_ASSERT_SUCCESS(fake_iommu_stop(&iommu), "end");
+	return fake_stop(other);
+}
+
+static int
+full_channel_harms_nobody(void)
+{
+	struct fake *fe = fake_iommu_start(&iommu, .queues = 1);
+	const int small = 1;
+	struct fake_iotlb miss;
+
+	TEST_ASSERT_NOT_NULL(fe, "a device");
+	setsockopt(iommu.sock, SOL_SOCKET, SO_RCVBUF, &small, sizeof(small));
+	for (unsigned int i = 0; i < 50; i++) {
+		TEST_ASSERT_EQUAL(fake_iommu_unmap(&iommu, used_page(&fe->vqs[0]), PAGE), FAKE_ACK,
+			"round %u", i);
+		send_once(fe, FRAME, i);
+		usleep(6000);
+	}
+	TEST_ASSERT(fake_is_served(fe), "it goes on");
+	while (fake_iommu_ask_now(&iommu, &miss))
+		;
+	TEST_ASSERT_SUCCESS(to_guest(fe, FRAME, BUF_LEN, NULL), "and asks again");
+	return fake_iommu_stop(&iommu);
+}
+
+/* ---- what holds, and what does not ---- */
+
+/** Offer one buffer of the test's own at an IOVA: 0 or -1. */
+static int
+offer_iova(struct fake_vq *vq, uint64_t iova, uint32_t len)
+{
+	/* the fake adds its offset to what it takes for a guest address */
+	if (fake_offer_at(vq, iova - vq->fe->iova, len, true) < 0)
+		return -1;
+	fake_kick(vq);
+	return 0;
+}
+
+#define OWN_IOVA 0x7000000000ULL
+
+static int
+nothing_is_written_after_the_acknowledgement(void)
+{
+	struct fake *fe = fake_iommu_start(&iommu, .queues = 1);
+	uint64_t gpa;
+	uint8_t *page;
+
+	TEST_ASSERT_NOT_NULL(fe, "a device");
+	gpa = some_pages(fe, 1);
+	page = fake_va(fe, gpa, PAGE);
+	TEST_ASSERT_EQUAL(fake_iommu_map(&iommu, OWN_IOVA, PAGE, gpa, FAKE_BOTH), FAKE_ACK, "map");
+	TEST_ASSERT_SUCCESS(offer_iova(&fe->vqs[0], OWN_IOVA, PAGE), "a buffer");
+	TEST_ASSERT_SUCCESS(offer_iova(&fe->vqs[0], OWN_IOVA, PAGE), "another");
+	TEST_ASSERT_EQUAL(send_once(fe, FRAME, 1), 1, "it is used");
+	TEST_ASSERT_EQUAL(fake_iommu_unmap(&iommu, OWN_IOVA + 100, 1), FAKE_ACK, "some of it");
+	memset(page, 0x5a, PAGE);
+	TEST_ASSERT_EQUAL(send_once(fe, FRAME, 2), 0, "not known any more");
+	for (unsigned int i = 0; i < PAGE; i++)
+		TEST_ASSERT_EQUAL(page[i], 0x5a, "byte %u", i);
+	TEST_ASSERT_EQUAL(fake_iommu_map(&iommu, OWN_IOVA, PAGE, gpa, FAKE_BOTH), FAKE_ACK, "map");
+	TEST_ASSERT_EQUAL(send_once(fe, FRAME, 2), 1, "known again");
+	return fake_iommu_stop(&iommu);
+}
+
+static int
+later_translation_counts(void)
+{
+	struct fake *fe = fake_iommu_start(&iommu, .queues = 1);
+	uint8_t *first, *second;
+	uint64_t gpa;
+
+	TEST_ASSERT_NOT_NULL(fe, "a device");
+	gpa = some_pages(fe, 2);
+	first = fake_va(fe, gpa, PAGE);
+	second = first + PAGE;
+	TEST_ASSERT_EQUAL(fake_iommu_map(&iommu, OWN_IOVA, PAGE, gpa, FAKE_BOTH), FAKE_ACK, "map");
+	TEST_ASSERT_SUCCESS(offer_iova(&fe->vqs[0], OWN_IOVA, PAGE), "a buffer");
+	TEST_ASSERT_SUCCESS(offer_iova(&fe->vqs[0], OWN_IOVA, PAGE), "another");
+	TEST_ASSERT_EQUAL(send_once(fe, FRAME, 1), 1, "first");
+	TEST_ASSERT(fake_pattern_matches(first + 12, FRAME, 1), "there");
+	/* without an invalidation */
+	TEST_ASSERT_EQUAL(fake_iommu_map(&iommu, OWN_IOVA, PAGE, gpa + PAGE, FAKE_BOTH), FAKE_ACK,
+		"elsewhere");
+	TEST_ASSERT_EQUAL(send_once(fe, FRAME, 2), 1, "second");
+	TEST_ASSERT(fake_pattern_matches(second + 12, FRAME, 2), "there");
+	TEST_ASSERT(fake_pattern_matches(first + 12, FRAME, 1), "and not here");
+	return fake_iommu_stop(&iommu);
+}
+
+/* A hole of every earlier library: neighbours by IOVA that are none in memory. */
+static int
+neighbours_may_be_far_apart(void)
+{
+	struct fake *fe = fake_iommu_start(&iommu, .queues = 1);
+	uint8_t want[FRAME], *pages;
+	uint64_t gpa;
+	const uint32_t front = 100;
+
+	TEST_ASSERT_NOT_NULL(fe, "a device");
+	gpa = some_pages(fe, 3);
+	pages = fake_va(fe, gpa, 3 * PAGE);
+	memset(pages, 0x5a, 3 * PAGE);
+	TEST_ASSERT_EQUAL(fake_iommu_map(&iommu, OWN_IOVA, PAGE, gpa, FAKE_BOTH), FAKE_ACK, "one");
+	TEST_ASSERT_EQUAL(fake_iommu_map(&iommu, OWN_IOVA + PAGE, PAGE, gpa + 2 * PAGE, FAKE_BOTH),
+		FAKE_ACK, "two");
+	TEST_ASSERT_SUCCESS(offer_iova(&fe->vqs[0], OWN_IOVA + PAGE - front, 2000), "a buffer");
+	TEST_ASSERT_EQUAL(send_once(fe, FRAME, 3), 1, "used");
+	fake_pattern(want, FRAME, 3);
+	TEST_ASSERT(memcmp(pages + PAGE - front + 12, want, front - 12) == 0, "front");
+	TEST_ASSERT(memcmp(pages + 2 * PAGE, want + front - 12, FRAME - front + 12) == 0, "rest");
+	for (unsigned int i = 0; i < PAGE; i++)
+		TEST_ASSERT_EQUAL(pages[PAGE + i], 0x5a, "between, byte %u", i);
+	return fake_iommu_stop(&iommu);
+}
+
+static int
+memory_that_may_be_read_is_not_written(void)
+{
+	struct fake *fe = fake_iommu_start(&iommu, .queues = 1);
+	struct fake_iotlb miss = { 0 };
+	uint8_t *page;
+	uint64_t gpa;
+
+	TEST_ASSERT_NOT_NULL(fe, "a device");
+	fake_iommu_answer(&iommu);
+	gpa = some_pages(fe, 1);
+	page = fake_va(fe, gpa, PAGE);
+	memset(page, 0x5a, PAGE);
+	TEST_ASSERT_EQUAL(fake_iommu_map(&iommu, OWN_IOVA, PAGE, gpa, FAKE_READ), FAKE_ACK, "map");
+	TEST_ASSERT_SUCCESS(offer_iova(&fe->vqs[0], OWN_IOVA, PAGE), "a buffer");
+	TEST_ASSERT_EQUAL(send_once(fe, FRAME, 1), 0, "refused");
+	for (unsigned int i = 0; i < PAGE; i++)
+		TEST_ASSERT_EQUAL(page[i], 0x5a, "byte %u", i);
+	TEST_ASSERT(fake_iommu_ask(&iommu, &miss), "it asks");
+	TEST_ASSERT_EQUAL(miss.iova, OWN_IOVA, "for the page");
+	TEST_ASSERT_EQUAL(miss.access, FAKE_WRITE, "to write");
+	return fake_iommu_stop(&iommu);
+}
+
+/* The last byte of all, and buffers and rings that go beyond it. */
+static int
+end_of_the_address_space(void)
+{
+	struct fake *fe = fake_iommu_start(&iommu, .queues = 1);
+	struct fake_vq *vq;
+	uint64_t gpa;
+
+	TEST_ASSERT_NOT_NULL(fe, "a device");
+	vq = &fe->vqs[0];
+	gpa = some_pages(fe, 1);
+	TEST_ASSERT_EQUAL(fake_iommu_map(&iommu, -(uint64_t)PAGE, PAGE, gpa, FAKE_BOTH), FAKE_ACK,
+		"the last page");
+	TEST_ASSERT_SUCCESS(offer_iova(vq, -(uint64_t)PAGE, PAGE), "a buffer");
+	TEST_ASSERT_EQUAL(send_once(fe, FRAME, 1), 1, "used");
+	TEST_ASSERT(fake_collect(vq, NULL) >= 0, "given back");
+	TEST_ASSERT_SUCCESS(offer_iova(vq, -(uint64_t)64, PAGE), "one that wraps");
+	TEST_ASSERT_EQUAL(fake_rx_fill(vq, 1, BUF_LEN, NULL), 1, "and a good one");
+	TEST_ASSERT(send_answering(fe, FRAME, 2) >= 0, "passed over");
+	TEST_ASSERT_EQUAL(fake_iommu_unmap(&iommu, 1, UINT64_MAX), FAKE_ACK, "to the very end");
+	TEST_ASSERT(fake_is_served(fe), "it goes on");
+	return fake_iommu_stop(&iommu);
+}
+
+static int
+ring_address_that_wraps_is_refused(void)
+{
+	struct fake *fe = fake_start(.iommu = true, .until = FAKE_MEMORY);
+	struct fake_addr addr;
+
+	TEST_ASSERT_NOT_NULL(fe, "a device");
+	addr = fake_addr_of(fe, 0);
+	addr.used = UINT64_MAX - 15;
+	TEST_ASSERT_EQUAL(fake_call_state(fe, FE_SET_VRING_NUM, 0, 256), FAKE_ACK, "size");
+	TEST_ASSERT_EQUAL(fake_call(fe, FE_SET_VRING_ADDR, &addr, sizeof(addr), NULL, 0),
+		fake_default_format() == FAKE_PACKED ? FAKE_ACK : FAKE_NACK, "addresses");
+	return fake_stop(fe);
+}
+
+/* The next driver is told nothing of what an earlier one had. */
+static int
+reboot_forgets_translations(void)
+{
+	struct fake *fe = fake_iommu_start(&iommu, .queues = 1);
+	struct fake_iotlb miss;
+
+	TEST_ASSERT_NOT_NULL(fe, "a device");
+	TEST_ASSERT_SUCCESS(fake_iommu_map_all(&iommu), "everything");
+	TEST_ASSERT_SUCCESS(to_guest(fe, FRAME, BUF_LEN, NULL), "before");
+	for (unsigned int i = 0; i < 2; i++) {
+		TEST_ASSERT(fake_is_base(&fe->vqs[i], fake_stop_vring(fe, i)), "stop");
+		fake_vq_reset(&fe->vqs[i]);
+	}
+	while (fake_iommu_ask_now(&iommu, &miss))
+		;
+	TEST_ASSERT_SUCCESS(fake_iommu_run(&iommu), "again");
+	TEST_ASSERT(iommu.misses > 0, "it has to ask");
+	TEST_ASSERT_SUCCESS(to_guest(fe, FRAME, BUF_LEN, NULL), "after");
+	return fake_iommu_stop(&iommu);
+}
+
+/* Firmware knows nothing of the IOMMU, the system after it does. */
+static int
+feature_comes_and_goes_between_lives(void)
+{
+	struct fake *fe = fake_iommu_start(&iommu, .queues = 1);
+	const uint64_t features = fe != NULL ? fe->features : 0;
+
+	TEST_ASSERT_NOT_NULL(fe, "a device");
+	for (unsigned int round = 0; round < 6; round++) {
+		bool with = round % 2 == 1;
+
+		for (unsigned int i = 0; i < 2; i++) {
+			TEST_ASSERT(fake_stop_vring(fe, i) >= 0, "stop");
+			fake_vq_reset(&fe->vqs[i]);
+		}
+		fe->iova = with ? FAKE_IOVA : 0;
+		fe->features = with ? features : features & ~ACCESS_PLATFORM;
+		TEST_ASSERT_EQUAL(fake_call_u64(fe, FE_SET_FEATURES, fe->features), FAKE_ACK,
+			"round %u", round);
+		TEST_ASSERT_SUCCESS(fake_iommu_run(&iommu), "round %u", round);
+		TEST_ASSERT_SUCCESS(to_guest(fe, FRAME, BUF_LEN, NULL), "round %u", round);
+		TEST_ASSERT_SUCCESS(to_host(fe, FRAME, NULL), "round %u", round);
+	}
+	return fake_iommu_stop(&iommu);
+}
+
+static int
+many_translations_are_bounded(void)
+{
+	struct fake *fe = fake_iommu_start(&iommu, .queues = 1);
+	uint64_t gpa, before;
+
+	TEST_ASSERT_NOT_NULL(fe, "a device");
+	gpa = some_pages(fe, 1);
+	for (unsigned int i = 0; i < MEM_IOTLB_MAX; i++)
+		TEST_ASSERT_EQUAL(fake_iommu_map(&iommu, OWN_IOVA + 2ULL * i * PAGE, PAGE, gpa,
+			FAKE_BOTH), FAKE_ACK, "page %u", i);
+	before = fake_resident_kib();
+	for (unsigned int i = 0; i < MEM_IOTLB_MAX / 4; i++)
+		TEST_ASSERT_EQUAL(fake_iommu_map(&iommu, 2 * OWN_IOVA + 2ULL * i * PAGE, PAGE, gpa,
+			FAKE_BOTH), FAKE_ACK, "page %u", i);
+	TEST_ASSERT(fake_resident_kib() < before + 512, "memory grows");
+	/* the rings are among the few that stay */
+	TEST_ASSERT_SUCCESS(to_guest(fe, FRAME, BUF_LEN, NULL), "traffic");
+	TEST_ASSERT_EQUAL(fake_iommu_unmap(&iommu, 0, UINT64_MAX), FAKE_ACK, "all of them");
+	TEST_ASSERT_SUCCESS(to_guest(fe, FRAME, BUF_LEN, NULL), "traffic");
+	return fake_iommu_stop(&iommu);
+}
+
+/* An address that the frontend gave stays what it is when the memory table changes. */
+static int
+translations_outlive_the_memory_table(void)
+{
+	struct fake *fe = fake_iommu_start(&iommu, .queues = 1);
+	unsigned int before;
+
+	TEST_ASSERT_NOT_NULL(fe, "a device");
+	TEST_ASSERT_SUCCESS(to_guest(fe, FRAME, BUF_LEN, NULL), "before");
+	before = iommu.misses;
+	TEST_ASSERT_SUCCESS(fake_region_create(fe, 1ULL << 33, 1 << 20, -1), "another region");
+	TEST_ASSERT_SUCCESS(fake_send_mem_table(fe), "the table");
+	TEST_ASSERT_EQUAL(fake_rx_fill(&fe->vqs[0], 1, BUF_LEN, NULL), 1, "a buffer");
+	TEST_ASSERT(send_answering(fe, FRAME, 1) >= 0, "after");
+	TEST_ASSERT(iommu.misses <= before + 1, "the rings are still known");
+	return fake_iommu_stop(&iommu);
+}
+
+static int
+misses_are_counted(void)
+{
+	struct fake *fe = fake_iommu_start(&iommu, .queues = 1,
+		.flags = RTE_VHOST_USER_NET_STATS_ENABLE);
+	struct rte_vhost_stat stats[17];
+
+	TEST_ASSERT_NOT_NULL(fe, "a device");
+	TEST_ASSERT_SUCCESS(to_guest(fe, FRAME, BUF_LEN, NULL), "a packet");
+	TEST_ASSERT_SUCCESS(to_guest(fe, FRAME, BUF_LEN, NULL), "another");
+	TEST_ASSERT_EQUAL(rte_vhost_vring_stats_get(fe->vid, 0, stats, 17), 17, "statistics");
+	TEST_ASSERT(stats[13].value > 0, "hits");
+	TEST_ASSERT(stats[14].value > 0, "misses");
+	TEST_ASSERT_SUCCESS(rte_vhost_vring_stats_reset(fe->vid, 0), "reset");
+	TEST_ASSERT_EQUAL(rte_vhost_vring_stats_get(fe->vid, 0, stats, 17), 17, "statistics");
+	TEST_ASSERT_EQUAL(stats[13].value, 0, "hits");
+	TEST_ASSERT_EQUAL(stats[14].value, 0, "misses");
+	return fake_iommu_stop(&iommu);
+}
+
+/* Bits are those of guest addresses, whatever descriptors say. */
+static int
+written_pages_are_logged_by_guest_address(void)
+{
+	struct fake *fe = fake_iommu_start(&iommu, .queues = 1,
+		.protocol_features = DIRTY_PROTOCOL);
+	struct fake_dirty dirty;
+	uint64_t gpa;
+
+	TEST_ASSERT_NOT_NULL(fe, "a device");
+	TEST_ASSERT_SUCCESS(dirty_create(fe, &dirty, 0, 0), "a log");
+	TEST_ASSERT_EQUAL(dirty_send_base(fe, dirty.size, dirty.offset, dirty.fd), FAKE_ACK, "base");
+	TEST_ASSERT_EQUAL(fake_call_u64(fe, FE_SET_FEATURES, fe->features | DIRTY_FEATURE), FAKE_ACK,
+		"feature");
+	for (unsigned int i = 0; i < 2; i++) {
+		struct fake_addr addr = fake_addr_of(fe, i);
+
+		addr.flags = 1 << VHOST_VRING_F_LOG;
+		addr.log = addr.used;
+		TEST_ASSERT_EQUAL(fake_call(fe, FE_SET_VRING_ADDR, &addr, sizeof(addr), NULL, 0),
+			FAKE_ACK, "ring");
+	}
+	gpa = some_pages(fe, 1);
+	TEST_ASSERT_EQUAL(fake_iommu_map(&iommu, OWN_IOVA, PAGE, gpa, FAKE_BOTH), FAKE_ACK, "map");
+	TEST_ASSERT_SUCCESS(offer_iova(&fe->vqs[0], OWN_IOVA, PAGE), "a buffer");
+	dirty_clear(&dirty);
+	TEST_ASSERT(send_answering(fe, FRAME, 1) >= 0, "a packet");
+	TEST_ASSERT(dirty_is_set(&dirty, gpa), "its page");
+	TEST_ASSERT(dirty_is_set(&dirty, fake_default_format() == FAKE_PACKED ?
+		fe->vqs[0].desc_gpa : fe->vqs[0].used_gpa), "the ring's");
+	TEST_ASSERT(dirty_guards_intact(&dirty), "and no other");
+	TEST_ASSERT_SUCCESS(dirty_destroy(&dirty), "end");
+	return fake_iommu_stop(&iommu);
+}
+
+static int
+relocation_keeps_translations(void)
+{
+	struct fake *fe;
+	unsigned int before;
+
+	topology_make_up();
+	topology_guest_on(0);
+	fe = fake_iommu_start(&iommu, .queues = 1);
+	TEST_ASSERT_NOT_NULL(fe, "a device");
+	TEST_ASSERT_SUCCESS(to_guest(fe, FRAME, BUF_LEN, NULL), "before");
+	TEST_ASSERT_SUCCESS(to_host(fe, FRAME, NULL), "before");
+	TEST_ASSERT_SUCCESS(topology_inventory_on(fe, 0), "all of it");
+	before = iommu.misses;
+	topology_guest_on(1);
+	TEST_ASSERT_SUCCESS(rte_vhost_numa_refresh(fe->vid), "look");
+	TEST_ASSERT_SUCCESS(topology_inventory_on(fe, 1), "all of it");
+	TEST_ASSERT_SUCCESS(to_guest(fe, FRAME, BUF_LEN, NULL), "after");
+	TEST_ASSERT_SUCCESS(to_host(fe, FRAME, NULL), "after");
+	TEST_ASSERT(iommu.misses <= before + 4, "%u pages asked for again", iommu.misses - before);
+	fake_iommu_fini(&iommu);
+	return topology_stop(fe);
+}
+
+static int
+connections_leave_nothing_behind(void)
+{
+	unsigned int fds = fake_count_fds();
+	uint64_t kib = 0;
+
+	for (unsigned int i = 0; i < 200; i++) {
+		struct fake *fe = fake_iommu_start(&iommu, .queues = 1);
+
+		TEST_ASSERT_NOT_NULL(fe, "round %u", i);
+		TEST_ASSERT_SUCCESS(to_guest(fe, FRAME, BUF_LEN, NULL), "round %u", i);
+		TEST_ASSERT_SUCCESS(fake_iommu_stop(&iommu), "round %u", i);
+		if (i == 50)
+			kib = fake_resident_kib();
+	}
+	TEST_ASSERT(fake_resident_kib() < kib + 2048, "memory");
+	TEST_ASSERT_EQUAL(fake_wait_fds(fds), fds, "descriptors");
+	return TEST_SUCCESS;
+}
+
+static const struct test_case fixed_cases[] = {
+	TEST_CASE(offered_only_if_registered),
+	TEST_CASE(message_needs_the_feature),
+	TEST_CASE(rings_are_asked_for_at_once),
+	TEST_CASE(update_before_kick_is_kept),
+	TEST_CASE(ring_without_translation_is_not_touched),
+	TEST_CASE(buffers_are_asked_for_ahead),
+	TEST_CASE(all_pages_of_a_frame_are_asked_for_at_once),
+	TEST_CASE(enqueue_waits_for_the_answer),
+	TEST_CASE(answer_that_never_comes_harms_nobody),
+	TEST_CASE(full_channel_harms_nobody),
+	TEST_CASE(nothing_is_written_after_the_acknowledgement),
+	TEST_CASE(later_translation_counts),
+	TEST_CASE(neighbours_may_be_far_apart),
+	TEST_CASE(memory_that_may_be_read_is_not_written),
+	TEST_CASE(end_of_the_address_space),
+	TEST_CASE(ring_address_that_wraps_is_refused),
+	TEST_CASE(reboot_forgets_translations),
+	TEST_CASE(feature_comes_and_goes_between_lives),
+	TEST_CASE(many_translations_are_bounded),
+	TEST_CASE(translations_outlive_the_memory_table),
+	TEST_CASE(misses_are_counted),
+	TEST_CASE(written_pages_are_logged_by_guest_address),
+	TEST_CASE(relocation_keeps_translations),
+	TEST_CASE(connections_leave_nothing_behind),
+};
+
+static int
+run_suite(const char *name, int (*setup)(void))
+{
+	static struct test_case cases[RTE_DIM(nonsense) + RTE_DIM(traffic_cases) +
+		RTE_DIM(fixed_cases)];
+	struct test_case *at = cases;
+	struct test_suite suite = {
+		.name = name,
+		.setup = setup,
+		.check = fake_check,
+		.teardown = fake_teardown,
+		TEST_SUITE_CASES(cases),
+	};
+
+	for (unsigned int i = 0; i < RTE_DIM(nonsense); i++)
+		*at++ = (struct test_case)TEST_CASE_WITH(nonsense_is_refused, nonsense[i].name,
+			&nonsense[i]);
+	for (unsigned int i = 0; i < RTE_DIM(traffic_cases); i++)
+		*at++ = (struct test_case)TEST_CASE_WITH(packets_pass, traffic_cases[i].name,
+			&traffic_cases[i]);
+	memcpy(at, fixed_cases, sizeof(fixed_cases));
+	return test_suite_run(&suite);
+}
+
+static int
+test_vhost_iommu(void)
+{
+	return run_suite("vhost IOMMU", fake_setup);
+}
+
+static int
+test_vhost_iommu_packed(void)
+{
+	return run_suite("vhost IOMMU, packed", fake_setup_packed);
+}
+
+REGISTER_TEST_COMMAND(vhost_iommu_autotest, test_vhost_iommu);
+REGISTER_TEST_COMMAND(vhost_iommu_packed_autotest, test_vhost_iommu_packed);
