@@ -659,15 +659,39 @@ check_handles(const struct vhost_device *dev)
 	return 0;
 }
 
+/** Blocks of the replicas: each with views of what the guest's IOMMU told, if it has one. */
+static unsigned int
+count_replica_blocks(const struct vhost_device *dev)
+{
+	unsigned int blocks = 0;
+
+	for (unsigned int i = 0; i < dev->running.nreplicas; i++)
+		blocks += dev->running.replicas[i]->iotlb != NULL ? 3 : 1;
+	return blocks;
+}
+
+static int
+check_views(const struct vhost_device *dev)
+{
+	for (unsigned int i = 0; i < dev->running.nreplicas; i++) {
+		const struct virtio_net *net = dev->running.replicas[i];
+
+		if (net->iotlb != NULL && (!topology_holds(net->iotlb, net->node) ||
+				!topology_holds(net->iotlb_spare, net->node)))
+			return wrong("translations are not on node %d", net->node);
+	}
+	return 0;
+}
+
 static int
 check_device(const struct vhost_device *dev, int node, const int *queue_nodes)
 {
 	if (node != VHOST_NODE_ANY && dev->running.net->node != node)
 		return wrong("the device is on node %d, not %d", dev->running.net->node, node);
 	if (check_replicas(dev) < 0 || check_queues(dev, queue_nodes) < 0 ||
-			check_handles(dev) < 0)
+			check_handles(dev) < 0 || check_views(dev) < 0)
 		return -1;
-	if (topology_live() != dev->running.nreplicas + dev->nvrings)
+	if (topology_live() != count_replica_blocks(dev) + dev->nvrings)
 		return wrong("%u blocks for %u replicas and %u queues",
 			topology_live(), dev->running.nreplicas, dev->nvrings);
 	return 0;

@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <rte_branch_prediction.h>
 #include <rte_common.h>
 
 #include "mem_iotlb.h"
@@ -46,31 +47,23 @@ last_of(const struct mem_iotlb_entry *entry)
 	return entry->iova + (entry->size - 1);
 }
 
-/** The region of a frontend's address; *len is cut to what it has from there. */
+/** The region of a frontend's address, or NULL. */
 static const struct mem_region *
-find_region(const struct mem_map *map, uint64_t uva, uint64_t *len)
+find_region(const struct mem_map *map, uint64_t uva)
 {
-	for (uint32_t i = 0; i < map->nregions; i++) {
-		const struct mem_region *region = &map->regions[i];
-		uint64_t offset = uva - region->uva;
-
-		if (offset < region->size) {
-			*len = RTE_MIN(*len, region->size - offset);
-			return region;
-		}
-	}
+	for (uint32_t i = 0; i < map->nregions; i++)
+		if (uva - map->regions[i].uva < map->regions[i].size)
+			return &map->regions[i];
 	return NULL;
 }
 
 bool
 vhost_mem_iotlb_entry_is_valid(const struct mem_iotlb_entry *entry, const struct mem_map *map)
 {
-	uint64_t len = entry->size;
-
 	return entry->size != 0 && entry->size - 1 <= UINT64_MAX - entry->iova &&
 		entry->size - 1 <= UINT64_MAX - entry->uva &&
 		(entry->access & (MEM_IOTLB_READ | MEM_IOTLB_WRITE)) != 0 &&
-		map != NULL && find_region(map, entry->uva, &len) != NULL;
+		map != NULL && find_region(map, entry->uva) != NULL;
 }
 
 /** Index of the first entry that does not end before an address. */
@@ -246,36 +239,53 @@ vhost_mem_iotlb_published(struct mem_iotlb *tlb)
 	return gone;
 }
 
-/** Add to a view what an entry says, region by region. */
-static void
-fill_entry(struct iotlb_view *view, struct mem_iotlb_entry entry, const struct mem_map *map)
+/**
+ * Add to a view what an entry says, region by region.
+ *
+ * @param region  the last one's, where the next most likely is
+ */
+static const struct mem_region *
+fill_entry(struct iotlb_view *view, struct mem_iotlb_entry entry, const struct mem_map *map,
+		const struct mem_region *region)
 {
 	while (entry.size > 0 && view->n < RTE_DIM(view->ranges)) {
-		uint64_t len = entry.size;
-		const struct mem_region *region = find_region(map, entry.uva, &len);
+		uint64_t offset = entry.uva - region->uva, len;
 
-		/* what no region has cannot be reached */
-		if (region == NULL)
-			return;
+		if (unlikely(offset >= region->size)) {
+			const struct mem_region *found = find_region(map, entry.uva);
+
+			/* what no region has cannot be reached */
+			if (found == NULL)
+				break;
+			region = found;
+			offset = entry.uva - region->uva;
+		}
+		len = RTE_MIN(entry.size, region->size - offset);
 		view->ranges[view->n++] = (struct iotlb_range){
 			.iova = entry.iova,
 			.size = len,
-			.host = (uintptr_t)region->host + (entry.uva - region->uva),
+			.host = (uintptr_t)region->host + offset,
 			.access = entry.access,
 		};
 		entry.iova += len;
 		entry.uva += len;
 		entry.size -= len;
 	}
+	return region;
 }
 
 void
 vhost_mem_iotlb_fill(const struct mem_iotlb *tlb, const struct mem_map *map,
 		struct iotlb_view *view)
 {
+	const struct mem_region *region;
+
 	view->n = 0;
-	for (uint32_t i = 0; map != NULL && i < tlb->n; i++)
-		fill_entry(view, tlb->entries[i], map);
+	if (map == NULL || map->nregions == 0)
+		return;
+	region = &map->regions[0];
+	for (uint32_t i = 0; i < tlb->n; i++)
+		region = fill_entry(view, tlb->entries[i], map, region);
 }
 
 const struct iotlb_range *
