@@ -72,7 +72,7 @@ rte_vhost_dequeue_burst(int vid, uint16_t queue_id, struct rte_mempool *mbuf_poo
 		return 0;
 	done = block->dequeue(block, mbuf_pool, pkts, count);
 	if (unlikely(block->iova != NULL))
-		vhost_burst_iova_dequeued(vhost_device_get(vid), q, block, done);
+		vhost_burst_iova_dequeued(vhost_device_get(vid), q, block);
 	else
 		vhost_gate_leave(&q->gate);
 	return done;

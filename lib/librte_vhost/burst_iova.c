@@ -122,15 +122,15 @@ look_ahead(struct vhost_device *dev, struct vhost_queue *q)
 
 void
 vhost_burst_iova_dequeued(struct vhost_device *dev, struct vhost_queue *q,
-		struct vhost_virtqueue *block, uint16_t done)
+		struct vhost_virtqueue *block)
 {
 	struct vhost_queue *other = vhost_device_queue(dev, q->index ^ 1);
 	uint64_t now = rte_rdtsc();
-	bool idle = done == 0 && now - block->iova->looked >= us_to_cycles(LOOK_US);
+	bool due = now - block->iova->looked >= us_to_cycles(LOOK_US);
 
-	if (idle)
+	if (due)
 		block->iova->looked = now;
 	leave_and_ask(dev, q, block);
-	if (idle && other != NULL)
+	if (due && other != NULL)
 		look_ahead(dev, other);
 }

@@ -24,8 +24,8 @@ uint16_t vhost_burst_iova_enqueued(struct vhost_device *dev, struct vhost_queue 
 		struct vhost_virtqueue *block, struct rte_mbuf **pkts, uint16_t count,
 		uint16_t done);
 
-/** After a burst from the guest: leave the gate, and use the time if nothing came. */
+/** After a burst from the guest: leave the gate, and look after the other ring of the pair. */
 void vhost_burst_iova_dequeued(struct vhost_device *dev, struct vhost_queue *q,
-		struct vhost_virtqueue *block, uint16_t done);
+		struct vhost_virtqueue *block);
 
 #endif /* VHOST_BURST_IOVA_H */

@@ -15,25 +15,44 @@
 #include "ring_iova.h"
 #include "vhost_virtqueue.h"
 
-void
-vhost_net_look_ahead(struct vhost_virtqueue *vq)
+/**
+ * Look at the chain at a place.
+ *
+ * @param[out] places  that it takes
+ * @return whether all of its memory was noted, or is known
+ */
+static bool
+look_at(struct vhost_virtqueue *vq, uint16_t place, uint16_t *places)
 {
 	const unsigned int format = vq->cfg.format;
 	/* rings that the guest receives from have even numbers */
 	const bool write = vq->cfg.index % 2 == 0;
 	struct ring_iova *iova = vq->iova;
-	uint16_t available = RTE_MIN(ring_available(vq, format), (uint16_t)RING_IOVA_AHEAD);
 	struct vq_chain chain;
+	int got;
 
-	while (iova->eager > 0 && !ring_iova_wants_enough(iova) &&
-			ring_offers(vq, iova->ahead, available, format)) {
-		int got = ring_gather(vq, iova->ahead, write, vq->pieces, VHOST_MAX_PIECES,
-				&chain, format);
+	iova->blind = false;
+	got = ring_gather(vq, place, write, vq->pieces, VHOST_MAX_PIECES, &chain, format);
+	iova->eager -= got != -EAGAIN;
+	*places = chain.places;
+	return got != -EAGAIN || !(iova->blind || iova->enough);
+}
 
-		/* what could not be noted is looked at again */
-		if (got == -EAGAIN && ring_iova_wants_enough(iova))
-			return;
-		iova->ahead += chain.places;
-		iova->eager -= got != -EAGAIN;
+void
+vhost_net_look_ahead(struct vhost_virtqueue *vq)
+{
+	const unsigned int format = vq->cfg.format;
+	struct ring_iova *iova = vq->iova;
+	uint16_t available = RTE_MIN(ring_available(vq, format), (uint16_t)RING_IOVA_AHEAD);
+	uint16_t place = iova->ahead, places;
+
+	while (vhost_ring_iova_may_look_ahead(iova) &&
+			ring_offers(vq, place, available, format)) {
+		bool noted = look_at(vq, place, &places);
+
+		/* where more has to be noted we come back; what is behind is noted meanwhile */
+		if (noted && place == iova->ahead)
+			iova->ahead += places;
+		place += places;
 	}
 }

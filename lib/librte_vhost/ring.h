@@ -186,6 +186,8 @@ ring_gather(const struct vhost_virtqueue *vq, uint16_t place, bool write,
 	struct vring_desc first;
 	int n = RING_VERB(flags, chain, vq, place, chain, &first);
 
+	if (flags & VQ_IOVA)
+		vq->iova->enough = false;
 	if (unlikely(n != 0))
 		return n;
 	if (likely(room > 0 && ring_simple(vq, first, write, pieces, flags))) {

@@ -32,11 +32,11 @@
 /** Translations at hand; a power of two. */
 #define RING_IOVA_SLOTS 1024
 
-/** Pages that were asked for and are remembered; a power of two. */
-#define RING_IOVA_PENDING 256
+/** Pages that may be asked for and not answered: more would keep the frontend busy for long. */
+#define RING_IOVA_PENDING 64
 
-/** Pages that one burst can ask for. */
-#define RING_IOVA_WANTS 64
+/** Of which so many for chains that nobody needs yet. */
+#define RING_IOVA_PENDING_AHEAD 32
 
 /** Chains that are looked at before there are packets for them. */
 #define RING_IOVA_AHEAD 256
@@ -53,14 +53,13 @@ struct iova_want {
 /** Pages that a burst wants to know. */
 struct iova_wants {
 	unsigned int n;
-	struct iova_want pages[RING_IOVA_WANTS];
+	struct iova_want pages[RING_IOVA_PENDING];
 };
 
 /** A page that was asked for not long ago. */
 struct iova_pending {
-	uint64_t page;
+	struct iova_want want;
 	uint64_t until;		/**< TSC; then it is asked for again */
-	uint32_t access;	/**< 0: none */
 };
 
 struct ring_iova {
@@ -69,9 +68,12 @@ struct ring_iova {
 	uint64_t misses;
 	uint32_t eager;		/**< chains that will be looked at ahead */
 	uint64_t looked;	/**< TSC when the other ring of the pair was looked at */
-	uint16_t ahead;		/**< places behind the next one that were looked at */
+	uint16_t ahead;		/**< places from the next one on whose memory was noted, or is known */
+	bool enough;		/**< something was not noted, since too much is pending */
+	bool blind;		/**< descriptors could not be read: more is missing than was noted */
 	bool missed;		/**< the last burst ended before a chain that is not translated */
 	struct iova_wants wants;
+	unsigned int npending;
 	struct iova_pending pending[RING_IOVA_PENDING];
 	struct net_region slots[RING_IOVA_SLOTS];
 };
@@ -82,6 +84,9 @@ void vhost_ring_iova_init(struct ring_iova *iova, const struct iotlb_view *view)
 /** See another view; what has gone is not at hand any more.  Gate closed. */
 void vhost_ring_iova_show(struct ring_iova *iova, const struct iotlb_view *view,
 		const struct mem_iotlb_gone *gone);
+
+/** Whether pages may be asked for that nobody needs yet. */
+bool vhost_ring_iova_may_look_ahead(struct ring_iova *iova);
 
 /** Hand over the pages that were noted. */
 void vhost_ring_iova_take_wants(struct ring_iova *iova, struct iova_wants *wants);
@@ -98,13 +103,6 @@ uint8_t *vhost_ring_iova_piece(struct ring_iova *iova, uint64_t addr, uint32_t a
 /** ring_iova_host() for what is not at hand. */
 uint8_t *vhost_ring_iova_host_elsewhere(struct ring_iova *iova, uint64_t addr, uint64_t len,
 		uint32_t access);
-
-/** Whether there is no room to note more pages. */
-static inline bool
-ring_iova_wants_enough(const struct ring_iova *iova)
-{
-	return iova->wants.n == RING_IOVA_WANTS;
-}
 
 /** Where a page is at hand: for reading or for writing. */
 static __rte_always_inline struct net_region *

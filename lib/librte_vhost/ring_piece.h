@@ -134,7 +134,7 @@ ring_add_pieces(const struct vhost_virtqueue *vq, struct vring_desc desc,
 			memory->pieces[n++] = (struct vq_piece){ base, len };
 		else if (!(flags & VQ_IOVA))
 			return -EFAULT;
-		else if (ring_iova_wants_enough(vq->iova))
+		else if (vq->iova->enough)
 			return -EAGAIN;
 		memory->missing |= base == NULL;
 		desc.addr += len;
@@ -204,8 +204,12 @@ ring_read_split_words(const struct vhost_virtqueue *vq, uint64_t addr, struct ri
 		uint64_t len = sizeof(bytes) - have;
 		const volatile uint8_t *host = ring_piece(vq, addr + have, false, &len, flags);
 
+		if (host == NULL && (flags & VQ_IOVA)) {
+			vq->iova->blind = true;
+			return -EAGAIN;
+		}
 		if (host == NULL)
-			return flags & VQ_IOVA ? -EAGAIN : -EFAULT;
+			return -EFAULT;
 		while (len-- > 0)
 			bytes[have++] = *host++;
 	}

@@ -41,7 +41,7 @@ say features $(cat /sys/bus/virtio/devices/virtio0/features)
 """
 # Bit numbers of virtio-net features, as far as tests ask for them.
 FEATURES = {"CSUM": 0, "GUEST_CSUM": 1, "MTU": 3, "GUEST_TSO4": 7, "HOST_TSO4": 11, "MRG_RXBUF": 15, "MQ": 22,
-            "INDIRECT_DESC": 28, "EVENT_IDX": 29, "RING_PACKED": 34}
+            "INDIRECT_DESC": 28, "EVENT_IDX": 29, "ACCESS_PLATFORM": 33, "RING_PACKED": 34}
 
 
 def _cpio_entry(number, name, mode, data=b""):
@@ -115,13 +115,14 @@ class QemuGuest(Guest):
 
     server: QEMU listens and the backend connects. Otherwise QEMU connects, and
     again every second when the backend has gone. vectors=0 because QEMU 7.2
-    without KVM crashes itself on MSI-X with vhost-user. extra: further arguments.
+    without KVM crashes itself on MSI-X with vhost-user. extra: further arguments;
+    buses: those that have to be before the device; kernel_options: of its command line.
     """
 
     MEMORY_MIB = 192
 
     def __init__(self, bench, name, socket, address, script, server=False, queues=1, device="", mac=0x10,
-                 extra=()):
+                 extra=(), machine="pc", buses=(), kernel_options=""):
         need_programs("qemu-system-x86_64", "busybox")
         kernel, modules_top = find_kernel()
         initramfs = bench.path(name + ".cpio")
@@ -130,11 +131,11 @@ class QemuGuest(Guest):
         chardev = f"socket,id=chr,path={socket}," + ("server=on" if server else "reconnect=1")
         super().__init__(bench, name, [
             "qemu-system-x86_64", "-accel", "tcg,thread=multi", "-cpu", "max,-la57",
-            "-machine", "pc,memory-backend=ram", "-m", f"{self.MEMORY_MIB}M", "-smp", str(queues),
+            "-machine", f"{machine},memory-backend=ram", "-m", f"{self.MEMORY_MIB}M", "-smp", str(queues),
             "-object", memory, "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot",
             "-serial", "stdio", "-kernel", kernel, "-initrd", initramfs,
-            "-append", "console=ttyS0 quiet panic=-1 no_timer_check mitigations=off",
-            "-chardev", chardev, "-netdev", f"vhost-user,id=net,chardev=chr,queues={queues}",
+            "-append", "console=ttyS0 quiet panic=-1 no_timer_check mitigations=off " + kernel_options,
+            *buses, "-chardev", chardev, "-netdev", f"vhost-user,id=net,chardev=chr,queues={queues}",
             "-device", f"virtio-net-pci,netdev=net,vectors=0,mac=02:00:00:00:00:{mac:02x}"
                        + (",mq=on" if queues > 1 else "") + (("," + device) if device else ""), *extra])
 

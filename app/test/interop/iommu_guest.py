@@ -1,0 +1,89 @@
+# SPDX-License-Identifier: BSD-3-Clause
+# Copyright(c) 2026 The vhost-numa authors
+"""A Linux guest with an IOMMU: nearly every buffer is mapped for its one use, and yet no packet is lost."""
+
+import re
+
+from guests import BUSYBOX, QemuGuest
+from pings import ADDRESS, GATEWAY, SIZE_SECONDS
+from processes import check
+from qemu_guest import device_options, start_echo
+
+SIZES = (56, 1472, 4000, 8972)
+# Pings before which nothing has been translated, and how many of them may be lost.
+COLD_COUNT, COLD_LOST = 100, 1
+COUNT = 60
+# What the guest's kernel is told: a mapping ends with its use, or some time after it, or never.
+STRICT = "intel_iommu=on iommu.strict=1"
+LAZY = "intel_iommu=on iommu.strict=0"
+PASSTHROUGH = "intel_iommu=on iommu=pt"
+
+
+def ping_once(name, count, size):
+    """Shell line: as many pings as fast as they are answered, and what came of it."""
+    return (f"say {name} {size} $({BUSYBOX} ping -A -q -c {count} -w {SIZE_SECONDS} -s {size} {GATEWAY} | "
+            "grep transmitted)\n")
+
+
+def script():
+    """Pings while everything is cold, then of each size twice: the first time warms."""
+    lines = "ip link set eth0 mtu 9000\n" + ping_once("cold", COLD_COUNT, 56)
+    for size in SIZES:
+        lines += ping_once("warming", COUNT, size) + ping_once("warm", COUNT, size)
+    return lines + "dmesg | grep -i -e DMAR -e virtio -e eth0\nsay end\n"
+
+
+def lost(guest, name, size):
+    """How many of the pings of that name and size were not answered, by what the guest reports."""
+    report, = guest.hear(f"{name} {size} (.*)", SIZE_SECONDS + 30)
+    counts = re.match(r"(\d+) packets transmitted, (\d+) packets received", report)
+    check(counts, f"{name} {size}: {report or 'ping failed'}")
+    return int(counts.group(1)) - int(counts.group(2))
+
+
+def check_losses(guest):
+    """Nothing is lost once warm, and next to nothing before."""
+    cold = lost(guest, "cold", 56)
+    warm = []
+    for size in SIZES:
+        cold += lost(guest, "warming", size)
+        warm.append(lost(guest, "warm", size))
+    guest.hear("end", 10)
+    check(not any(warm), f"warm pings lost: {warm} of {COUNT} each, cold {cold}")
+    check(cold <= COLD_LOST, f"{cold} cold pings lost of {COLD_COUNT + COUNT * len(SIZES)}")
+
+
+class IommuGuest(QemuGuest):
+    """A guest whose network device is behind an emulated Intel IOMMU, with a translation cache of its own."""
+
+    def __init__(self, bench, name, socket, guest_script, kernel_options, features, extra=()):
+        super().__init__(
+            bench, name, socket, ADDRESS, guest_script, kernel_options=kernel_options, machine="q35",
+            buses=("-device", "intel-iommu,device-iotlb=on,intremap=off"), extra=extra,
+            device="iommu_platform=on,disable-legacy=on,ats=on," + device_options(features))
+
+
+def run_case(bench, features, kernel_options):
+    """Boot a guest, ping, and end both sides in good order."""
+    socket = bench.path("vhost.sock")
+    backend = start_echo(bench, socket, extra=",iommu-support=1")
+    guest = IommuGuest(bench, "guest", socket, script(), kernel_options, features)
+    negotiated = guest.wait_ready()
+    check("ACCESS_PLATFORM" in negotiated, f"the guest has negotiated {negotiated} only")
+    check_losses(guest)
+    check(not guest.kernel_complaints(), f"the guest's kernel: {guest.kernel_complaints()[:1]}")
+    guest.finish()
+    backend.quit()
+
+
+def cases():
+    """Name and function of each case."""
+    usual = {"MRG_RXBUF", "INDIRECT_DESC", "EVENT_IDX", "MTU"}
+    plain, packed = usual - {"MRG_RXBUF"}, {"RING_PACKED"}
+    yield "iommu-strict", lambda bench: run_case(bench, usual, STRICT)
+    yield "iommu-strict-plain", lambda bench: run_case(bench, plain, STRICT)
+    yield "iommu-strict-packed", lambda bench: run_case(bench, usual | packed, STRICT)
+    yield "iommu-strict-packed-plain", lambda bench: run_case(bench, plain | packed, STRICT)
+    yield "iommu-lazy", lambda bench: run_case(bench, usual, LAZY)
+    yield "iommu-passthrough", lambda bench: run_case(bench, usual, PASSTHROUGH)
+    yield "iommu-passthrough-packed", lambda bench: run_case(bench, usual | packed, PASSTHROUGH)
