@@ -70,6 +70,19 @@ wait_for_answer(struct vhost_device *dev, uint32_t turn)
 	return translations(dev) != turn;
 }
 
+/** The channel was full, or is gone. */
+static void
+ask_later(struct vhost_queue *q)
+{
+	struct vhost_virtqueue *block = vhost_gate_try_enter(&q->gate);
+
+	if (block == NULL)
+		return;
+	if (block->iova != NULL)
+		vhost_ring_iova_not_asked(block->iova);
+	vhost_gate_leave(&q->gate);
+}
+
 /** Leave the gate and ask for what was noted inside; whether the burst ended for want of it. */
 static bool
 leave_and_ask(struct vhost_device *dev, struct vhost_queue *q, struct vhost_virtqueue *block)
@@ -80,7 +93,8 @@ leave_and_ask(struct vhost_device *dev, struct vhost_queue *q, struct vhost_virt
 	vhost_ring_iova_take_wants(block->iova, &wants);
 	block->iova->missed = false;
 	vhost_gate_leave(&q->gate);
-	vhost_iotlb_ask(dev, &wants);
+	if (!vhost_iotlb_ask(dev, &wants))
+		ask_later(q);
 	return missed;
 }
 

@@ -14,11 +14,10 @@
 /** After so long a ring that is still not known is asked for again. */
 #define RING_AGAIN_MS 50
 
-void
+bool
 vhost_iotlb_ask(struct vhost_device *dev, const struct iova_wants *wants)
 {
-	if (wants->n > 0)
-		vhost_backchannel_ask(dev, wants->pages, wants->n);
+	return wants->n == 0 || vhost_backchannel_ask(dev, wants->pages, wants->n) == 0;
 }
 
 /** Pages of a ring that are not known, all at once: each answer takes its time. */
@@ -54,8 +53,7 @@ ask_for_rings(struct vhost_device *dev)
 		if (wish->asked)
 			continue;
 		list_ring(dev, i, &wants);
-		vhost_iotlb_ask(dev, &wants);
-		wish->asked = true;
+		wish->asked = vhost_iotlb_ask(dev, &wants);
 	}
 	return any;
 }

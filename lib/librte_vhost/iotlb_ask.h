@@ -10,11 +10,13 @@
  * and for rings themselves.
  */
 
+#include <stdbool.h>
+
 #include "device.h"
 #include "ring_iova.h"
 
-/** Ask for what a burst wants to know.  Any thread, outside of gates. */
-void vhost_iotlb_ask(struct vhost_device *dev, const struct iova_wants *wants);
+/** Ask for what a burst wants to know; false: that was not possible.  Any thread, outside of gates. */
+bool vhost_iotlb_ask(struct vhost_device *dev, const struct iova_wants *wants);
 
 /** The device ends. */
 void vhost_iotlb_ask_no_more(struct vhost_device *dev);

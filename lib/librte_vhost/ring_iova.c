@@ -12,7 +12,7 @@
  * After so long an answer is taken to be lost.  Not too soon: a question that comes when
  * the driver has unmapped the page is an error of the device's to the guest.
  */
-#define PENDING_MS 100
+#define PENDING_MS 1000
 
 /** More than a driver unmaps for one buffer. */
 #define MANY_PAGES 64
@@ -89,6 +89,13 @@ purge_pending(struct ring_iova *iova, uint64_t now)
 				find_range(iova, pending->want.page, pending->want.access) != NULL)
 			iova->pending[i] = iova->pending[--iova->npending];
 	}
+}
+
+void
+vhost_ring_iova_not_asked(struct ring_iova *iova)
+{
+	iova->npending = 0;
+	iova->ahead = 0;
 }
 
 bool

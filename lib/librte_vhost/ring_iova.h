@@ -91,6 +91,9 @@ bool vhost_ring_iova_may_look_ahead(struct ring_iova *iova);
 /** Hand over the pages that were noted. */
 void vhost_ring_iova_take_wants(struct ring_iova *iova, struct iova_wants *wants);
 
+/** What was handed over could not be asked for: it has to be noted again. */
+void vhost_ring_iova_not_asked(struct ring_iova *iova);
+
 /**
  * Our address of iova, NULL if it may not be accessed like that or is not known; that
  * is noted then, for all of the page.
