@@ -45,6 +45,7 @@ struct family {
 	unsigned int regions;
 	bool event_idx;
 	bool in_order;
+	size_t iommu_page;
 	uint64_t flags_off;		/**< usual flags that are left out */
 };
 
@@ -74,6 +75,11 @@ static const struct family families[] = {
 	{ ENQ | DEQ, MRG, { 64 }, .event_idx = true },
 	{ ENQ | DEQ, MRG | NOMRG, { 64, 1518 }, .in_order = true },
 	{ ENQ | DEQ, MRG, { 64 }, .regions = 2 },
+	/* Everything is translated, and stays so: as with huge pages, or with small ones. */
+	{ ENQ | DEQ, MRG | NOMRG, { 64, 1518 }, .iommu_page = 2 << 20 },
+	{ ENQ | DEQ, MRG, { 64, 1518 }, .iommu_page = 4096 },
+	{ ENQ, MRG, { 9000 }, .iommu_page = 4096 },
+	{ DEQ, MRG, { 64 }, .shape = SHAPE_INDIRECT, .iommu_page = 4096 },
 	{ ENQ | DEQ, MRG, { 64 }, .flags_off = RTE_VHOST_USER_NET_STATS_ENABLE },
 };
 
@@ -117,6 +123,8 @@ name_cell(struct cell *cell)
 		name_add(cell, "-inorder");
 	if (cell->regions != 1)
 		name_add(cell, "-regions%u", cell->regions);
+	if (cell->iommu_page != 0)
+		name_add(cell, "-iommu%zuk", cell->iommu_page >> 10);
 	if (!(cell->flags & RTE_VHOST_USER_NET_COMPLIANT_OL_FLAGS))
 		name_add(cell, "-legacy");
 	if (!(cell->flags & RTE_VHOST_USER_NET_STATS_ENABLE))
@@ -140,7 +148,10 @@ add_cell(const struct family *family, const struct cell *variable)
 	cell->regions = family->regions != 0 ? family->regions : 1;
 	cell->event_idx = family->event_idx;
 	cell->in_order = family->in_order;
+	cell->iommu_page = family->iommu_page;
 	cell->flags = USUAL_FLAGS & ~family->flags_off;
+	if (cell->iommu_page != 0)
+		cell->flags |= RTE_VHOST_USER_IOMMU_SUPPORT;
 	name_cell(cell);
 }
 

@@ -6,6 +6,7 @@
 #define PERF_CELL_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "driver.h"
@@ -47,6 +48,7 @@ struct cell {
 	unsigned int regions;		/**< guest memory regions */
 	bool event_idx;
 	bool in_order;
+	size_t iommu_page;		/**< the guest has an IOMMU, with pages of this size; 0: none */
 	uint64_t flags;			/**< of rte_vhost_driver_register() */
 };
 

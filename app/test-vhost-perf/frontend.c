@@ -36,6 +36,7 @@ enum request {
 	GET_PROTOCOL_FEATURES = 15,
 	SET_PROTOCOL_FEATURES = 16,
 	SET_VRING_ENABLE = 18,
+	IOTLB_MSG = 22,
 };
 
 #define FLAG_VERSION 1u
@@ -58,6 +59,10 @@ struct message {
 			uint64_t desc, used, avail, log;
 		} addr;
 		struct {
+			uint64_t iova, size, va;
+			uint8_t access, type, padding[6];
+		} iotlb;
+		struct {
 			uint32_t n_regions, padding;
 			struct {
 				uint64_t gpa, size, va, offset;
@@ -65,6 +70,10 @@ struct message {
 		} memory;
 	} body;
 } __rte_packed;
+
+/** In an IOTLB message: reading and writing is allowed; it is a translation. */
+#define ACCESS_BOTH 3
+#define IOTLB_UPDATE 2
 
 #define HEADER_BYTES offsetof(struct message, body)
 
@@ -274,9 +283,34 @@ set_mem_table(int sock, const struct guest_memory *memory)
 	return set(sock, message, fds, memory->n_regions);
 }
 
+/** Tell the translations of all memory in use. */
+static int
+set_translations(int sock, const struct guest_memory *memory, size_t page)
+{
+	struct message message = { .request = IOTLB_MSG, .size = sizeof(message.body.iotlb) };
+	int err = 0;
+
+	message.body.iotlb.size = page;
+	message.body.iotlb.access = ACCESS_BOTH;
+	message.body.iotlb.type = IOTLB_UPDATE;
+	for (size_t at = 0; err == 0 && at < memory->used; at += page) {
+		message.body.iotlb.iova = guest_address(memory, memory->base + at);
+		message.body.iotlb.va = (uintptr_t)(memory->base + at);
+		err = set(sock, message, NULL, 0);
+	}
+	return err;
+}
+
+/** An address of a ring's part, as the backend is told. */
+static uint64_t
+ring_address(const struct guest *guest, const void *va, bool iommu)
+{
+	return iommu ? guest_address(&guest->memory, va) : (uintptr_t)va;
+}
+
 /** Hand over one ring, all but the enabling. */
 static int
-set_ring(struct guest *guest, uint32_t index)
+set_ring(struct guest *guest, uint32_t index, bool iommu)
 {
 	const struct driver_ring *ring = &guest->rings[index];
 	struct message addr = { .request = SET_VRING_ADDR, .size = sizeof(addr.body.addr) };
@@ -285,9 +319,9 @@ set_ring(struct guest *guest, uint32_t index)
 	int err;
 
 	addr.body.addr.index = index;
-	addr.body.addr.desc = (uintptr_t)ring->desc;
-	addr.body.addr.avail = (uintptr_t)ring->driver;
-	addr.body.addr.used = (uintptr_t)ring->device;
+	addr.body.addr.desc = ring_address(guest, ring->desc, iommu);
+	addr.body.addr.avail = ring_address(guest, ring->driver, iommu);
+	addr.body.addr.used = ring_address(guest, ring->device, iommu);
 	err = set_state(guest->sock, SET_VRING_NUM, index, ring->num);
 	if (err == 0)
 		err = set_state(guest->sock, SET_VRING_BASE, index, base);
@@ -322,21 +356,24 @@ open_socket(const char *path)
 
 /** Say all there is to say on an open connection. */
 static int
-hand_over(struct guest *guest, uint64_t features)
+hand_over(struct guest *guest, uint64_t features, size_t iommu_page)
 {
 	int err = negotiate(guest->sock, features);
 
 	if (err == 0)
 		err = set_mem_table(guest->sock, &guest->memory);
 	for (uint32_t i = 0; err == 0 && i < RTE_DIM(guest->rings); i++)
-		err = set_ring(guest, i);
+		err = set_ring(guest, i, iommu_page != 0);
+	/* DPDK 22.11 keeps them for rings that it knows of */
+	if (err == 0 && iommu_page != 0)
+		err = set_translations(guest->sock, &guest->memory, iommu_page);
 	for (uint32_t i = 0; err == 0 && i < RTE_DIM(guest->rings); i++)
 		err = set_state(guest->sock, SET_VRING_ENABLE, i, 1);
 	return err;
 }
 
 int
-guest_connect(struct guest *guest, const char *path, uint64_t features)
+guest_connect(struct guest *guest, const char *path, uint64_t features, size_t iommu_page)
 {
 	int err;
 
@@ -345,7 +382,7 @@ guest_connect(struct guest *guest, const char *path, uint64_t features)
 		guest->call[i] = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
 	}
 	guest->sock = open_socket(path);
-	err = guest->sock < 0 ? guest->sock : hand_over(guest, features);
+	err = guest->sock < 0 ? guest->sock : hand_over(guest, features, iommu_page);
 	if (err != 0)
 		guest_disconnect(guest);
 	return err;

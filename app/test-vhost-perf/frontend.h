@@ -48,8 +48,11 @@ uint64_t guest_address(const struct guest_memory *memory, const void *va);
 /**
  * Connect the guest to a backend and hand over memory and rings, which must
  * have been allocated; 0 or -errno.
+ *
+ * @param iommu_page  have an IOMMU translate all memory, in pages of this size, to
+ *                    the very addresses that the guest sees without one; 0: no IOMMU
  */
-int guest_connect(struct guest *guest, const char *path, uint64_t features);
+int guest_connect(struct guest *guest, const char *path, uint64_t features, size_t iommu_page);
 
 /** Hang up and close all descriptors but the memory's. */
 void guest_disconnect(struct guest *guest);

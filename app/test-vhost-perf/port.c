@@ -40,6 +40,7 @@
 #define FEATURE_INDIRECT_DESC RTE_BIT64(28)
 #define FEATURE_EVENT_IDX RTE_BIT64(29)
 #define FEATURE_VERSION_1 RTE_BIT64(32)
+#define FEATURE_ACCESS_PLATFORM RTE_BIT64(33)
 #define FEATURE_IN_ORDER RTE_BIT64(35)
 
 /** Bytes of a data descriptor. */
@@ -259,6 +260,8 @@ wanted_features(const struct cell *cell)
 		features |= FEATURE_EVENT_IDX;
 	if (cell->in_order)
 		features |= FEATURE_IN_ORDER;
+	if (cell->iommu_page != 0)
+		features |= FEATURE_ACCESS_PLATFORM;
 	if (cell->offload != OFFLOAD_ABSENT)
 		features |= FEATURE_CSUM | FEATURE_GUEST_CSUM | FEATURE_HOST_TSO4 |
 			FEATURE_HOST_TSO6 | FEATURE_GUEST_TSO4 | FEATURE_GUEST_TSO6;
@@ -280,7 +283,7 @@ port_open(struct port *port, const struct cell *cell, const char *socket)
 	port->chains = calloc(port->n_chains, sizeof(*port->chains));
 	err = port->chains == NULL ? -ENOMEM : fill_memory(port, cell);
 	if (err == 0)
-		err = guest_connect(&port->guest, socket, wanted_features(cell));
+		err = guest_connect(&port->guest, socket, wanted_features(cell), cell->iommu_page);
 	if (err == 0)
 		port->vid = backend_wait_ready();
 	if (err != 0)

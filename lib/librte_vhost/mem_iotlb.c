@@ -239,39 +239,55 @@ vhost_mem_iotlb_published(struct mem_iotlb *tlb)
 	return gone;
 }
 
+/** Whether a range goes on where another one of the same region ends, in both address spaces. */
+static bool
+continues(const struct iotlb_range *range, const struct iotlb_range *before)
+{
+	return range->iova == before->iova + before->size &&
+		range->host == before->host + before->size && range->access == before->access;
+}
+
+/** Add a range to a view, as a part of the last one if it goes on there. */
+static void
+add_range(struct iotlb_view *view, const struct iotlb_range *range, bool same_region)
+{
+	if (view->n > 0 && same_region && continues(range, &view->ranges[view->n - 1]))
+		view->ranges[view->n - 1].size += range->size;
+	else
+		view->ranges[view->n++] = *range;
+}
+
 /**
  * Add to a view what an entry says, region by region.
  *
- * @param region  the last one's, where the next most likely is
+ * @param last  region of the last range, where the next most likely is
  */
 static const struct mem_region *
 fill_entry(struct iotlb_view *view, struct mem_iotlb_entry entry, const struct mem_map *map,
-		const struct mem_region *region)
+		const struct mem_region *last)
 {
 	while (entry.size > 0 && view->n < RTE_DIM(view->ranges)) {
-		uint64_t offset = entry.uva - region->uva, len;
+		const struct mem_region *region = last;
+		struct iotlb_range range;
 
-		if (unlikely(offset >= region->size)) {
-			const struct mem_region *found = find_region(map, entry.uva);
-
-			/* what no region has cannot be reached */
-			if (found == NULL)
-				break;
-			region = found;
-			offset = entry.uva - region->uva;
-		}
-		len = RTE_MIN(entry.size, region->size - offset);
-		view->ranges[view->n++] = (struct iotlb_range){
+		if (unlikely(entry.uva - region->uva >= region->size))
+			region = find_region(map, entry.uva);
+		/* what no region has cannot be reached */
+		if (unlikely(region == NULL))
+			break;
+		range = (struct iotlb_range){
 			.iova = entry.iova,
-			.size = len,
-			.host = (uintptr_t)region->host + offset,
+			.size = RTE_MIN(entry.size, region->size - (entry.uva - region->uva)),
+			.host = (uintptr_t)region->host + (entry.uva - region->uva),
 			.access = entry.access,
 		};
-		entry.iova += len;
-		entry.uva += len;
-		entry.size -= len;
+		add_range(view, &range, region == last);
+		last = region;
+		entry.iova += range.size;
+		entry.uva += range.size;
+		entry.size -= range.size;
 	}
-	return region;
+	return last;
 }
 
 void
