@@ -8,6 +8,7 @@
  */
 
 #include <inttypes.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -19,6 +20,7 @@
 #include <rte_vhost_numa.h>
 
 #include "mem_iotlb.h"
+#include "mem_map.h"
 #include "test.h"
 #include "vhost_fake_dirty.h"
 #include "vhost_fake_iommu.h"
@@ -770,7 +772,106 @@ connections_leave_nothing_behind(void)
 	return TEST_SUCCESS;
 }
 
+/* ---- the table by itself ---- */
+
+#define SPACE 64	/* bytes that are looked at, each with a translation of its own */
+#define ORACLE_UVA 1000
+
+/** What each address means, as naively as can be. */
+struct oracle {
+	uint64_t uva[SPACE];
+	uint32_t access[SPACE];		/**< 0: nothing is known */
+};
+
+static uint32_t
+random_below(uint32_t n)
+{
+	static uint64_t state = 88172645463325252ULL;
+
+	state ^= state << 13;
+	state ^= state >> 7;
+	state ^= state << 17;
+	return (state >> 32) % n;
+}
+
+/** One random update or invalidation, of both. */
+static void
+random_step(struct mem_iotlb *tlb, struct oracle *oracle)
+{
+	uint32_t first = random_below(SPACE), n = 1 + random_below(SPACE - first);
+	struct mem_iotlb_entry entry = {
+		.iova = first, .size = n, .uva = ORACLE_UVA + random_below(3 * SPACE),
+		.access = 1 + random_below(3),
+	};
+	bool update = random_below(3) != 0;
+
+	if (update)
+		vhost_mem_iotlb_update(tlb, &entry, NULL, NULL);
+	else
+		vhost_mem_iotlb_invalidate(tlb, first, first + n - 1, NULL, NULL);
+	for (uint32_t i = 0; i < n; i++) {
+		oracle->uva[first + i] = entry.uva + i;
+		oracle->access[first + i] = update ? entry.access : 0;
+	}
+}
+
+/** Two regions side by side in the frontend's memory, but not in ours. */
+static const struct mem_map oracle_map = {
+	.nregions = 2,
+	.regions = {
+		{ .uva = ORACLE_UVA, .size = 100, .host = (uint8_t *)5000 },
+		{ .uva = ORACLE_UVA + 100, .size = 1000, .host = (uint8_t *)9000 },
+	},
+};
+
+static uintptr_t
+oracle_host(uint64_t uva)
+{
+	const struct mem_region *region = &oracle_map.regions[uva >= ORACLE_UVA + 100];
+
+	return (uintptr_t)region->host + (uva - region->uva);
+}
+
+static int
+check_address(const struct mem_iotlb *tlb, const struct iotlb_view *view,
+		const struct oracle *oracle, uint32_t at)
+{
+	const struct iotlb_range *range = vhost_iotlb_view_find(view, at);
+	uint64_t len = 1, uva = 0;
+	bool known = vhost_mem_iotlb_uva(tlb, at, MEM_IOTLB_READ, &len, &uva);
+
+	TEST_ASSERT_EQUAL(known, (oracle->access[at] & MEM_IOTLB_READ) != 0, "%u may be read", at);
+	TEST_ASSERT(!known || uva == oracle->uva[at], "%u: address", at);
+	TEST_ASSERT_EQUAL(range != NULL, oracle->access[at] != 0, "%u in the view", at);
+	if (range == NULL)
+		return 0;
+	TEST_ASSERT_EQUAL(range->access, oracle->access[at], "%u: access", at);
+	TEST_ASSERT_EQUAL(range->host + (at - range->iova), oracle_host(oracle->uva[at]),
+		"%u: our address", at);
+	return 0;
+}
+
+static int
+table_agrees_with_an_oracle(void)
+{
+	struct mem_iotlb *tlb = vhost_mem_iotlb_create();
+	struct iotlb_view *view = malloc(sizeof(*view));
+	struct oracle oracle = { 0 };
+
+	TEST_ASSERT(tlb != NULL && view != NULL, "memory");
+	for (unsigned int step = 0; step < 20000; step++) {
+		random_step(tlb, &oracle);
+		vhost_mem_iotlb_fill(tlb, &oracle_map, view);
+		for (uint32_t at = 0; at < SPACE; at++)
+			TEST_ASSERT_SUCCESS(check_address(tlb, view, &oracle, at), "step %u", step);
+	}
+	free(view);
+	vhost_mem_iotlb_destroy(tlb);
+	return TEST_SUCCESS;
+}
+
 static const struct test_case fixed_cases[] = {
+	TEST_CASE(table_agrees_with_an_oracle),
 	TEST_CASE(offered_only_if_registered),
 	TEST_CASE(message_needs_the_feature),
 	TEST_CASE(rings_are_asked_for_at_once),

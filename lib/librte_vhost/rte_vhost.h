@@ -71,7 +71,7 @@ extern "C" {
 #define RTE_VHOST_USER_NO_RECONNECT		(1ULL << 1)
 /** Keeps the place of a removed flag; ignored. */
 #define RTE_VHOST_USER_RESERVED_1		(1ULL << 2)
-/** Offer VIRTIO_F_ACCESS_PLATFORM (vIOMMU).  No effect in this release. */
+/** Offer VIRTIO_F_ACCESS_PLATFORM: guests may have an IOMMU (virtio 1.2, 6). */
 #define RTE_VHOST_USER_IOMMU_SUPPORT		(1ULL << 3)
 /**
  * Offer to be the destination of post-copy migrations, if the kernel lets the process
