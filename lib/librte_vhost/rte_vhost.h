@@ -691,8 +691,7 @@ rte_vhost_driver_get_vdpa_dev_type(const char *path, uint32_t *type);
  * @param path
  *   A registered socket.
  * @param features
- *   Mask of virtio feature bits.  What this release cannot do for any backend
- *   (dirty log, vIOMMU, packed rings) is left out, with a warning.
+ *   Mask of virtio feature bits.
  * @return
  *   0, or -1 if the socket is unknown.
  */
