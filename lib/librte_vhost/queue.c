@@ -103,6 +103,12 @@ open_gate(struct vhost_queue *q, bool wake)
 		wake_application(q);
 }
 
+void
+vhost_queue_open_gate(struct vhost_queue *q)
+{
+	open_gate(q, false);
+}
+
 /* Descriptors */
 
 /** Close a descriptor that is in force no more. */

@@ -89,6 +89,8 @@ struct vq_stats {
 	uint64_t undersize;
 	uint64_t size_bins[7];	/**< 64, -127, -255, -511, -1023, -1518, more */
 	uint64_t guest_notifications;
+	uint64_t inflight_submitted;	/**< packets whose copies a DMA device was given */
+	uint64_t inflight_completed;	/**< of those, returned to the application */
 };
 
 /** What outlives a block. */
