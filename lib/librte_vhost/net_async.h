@@ -198,6 +198,13 @@ async_plan_has_copy(const struct async_plan *plan, uint32_t i)
 	return area->copies_submitted + i - area->copies_given <= area->copies_mask;
 }
 
+/** Whether there are no copies but of the packet that is planned: there will be no more room. */
+static inline bool
+async_plan_is_empty(const struct async_plan *plan)
+{
+	return plan->copies == 0 && plan->area->copies_submitted == plan->area->copies_given;
+}
+
 /** vhost_net_async_add_copy() where devices have addresses of their own. */
 int vhost_net_async_add_iovas(struct async_plan *plan, uint16_t *n, struct async_copy copy,
 		rte_iova_t mbuf_iova, bool to_mbuf);

@@ -146,9 +146,9 @@ find_place(const struct vhost_virtqueue *vq, const struct async_plan *plan, uint
 	return offered < len ? -ENOSPC : 0;
 }
 
-/** Add the copies of a packet, whose header is in front of it: 0 or -ENOSPC. */
-static inline int
-plan_copies(const struct vhost_virtqueue *vq, struct async_plan *plan, const struct rte_mbuf *pkt,
+/** Go through the copies of a packet, whose header is in front of it; plan NULL: make them. */
+static __rte_always_inline int
+walk_copies(const struct vhost_virtqueue *vq, struct async_plan *plan, const struct rte_mbuf *pkt,
 		uint32_t hdr_len, uint16_t *copies)
 {
 	struct net_cursor to = { vq->pieces, 0 };
@@ -156,7 +156,7 @@ plan_copies(const struct vhost_virtqueue *vq, struct async_plan *plan, const str
 	int ret = 0;
 
 	net_cursor_skip(&to, hdr_len);
-	for (; pkt != NULL && left > 0; pkt = pkt->next) {
+	for (; pkt != NULL && left > 0 && ret == 0; pkt = pkt->next) {
 		uint32_t done = 0, end = RTE_MIN(left, pkt->data_len);
 
 		left -= end;
@@ -165,7 +165,9 @@ plan_copies(const struct vhost_virtqueue *vq, struct async_plan *plan, const str
 			struct async_copy copy = { to.piece->base + to.offset,
 				rte_pktmbuf_mtod_offset(pkt, const uint8_t *, done), n };
 
-			if (n > 0)
+			if (plan == NULL)
+				memcpy(copy.dst, copy.src, n);
+			else if (n > 0)
 				ret = async_plan_add_copy(plan, copies, copy,
 					rte_pktmbuf_iova(pkt) + done, false);
 			net_cursor_advance(&to, n);
@@ -175,20 +177,48 @@ plan_copies(const struct vhost_virtqueue *vq, struct async_plan *plan, const str
 	return ret;
 }
 
+/** Write to the pieces of a packet at an offset. */
+static inline void
+scatter(const struct vhost_virtqueue *vq, uint32_t offset, const uint8_t *bytes, uint32_t len)
+{
+	struct net_cursor to = { vq->pieces, 0 };
+
+	net_cursor_skip(&to, offset);
+	while (len > 0) {
+		uint32_t n = net_cursor_room(&to) > 0;
+
+		if (n > 0)
+			to.piece->base[to.offset] = *bytes++;
+		net_cursor_advance(&to, n);
+		len -= n;
+	}
+}
+
 /** Write the header of a packet to its pieces. */
 static inline bool
 write_header_to_pieces(const struct vhost_virtqueue *vq, struct rte_mbuf *pkt, uint16_t chains,
 		uint32_t hdr_len)
 {
-	struct net_cursor to = { vq->pieces, 0 };
 	uint8_t hdr[sizeof(struct virtio_net_hdr_mrg_rxbuf)];
 	bool is_open = write_header(vq->net, pkt, chains, hdr, hdr_len);
 
-	for (uint32_t i = 0; i < hdr_len; i++) {
-		to.piece->base[to.offset] = hdr[i];
-		net_cursor_advance(&to, 1);
-	}
+	scatter(vq, 0, hdr, hdr_len);
 	return is_open;
+}
+
+/** Copy a packet in more pieces than an area ever has room for, all of it here. */
+static __rte_noinline void
+copy_by_cpu(const struct vhost_virtqueue *vq, struct rte_mbuf *pkt, struct async_packet *packet,
+		uint32_t hdr_len)
+{
+	struct net_cksum cksum = { 0 };
+
+	if (packet->is_open)
+		vhost_net_cksum_to_guest(pkt, &cksum);
+	walk_copies(vq, NULL, pkt, hdr_len, NULL);
+	scatter(vq, hdr_len + cksum.offset, (const uint8_t *)&cksum.value, cksum.len);
+	packet->is_open = false;
+	packet->copies = 0;
 }
 
 /** Each chain of a packet of len bytes gets its share; those of no packet get none. */
@@ -216,17 +246,21 @@ plan_any(struct vhost_virtqueue *vq, struct async_plan *plan, struct rte_mbuf *p
 	if (!async_plan_has_packet(plan))
 		return -ENOSPC;
 	ret = find_place(vq, plan, (uint64_t)pkt->pkt_len + hdr_len, &place, flags);
-	if (ret == 0)
-		ret = plan_copies(vq, plan, pkt, hdr_len, &packet.copies);
 	if (ret == -ENOSPC)
 		return ret;
 	packet.chains = place.chains;
 	packet.places = place.places;
-	share_out(plan, &place, ret == 0 ? pkt->pkt_len + hdr_len : 0);
 	if (ret == 0) {
+		bool fits = walk_copies(vq, plan, pkt, hdr_len, &packet.copies) == 0;
+
+		if (!fits && !async_plan_is_empty(plan))
+			return -ENOSPC;
 		packet.pkt = pkt;
 		packet.is_open = write_header_to_pieces(vq, pkt, place.chains, hdr_len);
+		if (!fits)
+			copy_by_cpu(vq, pkt, &packet, hdr_len);
 	}
+	share_out(plan, &place, ret == 0 ? pkt->pkt_len + hdr_len : 0);
 	async_plan_add(plan, packet);
 	return ret == 0;
 }

@@ -251,10 +251,11 @@ static void
 resume_copies(struct vhost_device *dev, const struct settlement *settlement)
 {
 	const bool pinned = dev->running.map != NULL && vhost_mem_map_is_pinned(dev->running.map);
+	const bool remaps = settlement->remaps && (dev->driver.flags & RTE_VHOST_USER_ASYNC_COPY);
 	uint32_t i;
 
 	for (i = 0; i < settlement->plan.nvrings; i++)
-		if (settlement->disturbed[i])
+		if (settlement->disturbed[i] || remaps)
 			vhost_queue_async_resume(vhost_device_queue_at(dev, i), pinned);
 }
 
