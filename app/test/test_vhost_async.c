@@ -507,7 +507,7 @@ a_header_is_read_once(void)
 	struct fake *fe = start(FAKE_DMA_HELD, 1, 64, .mergeable = true,
 		.features = FE_BIT(VIRTIO_NET_F_CSUM));
 	fake_net_hdr *in_guest;
-	uint8_t pkt[LEN] = { [12] = 8, [14] = 0x45, [23] = 6 };
+	uint8_t pkt[LEN] = { [12] = 8, [14] = 0x45, [23] = 6, [46] = 0x50 };
 	struct rte_mbuf *m;
 	int inflight;
 
@@ -567,8 +567,8 @@ a_packet_in_more_pieces_than_the_device_has_room_for_arrives(void)
 	int inflight;
 
 	TEST_ASSERT_NOT_NULL(fe, "a device");
-	fake_rx_fill(&fe->vqs[0], 4, 300, &pieces);
-	TEST_ASSERT_EQUAL(submit(fe, 0, 4, 0), 4, "in 29 pieces each");
+	TEST_ASSERT_EQUAL(fake_rx_fill(&fe->vqs[0], 4, 300, &pieces), 4, "in 43 pieces each");
+	TEST_ASSERT_EQUAL(submit(fe, 0, 4, 0), 4, "of which packets take 29");
 	TEST_ASSERT_EQUAL(poll_sent(fe, 0, 0), 4, "done");
 	TEST_ASSERT_EQUAL(guest_takes(fe, 0), 4, "whole");
 	fake_pattern(pkt, LEN, 5);
@@ -848,7 +848,7 @@ static int
 leave(struct fake *fe)
 {
 	fake_disconnect(fe);
-	return fake_wait_events(fe, FAKE_DESTROY_CONNECTION, 1) ? 0 : -1;
+	return fe->broken ? -1 : 0;
 }
 
 static int
@@ -920,6 +920,8 @@ library_ends_copies(const void *arg)
 	TEST_ASSERT_NOT_NULL(fe, "packets in flight");
 	engine_start();
 	ret = blow->strike(fe);
+	if (!has_device(blow))
+		wait_mbufs(avail);
 	engine_stop();
 	TEST_ASSERT_SUCCESS(ret, "strike");
 	TEST_ASSERT_EQUAL(guest_takes(fe, 0), 5, "the guest has its packets");

@@ -63,7 +63,11 @@ configure(int16_t dma_id, uint16_t vchan, int node)
 		VHOST_LOG_CONFIG(ERR, "no memory for vChannel %u of DMA %d\n", vchan, dma_id);
 		return -ENOMEM;
 	}
-	__atomic_store_n(&channel->configured, 1, __ATOMIC_RELAXED);
+	if (!__atomic_exchange_n(&channel->configured, 1, __ATOMIC_RELAXED)) {
+		/* perhaps another device of that number */
+		channel->most = 0;
+		__atomic_store_n(&channel->nfailed, 0, __ATOMIC_RELAXED);
+	}
 	/* C4 pairs with C3 */
 	__atomic_store_n(place, channel, __ATOMIC_RELEASE);
 	return 0;
