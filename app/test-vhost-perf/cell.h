@@ -47,6 +47,7 @@ struct cell {
 	unsigned int regions;		/**< guest memory regions */
 	bool event_idx;
 	bool in_order;
+	bool async;			/**< copies by a DMA device that costs nothing but the copy */
 	uint64_t flags;			/**< of rte_vhost_driver_register() */
 };
 

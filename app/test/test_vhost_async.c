@@ -582,7 +582,7 @@ a_packet_in_more_pieces_than_the_device_has_room_for_arrives(void)
 static int
 check_all_arrive(struct fake *fe)
 {
-	int inflight;
+	int inflight, early;
 
 	for (unsigned int round = 0; round < 100; round++) {
 		unsigned int first = 8 * round;
@@ -591,9 +591,12 @@ check_all_arrive(struct fake *fe)
 		TEST_ASSERT_EQUAL(submit(fe, 0, 8, first), 8, "round %u", round);
 		fake_dma_run(rig.dma, 0, 3 + round % 4);
 		TEST_ASSERT_SUCCESS(guest_sends(fe, 8, first), "round %u", round);
-		TEST_ASSERT_EQUAL(receive(fe, 0, first, &inflight), 0, "round %u", round);
+		/* those of which the CPU copies all are done at once */
+		early = receive(fe, 0, first, &inflight);
+		TEST_ASSERT(early >= 0, "round %u", round);
 		TEST_ASSERT_EQUAL(fake_dma_run(rig.dma, 0, 64) > 0, true, "round %u", round);
-		TEST_ASSERT_EQUAL(receive(fe, 0, first, &inflight), 8, "round %u", round);
+		TEST_ASSERT_EQUAL(receive(fe, 0, first + early, &inflight), 8 - early, "round %u",
+			round);
 		TEST_ASSERT_EQUAL(poll_sent(fe, 0, first), 8, "round %u", round);
 		TEST_ASSERT_EQUAL(guest_takes(fe, first), 8, "round %u", round);
 		TEST_ASSERT_EQUAL(fake_tx_reap(&fe->vqs[1]), 8, "round %u", round);

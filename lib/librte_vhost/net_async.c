@@ -108,29 +108,29 @@ copy_by_cpu(const struct async_copy *copy)
 }
 
 int
-vhost_net_async_add_iovas(struct async_plan *plan, uint16_t *n, struct async_copy copy,
+vhost_net_async_add_iovas(struct net_async *area, uint32_t first, struct async_copy copy,
 		rte_iova_t mbuf_iova, bool to_mbuf)
 {
-	struct net_async *area = plan->area;
+	int n = 0;
 
-	while (copy.len > 0) {
+	for (; copy.len > 0; n++) {
 		const uint8_t *guest = to_mbuf ? copy.src : copy.dst;
 		uint32_t len = RTE_MIN(copy.len, IOVA_PAGE - (uintptr_t)guest % IOVA_PAGE);
 		rte_iova_t iova = area->reachable ? vhost_iova_of(area->known, guest) : 0;
-		uint32_t i = async_plan_copy(plan, plan->copies + *n);
+		uint32_t i = area->copies_submitted + first + n;
 
-		if (!async_plan_has_copy(plan, plan->copies + *n) || *n == UINT16_MAX)
+		if (i - area->copies_given > area->copies_mask)
 			return -ENOSPC;
+		i &= area->copies_mask;
 		area->copies[i] = (struct async_copy){ copy.dst, copy.src, len };
 		area->iovas[i] = to_mbuf ? (struct async_iova){ mbuf_iova, iova } :
 			(struct async_iova){ iova, mbuf_iova };
-		++*n;
 		mbuf_iova += len;
 		copy.dst += len;
 		copy.src += len;
 		copy.len -= len;
 	}
-	return 0;
+	return n;
 }
 
 /** Give one copy to the device: false if the CPU has to make it. */
@@ -265,8 +265,32 @@ finish_packet(const struct vhost_virtqueue *vq, const struct net_async *area,
 	}
 }
 
+/** Packets on their way to the application. */
+struct returned {
+	struct rte_mbuf **pkts;
+	uint16_t room;
+	uint16_t n;
+};
+
+/** Put down the chains of a packet from that place of the ring on: the place behind them. */
+static __rte_always_inline uint32_t
+put_chains(struct vhost_virtqueue *vq, struct net_async *area, uint32_t n, uint32_t at,
+		unsigned int flags)
+{
+	for (uint32_t i = 0; i < n; i++) {
+		const struct vq_chain *chain =
+			&area->chains[area->chains_given++ & area->chains_mask];
+
+		ring_put(vq, at, chain->id, chain->len, flags);
+		at += ring_places(chain, flags);
+	}
+	return at;
+}
+
+/** Give what is done, and return it at once as long as there is room. */
 static __rte_always_inline void
-give(struct vhost_virtqueue *vq, struct net_async *area, bool to_guest, unsigned int flags)
+give(struct vhost_virtqueue *vq, struct net_async *area, struct returned *to, bool to_guest,
+		unsigned int flags)
 {
 	const uint16_t used = vq->state.last_used_idx;
 	uint32_t at = 0;
@@ -277,15 +301,14 @@ give(struct vhost_virtqueue *vq, struct net_async *area, bool to_guest, unsigned
 		if (!is_done(packet))
 			break;
 		finish_packet(vq, area, packet, to_guest);
-		for (uint32_t i = 0; i < packet->chains; i++) {
-			const struct vq_chain *chain =
-				&area->chains[area->chains_given++ & area->chains_mask];
-
-			ring_put(vq, at, chain->id, chain->len, flags);
-			at += ring_places(chain, flags);
-		}
+		at = put_chains(vq, area, packet->chains, at, flags);
 		area->copies_given += packet->copies;
 		area->places -= packet->places;
+		if (likely(area->returned == area->given && to->n < to->room)) {
+			to->pkts[to->n] = packet->pkt;
+			to->n += packet->pkt != NULL;
+			area->returned++;
+		}
 		area->given++;
 	}
 	if (at > 0)
@@ -293,21 +316,68 @@ give(struct vhost_virtqueue *vq, struct net_async *area, bool to_guest, unsigned
 	net_notify(vq, used, flags);
 }
 
+static __rte_always_inline void
+give_any(struct vhost_virtqueue *vq, struct net_async *area, struct returned *to)
+{
+	const bool to_guest = vq->cfg.index % 2 == 0;
+
+	if (!(vq->cfg.format & VQ_PACKED))
+		give(vq, area, to, to_guest, 0);
+	else if (to_guest)
+		give(vq, area, to, true, VQ_PACKED);
+	else if (virtio_net_has(vq->net, VIRTIO_F_IN_ORDER))
+		give(vq, area, to, false, VQ_PACKED | VQ_IN_ORDER);
+	else
+		give(vq, area, to, false, VQ_PACKED);
+}
+
 void
 vhost_net_async_give(struct vhost_virtqueue *vq, struct net_async *area)
 {
-	const bool in_order = virtio_net_has(vq->net, VIRTIO_F_IN_ORDER);
+	struct returned nowhere = { 0 };
 
-	if (net_async_is_idle(area))
-		return;
-	if (!(vq->cfg.format & VQ_PACKED))
-		give(vq, area, vq->cfg.index % 2 == 0, 0);
-	else if (vq->cfg.index % 2 == 0)
-		give(vq, area, true, VQ_PACKED);
-	else if (in_order)
-		give(vq, area, false, VQ_PACKED | VQ_IN_ORDER);
-	else
-		give(vq, area, false, VQ_PACKED);
+	if (!net_async_is_idle(area))
+		give_any(vq, area, &nowhere);
+}
+
+/** Return what was given before. */
+static void
+return_given(struct net_async *area, struct returned *to)
+{
+	for (; to->n < to->room && area->returned != area->given; area->returned++) {
+		to->pkts[to->n] = area->packets[area->returned & area->packets_mask].pkt;
+		to->n += to->pkts[to->n] != NULL;
+	}
+}
+
+/** Begin at the start again, where memory is in the cache. */
+static __rte_always_inline void
+rewind_area(struct net_async *area)
+{
+	area->returned = area->given = area->submitted = 0;
+	area->chains_given = area->chains_submitted = 0;
+	area->copies_given = area->copies_submitted = 0;
+}
+
+uint16_t
+vhost_net_async_poll(struct vhost_virtqueue *vq, struct net_async *area,
+		struct rte_mbuf **pkts, uint16_t count, struct dma_channel *channel)
+{
+	struct returned to = { .pkts = pkts, .room = count };
+
+	if (unlikely(area->returned != area->given))
+		return_given(area, &to);
+	if (likely(!net_async_is_idle(area) && vq->size != 0)) {
+		dma_channel_poll(channel);
+		give_any(vq, area, &to);
+	}
+	if (area->returned == area->submitted)
+		rewind_area(area);
+	area->inflight -= to.n;
+	vq->state.stats.inflight_completed += to.n;
+	if (vq->net->flags & NET_STATS)
+		net_stats_count(&vq->state.stats, pkts, to.n);
+	return to.n;
 }
 
 bool
@@ -357,32 +427,4 @@ vhost_net_async_hand_over(struct net_async *from, struct net_async *to)
 		to->given++;
 		to->inflight++;
 	}
-}
-
-uint16_t
-vhost_net_async_return(struct vhost_virtqueue *vq, struct net_async *area,
-		struct rte_mbuf **pkts, uint16_t count)
-{
-	uint16_t n = 0;
-
-	for (; n < count && area->returned != area->given; area->returned++) {
-		pkts[n] = area->packets[area->returned & area->packets_mask].pkt;
-		n += pkts[n] != NULL;
-	}
-	area->inflight -= n;
-	vq->state.stats.inflight_completed += n;
-	if (vq->net->flags & NET_STATS)
-		net_stats_count(&vq->state.stats, pkts, n);
-	return n;
-}
-
-uint16_t
-vhost_net_async_poll(struct vhost_virtqueue *vq, struct net_async *area,
-		struct rte_mbuf **pkts, uint16_t count, struct dma_channel *channel)
-{
-	if (!net_async_is_idle(area))
-		dma_channel_poll(channel);
-	if (likely(vq->size != 0))
-		vhost_net_async_give(vq, area);
-	return vhost_net_async_return(vq, area, pkts, count);
 }

@@ -67,7 +67,7 @@ struct async_iova {
 };
 
 struct net_async {
-	/* rings, with indices that only grow */
+	/* rings, with indices that grow until all is returned */
 	struct async_packet *packets;
 	struct vq_chain *chains;	/**< len: bytes written to it */
 	struct async_copy *copies;
@@ -205,38 +205,65 @@ async_plan_is_empty(const struct async_plan *plan)
 	return plan->copies == 0 && plan->area->copies_submitted == plan->area->copies_given;
 }
 
-/** vhost_net_async_add_copy() where devices have addresses of their own. */
-int vhost_net_async_add_iovas(struct async_plan *plan, uint16_t *n, struct async_copy copy,
+/**
+ * async_plan_add_copy() where devices have addresses of their own: how many copies it
+ * became, or -ENOSPC.
+ *
+ * @param first  counted from those that were submitted
+ */
+int vhost_net_async_add_iovas(struct net_async *area, uint32_t first, struct async_copy copy,
 		rte_iova_t mbuf_iova, bool to_mbuf);
 
 /**
  * Add a copy to the n of the packet that is planned.
  *
  * @param mbuf_iova  where the device finds the part of it that is in an mbuf
- * @return 0, or -ENOSPC if there is no room
+ * @return their new number, or -ENOSPC if there is no room
  */
 static __rte_always_inline int
-async_plan_add_copy(struct async_plan *plan, uint16_t *n, struct async_copy copy,
+async_plan_add_copy(const struct async_plan *plan, int n, struct async_copy copy,
 		rte_iova_t mbuf_iova, bool to_mbuf)
 {
-	if (unlikely(plan->area->iovas != NULL))
-		return vhost_net_async_add_iovas(plan, n, copy, mbuf_iova, to_mbuf);
-	if (unlikely(!async_plan_has_copy(plan, plan->copies + *n) || *n == UINT16_MAX))
+	const uint32_t i = plan->copies + n;
+	struct async_copy *place;
+
+	if (unlikely(plan->area->iovas != NULL)) {
+		int ret = vhost_net_async_add_iovas(plan->area, i, copy, mbuf_iova, to_mbuf);
+
+		return ret < 0 ? ret : n + ret;
+	}
+	if (unlikely(!async_plan_has_copy(plan, i)))
 		return -ENOSPC;
-	plan->area->copies[async_plan_copy(plan, plan->copies + *n)] = copy;
-	++*n;
-	return 0;
+	place = &plan->area->copies[async_plan_copy(plan, i)];
+	place->dst = copy.dst;
+	place->src = copy.src;
+	place->len = copy.len;
+	return n + 1;
 }
 
-/** The next packet, whose chains and copies are in place, is part of the plan. */
-static __rte_always_inline void
-async_plan_add(struct async_plan *plan, struct async_packet packet)
+/**
+ * The next packet, whose chains and copies are in place, is part of the plan.
+ *
+ * @param pkt  NULL for chains that go back without one
+ * @return for what depends on the direction
+ */
+static __rte_always_inline struct async_packet *
+async_plan_add(struct async_plan *plan, struct rte_mbuf *pkt, uint16_t chains, uint16_t places,
+		uint16_t copies)
 {
-	*async_plan_packet(plan, plan->packets) = packet;
+	struct async_packet *packet = async_plan_packet(plan, plan->packets);
+
+	/* member by member: a structure made aside would be loaded in larger words than stored */
+	packet->pkt = pkt;
+	packet->channel = NULL;
+	packet->chains = chains;
+	packet->places = places;
+	packet->copies = copies;
 	plan->packets++;
-	plan->chains += packet.chains;
-	plan->copies += packet.copies;
-	plan->places += packet.places;
+	plan->chains += chains;
+	plan->copies += copies;
+	plan->places += places;
+	return packet;
 }
 
 /**
@@ -252,14 +279,6 @@ uint16_t vhost_net_async_submit(struct vhost_virtqueue *vq, const struct async_p
 /** Give chains back whose copies are done, and notify the guest.  The ring runs. */
 void vhost_net_async_give(struct vhost_virtqueue *vq, struct net_async *area);
 
-/**
- * Return packets that were given.
- *
- * @param[out] pkts  receives at most count of them
- */
-uint16_t vhost_net_async_return(struct vhost_virtqueue *vq, struct net_async *area,
-		struct rte_mbuf **pkts, uint16_t count);
-
 /** Ask all channels that are waited for and give what is done: whether that is all. */
 bool vhost_net_async_drain(struct vhost_virtqueue *vq, struct net_async *area);
 
@@ -272,7 +291,7 @@ bool vhost_net_async_bury(struct net_async *area);
 /** Have an area return what another one was to return; it has none of its own. */
 void vhost_net_async_hand_over(struct net_async *from, struct net_async *to);
 
-/** Ask a channel, give what is done, return packets: their number. */
+/** Ask a channel, give what is done, return up to count packets: their number. */
 uint16_t vhost_net_async_poll(struct vhost_virtqueue *vq, struct net_async *area,
 		struct rte_mbuf **pkts, uint16_t count, struct dma_channel *channel);
 

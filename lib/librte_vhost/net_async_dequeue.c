@@ -92,18 +92,18 @@ report_oversized(struct vhost_virtqueue *vq, const struct rte_mbuf *pkt, uint32_
 			vq->cfg.index, len, rte_pktmbuf_tailroom(pkt), dropped);
 }
 
-/** Add the copies of a packet of len bytes to its segments, which have room: 0 or -ENOSPC. */
+/** Add the copies of a packet of len bytes to its segments, which have room: how many, or -ENOSPC. */
 static inline int
-plan_copies(struct async_plan *plan, struct net_cursor from, struct rte_mbuf *pkt, uint32_t len,
-		uint16_t *copies)
+plan_copies(const struct async_plan *plan, struct net_cursor from, struct rte_mbuf *pkt,
+		uint32_t len)
 {
-	int ret = 0;
+	int copies = 0;
 
 	pkt->pkt_len = len;
 	for (; len > 0; pkt = pkt->next) {
 		uint32_t done = 0, end = RTE_MIN(len, (uint32_t)rte_pktmbuf_tailroom(pkt));
 
-		while (done < end && ret == 0) {
+		while (done < end && copies >= 0) {
 			uint32_t n = RTE_MIN(end - done, net_cursor_room(&from));
 			struct async_copy copy = {
 				rte_pktmbuf_mtod_offset(pkt, uint8_t *, done),
@@ -111,7 +111,7 @@ plan_copies(struct async_plan *plan, struct net_cursor from, struct rte_mbuf *pk
 			};
 
 			if (n > 0)
-				ret = async_plan_add_copy(plan, copies, copy,
+				copies = async_plan_add_copy(plan, copies, copy,
 					rte_pktmbuf_iova(pkt) + done, true);
 			net_cursor_advance(&from, n);
 			done += n;
@@ -119,19 +119,19 @@ plan_copies(struct async_plan *plan, struct net_cursor from, struct rte_mbuf *pk
 		pkt->data_len = end;
 		len -= end;
 	}
-	return ret;
+	return copies;
 }
 
 /**
- * Plan the packet of a chain.
+ * Plan the copies of a chain's packet.
  *
  * @param pkt  an mbuf as it came from its pool
  * @param len  of the packet, header not included
- * @return 1; 0 if there is none for the application; -ENOMEM, -ENOSPC
+ * @return how many; 0 if the application cannot have it; -ENOMEM, -ENOSPC
  */
 static __rte_always_inline int
-plan_packet(struct vhost_virtqueue *vq, struct async_plan *plan, struct rte_mempool *pool,
-		struct rte_mbuf *pkt, uint32_t len, struct async_packet *packet)
+plan_packet(struct vhost_virtqueue *vq, const struct async_plan *plan, struct rte_mempool *pool,
+		struct rte_mbuf *pkt, uint32_t len, struct virtio_net_hdr *hdr)
 {
 	struct net_cursor from;
 	int ret = 0;
@@ -145,10 +145,8 @@ plan_packet(struct vhost_virtqueue *vq, struct async_plan *plan, struct rte_memp
 	}
 	if (unlikely(ret < 0))
 		return ret;
-	packet->pkt = pkt;
-	packet->hdr = take_header(vq, &from);
-	ret = plan_copies(plan, from, pkt, len, &packet->copies);
-	return ret < 0 ? ret : 1;
+	*hdr = take_header(vq, &from);
+	return plan_copies(plan, from, pkt, len);
 }
 
 /** Give an mbuf that holds nothing the shape it came with. */
@@ -174,26 +172,27 @@ plan_chain(struct vhost_virtqueue *vq, struct async_plan *plan, struct rte_mempo
 {
 	struct vq_chain *chain = async_plan_chain(plan, plan->chains);
 	const uint32_t hdr_len = net_hdr_len(vq->net, flags);
-	struct async_packet packet = { 0 };
-	int got, ret = 0;
+	struct virtio_net_hdr hdr = { 0 };
+	struct async_packet *packet;
+	int got, copies = 0;
 
 	if (!ring_offers(vq, plan->places, plan->available, flags) ||
 			unlikely(!async_plan_has_packet(plan) ||
 			!async_plan_has_chain(plan, plan->chains)))
 		return -ENOSPC;
 	got = ring_gather(vq, plan->places, false, vq->pieces, VHOST_MAX_PIECES, chain, flags);
-	packet.chains = got != -ENOENT;
-	packet.places = flags & VQ_PACKED ? chain->places : 1;
 	if (likely(got > 0 && chain->len > hdr_len && chain->len - hdr_len <= LARGEST_PACKET)) {
-		ret = plan_packet(vq, plan, pool, pkt, chain->len - hdr_len, &packet);
-		if (unlikely(ret < 0)) {
+		copies = plan_packet(vq, plan, pool, pkt, chain->len - hdr_len, &hdr);
+		if (unlikely(copies < 0)) {
 			strip(pkt);
-			return ret;
+			return copies;
 		}
 	}
 	chain->len = 0;
-	async_plan_add(plan, packet);
-	return ret;
+	packet = async_plan_add(plan, copies > 0 ? pkt : NULL, got != -ENOENT,
+			flags & VQ_PACKED ? chain->places : 1, copies);
+	packet->hdr = hdr;
+	return copies > 0;
 }
 
 /** Plan up to n packets into the mbufs: how many of these are filled. */

@@ -48,8 +48,10 @@ plan_slot(const struct vhost_virtqueue *vq, struct async_plan *plan, const struc
 	const uint32_t hdr_len = net_hdr_len(vq->net, flags);
 	struct vq_piece piece;
 	struct vring_desc desc;
-	uint16_t id, copies = 0;
 	struct async_copy copy;
+	struct vq_chain *chain;
+	uint16_t id;
+	int copies;
 
 	if (unlikely(pkt->nb_segs != 1 || pkt->data_len == 0 ||
 			!ring_run_first(vq, run, i, &id, &desc, flags)) ||
@@ -61,22 +63,25 @@ plan_slot(const struct vhost_virtqueue *vq, struct async_plan *plan, const struc
 	rte_prefetch0_write(piece.base);
 	copy = (struct async_copy){ piece.base + hdr_len, rte_pktmbuf_mtod(pkt, const uint8_t *),
 		pkt->data_len };
-	if (unlikely(async_plan_add_copy(plan, &copies, copy, rte_pktmbuf_iova(pkt), false) < 0))
+	copies = async_plan_add_copy(plan, 0, copy, rte_pktmbuf_iova(pkt), false);
+	if (unlikely(copies < 0))
 		return false;
-	*async_plan_chain(plan, plan->chains) = (struct vq_chain){
-		.id = id, .places = 1, .len = pkt->data_len + hdr_len,
-	};
-	async_plan_add(plan, (struct async_packet){
-		.pkt = pkt, .chains = 1, .places = 1, .copies = copies });
+	chain = async_plan_chain(plan, plan->chains);
+	chain->id = id;
+	chain->places = 1;
+	chain->len = pkt->data_len + hdr_len;
+	async_plan_add(plan, pkt, 1, 1, copies);
 	return true;
 }
 
 /** Plan the packets in front that are simple: their number. */
 static __rte_always_inline uint16_t
-plan_simple(struct vhost_virtqueue *vq, struct async_plan *plan, struct rte_mbuf **pkts,
+plan_simple(struct vhost_virtqueue *vq, struct async_plan *whole, struct rte_mbuf **pkts,
 		uint16_t n, unsigned int flags)
 {
-	struct ring_run run = ring_run(vq, RTE_MIN(n, plan->available), flags);
+	struct ring_run run = ring_run(vq, RTE_MIN(n, whole->available), flags);
+	/* a copy that nobody has the address of is in registers */
+	struct async_plan local = *whole, *plan = &local;
 	const uint32_t hdr_len = net_hdr_len(vq->net, flags);
 	uint32_t copies = 0;
 	uint16_t i = 0;
@@ -91,6 +96,7 @@ plan_simple(struct vhost_virtqueue *vq, struct async_plan *plan, struct rte_mbuf
 		packet->is_open = write_header(vq->net, pkts[i], 1, data - hdr_len, hdr_len);
 		copies += packet->copies;
 	}
+	*whole = local;
 	return n;
 }
 
@@ -146,21 +152,25 @@ find_place(const struct vhost_virtqueue *vq, const struct async_plan *plan, uint
 	return offered < len ? -ENOSPC : 0;
 }
 
-/** Go through the copies of a packet, whose header is in front of it; plan NULL: make them. */
+/**
+ * Go through the copies of a packet, whose header is in front of it; plan NULL: make them.
+ *
+ * @return how many, or -ENOSPC
+ */
 static __rte_always_inline int
-walk_copies(const struct vhost_virtqueue *vq, struct async_plan *plan, const struct rte_mbuf *pkt,
-		uint32_t hdr_len, uint16_t *copies)
+walk_copies(const struct vhost_virtqueue *vq, const struct async_plan *plan,
+		const struct rte_mbuf *pkt, uint32_t hdr_len)
 {
 	struct net_cursor to = { vq->pieces, 0 };
 	uint32_t left = pkt->pkt_len;
-	int ret = 0;
+	int copies = 0;
 
 	net_cursor_skip(&to, hdr_len);
-	for (; pkt != NULL && left > 0 && ret == 0; pkt = pkt->next) {
+	for (; pkt != NULL && left > 0 && copies >= 0; pkt = pkt->next) {
 		uint32_t done = 0, end = RTE_MIN(left, pkt->data_len);
 
 		left -= end;
-		while (done < end && ret == 0) {
+		while (done < end && copies >= 0) {
 			uint32_t n = RTE_MIN(end - done, net_cursor_room(&to));
 			struct async_copy copy = { to.piece->base + to.offset,
 				rte_pktmbuf_mtod_offset(pkt, const uint8_t *, done), n };
@@ -168,13 +178,13 @@ walk_copies(const struct vhost_virtqueue *vq, struct async_plan *plan, const str
 			if (plan == NULL)
 				memcpy(copy.dst, copy.src, n);
 			else if (n > 0)
-				ret = async_plan_add_copy(plan, copies, copy,
+				copies = async_plan_add_copy(plan, copies, copy,
 					rte_pktmbuf_iova(pkt) + done, false);
 			net_cursor_advance(&to, n);
 			done += n;
 		}
 	}
-	return ret;
+	return copies;
 }
 
 /** Write to the pieces of a packet at an offset. */
@@ -208,17 +218,15 @@ write_header_to_pieces(const struct vhost_virtqueue *vq, struct rte_mbuf *pkt, u
 
 /** Copy a packet in more pieces than an area ever has room for, all of it here. */
 static __rte_noinline void
-copy_by_cpu(const struct vhost_virtqueue *vq, struct rte_mbuf *pkt, struct async_packet *packet,
+copy_by_cpu(const struct vhost_virtqueue *vq, struct rte_mbuf *pkt, bool is_open,
 		uint32_t hdr_len)
 {
 	struct net_cksum cksum = { 0 };
 
-	if (packet->is_open)
+	if (is_open)
 		vhost_net_cksum_to_guest(pkt, &cksum);
-	walk_copies(vq, NULL, pkt, hdr_len, NULL);
+	walk_copies(vq, NULL, pkt, hdr_len);
 	scatter(vq, hdr_len + cksum.offset, (const uint8_t *)&cksum.value, cksum.len);
-	packet->is_open = false;
-	packet->copies = 0;
 }
 
 /** Each chain of a packet of len bytes gets its share; those of no packet get none. */
@@ -233,36 +241,47 @@ share_out(const struct async_plan *plan, const struct place *place, uint32_t len
 	}
 }
 
+/** The chains of a place are those of a packet: 1, or -ENOSPC. */
+static __rte_always_inline int
+plan_placed(struct vhost_virtqueue *vq, struct async_plan *plan, struct rte_mbuf *pkt,
+		const struct place *place, unsigned int flags)
+{
+	const uint32_t hdr_len = net_hdr_len(vq->net, flags);
+	int copies = walk_copies(vq, plan, pkt, hdr_len);
+	struct async_packet *packet;
+	bool is_open;
+
+	if (copies < 0 && !async_plan_is_empty(plan))
+		return -ENOSPC;
+	is_open = write_header_to_pieces(vq, pkt, place->chains, hdr_len);
+	if (copies < 0)
+		copy_by_cpu(vq, pkt, is_open, hdr_len);
+	share_out(plan, place, pkt->pkt_len + hdr_len);
+	packet = async_plan_add(plan, pkt, place->chains, place->places, RTE_MAX(copies, 0));
+	packet->is_open = is_open && copies >= 0;
+	return 1;
+}
+
 /** Plan one packet: 1, 0 if only chains without it were, -ENOSPC if nothing was. */
 static __rte_always_inline int
 plan_any(struct vhost_virtqueue *vq, struct async_plan *plan, struct rte_mbuf *pkt,
 		unsigned int flags)
 {
 	const uint32_t hdr_len = net_hdr_len(vq->net, flags);
-	struct async_packet packet = { 0 };
 	struct place place = { 0 };
 	int ret;
 
 	if (!async_plan_has_packet(plan))
 		return -ENOSPC;
 	ret = find_place(vq, plan, (uint64_t)pkt->pkt_len + hdr_len, &place, flags);
-	if (ret == -ENOSPC)
-		return ret;
-	packet.chains = place.chains;
-	packet.places = place.places;
-	if (ret == 0) {
-		bool fits = walk_copies(vq, plan, pkt, hdr_len, &packet.copies) == 0;
-
-		if (!fits && !async_plan_is_empty(plan))
-			return -ENOSPC;
-		packet.pkt = pkt;
-		packet.is_open = write_header_to_pieces(vq, pkt, place.chains, hdr_len);
-		if (!fits)
-			copy_by_cpu(vq, pkt, &packet, hdr_len);
+	if (ret == 0)
+		return plan_placed(vq, plan, pkt, &place, flags);
+	if (ret == -EINVAL) {
+		share_out(plan, &place, 0);
+		async_plan_add(plan, NULL, place.chains, place.places, 0);
+		return 0;
 	}
-	share_out(plan, &place, ret == 0 ? pkt->pkt_len + hdr_len : 0);
-	async_plan_add(plan, packet);
-	return ret == 0;
+	return ret;
 }
 
 static __rte_noinline void
