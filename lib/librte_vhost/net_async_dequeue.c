@@ -30,28 +30,26 @@
 #define LARGEST_PACKET (UINT16_MAX + 64)
 
 /** Copy the header of a packet that is in one piece, once: the guest may change it meanwhile. */
-static __rte_always_inline struct virtio_net_hdr
-read_header(const uint8_t *guest)
+static __rte_always_inline void
+read_header(const uint8_t *guest, struct virtio_net_hdr *hdr)
 {
 	struct words {
 		uint64_t first;
 		uint16_t last;
 	} __rte_packed;
 	const volatile struct words *from = (const volatile void *)guest;
-	struct words words = { from->first, from->last };
-	struct virtio_net_hdr hdr;
+	struct words *to = (struct words *)hdr;
 
-	static_assert(sizeof(words) == sizeof(hdr), "size of the header");
-	memcpy(&hdr, &words, sizeof(hdr));
-	return hdr;
+	static_assert(sizeof(*to) == sizeof(*hdr), "size of the header");
+	to->first = from->first;
+	to->last = from->last;
 }
 
 /** Likewise of one that is scattered, byte by byte. */
-static struct virtio_net_hdr
-gather_header(struct net_cursor *from, uint32_t hdr_len)
+static __rte_noinline void
+gather_header(struct net_cursor *from, uint32_t hdr_len, struct virtio_net_hdr *hdr)
 {
 	uint8_t bytes[sizeof(struct virtio_net_hdr_mrg_rxbuf)];
-	struct virtio_net_hdr hdr;
 
 	for (uint32_t i = 0; i < hdr_len; ) {
 		uint32_t n = net_cursor_room(from) > 0;
@@ -60,24 +58,26 @@ gather_header(struct net_cursor *from, uint32_t hdr_len)
 			bytes[i++] = *(const volatile uint8_t *)&from->piece->base[from->offset];
 		net_cursor_advance(from, n);
 	}
-	memcpy(&hdr, bytes, sizeof(hdr));
-	return hdr;
+	memcpy(hdr, bytes, sizeof(*hdr));
 }
 
-/** The header of the packet in the block's pieces, and where its data begins. */
-static __rte_always_inline struct virtio_net_hdr
-take_header(const struct vhost_virtqueue *vq, struct net_cursor *from)
+/** The header of the packet in the block's pieces, if it can matter; and where its data begins. */
+static __rte_always_inline struct net_cursor
+take_header(const struct vhost_virtqueue *vq, struct virtio_net_hdr *hdr)
 {
 	const uint32_t hdr_len = vq->net->hdr_len;
-	struct virtio_net_hdr hdr = { 0 };
+	struct net_cursor from = { vq->pieces, 0 };
 
-	*from = (struct net_cursor){ vq->pieces, 0 };
-	if (unlikely(vq->pieces->len < hdr_len))
-		return gather_header(from, hdr_len);
+	if (unlikely(vq->pieces->len < hdr_len)) {
+		struct net_cursor scattered = from;
+
+		gather_header(&scattered, hdr_len, hdr);
+		return scattered;
+	}
 	if (vq->net->guest_offloads)
-		hdr = read_header(vq->pieces->base);
-	net_cursor_advance(from, hdr_len);
-	return hdr;
+		read_header(vq->pieces->base, hdr);
+	net_cursor_advance(&from, hdr_len);
+	return from;
 }
 
 /** A packet was dropped for the application's sake: say so now and then. */
@@ -123,7 +123,7 @@ plan_copies(const struct async_plan *plan, struct net_cursor from, struct rte_mb
 }
 
 /**
- * Plan the copies of a chain's packet.
+ * Plan the copies of a chain's packet, and keep its header in the plan.
  *
  * @param pkt  an mbuf as it came from its pool
  * @param len  of the packet, header not included
@@ -131,9 +131,9 @@ plan_copies(const struct async_plan *plan, struct net_cursor from, struct rte_mb
  */
 static __rte_always_inline int
 plan_packet(struct vhost_virtqueue *vq, const struct async_plan *plan, struct rte_mempool *pool,
-		struct rte_mbuf *pkt, uint32_t len, struct virtio_net_hdr *hdr)
+		struct rte_mbuf *pkt, uint32_t len)
 {
-	struct net_cursor from;
+	struct async_packet *packet = async_plan_packet(plan, plan->packets);
 	int ret = 0;
 
 	rte_pktmbuf_reset(pkt);
@@ -145,8 +145,7 @@ plan_packet(struct vhost_virtqueue *vq, const struct async_plan *plan, struct rt
 	}
 	if (unlikely(ret < 0))
 		return ret;
-	*hdr = take_header(vq, &from);
-	return plan_copies(plan, from, pkt, len);
+	return plan_copies(plan, take_header(vq, &packet->hdr), pkt, len);
 }
 
 /** Give an mbuf that holds nothing the shape it came with. */
@@ -172,8 +171,6 @@ plan_chain(struct vhost_virtqueue *vq, struct async_plan *plan, struct rte_mempo
 {
 	struct vq_chain *chain = async_plan_chain(plan, plan->chains);
 	const uint32_t hdr_len = net_hdr_len(vq->net, flags);
-	struct virtio_net_hdr hdr = { 0 };
-	struct async_packet *packet;
 	int got, copies = 0;
 
 	if (!ring_offers(vq, plan->places, plan->available, flags) ||
@@ -182,16 +179,15 @@ plan_chain(struct vhost_virtqueue *vq, struct async_plan *plan, struct rte_mempo
 		return -ENOSPC;
 	got = ring_gather(vq, plan->places, false, vq->pieces, VHOST_MAX_PIECES, chain, flags);
 	if (likely(got > 0 && chain->len > hdr_len && chain->len - hdr_len <= LARGEST_PACKET)) {
-		copies = plan_packet(vq, plan, pool, pkt, chain->len - hdr_len, &hdr);
+		copies = plan_packet(vq, plan, pool, pkt, chain->len - hdr_len);
 		if (unlikely(copies < 0)) {
 			strip(pkt);
 			return copies;
 		}
 	}
 	chain->len = 0;
-	packet = async_plan_add(plan, copies > 0 ? pkt : NULL, got != -ENOENT,
+	async_plan_add(plan, copies > 0 ? pkt : NULL, got != -ENOENT,
 			flags & VQ_PACKED ? chain->places : 1, copies);
-	packet->hdr = hdr;
 	return copies > 0;
 }
 
@@ -202,13 +198,17 @@ plan_burst(struct vhost_virtqueue *vq, struct async_plan *plan, struct rte_mempo
 {
 	uint16_t done = 0;
 
+	/* a copy that nobody has the address of is in registers */
+	struct async_plan local = *plan;
+
 	while (done < n) {
-		int ret = plan_chain(vq, plan, pool, pkts[done], flags);
+		int ret = plan_chain(vq, &local, pool, pkts[done], flags);
 
 		if (ret < 0)
 			break;
 		done += ret;
 	}
+	*plan = local;
 	return done;
 }
 

@@ -29,12 +29,17 @@ static __rte_always_inline bool
 write_header(const struct virtio_net *net, struct rte_mbuf *pkt, uint16_t chains,
 		uint8_t *dst, uint32_t hdr_len)
 {
-	struct virtio_net_hdr_mrg_rxbuf hdr = { .num_buffers = chains };
+	struct virtio_net_hdr hdr;
 	bool is_open = false;
 
-	if (unlikely(pkt->ol_flags & NET_HEADER_OL_FLAGS))
-		is_open = vhost_net_header_to_guest(net, pkt, &hdr.hdr);
-	memcpy(dst, &hdr, hdr_len);
+	if (unlikely(pkt->ol_flags & NET_HEADER_OL_FLAGS)) {
+		is_open = vhost_net_header_to_guest(net, pkt, &hdr);
+		memcpy(dst, &hdr, sizeof(hdr));
+	} else {
+		memset(dst, 0, sizeof(hdr));
+	}
+	if (likely(hdr_len > sizeof(hdr)))
+		memcpy(dst + sizeof(hdr), &chains, sizeof(chains));
 	return is_open;
 }
 
