@@ -580,7 +580,7 @@ int rte_vhost_enable_guest_notification(int vid, uint16_t queue_id, int enable);
  *   RTE_VHOST_USER_* flags.
  * @return
  *   0, or -1 if the path is NULL, empty, longer than a socket address permits or
- *   registered already, the flags ask for asynchronous copies, too many sockets
+ *   registered already, the flags ask for asynchronous copies together with vIOMMU or postcopy, too many sockets
  *   exist, or memory is missing.
  */
 int rte_vhost_driver_register(const char *path, uint64_t flags);
