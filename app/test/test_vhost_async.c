@@ -393,6 +393,7 @@ packets_go_to_the_guest_when_their_copies_are_done(void)
 	fake_rx_fill(&fe->vqs[0], 16, 2048, NULL);
 	TEST_ASSERT_EQUAL(submit(fe, 0, 8, 0), 8, "packets");
 	TEST_ASSERT_EQUAL(rte_vhost_async_get_inflight(fe->vid, 0), 8, "in flight");
+	TEST_ASSERT_EQUAL(rte_vhost_avail_entries(fe->vid, 0), 16, "none was used yet");
 	TEST_ASSERT_EQUAL(poll_sent(fe, 0, 0), 0, "nothing is done");
 	TEST_ASSERT_EQUAL(guest_takes(fe, 0), 0, "and the guest has nothing");
 	TEST_ASSERT_EQUAL(fake_dma_run(rig.dma, 0, 3), 3, "three copies");
@@ -1111,6 +1112,18 @@ static const bool no, yes = true;
 
 /* ---- many frontends, many threads ---- */
 
+/* Sanitizers keep what was freed for a while, and look for leaks themselves. */
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define GROWTH_KIB (256 * 1024)
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
+#define GROWTH_KIB (256 * 1024)
+#endif
+#endif
+#ifndef GROWTH_KIB
+#define GROWTH_KIB (4 * 1024)
+#endif
+
 static int
 frontends_come_and_go_with_copies_under_way(void)
 {
@@ -1137,7 +1150,7 @@ frontends_come_and_go_with_copies_under_way(void)
 	engine_stop();
 	now = fake_resident_kib();
 	TEST_ASSERT(fake_wait_fds(fds) <= fds, "%u descriptors, %u before", fake_count_fds(), fds);
-	TEST_ASSERT(now < resident + 2048, "%" PRIu64 " KiB, %" PRIu64 " before", now, resident);
+	TEST_ASSERT(now < resident + GROWTH_KIB, "%" PRIu64 " KiB, %" PRIu64 " before", now, resident);
 	drop_dma();
 	return 0;
 }

@@ -217,11 +217,11 @@ fake_completed(void *private, uint16_t vchan, const uint16_t n, uint16_t *last, 
 {
 	struct fake_dma *dma = private;
 	struct vchan *v = &dma->vchans[vchan];
-	uint32_t left = v->made - v->head;
+	uint32_t left;
 
-	if (dma->mode != FAKE_DMA_INSTANT || v->fail_every != 0)
+	if (dma->mode != FAKE_DMA_INSTANT)
 		return report(private, vchan, n, last, error, NULL);
-	left = RTE_MIN(left, n);
+	left = RTE_MIN(v->made - v->head, (uint32_t)n);
 	v->head += left;
 	*last = v->head - 1;
 	return left;

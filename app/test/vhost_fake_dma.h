@@ -38,7 +38,10 @@ unsigned int fake_dma_waiting(int16_t dma_id, uint16_t vchan);
 /** Copies that were asked for since the device was made. */
 uint64_t fake_dma_count(int16_t dma_id, uint16_t vchan);
 
-/** Of the copies asked for from now on fail those whose number divided by n leaves 0; 0: none. */
+/**
+ * Of the copies asked for from now on fail those whose number divided by n leaves 0; 0:
+ * none.  Not in FAKE_DMA_INSTANT.
+ */
 void fake_dma_fail_every(int16_t dma_id, uint16_t vchan, unsigned int n);
 
 /** Refuse the next n copies, although there is room. */
