@@ -14,7 +14,7 @@ import pathlib
 import subprocess
 import sys
 
-OBJECTS = ('net_enqueue', 'net_dequeue', 'net_header')
+OBJECTS = ('net_enqueue', 'net_dequeue', 'net_header', 'net_async_enqueue', 'net_async_dequeue')
 
 ALLOWED = set('''
     _GLOBAL_OFFSET_TABLE_ __errno_location __tls_get_addr memcpy memmove memset
@@ -24,6 +24,7 @@ ALLOWED = set('''
     __rte_pktmbuf_read
     rte_malloc rte_malloc_socket rte_malloc_virt2iova rte_free
     rte_net_get_ptype rte_net_make_rarp_packet
+    vhost_net_async_add_iovas vhost_net_async_give vhost_net_async_submit
     vhost_net_cksum_to_guest vhost_net_header_from_guest vhost_net_header_to_guest
     vhost_ring_log_data vhost_ring_log_descs vhost_ring_log_device_area vhost_ring_log_flush
     vhost_virtio_net_host_elsewhere vhost_virtio_net_piece
@@ -41,6 +42,7 @@ MAY_ALLOCATE = {
     'mem_heap': 'the books of that memory',
     'mem_node': 'handles, which are brought to their node',
     'net_dequeue': 'external buffers, on the queue\'s node',
+    'net_async_dequeue': 'likewise',
     'mem_file': 'mappings of files of the frontend',
     'mem_map': 'the map of guest memory, of which replicas have a copy',
     'mem_log': 'the log of written pages, likewise',

@@ -31,14 +31,15 @@ LAYERS = (
     ('public', 'rte_vhost rte_vhost_async rte_vhost_crypto rte_vhost_limits '
                'rte_vhost_numa '
                'rte_vdpa vdpa_driver'),
-    ('ground', 'mem_chunk mem_dax mem_file mem_fs mem_guard mem_heap mem_iotlb mem_log mem_map mem_node mem_probe '
+    ('ground', 'mem_chunk mem_dax mem_file mem_fs mem_guard mem_heap mem_iotlb mem_iova mem_log mem_map mem_node mem_probe '
                'mem_sanitizer '
-               'doorbell event_loop fd_kind quota reaper vu_message vhost_log vhost_trace'),
+               'dma_channel doorbell event_loop fd_kind quota reaper vu_message vhost_log vhost_trace'),
     ('running halves', 'gate vhost_virtqueue virtio_net '
                        'ring ring_iova ring_log ring_packed ring_piece ring_split '
-                       'net_ahead net_copy net_dequeue net_enqueue net_header net_isa net_mbuf net_notify net_stats'),
+                       'net_ahead net_async net_async_dequeue net_async_enqueue '
+                       'net_copy net_dequeue net_enqueue net_header net_isa net_mbuf net_notify net_stats'),
     ('queues', 'inflight_area inflight_layout inflight_pool inflight_record inflight_recover '
-               'queue queue_inflight queue_wish ring_locate'),
+               'queue queue_async queue_inflight queue_wish ring_locate'),
     ('evidence', 'numa_evidence numa_regions numa_rings numa_sample placement'),
     ('device', 'device device_wish vdpa'),
     ('change', 'plan settle listener_app listener_vdpa listeners device_change'),
@@ -47,7 +48,7 @@ LAYERS = (
                  'vu_on_migration vu_on_queue'),
     ('transports', 'socket socket_client socket_connection socket_guard socket_path '
                    'socket_registry socket_server socket_turn'),
-    ('outside', 'api api_driver api_inflight api_limits api_numa api_stats burst burst_iova telemetry '
+    ('outside', 'api api_driver api_inflight api_limits api_numa api_stats async burst burst_iova telemetry '
                 'unsupported vdpa_device'),
 )
 INCLUDE = re.compile(r'^\s*#\s*include\s+"([^"]+)\.h"', re.MULTILINE)

@@ -24,11 +24,13 @@
 #include <rte_cycles.h>
 #include <rte_mbuf.h>
 #include <rte_vhost.h>
+#include <rte_vhost_async.h>
 
 #include "backend.h"
 #include "bench.h"
 #include "frame.h"
 #include "port.h"
+#include "vhost_fake_dma.h"
 
 /** Rooms of the segments in the three mempools. */
 #define NORMAL_ROOM 2048
@@ -67,6 +69,11 @@ struct bench {
 	unsigned int n_packets;		/**< of all calls */
 };
 
+/** Copies that the DMA device has room for, and how often it is polled for one burst. */
+#define DMA_RING 4096
+#define MAX_POLLS 1000000
+
+static int16_t dma_id = -1;		/**< made for the first cell that needs it */
 static struct rte_mempool *normal_pool, *small_pool, *large_pool;
 static uint64_t window_cost;	/**< cycles of an empty window */
 
@@ -106,6 +113,28 @@ calls_per_batch(const struct cell *cell)
 	unsigned int room = port_ring_chains(cell) / port_packet_chains(cell);
 
 	return cell->devices > 1 ? cell->devices : RTE_MIN(room, BATCH_PACKETS) / cell->burst;
+}
+
+static bool
+make_dma(void)
+{
+	if (dma_id >= 0)
+		return true;
+	dma_id = fake_dma_create(FAKE_DMA_INSTANT, 1, DMA_RING);
+	return dma_id >= 0 && rte_vhost_async_dma_configure(dma_id, 0) == 0;
+}
+
+/** Have the measured rings copied by the DMA device. */
+static bool
+register_ports(const struct bench *bench)
+{
+	if (!make_dma())
+		return fail(bench->cell, "no DMA device");
+	for (unsigned int i = 0; i < bench->n_ports; i++)
+		if (rte_vhost_async_channel_register(bench->ports[i].vid,
+						     bench->cell->direction) != 0)
+			return fail(bench->cell, "no asynchronous copies");
+	return true;
 }
 
 static bool
@@ -152,7 +181,8 @@ set_up(struct bench *bench, const struct cell *cell)
 	for (unsigned int i = 0; i < bench->n_calls; i++)
 		bench->calls[i] = (struct call){ .port = &bench->ports[i % cell->devices],
 						 .mbufs = &bench->mbufs[i * cell->burst] };
-	return open_ports(bench) && (cell->direction == DEQUEUE || make_sources(bench));
+	return open_ports(bench) && (!cell->async || register_ports(bench)) &&
+		(cell->direction == DEQUEUE || make_sources(bench));
 }
 
 static bool
@@ -160,6 +190,8 @@ take_down(struct bench *bench)
 {
 	bool gone;
 
+	for (unsigned int i = 0; bench->cell->async && i < bench->n_ports; i++)
+		rte_vhost_async_channel_unregister(bench->ports[i].vid, bench->cell->direction);
 	for (unsigned int i = 0; i < bench->n_ports; i++)
 		port_hang_up(&bench->ports[i]);
 	gone = backend_wait_gone();
@@ -186,12 +218,30 @@ post_batch(struct bench *bench, bool poison)
 		port_publish(&bench->ports[i]);
 }
 
+/** Send packets and wait for them. */
+static __rte_always_inline uint16_t
+submit_and_poll(int vid, struct rte_mbuf **mbufs, uint16_t count)
+{
+	uint16_t sent = rte_vhost_submit_enqueue_burst(vid, 0, mbufs, count, dma_id, 0), back = 0;
+	struct rte_mbuf *done[64];
+
+	for (unsigned int i = 0; back < sent && i < MAX_POLLS; i++)
+		back += rte_vhost_poll_enqueue_completed(vid, 0, done, RTE_DIM(done), dma_id, 0);
+	return back;
+}
+
 static __rte_always_inline uint16_t
 move(const struct bench *bench, enum direction direction, const struct call *call)
 {
 	struct rte_mbuf **mbufs = call->mbufs + call->done;
 	uint16_t count = bench->cell->burst - call->done;
 
+	int inflight;
+
+	if (bench->cell->async)
+		return direction == ENQUEUE ? submit_and_poll(call->port->vid, mbufs, count) :
+			rte_vhost_async_try_dequeue_burst(call->port->vid, 1, bench->pool, mbufs,
+							  count, &inflight, dma_id, 0);
 	if (direction == ENQUEUE)
 		return rte_vhost_enqueue_burst(call->port->vid, 0, mbufs, count);
 	return rte_vhost_dequeue_burst(call->port->vid, 1, bench->pool, mbufs, count);

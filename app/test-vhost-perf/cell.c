@@ -46,6 +46,7 @@ struct family {
 	bool event_idx;
 	bool in_order;
 	size_t iommu_page;
+	bool async;
 	uint64_t flags_off;		/**< usual flags that are left out */
 };
 
@@ -81,6 +82,12 @@ static const struct family families[] = {
 	{ ENQ, MRG, { 9000 }, .iommu_page = 4096 },
 	{ DEQ, MRG, { 64 }, .shape = SHAPE_INDIRECT, .iommu_page = 4096 },
 	{ ENQ | DEQ, MRG, { 64 }, .flags_off = RTE_VHOST_USER_NET_STATS_ENABLE },
+	/* Submitted and polled. */
+	{ ENQ | DEQ, MRG | NOMRG, { 64, 256, 512, 1024, 1518 }, .async = true },
+	{ ENQ | DEQ, MRG | NOMRG, { 64, 1518 }, .shape = SHAPE_CHAINED, .async = true },
+	{ ENQ, MRG, { 9000 }, .async = true },
+	{ DEQ, MRG, { 9000 }, .shape = SHAPE_CHAINED, .segment = 2048, .async = true },
+	{ ENQ | DEQ, MRG, { 64 }, .bursts = { 1, 8 }, .async = true },
 };
 
 static const struct driver_ops *const drivers[] = { &driver_split, &driver_packed };
@@ -106,7 +113,7 @@ name_cell(struct cell *cell)
 	static const char *const shapes[] = { "", "-chained", "-indirect" };
 	static const char *const offloads[] = { "", "-negotiated", "-csum", "-tso" };
 
-	name_add(cell, "%s-%s-%s-%u", cell->direction == ENQUEUE ? "enqueue" : "dequeue",
+	name_add(cell, "%s%s-%s-%s-%u", cell->async ? "async-" : "", cell->direction == ENQUEUE ? "enqueue" : "dequeue",
 		 cell->driver->name, cell->mergeable ? "mrg" : "nomrg", cell->size);
 	name_add(cell, "%s%s", shapes[cell->shape], offloads[cell->offload]);
 	if (cell->segment != 0)
@@ -149,9 +156,9 @@ add_cell(const struct family *family, const struct cell *variable)
 	cell->event_idx = family->event_idx;
 	cell->in_order = family->in_order;
 	cell->iommu_page = family->iommu_page;
-	cell->flags = USUAL_FLAGS & ~family->flags_off;
-	if (cell->iommu_page != 0)
-		cell->flags |= RTE_VHOST_USER_IOMMU_SUPPORT;
+	cell->async = family->async;
+	cell->flags = (USUAL_FLAGS | (family->async ? RTE_VHOST_USER_ASYNC_COPY : 0) |
+		(family->iommu_page != 0 ? RTE_VHOST_USER_IOMMU_SUPPORT : 0)) & ~family->flags_off;
 	name_cell(cell);
 }
 

@@ -11,6 +11,7 @@
  */
 
 #include "test.h"
+#include "vhost_fake_backend.h"
 #include "vhost_fake_frontend.h"
 
 struct two {

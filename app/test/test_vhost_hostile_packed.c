@@ -450,15 +450,15 @@ static const struct test_case fixed_cases[] = {
 #define NB_CASES (NB_LIE_CASES + NB_HOSTILE_CASES + RTE_DIM(fixed_cases))
 
 static int
-test_vhost_hostile_packed(void)
+run_suite(const char *name, int (*setup)(void), void (*teardown)(void))
 {
 	static struct test_case cases[NB_CASES];
 	static char names[NB_LIE_CASES][64];
 	struct test_suite suite = {
-		.name = "vhost hostile ring, packed",
-		.setup = fake_setup_packed,
+		.name = name,
+		.setup = setup,
 		.check = fake_check,
-		.teardown = fake_teardown,
+		.teardown = teardown,
 		TEST_SUITE_CASES(cases),
 	};
 	unsigned int n = 0;
@@ -475,4 +475,18 @@ test_vhost_hostile_packed(void)
 	return test_suite_run(&suite);
 }
 
+static int
+test_vhost_hostile_packed(void)
+{
+	return run_suite("vhost hostile ring, packed", fake_setup_packed, fake_teardown);
+}
+
+static int
+test_vhost_async_hostile_packed(void)
+{
+	return run_suite("vhost hostile ring, packed, asynchronous", fake_setup_async_packed,
+		fake_teardown_async);
+}
+
 REGISTER_TEST_COMMAND(vhost_hostile_packed_autotest, test_vhost_hostile_packed);
+REGISTER_TEST_COMMAND(vhost_async_hostile_packed_autotest, test_vhost_async_hostile_packed);

@@ -206,7 +206,7 @@ tx_pool_is_not_exhausted_by_short_chains(void)
 				fake_offer(tx, 12, NULL, false) < 0)
 			return TEST_FAILED;
 		fake_kick(tx);
-		TEST_ASSERT_EQUAL(rte_vhost_dequeue_burst(t.bad->vid, 1,
+		TEST_ASSERT_EQUAL(fake_dequeue_burst(t.bad->vid, 1,
 			fake_pool(), &m, 1), 0, "nothing in it");
 		fake_tx_reap(tx);
 	}
@@ -520,15 +520,15 @@ static const struct test_case split_cases[] = {
 #define NB_CASES (NB_LIE_CASES + NB_HOSTILE_CASES + RTE_DIM(split_cases))
 
 static int
-test_vhost_hostile_ring(void)
+run_suite(const char *name, int (*setup)(void), void (*teardown)(void))
 {
 	static struct test_case cases[NB_CASES];
 	static char names[NB_LIE_CASES][64];
 	struct test_suite suite = {
-		.name = "vhost hostile ring",
-		.setup = fake_setup,
+		.name = name,
+		.setup = setup,
 		.check = fake_check,
-		.teardown = fake_teardown,
+		.teardown = teardown,
 		TEST_SUITE_CASES(cases),
 	};
 	unsigned int n = 0;
@@ -545,4 +545,18 @@ test_vhost_hostile_ring(void)
 	return test_suite_run(&suite);
 }
 
+static int
+test_vhost_hostile_ring(void)
+{
+	return run_suite("vhost hostile ring", fake_setup, fake_teardown);
+}
+
+static int
+test_vhost_async_hostile_ring(void)
+{
+	return run_suite("vhost hostile ring, asynchronous", fake_setup_async,
+		fake_teardown_async);
+}
+
 REGISTER_TEST_COMMAND(vhost_hostile_ring_autotest, test_vhost_hostile_ring);
+REGISTER_TEST_COMMAND(vhost_async_hostile_ring_autotest, test_vhost_async_hostile_ring);

@@ -153,7 +153,7 @@ carry_to_host(struct fake *fe, const fake_net_hdr *h, const void *bytes,
 
 	if (!fake_tx_send(&fe->vqs[1], h, bytes, len, NULL))
 		return NULL;
-	if (rte_vhost_dequeue_burst(fe->vid, 1, fake_pool(), &m, 1) != 1)
+	if (fake_dequeue_burst(fe->vid, 1, fake_pool(), &m, 1) != 1)
 		m = NULL;
 	fake_tx_reap(&fe->vqs[1]);
 	return m;
@@ -559,7 +559,7 @@ header_changed_during_the_burst(void)
 		for (int i = 0; i < 32; i++)
 			fake_offer_at(&t.bad->vqs[1], c.gpa, 12 + f.len, false);
 		fake_kick(&t.bad->vqs[1]);
-		n = rte_vhost_dequeue_burst(t.bad->vid, 1, fake_pool(), m, 32);
+		n = fake_dequeue_burst(t.bad->vid, 1, fake_pool(), m, 32);
 		rte_pktmbuf_free_bulk(m, n);
 		fake_tx_reap(&t.bad->vqs[1]);
 	}
@@ -632,7 +632,7 @@ wish_of_the_application_arrives(const void *arg)
 	m = mbuf_of(&f, row->ol_flags);
 	TEST_ASSERT_NOT_NULL(m, "an mbuf");
 	fake_rx_fill(&fe->vqs[0], 2, 2048, NULL);
-	TEST_ASSERT_EQUAL(rte_vhost_enqueue_burst(fe->vid, 0, &m, 1), 1, "send");
+	TEST_ASSERT_EQUAL(fake_enqueue_burst(fe->vid, 0, &m, 1), 1, "send");
 	rte_pktmbuf_free(m);
 	TEST_ASSERT_EQUAL(fake_rx_take(&fe->vqs[0], &h, got, sizeof(got)), f.len,
 		"it arrives");
@@ -671,7 +671,7 @@ pseudo_header_checksum_is_made_here(void)
 		spoiled.bytes[at] ^= 0xff;
 		m = mbuf_of(&spoiled, row->ol_flags);
 		fake_rx_fill(&fe->vqs[0], 1, 2048, NULL);
-		TEST_ASSERT_EQUAL(rte_vhost_enqueue_burst(fe->vid, 0, &m, 1), 1,
+		TEST_ASSERT_EQUAL(fake_enqueue_burst(fe->vid, 0, &m, 1), 1,
 			"send");
 		rte_pktmbuf_free(m);
 		TEST_ASSERT_EQUAL(fake_rx_take(&fe->vqs[0], NULL, got,
@@ -698,7 +698,7 @@ ip_checksum_is_made_here(void)
 	m = mbuf_of(&f, RTE_MBUF_F_TX_IP_CKSUM | RTE_MBUF_F_TX_IPV4 |
 		RTE_MBUF_F_TX_TCP_CKSUM);
 	fake_rx_fill(&fe->vqs[0], 1, 2048, NULL);
-	TEST_ASSERT_EQUAL(rte_vhost_enqueue_burst(fe->vid, 0, &m, 1), 1, "send");
+	TEST_ASSERT_EQUAL(fake_enqueue_burst(fe->vid, 0, &m, 1), 1, "send");
 	rte_pktmbuf_free(m);
 	TEST_ASSERT_EQUAL(fake_rx_take(&fe->vqs[0], NULL, got, sizeof(got)),
 		f.len, "it arrives");
@@ -714,7 +714,7 @@ drain(struct fake_vq *rx)
 	uint8_t got[2048];
 	struct rte_mbuf *m = fake_mbuf(1, 0, 0);
 
-	while (rte_vhost_enqueue_burst(rx->fe->vid, rx->index, &m, 1) == 1)
+	while (fake_enqueue_burst(rx->fe->vid, rx->index, &m, 1) == 1)
 		fake_rx_take(rx, NULL, got, sizeof(got));
 	rte_pktmbuf_free(m);
 }
@@ -786,7 +786,7 @@ check_completion(struct fake *fe, const struct to_guest *row, const struct frame
 	m = mbufs_of(&before, row->ol_flags, seg);
 	TEST_ASSERT_NOT_NULL(m, "mbufs");
 	fake_rx_fill(&fe->vqs[0], f->len / room + 2, room, NULL);
-	TEST_ASSERT_EQUAL(rte_vhost_enqueue_burst(fe->vid, 0, &m, 1), 1, "send");
+	TEST_ASSERT_EQUAL(fake_enqueue_burst(fe->vid, 0, &m, 1), 1, "send");
 	fake_mbuf_read(m, sent, sizeof(sent));
 	rte_pktmbuf_free(m);
 	TEST_ASSERT_BUFFERS_ARE_EQUAL(sent, before.bytes, f->len,
@@ -844,7 +844,7 @@ padding_is_not_summed(void)
 	f.len = 60;
 	m = mbuf_of(&f, RTE_MBUF_F_TX_UDP_CKSUM | RTE_MBUF_F_TX_IPV4);
 	fake_rx_fill(&fe->vqs[0], 1, 2048, NULL);
-	TEST_ASSERT_EQUAL(rte_vhost_enqueue_burst(fe->vid, 0, &m, 1), 1, "send");
+	TEST_ASSERT_EQUAL(fake_enqueue_burst(fe->vid, 0, &m, 1), 1, "send");
 	rte_pktmbuf_free(m);
 	TEST_ASSERT_EQUAL(fake_rx_take(&fe->vqs[0], NULL, got, sizeof(got)), 60, "it arrives");
 	f.len = len;
@@ -869,7 +869,7 @@ wrong_lengths_of_headers_do_no_harm(void)
 				m->l2_len = l2;
 				m->l3_len = l3;
 				fake_rx_fill(&fe->vqs[0], 1, f.len + 12, NULL);
-				TEST_ASSERT_EQUAL(rte_vhost_enqueue_burst(fe->vid, 0, &m, 1), 1,
+				TEST_ASSERT_EQUAL(fake_enqueue_burst(fe->vid, 0, &m, 1), 1,
 					"send");
 				rte_pktmbuf_free(m);
 				TEST_ASSERT_EQUAL(fake_rx_take(&fe->vqs[0], NULL, got,
@@ -896,7 +896,7 @@ wish_passes_from_guest_to_guest(const void *arg)
 	m = carry_to_host(a, &out, f.bytes, f.len);
 	TEST_ASSERT_NOT_NULL(m, "out");
 	fake_rx_fill(&b->vqs[0], 2, 2048, NULL);
-	TEST_ASSERT_EQUAL(rte_vhost_enqueue_burst(b->vid, 0, &m, 1), 1, "in");
+	TEST_ASSERT_EQUAL(fake_enqueue_burst(b->vid, 0, &m, 1), 1, "in");
 	rte_pktmbuf_free(m);
 	TEST_ASSERT_EQUAL(fake_rx_take(&b->vqs[0], &in, got, sizeof(got)), f.len,
 		"in");
@@ -948,13 +948,13 @@ add_case(const char *before, const char *name, int (*run)(const void *),
 }
 
 static int
-run_suite(const char *name, int (*setup)(void))
+run_suite(const char *name, int (*setup)(void), void (*teardown)(void))
 {
 	struct test_suite suite = {
 		.name = name,
 		.setup = setup,
 		.check = fake_check,
-		.teardown = fake_teardown,
+		.teardown = teardown,
 		TEST_SUITE_CASES(cases),
 	};
 
@@ -978,14 +978,29 @@ run_suite(const char *name, int (*setup)(void))
 static int
 test_vhost_offload(void)
 {
-	return run_suite("vhost offload", fake_setup);
+	return run_suite("vhost offload", fake_setup, fake_teardown);
 }
 
 static int
 test_vhost_offload_packed(void)
 {
-	return run_suite("vhost offload, packed rings", fake_setup_packed);
+	return run_suite("vhost offload, packed rings", fake_setup_packed, fake_teardown);
+}
+
+static int
+test_vhost_async_offload(void)
+{
+	return run_suite("vhost offload, asynchronous", fake_setup_async, fake_teardown_async);
+}
+
+static int
+test_vhost_async_offload_packed(void)
+{
+	return run_suite("vhost offload, asynchronous, packed rings", fake_setup_async_packed,
+		fake_teardown_async);
 }
 
 REGISTER_TEST_COMMAND(vhost_offload_autotest, test_vhost_offload);
 REGISTER_TEST_COMMAND(vhost_offload_packed_autotest, test_vhost_offload_packed);
+REGISTER_TEST_COMMAND(vhost_async_offload_autotest, test_vhost_async_offload);
+REGISTER_TEST_COMMAND(vhost_async_offload_packed_autotest, test_vhost_async_offload_packed);

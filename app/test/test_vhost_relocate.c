@@ -30,6 +30,7 @@
 #include "mem_node.h"
 #include "numa_watch.h"
 #include "test.h"
+#include "vhost_fake_backend.h"
 #include "vhost_fake_inflight.h"
 #include "vhost_test_log.h"
 #include "vhost_test_machine.h"
@@ -841,7 +842,8 @@ check_denied(int err)
 	TEST_ASSERT_SUCCESS(topology_refresh(device_of(fe)), "look again");
 	TEST_ASSERT_EQUAL(fake_round_trip(fe, 1, 100), 100, "and it works");
 	TEST_ASSERT_EQUAL(device_of(fe)->running.moves, 0, "nothing moved");
-	TEST_ASSERT_EQUAL(topology_live(), 1 + fe->nvrings, "nothing is left over");
+	TEST_ASSERT_EQUAL(topology_live(), 1 + fe->nvrings + topology_areas(fe),
+		"nothing is left over");
 	return topology_stop(fe);
 }
 
@@ -1046,6 +1048,22 @@ test_vhost_relocate_packed(void)
 	return test_suite_run(&suite);
 }
 
+/* With asynchronous copies the areas of the queues are part of the inventory. */
+
+static int
+test_vhost_async_relocate(void)
+{
+	static const struct test_suite suite = {
+		.name = "vhost relocate, asynchronous", .setup = fake_setup_async, .check = check,
+		.teardown = fake_teardown_async, .case_seconds = 180,
+		TEST_SUITE_CASES(made_up_cases),
+	};
+
+	make_world_up();
+	return test_suite_run(&suite);
+}
+
+REGISTER_TEST_COMMAND(vhost_async_relocate_autotest, test_vhost_async_relocate);
 REGISTER_TEST_COMMAND(vhost_relocate_autotest, test_vhost_relocate);
 REGISTER_TEST_COMMAND(vhost_relocate_packed_autotest, test_vhost_relocate_packed);
 

@@ -14,6 +14,7 @@
 #include <rte_mbuf.h>
 
 #include "test.h"
+#include "vhost_fake_backend.h"
 #include "vhost_fake_frontend.h"
 
 #define TABLE_ENTRIES 128
@@ -516,7 +517,7 @@ fake_backend_send(struct fake *fe, unsigned int pair, size_t len, uint32_t seed)
 	unsigned int sent = 0;
 
 	while (m != NULL && sent == 0 && fake_now_ms() < until)
-		sent = rte_vhost_enqueue_burst(fe->vid, 2 * pair, &m, 1);
+		sent = fake_enqueue_burst(fe->vid, 2 * pair, &m, 1);
 	rte_pktmbuf_free(m);
 	return sent;
 }
@@ -528,7 +529,7 @@ fake_backend_receive(struct fake *fe, unsigned int pair)
 	struct rte_mbuf *m;
 
 	do {
-		if (rte_vhost_dequeue_burst(fe->vid, 2 * pair + 1, fake_pool(),
+		if (fake_dequeue_burst(fe->vid, 2 * pair + 1, fake_pool(),
 				&m, 1) == 1)
 			return m;
 	} while (fake_now_ms() < until);

@@ -20,6 +20,7 @@
 #include <linux/virtio_config.h>
 
 #include "test.h"
+#include "vhost_fake_backend.h"
 #include "vhost_fake_private.h"
 
 #define REGION_GPA 0x40000000ULL
@@ -196,9 +197,8 @@ register_socket(struct fake *fe)
 {
 	const struct rte_vhost_device_ops *ops =
 		is_recorded(fe) ? &fake_recorder_ops : fe->cfg.ops;
-	uint64_t flags = fe->cfg.flags |
-		(fe->cfg.client ? RTE_VHOST_USER_CLIENT : 0) |
-		(fe->cfg.iommu ? RTE_VHOST_USER_IOMMU_SUPPORT : 0);
+	uint64_t flags = fe->cfg.flags | (fe->cfg.client ? RTE_VHOST_USER_CLIENT : 0) |
+		(fe->cfg.iommu ? RTE_VHOST_USER_IOMMU_SUPPORT : fake_backend_flags());
 
 	if (fe->cfg.join != NULL)
 		return 0;

@@ -32,8 +32,8 @@ hostile_bursts(struct fake *fe, unsigned int rounds)
 	while (rounds-- > 0) {
 		unsigned int n;
 
-		rte_vhost_enqueue_burst(fe->vid, 0, in, RTE_DIM(in));
-		n = rte_vhost_dequeue_burst(fe->vid, 1, fake_pool(), out,
+		fake_enqueue_burst(fe->vid, 0, in, RTE_DIM(in));
+		n = fake_dequeue_burst(fe->vid, 1, fake_pool(), out,
 			RTE_DIM(out));
 		rte_pktmbuf_free_bulk(out, n);
 	}

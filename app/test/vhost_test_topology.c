@@ -13,6 +13,7 @@
 #include "device_change.h"
 #include "mem_heap.h"
 #include "mem_node.h"
+#include "net_async.h"
 #include "numa_watch.h"
 #include "test.h"
 #include "vhost_fake_frontend.h"
@@ -683,18 +684,50 @@ check_views(const struct vhost_device *dev)
 	return 0;
 }
 
+/** Areas of packets whose copies are under way. */
+static unsigned int
+count_areas(const struct vhost_device *dev)
+{
+	unsigned int n = 0;
+
+	for (uint32_t i = 0; i < dev->nvrings; i++)
+		n += vhost_device_queue_at(dev, i)->async != NULL;
+	return n;
+}
+
+static int
+check_areas(const struct vhost_device *dev)
+{
+	for (uint32_t i = 0; i < dev->nvrings; i++) {
+		const struct vhost_queue *q = vhost_device_queue_at(dev, i);
+
+		if (q->async != NULL && !topology_holds(q->async, vhost_queue_block(q)->node))
+			return wrong("the async area of queue %u is not on node %d", i,
+				vhost_queue_block(q)->node);
+	}
+	return 0;
+}
+
 static int
 check_device(const struct vhost_device *dev, int node, const int *queue_nodes)
 {
 	if (node != VHOST_NODE_ANY && dev->running.net->node != node)
 		return wrong("the device is on node %d, not %d", dev->running.net->node, node);
 	if (check_replicas(dev) < 0 || check_queues(dev, queue_nodes) < 0 ||
-			check_handles(dev) < 0 || check_views(dev) < 0)
+			check_handles(dev) < 0 || check_views(dev) < 0 || check_areas(dev) < 0)
 		return -1;
-	if (topology_live() != count_replica_blocks(dev) + dev->nvrings)
-		return wrong("%u blocks for %u replicas and %u queues",
-			topology_live(), dev->running.nreplicas, dev->nvrings);
+	if (topology_live() != count_replica_blocks(dev) + dev->nvrings + count_areas(dev))
+		return wrong("%u blocks for %u replicas, %u queues and %u async areas",
+			topology_live(), dev->running.nreplicas, dev->nvrings, count_areas(dev));
 	return 0;
+}
+
+unsigned int
+topology_areas(const struct fake *fe)
+{
+	const struct vhost_device *dev = vhost_device_peek(fe->vid);
+
+	return dev != NULL ? count_areas(dev) : 0;
 }
 
 int

@@ -108,6 +108,9 @@ int topology_inventory_on(const struct fake *fe, int node);
 /** The same without an opinion about nodes. */
 int topology_inventory_anywhere(const struct fake *fe);
 
+/** Queues of the device that have an async area, which is a block. */
+unsigned int topology_areas(const struct fake *fe);
+
 /** The node where the device is now, whatever the application was told; or VHOST_NODE_ANY. */
 int topology_device_node(const struct fake *fe);
 

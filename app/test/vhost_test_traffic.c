@@ -11,6 +11,7 @@
 #include <rte_mbuf.h>
 
 #include "test.h"
+#include "vhost_fake_backend.h"
 #include "vhost_fake_frontend.h"
 #include "vhost_test_traffic.h"
 
@@ -166,7 +167,7 @@ app_dequeue(struct traffic *t, unsigned int pair)
 	uint8_t buf[LONGEST + 1];
 	unsigned int n;
 
-	n = rte_vhost_dequeue_burst(t->fe->vid, 2 * pair + 1, fake_pool(),
+	n = fake_dequeue_burst(t->fe->vid, 2 * pair + 1, fake_pool(),
 		&p->held[p->nheld], RTE_MIN(32u, HELD - p->nheld));
 	for (unsigned int i = 0; i < n; i++, p->next++) {
 		const struct rte_mbuf *m = p->held[p->nheld + i];
@@ -186,7 +187,7 @@ app_enqueue(struct traffic *t, unsigned int pair)
 
 	if (p->nheld == 0)
 		return 0;
-	n = rte_vhost_enqueue_burst(t->fe->vid, 2 * pair, p->held, p->nheld);
+	n = fake_enqueue_burst(t->fe->vid, 2 * pair, p->held, p->nheld);
 	rte_pktmbuf_free_bulk(p->held, n);
 	p->nheld -= n;
 	memmove(p->held, p->held + n, p->nheld * sizeof(p->held[0]));

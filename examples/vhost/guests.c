@@ -21,6 +21,7 @@
 #include <rte_string_fns.h>
 #include <rte_vhost.h>
 
+#include "dma.h"
 #include "guest_node.h"
 #include "guests.h"
 #include "mac_table.h"
@@ -165,6 +166,8 @@ add_guest(struct vport *vport, int vid, const char *path)
 {
 	vport->guest.vid = vid;
 	rte_strlcpy(vport->guest.path, path, sizeof(vport->guest.path));
+	vport->guest.dma[DMA_TX] = dma_of(path, DMA_TX);
+	vport->guest.dma[DMA_RX] = dma_of(path, DMA_RX);
 	vport->guest.features = 0;
 	rte_vhost_get_negotiated_features(vid, &vport->guest.features);
 	vport->takes = offloads_taken(vport->guest.features);
@@ -185,6 +188,7 @@ remove_guest(struct vport *vport)
 {
 	vport->connected = false;
 	plan_refresh();
+	dma_guest_gone(vport->guest.vid, MAX_RINGS);
 	/* after that nobody learns addresses there any more */
 	mac_table_forget(vport->id);
 	for (uint32_t queue = 0; queue < VPORT_MAX_RXQ; queue++)
@@ -228,6 +232,7 @@ vring_state_changed(int vid, uint16_t ring, int enable)
 {
 	if (ring >= MAX_RINGS)
 		return 0;
+	dma_ring_changed(vid, ring, enable);
 	__atomic_store_n(&ring_enabled[vid][ring], enable != 0, __ATOMIC_RELEASE);
 	wake_main();
 	return 0;
@@ -269,9 +274,12 @@ withheld_features(void)
 }
 
 static int
-start_socket(const char *path)
+start_socket(const char *path, bool has_dma)
 {
-	if (rte_vhost_driver_register(path, options.client ? RTE_VHOST_USER_CLIENT : 0) != 0) {
+	uint64_t flags = (options.client ? RTE_VHOST_USER_CLIENT : 0) |
+		(has_dma ? RTE_VHOST_USER_ASYNC_COPY : 0);
+
+	if (rte_vhost_driver_register(path, flags) != 0) {
 		LOG(ERR, "%s: cannot be registered", path);
 		return -EINVAL;
 	}
@@ -295,7 +303,7 @@ guests_start(void)
 	if (event_fd < 0)
 		return -errno;
 	for (unsigned int i = 0; i < options.n_sockets && ret == 0; i++)
-		ret = start_socket(options.sockets[i]);
+		ret = start_socket(options.sockets[i], dma_has(i));
 	return ret;
 }
 

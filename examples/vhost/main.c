@@ -26,6 +26,7 @@
 #include <rte_eal.h>
 #include <rte_errno.h>
 
+#include "dma.h"
 #include "guests.h"
 #include "mac_table.h"
 #include "options.h"
@@ -158,6 +159,8 @@ start(void)
 	if (ret == 0)
 		ret = ports_start();
 	if (ret == 0)
+		ret = dma_start();
+	if (ret == 0)
 		ret = guests_start();
 	if (ret == 0)
 		telemetry_register();
@@ -170,6 +173,7 @@ stop(void)
 {
 	guests_stop();
 	workers_stop();
+	dma_stop();
 }
 
 /** Telemetry may still ask: under the lock it finds things whole or not there. */

@@ -20,10 +20,12 @@
 #include <unistd.h>
 
 #include <rte_common.h>
+#include <rte_dmadev.h>
 #include <rte_eal.h>
 #include <rte_ethdev.h>
 #include <rte_string_fns.h>
 
+#include "dma.h"
 #include "options.h"
 #include "vport.h"
 
@@ -226,10 +228,50 @@ show_help(const struct option_row *row __rte_unused, const char *text __rte_unus
 	exit(0);
 }
 
+/** One item of --dmas: "txd0@NAME" or "rxd0@NAME". */
 static int
-refuse_dmas(const struct option_row *row, const char *text __rte_unused)
+read_dma(const struct option_row *row, const char *item)
 {
-	return complain("--%s: this release of the vhost library has no copies by DMA", row->name);
+	char direction[3], name[OPTIONS_NAME_LEN], rest;
+	unsigned int socket;
+	int dma;
+
+	if (sscanf(item, "%2[rtx]d%u@%63[^],]%c", direction, &socket, name, &rest) != 3 ||
+			(strcmp(direction, "tx") != 0 && strcmp(direction, "rx") != 0))
+		return complain("--%s takes [txdN@DEVICE,rxdN@DEVICE,...], not \"%s\"", row->name,
+				item);
+	if (socket >= OPTIONS_MAX_SOCKETS)
+		return complain("--%s %s: sockets are 0 to %u", row->name, item,
+				OPTIONS_MAX_SOCKETS - 1);
+	dma = rte_dma_get_dev_id_by_name(name);
+	if (dma < 0 || dma >= RTE_DMADEV_DEFAULT_MAX)
+		return complain("--%s %s: there is no DMA device %s", row->name, item, name);
+	options.dmas[socket][direction[0] == 'r' ? DMA_RX : DMA_TX] = dma;
+	return 0;
+}
+
+static int
+read_dmas(const struct option_row *row, const char *text)
+{
+	size_t len = strlen(text);
+	char item[OPTIONS_NAME_LEN + 16];
+	const char *end;
+
+	if (len > 1 && text[0] == '[' && text[len - 1] == ']') {
+		text++;
+		len -= 2;
+	}
+	for (end = text + len; text < end || len == 0; ) {
+		size_t used = strcspn(text, ",");
+
+		used = RTE_MIN(used, (size_t)(end - text));
+		snprintf(item, sizeof(item), "%.*s", (int)used, text);
+		if (used >= sizeof(item) || read_dma(row, item) < 0)
+			return used >= sizeof(item) ? complain("--%s: too long: %s", row->name,
+					text) : -1;
+		text += used + 1;
+	}
+	return 0;
 }
 
 /* Rows with one letter are short options. */
@@ -278,7 +320,9 @@ static const struct option_row rows[] = {
 		.number = &options.stats, .max = 3600 },
 	{ "interactive", NULL, "prompt for commands (default: if stdin is a terminal)",
 		.flag = &options.interactive },
-	{ "dmas", "...", "refused: this release has no copies by DMA", .read = refuse_dmas },
+	{ "dmas", "[txdN@DEVICE,rxdN@DEVICE,...]", "DMA devices (dmadev) that copy packets to (tx) "
+		"and\n\t\tfrom (rx) the guests of the N-th socket, counted from 0",
+		.read = read_dmas },
 	{ "help", NULL, "this text", .read = show_help },
 	{ "h", NULL, "this text", .read = show_help },
 };
@@ -354,6 +398,10 @@ check_together(void)
 				"others poll (-l 0,1)");
 	if (options.tso && !options.tx_csum)
 		options.tso = false;	/* a segment always needs a new checksum */
+	for (unsigned int i = options.n_sockets; i < OPTIONS_MAX_SOCKETS; i++)
+		if (dma_has(i))
+			return complain("--dmas names socket %u, there are %u", i,
+					options.n_sockets);
 	if (options.n_sockets == 0 && options.port_mask == 0)
 		return complain("nothing to switch: give --socket-file or -p");
 	return 0;
@@ -391,6 +439,7 @@ options_parse(int argc, char **argv)
 
 	/* not in the background, where touching the terminal would stop us */
 	options.interactive = isatty(STDIN_FILENO) && tcgetpgrp(STDIN_FILENO) == getpgrp();
+	memset(options.dmas, 0xff, sizeof(options.dmas));	/* DMA_NONE */
 	RTE_LCORE_FOREACH_WORKER(lcore)
 		options.pmd_lcores[lcore] = true;
 	if (parse(argc, argv) == 0)

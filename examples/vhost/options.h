@@ -44,6 +44,7 @@ struct options {
 	const char *sockets[OPTIONS_MAX_SOCKETS];
 	unsigned int n_sockets;
 	bool client;
+	int16_t dmas[OPTIONS_MAX_SOCKETS][2];	/**< by enum dma_direction; DMA_NONE */
 
 	uint64_t port_mask;
 	bool promiscuous;

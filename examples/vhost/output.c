@@ -11,6 +11,7 @@
 #include <rte_spinlock.h>
 #include <rte_vhost.h>
 
+#include "dma.h"
 #include "offload.h"
 #include "options.h"
 #include "output.h"
@@ -51,6 +52,40 @@ count(const struct sending *sending, struct rte_mbuf **pkts, uint16_t n, int sig
 /* Guests */
 
 /**
+ * Give packets to a ring: how many it took.  They are gone then: a DMA device may have
+ * copied them, and another lcore freed them, by the time this returns.
+ */
+static uint16_t
+put(const struct sending *sending, uint16_t ring, struct rte_mbuf **pkts, uint16_t n)
+{
+	const struct out *out = sending->out;
+	uint16_t sent;
+
+	if (likely(out->dma == DMA_NONE)) {
+		sent = rte_vhost_enqueue_burst(out->target, ring, pkts, n);
+		count(sending, pkts, sent, 1);
+		rte_pktmbuf_free_bulk(pkts, sent);
+		return sent;
+	}
+	count(sending, pkts, n, 1);
+	sent = rte_vhost_submit_enqueue_burst(out->target, ring, pkts, n, out->dma, 0);
+	count(sending, pkts + sent, n - sent, -1);
+	dma_complete(out->target, ring, out->dma);
+	return sent;
+}
+
+void
+output_complete(const struct worker *worker, const struct plan *plan)
+{
+	for (uint32_t i = worker->index; i < plan->n_dma_outs; i += n_workers) {
+		const struct out *out = &plan->outs[plan->dma_outs[i]];
+
+		for (uint8_t k = 0; k < out->n_txq; k++)
+			dma_complete(out->target, out->txq[k], out->dma);
+	}
+}
+
+/**
  * Wait a little for a guest whose ring is full.  One that lets all attempts pass
  * gets no more of them until it takes packets again: it may hang, and the others
  * on this lcore are waiting.
@@ -64,7 +99,7 @@ retry(const struct sending *sending, uint16_t ring, struct rte_mbuf **pkts, uint
 		return 0;
 	for (uint32_t i = 0; i < options.rx_retry_num && sent < n; i++) {
 		rte_delay_us_block(options.rx_retry_delay);
-		sent += rte_vhost_enqueue_burst(sending->out->target, ring, pkts + sent, n - sent);
+		sent += put(sending, ring, pkts + sent, n - sent);
 	}
 	sending->batch->stalled = sent == 0;
 	return sent;
@@ -77,12 +112,8 @@ retry(const struct sending *sending, uint16_t ring, struct rte_mbuf **pkts, uint
 static void
 send_first(const struct sending *sending, uint16_t ring, struct rte_mbuf **pkts)
 {
-	if (rte_vhost_enqueue_burst(sending->out->target, ring, pkts, 1) == 0) {
+	if (put(sending, ring, pkts, 1) == 0)
 		drop(sending, DROP_TOO_BIG, pkts, 1);
-		return;
-	}
-	count(sending, pkts, 1, 1);
-	rte_pktmbuf_free(pkts[0]);
 }
 
 /**
@@ -100,18 +131,17 @@ send_to_guest(const struct sending *sending, struct rte_mbuf **pkts, uint16_t n)
 	}
 	ring = sending->out->txq[sending->poll->queue % sending->out->n_txq];
 	while (n > 0) {
-		sent = rte_vhost_enqueue_burst(sending->out->target, ring, pkts, n);
+		sent = put(sending, ring, pkts, n);
 		if (sent > 0)
 			sending->batch->stalled = false;
 		if (unlikely(sent < n))
 			sent += retry(sending, ring, pkts + sent, n - sent);
-		count(sending, pkts, sent, 1);
-		rte_pktmbuf_free_bulk(pkts, sent);
 		pkts += sent;
 		n -= sent;
 		if (likely(n == 0))
 			return;
-		if (rte_vhost_avail_entries(sending->out->target, ring) < BURST_SIZE) {
+		if (sending->out->dma != DMA_NONE ||
+				rte_vhost_avail_entries(sending->out->target, ring) < BURST_SIZE) {
 			drop(sending, DROP_RING_FULL, pkts, n);
 			return;
 		}

@@ -15,6 +15,9 @@
 void output_send_batch(struct worker *worker, const struct plan *plan, const struct poll *poll,
 		uint16_t vport);
 
+/** Free what guests were sent by DMA devices and has arrived; each worker has its share. */
+void output_complete(const struct worker *worker, const struct plan *plan);
+
 /** Put a packet into the batch of a vport; a reference to it is taken over. */
 static inline void
 output_add(struct worker *worker, const struct plan *plan, const struct poll *poll,

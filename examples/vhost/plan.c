@@ -17,6 +17,7 @@
 
 #include <rte_cycles.h>
 
+#include "dma.h"
 #include "options.h"
 #include "placement.h"
 #include "plan.h"
@@ -100,6 +101,7 @@ fill_out(struct out *out, const struct vport *vport)
 		.shared_txq = vport->n_txq < n_workers,
 		.target = vport->kind == VPORT_GUEST ? vport->guest.vid : vport->ethdev.port_id,
 	};
+	out->dma = vport->kind == VPORT_GUEST ? vport->guest.dma[DMA_TX] : DMA_NONE;
 	for (uint32_t i = 0; i < vport->n_txq; i++)
 		out->txq[i] = vport->txq[i];
 }
@@ -110,6 +112,7 @@ fill_outs(struct plan *plan)
 	struct vport *vport;
 
 	plan->n_flood = 0;
+	plan->n_dma_outs = 0;
 	plan->vmdq_port = VPORT_NONE;
 	VPORT_FOREACH(vport) {
 		plan->outs[vport->id].present = false;
@@ -117,6 +120,8 @@ fill_outs(struct plan *plan)
 			continue;
 		fill_out(&plan->outs[vport->id], vport);
 		plan->flood[plan->n_flood++] = vport->id;
+		if (plan->outs[vport->id].dma != DMA_NONE)
+			plan->dma_outs[plan->n_dma_outs++] = vport->id;
 		if (options.vm2vm == VM2VM_HARDWARE && vport->kind == VPORT_ETHDEV &&
 				vport->ethdev.vmdq)
 			plan->vmdq_port = vport->id;
@@ -135,6 +140,7 @@ fill_poll(struct poll *poll, const struct candidate *candidate)
 		.queue = candidate->queue,
 		.ring = vport->rxq[candidate->queue].ring,
 		.source = guest ? vport->guest.vid : vport->ethdev.port_id,
+		.dma = guest ? vport->guest.dma[DMA_RX] : DMA_NONE,
 		.node = pool_node(vport->pool),
 		.mbufs = vport->pool->mbufs,
 	};

@@ -16,6 +16,7 @@
 #include <rte_ether.h>
 #include <rte_telemetry.h>
 
+#include "dma.h"
 #include "mac_table.h"
 #include "plan.h"
 #include "telemetry.h"
@@ -158,6 +159,9 @@ tell_guest(struct rte_tel_data *d, const struct vport *vport)
 	rte_tel_data_add_dict_int(d, "vid", vport->guest.vid);
 	rte_tel_data_add_dict_string(d, "path", vport->guest.path);
 	rte_tel_data_add_dict_u64(d, "features", vport->guest.features);
+	rte_tel_data_add_dict_int(d, "dma_tx", vport->guest.dma[DMA_TX]);
+	rte_tel_data_add_dict_int(d, "dma_rx", vport->guest.dma[DMA_RX]);
+	rte_tel_data_add_dict_int(d, "in_flight", dma_in_flight(vport->guest.vid, 2 * vport->n_rxq));
 	view_guest_memory(vport, &memory);
 	rte_tel_data_add_dict_int(d, "structures_node", memory.structures);
 	rte_tel_data_add_dict_int(d, "mbufs_node", memory.mbufs);

@@ -70,6 +70,7 @@ struct vport {
 		struct {
 			int vid;
 			uint64_t features;
+			int16_t dma[2];	/**< by enum dma_direction; DMA_NONE */
 			char path[108];
 		} guest;
 		/** A port. */

@@ -11,9 +11,11 @@
 #include <rte_malloc.h>
 #include <rte_vhost.h>
 
+#include "dma.h"
 #include "forward.h"
 #include "mac_table.h"
 #include "options.h"
+#include "output.h"
 #include "switch_log.h"
 #include "topology.h"
 #include "worker.h"
@@ -33,9 +35,24 @@ struct rte_rcu_qsbr *workers_qsbr;
 static uint32_t now_tick;
 static bool stopping;
 
+/** From a guest whose packets a DMA device copies; who has some in flight is not silent. */
 static uint16_t
-receive(const struct poll *poll, struct rte_mbuf **pkts)
+receive_by_dma(struct poll *poll, struct rte_mbuf **pkts)
 {
+	int in_flight;
+	uint16_t n = rte_vhost_async_try_dequeue_burst(poll->source, poll->ring, poll->mbufs, pkts,
+			BURST_SIZE, &in_flight, poll->dma, 0);
+
+	if (in_flight > 0)
+		poll->silent_rounds = 0;
+	return n;
+}
+
+static uint16_t
+receive(struct poll *poll, struct rte_mbuf **pkts)
+{
+	if (unlikely(poll->dma != DMA_NONE))
+		return receive_by_dma(poll, pkts);
 	if (poll->kind == VPORT_GUEST)
 		return rte_vhost_dequeue_burst(poll->source, poll->ring, poll->mbufs, pkts,
 				BURST_SIZE);
@@ -60,6 +77,7 @@ poll_round(struct worker *worker, struct plan *plan, uint32_t round)
 	struct rte_mbuf *pkts[BURST_SIZE];
 	uint32_t total = 0;
 
+	output_complete(worker, plan);
 	for (uint32_t i = 0; i < plan->n_polls; i++) {
 		struct poll *poll = &plan->polls[i];
 		uint16_t n;

@@ -36,6 +36,7 @@ struct poll {
 	uint16_t queue;		/**< receive queue of the vport, counted from 0 */
 	uint16_t ring;		/**< how the library or driver calls that queue */
 	int source;		/**< vid of the guest or number of the ethdev port */
+	int16_t dma;		/**< that copies its packets, or DMA_NONE */
 	int node;		/**< where its packets' mbufs are */
 	struct rte_mempool *mbufs;
 	uint32_t silent_rounds;	/**< polled without result since the last packet, saturating */
@@ -50,6 +51,7 @@ struct out {
 	uint8_t takes;		/**< OFFLOAD_* that may be left to it */
 	uint8_t n_txq;
 	int16_t node;
+	int16_t dma;		/**< that copies packets to a guest, or DMA_NONE */
 	int target;		/**< vid or ethdev port */
 	uint32_t max_len;
 	uint16_t txq[VPORT_MAX_TXQ];
@@ -58,6 +60,8 @@ struct out {
 struct plan {
 	uint32_t n_polls;
 	uint32_t n_flood;
+	uint32_t n_dma_outs;
+	uint16_t dma_outs[VPORT_MAX];	/**< guests whose packets are in flight for a while */
 	uint16_t vmdq_port;		/**< that takes packets between guests, or VPORT_NONE */
 	uint16_t flood[VPORT_MAX];	/**< all that are present */
 	struct out outs[VPORT_MAX];

@@ -74,13 +74,16 @@ copy_offer(const char *path, struct vhost_driver *driver)
  * Register, start, unregister
  */
 
+/** A DMA device can neither ask for a translation nor wait for a page. */
+#define NOT_WITH_ASYNC (RTE_VHOST_USER_IOMMU_SUPPORT | RTE_VHOST_USER_POSTCOPY_SUPPORT)
+
 /** Flags that are accepted without effect, or not at all: 0 or -ENOTSUP. */
 static int
 check_flags(const char *path, uint64_t flags)
 {
-	if (flags & RTE_VHOST_USER_ASYNC_COPY) {
-		/* The application's asynchronous calls would all fail later. */
-		VHOST_LOG_CONFIG(ERR, "(%s) asynchronous copies are not in this release\n", path);
+	if ((flags & RTE_VHOST_USER_ASYNC_COPY) && (flags & NOT_WITH_ASYNC)) {
+		VHOST_LOG_CONFIG(ERR, "(%s) async copy with IOMMU or post-copy not supported\n",
+			path);
 		return -ENOTSUP;
 	}
 	return 0;
@@ -96,6 +99,9 @@ default_features(uint64_t flags)
 		features &= ~BIG_PACKET_FEATURES;
 	if (flags & RTE_VHOST_USER_IOMMU_SUPPORT)
 		features |= 1ULL << VIRTIO_F_ACCESS_PLATFORM;
+	/* what devices write is not logged */
+	if (flags & RTE_VHOST_USER_ASYNC_COPY)
+		features &= ~(1ULL << VHOST_F_LOG_ALL);
 	return features;
 }
 

@@ -38,8 +38,8 @@ static const struct {
 	{ "guest_notifications", offsetof(struct vq_stats, guest_notifications) },
 	{ "iotlb_hits", offsetof(struct vq_stats, iotlb_hits) },
 	{ "iotlb_misses", offsetof(struct vq_stats, iotlb_misses) },
-	{ "inflight_submitted", NOT_COUNTED },
-	{ "inflight_completed", NOT_COUNTED },
+	{ "inflight_submitted", offsetof(struct vq_stats, inflight_submitted) },
+	{ "inflight_completed", offsetof(struct vq_stats, inflight_completed) },
 };
 
 /** The queue, if its device counts at all. */

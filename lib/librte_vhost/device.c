@@ -27,6 +27,7 @@
 
 #include "device.h"
 #include "mem_node.h"
+#include "queue_async.h"
 #include "vhost_log.h"
 
 static struct vhost_device *devices[VHOST_MAX_DEVICES];
@@ -286,6 +287,17 @@ vhost_device_flags(struct vhost_device *dev)
 	return flags;
 }
 
+bool
+vhost_device_memory_is_pinned(struct vhost_device *dev)
+{
+	bool pinned;
+
+	rte_spinlock_lock(&dev->view_lock);
+	pinned = dev->running.map != NULL && vhost_mem_map_is_pinned(dev->running.map);
+	rte_spinlock_unlock(&dev->view_lock);
+	return pinned;
+}
+
 struct rte_vdpa_device *
 vhost_device_vdpa(struct vhost_device *dev)
 {
@@ -303,8 +315,11 @@ vhost_device_migrate_handles(struct vhost_device *dev)
 	const int node = dev->running.node;
 	uint32_t i;
 
-	for (i = 0; i < dev->nvrings; i++)
+	for (i = 0; i < dev->nvrings; i++) {
 		vhost_queue_migrate_handle(vhost_device_queue_at(dev, i));
+		if (dev->driver.flags & RTE_VHOST_USER_ASYNC_COPY)
+			vhost_queue_async_migrate(vhost_device_queue_at(dev, i));
+	}
 	if (node != VHOST_NODE_ANY && dev->running.handle_node != node &&
 			vhost_node_pages_bring(dev, sizeof(*dev), node) != -EAGAIN)
 		dev->running.handle_node = node;

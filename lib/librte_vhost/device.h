@@ -250,11 +250,12 @@ bool vhost_device_edit(struct vhost_device *dev, const char *path,
 void vhost_device_migrate_handles(struct vhost_device *dev);
 
 /*
- * Of the registration, for who holds no lock and may be late with a vid, which is
+ * Of the registration or the memory, for who holds no lock and may be late with a vid, which is
  * another device's then.
  */
 void vhost_device_copy_path(struct vhost_device *dev, char *path, size_t size);
 uint64_t vhost_device_flags(struct vhost_device *dev);
+bool vhost_device_memory_is_pinned(struct vhost_device *dev);
 struct rte_vdpa_device *vhost_device_vdpa(struct vhost_device *dev);
 
 /** Change a field that reports read. */

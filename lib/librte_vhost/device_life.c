@@ -22,6 +22,7 @@
 #include "numa_evidence.h"
 #include "numa_watch.h"
 #include "postcopy.h"
+#include "queue_async.h"
 #include "vhost_log.h"
 #include "vu_backchannel.h"
 
@@ -159,6 +160,17 @@ release_running(struct vhost_device *dev)
 	vhost_inflight_area_put(&running->inflight);
 }
 
+/** End copies under way while rings and memory are there. */
+static void
+end_copies(struct vhost_device *dev, uint32_t nvrings)
+{
+	uint64_t deadline = vhost_queue_async_deadline();
+	uint32_t i;
+
+	for (i = 0; i < nvrings; i++)
+		vhost_queue_async_end(vhost_device_queue_at(dev, i), dev->running.map, deadline);
+}
+
 /** The handles are not to be found any more; who is late finds gates without blocks. */
 static void
 shut_down_queues(struct vhost_device *dev)
@@ -168,6 +180,7 @@ shut_down_queues(struct vhost_device *dev)
 	rte_spinlock_lock(&dev->view_lock);
 	__atomic_store_n(&dev->nvrings, 0, __ATOMIC_RELEASE);
 	rte_spinlock_unlock(&dev->view_lock);
+	end_copies(dev, nvrings);
 	vhost_queues_shut_down(dev->queues, nvrings);
 }
 

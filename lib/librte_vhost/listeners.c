@@ -64,6 +64,30 @@ must_restart(const struct vhost_device *dev, const struct settle_request *reques
 		dev->driver.vdpa == NULL && move_is_one(&move);
 }
 
+static void
+tell_vring(struct vhost_device *dev, struct vhost_queue *q, bool ready)
+{
+	q->ready = ready;
+	TELL(dev, vring_state, q, ready);
+}
+
+/**
+ * Rings whose copies under way have to end stop beforehand, so that the application can
+ * do that, as long as it has a ring to give buffers back to.
+ */
+static void
+tell_disturbed(struct vhost_device *dev, const struct settlement *settlement)
+{
+	uint32_t i;
+
+	for (i = 0; i < dev->nvrings; i++) {
+		struct vhost_queue *q = vhost_device_queue_at(dev, i);
+
+		if (settlement->disturbed[i] && q->ready)
+			tell_vring(dev, q, false);
+	}
+}
+
 void
 vhost_listeners_before(struct vhost_device *dev, const struct settle_request *request,
 		const struct settlement *settlement)
@@ -80,6 +104,7 @@ vhost_listeners_before(struct vhost_device *dev, const struct settle_request *re
 				vhost_device_queue_at(dev, i)->notify_again = true;
 		vhost_device_count(dev, &dev->told.restarts);
 	}
+	tell_disturbed(dev, settlement);
 	if (settlement->remaps)
 		TELL(dev, remap);
 }
@@ -113,13 +138,6 @@ tell_moves(struct vhost_device *dev, const struct settlement *settlement)
 }
 
 /* Vrings */
-
-static void
-tell_vring(struct vhost_device *dev, struct vhost_queue *q, bool ready)
-{
-	q->ready = ready;
-	TELL(dev, vring_state, q, ready);
-}
 
 static void
 tell_vrings(struct vhost_device *dev, const struct settle_request *request)

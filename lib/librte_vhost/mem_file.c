@@ -28,6 +28,9 @@
 
 #include <linux/magic.h>
 
+#include <rte_eal.h>
+#include <rte_vfio.h>
+
 #include <rte_common.h>
 
 #include "fd_kind.h"
@@ -164,8 +167,9 @@ vhost_mem_file_map(int fd, size_t len, int prot, int flags)
 }
 
 struct mem_mapping {
-	unsigned int refcnt;	/**< control thread only */
+	unsigned int refcnt;	/**< atomic */
 	bool broken;		/**< the guard's */
+	bool reached;		/**< VFIO devices find it at our address */
 	uint8_t *addr;
 	size_t size;		/**< bytes, taken from the quota */
 	int fd;			/**< -1 until it belongs to the mapping */
@@ -243,14 +247,40 @@ vhost_mem_mapping_keep_fd(struct mem_mapping *mapping, int fd)
 void
 vhost_mem_mapping_get(struct mem_mapping *mapping)
 {
-	mapping->refcnt++;
+	__atomic_fetch_add(&mapping->refcnt, 1, __ATOMIC_RELAXED);
+}
+
+void
+vhost_mem_mapping_reach(struct mem_mapping *mapping)
+{
+	uintptr_t addr = (uintptr_t)mapping->addr;
+
+	/* physical addresses need no IOMMU, and without a device of VFIO there is none */
+	if (mapping->reached || rte_eal_iova_mode() != RTE_IOVA_VA || !rte_vfio_is_enabled("vfio"))
+		return;
+	mapping->reached = rte_vfio_container_dma_map(RTE_VFIO_DEFAULT_CONTAINER_FD, addr, addr,
+		mapping->size) == 0;
+	if (!mapping->reached)
+		VHOST_LOG_CONFIG(INFO, "guest memory of %zu bytes is not mapped for VFIO devices, "
+			"which does not matter if none copies for vhost\n", mapping->size);
+}
+
+static void
+unreach(const struct mem_mapping *mapping)
+{
+	uintptr_t addr = (uintptr_t)mapping->addr;
+
+	if (mapping->reached)
+		rte_vfio_container_dma_unmap(RTE_VFIO_DEFAULT_CONTAINER_FD, addr, addr,
+			mapping->size);
 }
 
 void
 vhost_mem_mapping_put(struct mem_mapping *mapping)
 {
-	if (--mapping->refcnt > 0)
+	if (__atomic_sub_fetch(&mapping->refcnt, 1, __ATOMIC_ACQ_REL) > 0)
 		return;
+	unreach(mapping);
 	vhost_mem_guard_remove(mapping->guard);
 	munmap(mapping->addr, mapping->size);
 	vhost_reap(mapping->quota, mapping->fd);

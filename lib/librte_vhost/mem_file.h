@@ -75,6 +75,12 @@ uint8_t *vhost_mem_mapping_addr(const struct mem_mapping *mapping);
 /** The descriptor is the mapping's from now on, given to the reaper with it. */
 void vhost_mem_mapping_keep_fd(struct mem_mapping *mapping, int fd);
 
+/**
+ * Have it in the IOMMU of this process's VFIO devices, for as long as it stays; where
+ * that cannot be, only a device that needs it will notice.
+ */
+void vhost_mem_mapping_reach(struct mem_mapping *mapping);
+
 void vhost_mem_mapping_get(struct mem_mapping *mapping);
 
 /** Drop a reference; the last one unmaps and closes. */

@@ -423,7 +423,7 @@ vhost_mem_map_matches(const struct mem_map *map, const struct vu_memory *table,
 struct mem_map *
 vhost_mem_map_get(struct mem_map *map)
 {
-	map->refcnt++;
+	__atomic_fetch_add(&map->refcnt, 1, __ATOMIC_RELAXED);
 	return map;
 }
 
@@ -432,11 +432,31 @@ vhost_mem_map_put(struct mem_map *map)
 {
 	unsigned int i;
 
-	if (map == NULL || --map->refcnt > 0)
+	if (map == NULL || __atomic_sub_fetch(&map->refcnt, 1, __ATOMIC_ACQ_REL) > 0)
 		return;
 	for (i = 0; i < map->nregions; i++)
 		vhost_mem_mapping_put(map->regions[i].mapping);
 	free(map);
+}
+
+bool
+vhost_mem_map_is_pinned(const struct mem_map *map)
+{
+	unsigned int i;
+
+	for (i = 0; i < map->nregions; i++)
+		if (!map->regions[i].hugetlb)
+			return false;
+	return true;
+}
+
+void
+vhost_mem_map_reach(const struct mem_map *map)
+{
+	unsigned int i;
+
+	for (i = 0; i < map->nregions; i++)
+		vhost_mem_mapping_reach(map->regions[i].mapping);
 }
 
 bool

@@ -57,7 +57,7 @@ struct mem_displaced {
 #define MEM_DISPLACED_MAX 32
 
 struct mem_map {
-	unsigned int refcnt;	/**< control thread only */
+	unsigned int refcnt;	/**< atomic */
 	uint64_t generation;	/**< never 0, never used twice */
 	uint32_t nregions;
 	struct mem_region regions[VHOST_MAX_REGIONS];
@@ -123,7 +123,7 @@ bool vhost_mem_map_matches(const struct mem_map *map,
 
 struct mem_map *vhost_mem_map_get(struct mem_map *map);
 
-/** Drop a reference; the last one unmaps and closes.  NULL is allowed. */
+/** Drop a reference; the last one unmaps and closes.  NULL is allowed.  Any thread. */
 void vhost_mem_map_put(struct mem_map *map);
 
 /** Our address of [uva, uva + len) of the frontend, NULL unless one region holds it all. */
@@ -138,6 +138,12 @@ const struct mem_region *vhost_mem_map_region(const struct mem_map *map,
 
 /** Whether two regions are the same memory at the same places. */
 bool vhost_mem_region_is_same(const struct mem_region *a, const struct mem_region *b);
+
+/** Whether the kernel leaves all of it where it is: huge pages. */
+bool vhost_mem_map_is_pinned(const struct mem_map *map);
+
+/** Let DMA devices reach all of it that are behind an IOMMU. */
+void vhost_mem_map_reach(const struct mem_map *map);
 
 /** Whether the guard had to replace a region: the device has to go. */
 bool vhost_mem_map_is_broken(const struct mem_map *map);

@@ -34,6 +34,7 @@
 
 #include "doorbell.h"
 #include "mem_node.h"
+#include "net_async.h"
 #include "net_notify.h"
 #include "queue.h"
 #include "reaper.h"
@@ -101,6 +102,12 @@ open_gate(struct vhost_queue *q, bool wake)
 	}
 	if (wake)
 		wake_application(q);
+}
+
+void
+vhost_queue_open_gate(struct vhost_queue *q)
+{
+	open_gate(q, false);
 }
 
 /* Descriptors */
@@ -186,6 +193,15 @@ vhost_queue_announce(struct vhost_queue *q, const struct rte_ether_addr *mac)
 	open_gate(q, wake);
 }
 
+/** Chains that were taken, and of which a packed ring does not know that they will be given. */
+static uint16_t
+taken_unused(const struct vhost_queue *q, const struct vhost_virtqueue *block)
+{
+	if (q->async == NULL || !ring_has_two_bases(block->cfg.format))
+		return 0;
+	return q->async->chains_submitted - q->async->chains_given;
+}
+
 uint16_t
 vhost_queue_unused(struct vhost_queue *q)
 {
@@ -193,7 +209,7 @@ vhost_queue_unused(struct vhost_queue *q)
 	uint16_t n = 0;
 
 	if (block != NULL && block->size != 0 && block->attr.enabled)
-		n = ring_unused(block, block->cfg.format);
+		n = ring_unused(block, block->cfg.format) + taken_unused(q, block);
 	open_gate(q, false);
 	return n;
 }

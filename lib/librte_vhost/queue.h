@@ -25,6 +25,7 @@
 #include "queue_wish.h"
 #include "vhost_virtqueue.h"
 
+struct net_async;
 struct rte_ether_addr;
 struct vhost_quota;
 struct vring;
@@ -34,6 +35,7 @@ struct vring;
 
 struct vhost_queue {
 	struct vhost_gate gate;		/**< alone on its line */
+	struct net_async *async;	/**< or NULL; for who is inside the gate (queue_async.c) */
 
 	/* control side: under the device's control lock */
 	uint16_t index __rte_cache_aligned;
@@ -79,6 +81,9 @@ void vhost_queue_init(struct vhost_queue *q, uint16_t index, struct vhost_quota 
  * without a block.
  */
 void vhost_queues_shut_down(struct vhost_queue_page *pages, uint32_t n);
+
+/** Open the gate after vhost_gate_close(); who was turned away meanwhile is woken. */
+void vhost_queue_open_gate(struct vhost_queue *q);
 
 /**
  * Close the descriptors that were replaced.  A vDPA driver or a backend of the

@@ -196,7 +196,7 @@ ring_packed_waiting(const struct vhost_virtqueue *vq)
 	return chains;
 }
 
-/** Likewise: no burst leaves a chain that was taken and not given. */
+/** Likewise; who takes a chain and does not give it counts it himself. */
 static inline uint16_t
 ring_packed_unused(const struct vhost_virtqueue *vq)
 {

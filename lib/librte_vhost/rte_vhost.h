@@ -89,7 +89,11 @@ extern "C" {
  * #RTE_VHOST_USER_EXTBUF_SUPPORT this withdraws the offers of host TSO and UFO.
  */
 #define RTE_VHOST_USER_LINEARBUF_SUPPORT	(1ULL << 6)
-/** Prepare for copies by DMA devices.  Registration fails with it in this release. */
+/**
+ * Rings may use DMA devices, see rte_vhost_async.h.  This withdraws the offer of
+ * VHOST_F_LOG_ALL, and excludes #RTE_VHOST_USER_IOMMU_SUPPORT and
+ * #RTE_VHOST_USER_POSTCOPY_SUPPORT.
+ */
 #define RTE_VHOST_USER_ASYNC_COPY		(1ULL << 7)
 /**
  * Describe the offloads of dequeued packets with receive flags
@@ -580,8 +584,8 @@ int rte_vhost_enable_guest_notification(int vid, uint16_t queue_id, int enable);
  *   RTE_VHOST_USER_* flags.
  * @return
  *   0, or -1 if the path is NULL, empty, longer than a socket address permits or
- *   registered already, the flags ask for asynchronous copies, too many sockets
- *   exist, or memory is missing.
+ *   registered already, the flags ask for asynchronous copies together with
+ *   vIOMMU or postcopy, too many sockets exist, or memory is missing.
  */
 int rte_vhost_driver_register(const char *path, uint64_t flags);
 

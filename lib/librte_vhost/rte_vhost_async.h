@@ -9,15 +9,28 @@
  * @file
  * Bursts whose copies are done by DMA devices.
  *
- * The declarations are complete, so that programs compile and load.  This
- * release does not contain the feature yet: each function returns the error
- * that its description gives and does nothing, so no packet is ever in flight.
- * Use rte_vhost_enqueue_burst() and rte_vhost_dequeue_burst().
+ * An application configures a channel of a dmadev that it has started
+ * (rte_vhost_async_dma_configure()), registers its socket with
+ * RTE_VHOST_USER_ASYNC_COPY, and each ring that is to use such a channel once
+ * that runs (rte_vhost_async_channel_register()).  A ring may use several
+ * channels, one per call; a channel may serve several rings and threads.
+ *
+ * Packets are in flight between the call that submits them and the one that
+ * returns them, which is also when the guest is told: until then they belong to
+ * the library.  They are returned in the order of their submission.
+ *
+ * Before a ring stops, or memory that it uses goes, vring_state_changed() is
+ * called with 0 for it.  There the application may take back what is in flight,
+ * with the functions named _thread_unsafe.  What it leaves there the library
+ * ends by itself; these packets are returned by later calls, or freed with the
+ * device.
+ *
+ * With IOVA as PA only guest memory in huge pages is copied by devices; other
+ * memory is copied by the CPU when packets are submitted.
  *
  * Thread safety of all functions with a vid: the device must not go away
  * meanwhile; one thread per ring.  Those named _thread_unsafe are for
- * rte_vhost_device_ops::vring_state_changed, which is called with the ring
- * held; the others must not be called there.
+ * callbacks of the device, and return an error elsewhere.
  */
 
 #ifdef __cplusplus
@@ -33,9 +46,8 @@ extern "C" {
  * @warning
  * @b EXPERIMENTAL: this API may change, or be removed, without prior notice.
  *
- * Let a ring use DMA devices.
- *
- * This release always returns -1.
+ * Let a ring, which runs, use DMA devices.  The socket must have been registered
+ * with RTE_VHOST_USER_ASYNC_COPY.
  *
  * Thread safety: see the top of this file.
  *
@@ -57,8 +69,6 @@ int rte_vhost_async_channel_register(int vid, uint16_t queue_id);
  *
  * End the use of DMA devices by a ring without packets in flight.
  *
- * This release always returns -1.
- *
  * Thread safety: see the top of this file.
  *
  * Outside the specifications.
@@ -68,7 +78,7 @@ int rte_vhost_async_channel_register(int vid, uint16_t queue_id);
  * @param queue_id
  *   The ring.
  * @return
- *   0; -1 on error, if packets are in flight or the ring is in use.
+ *   0; -1 on error, or if packets are in flight.
  */
 __rte_experimental
 int rte_vhost_async_channel_unregister(int vid, uint16_t queue_id);
@@ -78,8 +88,6 @@ int rte_vhost_async_channel_unregister(int vid, uint16_t queue_id);
  * @b EXPERIMENTAL: this API may change, or be removed, without prior notice.
  *
  * As rte_vhost_async_channel_register(), with the ring held.
- *
- * This release always returns -1.
  *
  * Thread safety: only with the ring held, see the top of this file.
  *
@@ -100,8 +108,6 @@ int rte_vhost_async_channel_register_thread_unsafe(int vid, uint16_t queue_id);
  * @b EXPERIMENTAL: this API may change, or be removed, without prior notice.
  *
  * As rte_vhost_async_channel_unregister(), with the ring held.
- *
- * This release always returns -1.
  *
  * Thread safety: only with the ring held, see the top of this file.
  *
@@ -124,8 +130,6 @@ int rte_vhost_async_channel_unregister_thread_unsafe(int vid,
  *
  * Begin to send packets to the guest.
  *
- * This release always returns 0.
- *
  * Thread safety: see the top of this file.
  *
  * virtio 5.1.6.4.
@@ -144,7 +148,8 @@ int rte_vhost_async_channel_unregister_thread_unsafe(int vid,
  * @param vchan_id
  *   Its virtual channel.
  * @return
- *   How many packets, from the first on, were accepted; 0 also on any error.
+ *   How many packets, from the first on, were accepted, at most 32; 0 also on
+ *   any error.
  */
 __rte_experimental
 uint16_t rte_vhost_submit_enqueue_burst(int vid, uint16_t queue_id,
@@ -156,8 +161,6 @@ uint16_t rte_vhost_submit_enqueue_burst(int vid, uint16_t queue_id,
  * @b EXPERIMENTAL: this API may change, or be removed, without prior notice.
  *
  * Finish sending: give the guest the buffers whose copies are done.
- *
- * This release always returns 0.
  *
  * Thread safety: see the top of this file.
  *
@@ -189,8 +192,6 @@ uint16_t rte_vhost_poll_enqueue_completed(int vid, uint16_t queue_id,
  *
  * How many packets of a ring are in flight.
  *
- * This release always returns -1.
- *
  * Thread safety: see the top of this file.
  *
  * Outside the specifications.
@@ -200,7 +201,7 @@ uint16_t rte_vhost_poll_enqueue_completed(int vid, uint16_t queue_id,
  * @param queue_id
  *   The ring.
  * @return
- *   Number of packets; -1 on error or if the ring is in use.
+ *   Number of packets, of which some may be done; -1 on error.
  */
 __rte_experimental
 int rte_vhost_async_get_inflight(int vid, uint16_t queue_id);
@@ -210,8 +211,6 @@ int rte_vhost_async_get_inflight(int vid, uint16_t queue_id);
  * @b EXPERIMENTAL: this API may change, or be removed, without prior notice.
  *
  * As rte_vhost_async_get_inflight(), with the ring held.
- *
- * This release always returns -1.
  *
  * Thread safety: only with the ring held, see the top of this file.
  *
@@ -232,8 +231,6 @@ int rte_vhost_async_get_inflight_thread_unsafe(int vid, uint16_t queue_id);
  * @b EXPERIMENTAL: this API may change, or be removed, without prior notice.
  *
  * Take back what is in flight in a ring that stops, with the ring held.
- *
- * This release always returns 0.
  *
  * Thread safety: only with the ring held, see the top of this file.
  *
@@ -265,8 +262,6 @@ uint16_t rte_vhost_clear_queue_thread_unsafe(int vid, uint16_t queue_id,
  *
  * Take back what is in flight in a ring that stops.
  *
- * This release always returns 0.
- *
  * Thread safety: see the top of this file.
  *
  * virtio 2.4 and 2.6.1.
@@ -295,9 +290,8 @@ uint16_t rte_vhost_clear_queue(int vid, uint16_t queue_id,
  * @warning
  * @b EXPERIMENTAL: this API may change, or be removed, without prior notice.
  *
- * Prepare a channel of a DMA device for vhost; harmless if it is already.
- *
- * This release always returns -1.
+ * Prepare a channel of a DMA device, which was started, for vhost; harmless if
+ * it is already.
  *
  * Thread safety: may be called by any thread at any time.
  *
@@ -318,8 +312,6 @@ int rte_vhost_async_dma_configure(int16_t dma_id, uint16_t vchan_id);
  * @b EXPERIMENTAL: this API may change, or be removed, without prior notice.
  *
  * Receive packets from the guest whose copies are done, and begin more copies.
- *
- * This release always returns 0, with nr_inflight -1.
  *
  * Thread safety: see the top of this file.
  *
@@ -355,8 +347,6 @@ uint16_t rte_vhost_async_try_dequeue_burst(int vid, uint16_t queue_id,
  * @b EXPERIMENTAL: this API may change, or be removed, without prior notice.
  *
  * End the use of a DMA device's channel by vhost.
- *
- * This release always returns -1.
  *
  * Thread safety: may be called by any thread at any time.
  *

@@ -24,6 +24,7 @@
 
 #include "mem_node.h"
 #include "numa_evidence.h"
+#include "queue_async.h"
 #include "settle.h"
 #include "vhost_log.h"
 
@@ -245,6 +246,44 @@ gather_evidence(struct vhost_device *dev, const struct settle_request *request)
 		vhost_evidence_gather(dev->evidence);
 }
 
+/** Which queues may not go on copying through the commit. */
+static void
+find_disturbed(struct vhost_device *dev, struct settlement *settlement)
+{
+	const bool has_async = dev->driver.flags & RTE_VHOST_USER_ASYNC_COPY;
+	uint32_t i;
+
+	for (i = 0; i < settlement->plan.nvrings; i++)
+		settlement->disturbed[i] = has_async && vhost_queue_async_is_disturbed(
+			vhost_device_queue_at(dev, i), queue_enabled(dev, i));
+}
+
+/** End copies under way, for all disturbed queues together in limited time. */
+static void
+end_copies(struct vhost_device *dev, const struct settlement *settlement)
+{
+	uint64_t deadline = vhost_queue_async_deadline();
+	uint32_t i;
+
+	for (i = 0; i < settlement->plan.nvrings; i++)
+		if (settlement->disturbed[i])
+			vhost_queue_async_finish(vhost_device_queue_at(dev, i), dev->running.map,
+				deadline);
+}
+
+/** With the memory that the blocks in place have. */
+static void
+resume_copies(struct vhost_device *dev, const struct settlement *settlement)
+{
+	const bool pinned = dev->running.map != NULL && vhost_mem_map_is_pinned(dev->running.map);
+	const bool remaps = settlement->remaps && (dev->driver.flags & RTE_VHOST_USER_ASYNC_COPY);
+	uint32_t i;
+
+	for (i = 0; i < settlement->plan.nvrings; i++)
+		if (settlement->disturbed[i] || remaps)
+			vhost_queue_async_resume(vhost_device_queue_at(dev, i), pinned);
+}
+
 int
 vhost_settle_prepare(struct vhost_device *dev, const struct settle_request *request,
 		struct settlement *settlement)
@@ -261,6 +300,10 @@ vhost_settle_prepare(struct vhost_device *dev, const struct settle_request *requ
 	}
 	settlement->remaps = dev->wish.map != dev->running.map;
 	settlement->features_before = dev->running.net->features;
+	if ((dev->driver.flags & RTE_VHOST_USER_ASYNC_COPY) && settlement->remaps &&
+			dev->wish.map != NULL)
+		vhost_mem_map_reach(dev->wish.map);
+	find_disturbed(dev, settlement);
 	return 0;
 }
 
@@ -272,10 +315,12 @@ vhost_settle_commit(struct vhost_device *dev, struct settlement *settlement)
 
 	settlement->device.from = dev->running.net->node;
 	settlement->device.to = plan->net->node;
+	end_copies(dev, settlement);
 	for (i = 0; i < plan->nvrings; i++)
 		settlement->queues[i] = commit_queue(dev, i);
 	commit_device(dev, plan);
 	commit_iotlb(dev);
+	resume_copies(dev, settlement);
 	rte_spinlock_lock(&dev->view_lock);
 	dev->running.moves += move_is_one(&settlement->device);
 	rte_spinlock_unlock(&dev->view_lock);

@@ -42,6 +42,8 @@ struct settle_request {
 struct settlement {
 	struct plan plan;
 	bool remaps;		/**< other memory takes the place of what there is */
+	/** Copies under way for these queues have to end before the commit (queue_async.h). */
+	bool disturbed[VHOST_MAX_VRINGS];
 	uint64_t features_before;
 	struct device_move device;
 	struct device_move queues[VHOST_MAX_VRINGS];

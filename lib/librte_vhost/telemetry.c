@@ -27,6 +27,7 @@
 #include "mem_node.h"
 #include "numa_evidence.h"
 #include "numa_watch.h"
+#include "queue_async.h"
 #include "quota.h"
 #include "socket.h"
 
@@ -274,6 +275,7 @@ tell_queue(const struct vhost_device *dev, struct vhost_queue *q, struct rte_tel
 	rte_tel_data_add_dict_u64(d, "drifts", numa->drifts);
 	rte_tel_data_add_dict_u64(d, "last_pause_ns", numa->last_pause_ns);
 	rte_tel_data_add_dict_u64(d, "max_pause_ns", numa->max_pause_ns);
+	rte_tel_data_add_dict_int(d, "in_flight", RTE_MAX(vhost_queue_async_inflight(q), -1));
 	rte_tel_data_add_dict_u64(d, "good_packets", stats.packets);
 	rte_tel_data_add_dict_u64(d, "good_bytes", stats.bytes);
 	rte_tel_data_add_dict_u64(d, "guest_notifications", stats.guest_notifications);

@@ -94,6 +94,8 @@ struct vq_stats {
 	uint64_t guest_notifications;
 	uint64_t iotlb_hits;
 	uint64_t iotlb_misses;
+	uint64_t inflight_submitted;	/**< packets whose copies a DMA device was given */
+	uint64_t inflight_completed;	/**< of those, returned to the application */
 };
 
 /** What outlives a block. */

@@ -40,7 +40,7 @@ BAD_VALUES = {
     "--gro": NO_FLAG,
     "--stats": NO_NUMBER,
     "--total-num-mbufs": NO_NUMBER + ("0", "1"),
-    "--dmas": ("txd0@0000:00:04.0", ""),
+    "--dmas": ("txd0@0000:00:04.0", "", "txd0", "xd0@null", "[txd0@]", "txd999@null", "[]"),
     "--pmd-cpu-mask": NO_MASK + ("0", "0x1", "0x10"),
     "--rxq-assign": ("", "fastest"),
     "--rxq-affinity": ("", "vhost0", "vhost0:0", "vhost0:x:1", "vhost0:0:x", "vhost0:0:77", "vhost0:0:0",

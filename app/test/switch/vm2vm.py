@@ -16,6 +16,9 @@ RUN_SECONDS = 60
 # So patient that a full ring never loses a frame.
 PATIENT = ("--rx-retry=1", "--rx-retry-delay=1000", "--rx-retry-num=1000")
 IMPATIENT = ("--rx-retry=0",)
+# One DMA device, in software, for both guests and both directions.
+SKELETON = "--vdev=dma_skeleton0"
+DMAS = "--dmas=[" + ",".join(f"{way}d{socket}@dma_skeleton0" for socket in (0, 1) for way in ("tx", "rx")) + "]"
 
 
 def streams(source, destinations, queues, longest):
@@ -63,9 +66,15 @@ def check_received(sent, stations):
     return missing
 
 
-def exchange(bench, sent, options, workers=1, jumbo=False, **station_options):
+def check_dma(info, used):
+    """At rest nothing is in flight, and a DMA device was what --dmas said."""
+    check(info["in_flight"] == 0, f"{info['in_flight']} packets in flight")
+    check((info["dma_tx"], info["dma_rx"]) == ((0, 0) if used else (-1, -1)), f"DMA devices: {info}")
+
+
+def exchange(bench, sent, options, workers=1, jumbo=False, eal=(), **station_options):
     """Let all stations send all their frames at once; the switch's totals, and how many frames are missing."""
-    switch = VhostSwitch(bench, [f"vhost{number}" for number in sent], options, workers=workers).ready()
+    switch = VhostSwitch(bench, [f"vhost{number}" for number in sent], options, workers=workers, eal=eal).ready()
     stations = start_stations(bench, switch, sent, **station_options)
     if jumbo:
         for station in stations.values():
@@ -81,6 +90,8 @@ def exchange(bench, sent, options, workers=1, jumbo=False, **station_options):
         wait_until(lambda s=station: len(s.received()) == s.received_count(), RUN_SECONDS,
                    f"the file of {station.name}")
     switch.audit({f"vhost{number}": station for number, station in stations.items()})
+    for number in sent:
+        check_dma(switch.info(f"vhost{number}"), bool(eal))
     missing = check_received(sent, stations)
     for station in stations.values():
         station.leave()
@@ -88,11 +99,12 @@ def exchange(bench, sent, options, workers=1, jumbo=False, **station_options):
     return totals, missing
 
 
-def run_pair(bench, packed, mergeable, queues, options=PATIENT):
+def run_pair(bench, packed, mergeable, queues, options=PATIENT, eal=()):
     """Two guests; nothing may get lost at all."""
     longest = frames.LONGEST_JUMBO if mergeable else frames.LONGEST_STANDARD
     sent = {1: streams(1, [2], queues, longest), 2: streams(2, [1], queues, longest)}
-    totals, missing = exchange(bench, sent, options, packed=packed, mergeable=mergeable, jumbo=mergeable)
+    totals, missing = exchange(bench, sent, options, packed=packed, mergeable=mergeable, jumbo=mergeable,
+                               eal=eal)
     check(not missing and not totals["dropped"], f"{missing} frames missing: {totals}")
     check(totals["received"] == sum(len(batch) for batches in sent.values() for batch in batches),
           f"not all that was sent was received: {totals}")
@@ -128,6 +140,9 @@ def cases():
     for packed, mergeable, queues in itertools.product((False, True), (False, True), (1, 4)):
         name = f"vm2vm-{'packed' if packed else 'split'}-{'mergeable' if mergeable else 'plain'}-{queues}q"
         yield name, lambda bench, p=packed, m=mergeable, q=queues: run_pair(bench, p, m, q)
+    for packed, mergeable in itertools.product((False, True), (False, True)):
+        name = f"vm2vm-dma-{'packed' if packed else 'split'}-{'mergeable' if mergeable else 'plain'}"
+        yield name, lambda bench, p=packed, m=mergeable: run_pair(bench, p, m, 2, (*PATIENT, DMAS), (SKELETON,))
     yield "vm2vm-client", lambda bench: run_pair(bench, False, True, 1, (*PATIENT, "--client"))
     yield "vm2vm-split-impatient", lambda bench: run_impatient(bench, False)
     yield "vm2vm-packed-impatient", lambda bench: run_impatient(bench, True)

@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * Copyright(c) 2026 The vhost-numa authors
+ */
+
+#ifndef VHOST_MEM_IOVA_H
+#define VHOST_MEM_IOVA_H
+
+/*
+ * Where DMA devices find guest memory.
+ *
+ * With IOVA as VA that is where we find it.  With IOVA as PA it is the physical address,
+ * which the kernel tells for each page.  It holds only for pages that the kernel does not
+ * move or swap, which are huge pages: other memory is out of a device's reach then, and
+ * is copied by the CPU.
+ */
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <rte_common.h>
+
+/** How addresses are asked for; tests put their own in place. */
+struct vhost_iova_ops {
+	/** Whether devices have addresses of their own. */
+	bool (*physical)(void);
+	/** The device's address of a byte of ours, 0 if it has none. */
+	rte_iova_t (*of)(const void *host);
+};
+
+/** Replace the implementation; NULL brings EAL's back.  For tests. */
+void vhost_iova_set_ops(const struct vhost_iova_ops *ops);
+
+bool vhost_iova_is_physical(void);
+
+/** Pages are asked for by this size, whatever theirs. */
+#define IOVA_PAGE 4096u
+
+/** What was asked lately; zeros are an empty one. */
+struct mem_iova_cache {
+	struct {
+		uintptr_t page;
+		rte_iova_t iova;
+	} entries[256];
+};
+
+/** The device's address of a byte of ours, 0 if it has none; of the rest of its page likewise. */
+rte_iova_t vhost_iova_of(struct mem_iova_cache *cache, const void *host);
+
+#endif /* VHOST_MEM_IOVA_H */
