@@ -25,7 +25,7 @@ MODULES_QEMU = ("virtio_pci", "virtio_net")
 # Common start of every guest's script. say prints a line for the test.
 PRELUDE = """#!{busybox} sh
 say() {{ echo "{mark} $*"; }}
-for applet in awk cat dd dmesg grep ip md5sum mount nc ping poweroff taskset usleep; do
+for applet in awk cat dd dmesg grep ip md5sum mount nc ping poweroff reboot taskset usleep; do
     alias $applet="{busybox} $applet"
 done
 mount -t proc proc /proc
@@ -116,13 +116,14 @@ class QemuGuest(Guest):
     server: QEMU listens and the backend connects. Otherwise QEMU connects, and
     again every second when the backend has gone. vectors=0 because QEMU 7.2
     without KVM crashes itself on MSI-X with vhost-user. extra: further arguments;
-    buses: those that have to be before the device; kernel_options: of its command line.
+    buses: those that have to be before the device; kernel_options: of its command line;
+    reboots: QEMU goes on when the guest ends its kernel to start another.
     """
 
     MEMORY_MIB = 192
 
     def __init__(self, bench, name, socket, address, script, server=False, queues=1, device="", mac=0x10,
-                 extra=(), machine="pc", buses=(), kernel_options=""):
+                 extra=(), machine="pc", buses=(), kernel_options="", reboots=False):
         need_programs("qemu-system-x86_64", "busybox")
         kernel, modules_top = find_kernel()
         initramfs = bench.path(name + ".cpio")
@@ -132,7 +133,7 @@ class QemuGuest(Guest):
         super().__init__(bench, name, [
             "qemu-system-x86_64", "-accel", "tcg,thread=multi", "-cpu", "max,-la57",
             "-machine", f"{machine},memory-backend=ram", "-m", f"{self.MEMORY_MIB}M", "-smp", str(queues),
-            "-object", memory, "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot",
+            "-object", memory, "-nodefaults", "-no-user-config", "-display", "none", *(() if reboots else ("-no-reboot",)),
             "-serial", "stdio", "-kernel", kernel, "-initrd", initramfs,
             "-append", "console=ttyS0 quiet panic=-1 no_timer_check mitigations=off " + kernel_options,
             *buses, "-chardev", chardev, "-netdev", f"vhost-user,id=net,chardev=chr,queues={queues}",
