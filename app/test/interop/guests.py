@@ -25,7 +25,7 @@ MODULES_QEMU = ("virtio_pci", "virtio_net")
 # Common start of every guest's script. say prints a line for the test.
 PRELUDE = """#!{busybox} sh
 say() {{ echo "{mark} $*"; }}
-for applet in awk cat dd dmesg grep ip md5sum mount nc ping poweroff reboot taskset usleep; do
+for applet in awk basename cat chroot dd dmesg grep ip md5sum mkfifo mount nc ping poweroff realpath reboot taskset usleep; do
     alias $applet="{busybox} $applet"
 done
 mount -t proc proc /proc
@@ -121,6 +121,7 @@ class QemuGuest(Guest):
     """
 
     MEMORY_MIB = 192
+    MODULES = MODULES_QEMU
 
     def __init__(self, bench, name, socket, address, script, server=False, queues=1, device="", mac=0x10,
                  extra=(), machine="pc", buses=(), kernel_options="", reboots=False):
@@ -140,16 +141,16 @@ class QemuGuest(Guest):
             "-device", f"virtio-net-pci,netdev=net,vectors=0,mac=02:00:00:00:00:{mac:02x}"
                        + (",mq=on" if queues > 1 else "") + (("," + device) if device else ""), *extra])
 
-    @staticmethod
-    def _write_initramfs(path, modules_top, address, script):
-        modules = find_modules(modules_top, MODULES_QEMU)
+    @classmethod
+    def _write_initramfs(cls, path, modules_top, address, script):
+        modules = find_modules(modules_top, cls.MODULES)
         names = ["lib/" + os.path.basename(module) for module in modules]
         init = PRELUDE.format(busybox=BUSYBOX, mark=MARK, address=address,
                               modules=" ".join("/" + name for name in names))
         init += script + "\npoweroff -f\n"
         files = {"init": init.encode(), "bin/busybox": _content(BUSYBOX)}
         files.update({name: _content(module) for name, module in zip(names, modules)})
-        write_initramfs(path, files, ("bin", "dev", "lib", "proc", "sys", "tmp"))
+        write_initramfs(path, files, ("bin", "dev", "host", "lib", "proc", "sys", "tmp"))
 
 
 class UmlGuest(Guest):
