@@ -169,13 +169,25 @@ answer_base(struct vu_call *call)
 	return 0;
 }
 
+static bool
+any_ring_is_left(const struct device_wish *wish)
+{
+	uint32_t i;
+
+	for (i = 0; i < wish->nvrings; i++)
+		if (wish->queues[i].has_addr)
+			return true;
+	return false;
+}
+
 /* vhost-user, "Starting and stopping rings": stops the ring, and with it the device. */
 int
 vhost_vu_on_get_vring_base(struct vu_call *call)
 {
 	vhost_wish_stop_ring(call->wish);
 	/* the next driver of the guest has mappings of its own, and tells of no earlier ones */
-	vhost_wish_forget_iotlb(&call->dev->wish);
+	if (!any_ring_is_left(&call->dev->wish))
+		vhost_wish_forget_iotlb(&call->dev->wish);
 	call->request.stop = true;
 	call->settled = answer_base;
 	return 0;

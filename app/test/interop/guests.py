@@ -25,7 +25,7 @@ MODULES_QEMU = ("virtio_pci", "virtio_net")
 # Common start of every guest's script. say prints a line for the test.
 PRELUDE = """#!{busybox} sh
 say() {{ echo "{mark} $*"; }}
-for applet in awk cat dd dmesg grep ip md5sum mount nc ping poweroff taskset usleep; do
+for applet in awk basename cat chroot dd dmesg grep ip md5sum mkfifo mount nc ping poweroff realpath reboot taskset usleep; do
     alias $applet="{busybox} $applet"
 done
 mount -t proc proc /proc
@@ -116,13 +116,15 @@ class QemuGuest(Guest):
     server: QEMU listens and the backend connects. Otherwise QEMU connects, and
     again every second when the backend has gone. vectors=0 because QEMU 7.2
     without KVM crashes itself on MSI-X with vhost-user. extra: further arguments;
-    buses: those that have to be before the device; kernel_options: of its command line.
+    buses: those that have to be before the device; kernel_options: of its command line;
+    reboots: QEMU goes on when the guest ends its kernel to start another.
     """
 
     MEMORY_MIB = 192
+    MODULES = MODULES_QEMU
 
     def __init__(self, bench, name, socket, address, script, server=False, queues=1, device="", mac=0x10,
-                 extra=(), machine="pc", buses=(), kernel_options=""):
+                 extra=(), machine="pc", buses=(), kernel_options="", reboots=False):
         need_programs("qemu-system-x86_64", "busybox")
         kernel, modules_top = find_kernel()
         initramfs = bench.path(name + ".cpio")
@@ -132,23 +134,23 @@ class QemuGuest(Guest):
         super().__init__(bench, name, [
             "qemu-system-x86_64", "-accel", "tcg,thread=multi", "-cpu", "max,-la57",
             "-machine", f"{machine},memory-backend=ram", "-m", f"{self.MEMORY_MIB}M", "-smp", str(queues),
-            "-object", memory, "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot",
+            "-object", memory, "-nodefaults", "-no-user-config", "-display", "none", *(() if reboots else ("-no-reboot",)),
             "-serial", "stdio", "-kernel", kernel, "-initrd", initramfs,
             "-append", "console=ttyS0 quiet panic=-1 no_timer_check mitigations=off " + kernel_options,
             *buses, "-chardev", chardev, "-netdev", f"vhost-user,id=net,chardev=chr,queues={queues}",
             "-device", f"virtio-net-pci,netdev=net,vectors=0,mac=02:00:00:00:00:{mac:02x}"
                        + (",mq=on" if queues > 1 else "") + (("," + device) if device else ""), *extra])
 
-    @staticmethod
-    def _write_initramfs(path, modules_top, address, script):
-        modules = find_modules(modules_top, MODULES_QEMU)
+    @classmethod
+    def _write_initramfs(cls, path, modules_top, address, script):
+        modules = find_modules(modules_top, cls.MODULES)
         names = ["lib/" + os.path.basename(module) for module in modules]
         init = PRELUDE.format(busybox=BUSYBOX, mark=MARK, address=address,
                               modules=" ".join("/" + name for name in names))
         init += script + "\npoweroff -f\n"
         files = {"init": init.encode(), "bin/busybox": _content(BUSYBOX)}
         files.update({name: _content(module) for name, module in zip(names, modules)})
-        write_initramfs(path, files, ("bin", "dev", "lib", "proc", "sys", "tmp"))
+        write_initramfs(path, files, ("bin", "dev", "host", "lib", "proc", "sys", "tmp"))
 
 
 class UmlGuest(Guest):

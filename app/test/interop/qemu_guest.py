@@ -19,10 +19,10 @@ OPTIONS = {
 }
 
 
-def start_echo(bench, socket, queues=1, client=False, name="backend", extra=""):
-    """A testpmd with net_vhost that answers ARP requests and pings."""
+def start_echo(bench, socket, queues=1, client=False, name="backend", extra="", forward="icmpecho"):
+    """A testpmd with net_vhost that answers ARP requests and pings, or forwards as it is told."""
     backend = Testpmd(bench, name, [f"net_vhost0,iface={socket},queues={queues},client={int(client)}{extra}"],
-                      ["--forward-mode=icmpecho", f"--rxq={queues}", f"--txq={queues}"], backend=True)
+                      [f"--forward-mode={forward}", f"--rxq={queues}", f"--txq={queues}"], backend=True)
     backend.ready()
     backend.command_ok("start", "packet forwarding")
     return backend
