@@ -202,7 +202,11 @@ plan_burst(struct vhost_virtqueue *vq, struct async_plan *plan, struct rte_mempo
 	struct async_plan local = *plan;
 
 	while (done < n) {
-		int ret = plan_chain(vq, &local, pool, pkts[done], flags);
+		int ret;
+
+		if (done + NET_LOOK_AHEAD < n)
+			rte_prefetch0_write(pkts[done + NET_LOOK_AHEAD]);
+		ret = plan_chain(vq, &local, pool, pkts[done], flags);
 
 		if (ret < 0)
 			break;
