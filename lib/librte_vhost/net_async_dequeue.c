@@ -24,6 +24,7 @@
 #include "net_copy.h"
 #include "net_header.h"
 #include "net_mbuf.h"
+#include "net_stats.h"
 #include "vhost_log.h"
 
 /** Bytes of the largest packet: 64 KiB of IP in Ethernet with room for tags. */
@@ -269,5 +270,7 @@ vhost_net_async_announce(struct vhost_virtqueue *vq, struct rte_mempool *pool,
 	if (pkts[0] == NULL)
 		return 0;
 	vq->state.announce = false;
+	if (vq->net->flags & NET_STATS)
+		net_stats_count(&vq->state.stats, pkts, 1);
 	return 1;
 }
