@@ -86,7 +86,7 @@ static const struct family families[] = {
 	{ ENQ | DEQ, MRG | NOMRG, { 64, 256, 512, 1024, 1518 }, .async = true },
 	{ ENQ | DEQ, MRG | NOMRG, { 64, 1518 }, .shape = SHAPE_CHAINED, .async = true },
 	{ ENQ, MRG, { 9000 }, .async = true },
-	{ DEQ, MRG, { 9000 }, .shape = SHAPE_CHAINED, .segment = 2048, .async = true },
+	{ DEQ, MRG, { 9000 }, .shape = SHAPE_CHAINED, .async = true },
 	{ ENQ | DEQ, MRG, { 64 }, .bursts = { 1, 8 }, .async = true },
 };
 

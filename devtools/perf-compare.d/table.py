@@ -30,8 +30,11 @@ HEAD = """\
 
 def split_name(cell):
     """(direction, format), mergeable, and what is measured in words."""
-    way, form, buffers, size, *rest = cell.split("-")
-    return (way, form), buffers == "mrg", ", ".join([f"{size} bytes", *map(in_words, rest)])
+    way, form, buffers, size, *rest = cell.removeprefix("async-").split("-")
+    words = [f"{size} bytes", *map(in_words, rest)]
+    if cell.startswith("async-"):
+        words.append("asynchronous")
+    return (way, form), buffers == "mrg", ", ".join(words)
 
 
 def in_words(part):

@@ -66,6 +66,7 @@ configure(int16_t dma_id, uint16_t vchan, int node)
 	if (!__atomic_exchange_n(&channel->configured, 1, __ATOMIC_RELAXED)) {
 		/* perhaps another device of that number */
 		channel->most = 0;
+		channel->room = 0;
 		__atomic_store_n(&channel->nfailed, 0, __ATOMIC_RELAXED);
 	}
 	/* C4 pairs with C3 */

@@ -56,7 +56,8 @@ struct dma_channel {
 	uint16_t vchan;
 	uint64_t submitted;	/**< copies */
 	uint64_t done;		/**< copies, those that failed as well; atomic */
-	uint32_t most;		/**< copies that the device was seen to have room for */
+	uint32_t room;		/**< copies that the device has room for, or more */
+	uint32_t most;		/**< that it was ever seen to have room for */
 	uint32_t nfailed;	/**< atomic */
 	struct dma_range failed[DMA_MAX_FAILURES];	/**< the oldest first */
 };
@@ -136,8 +137,7 @@ dma_batch_begin(struct dma_channel *channel)
 	struct dma_batch batch = { .channel = channel };
 
 	rte_spinlock_lock(&channel->lock);
-	batch.room = rte_dma_burst_capacity(channel->dma_id, channel->vchan);
-	channel->most = RTE_MAX(channel->most, batch.room);
+	batch.room = channel->room;
 	return batch;
 }
 
@@ -146,22 +146,34 @@ dma_batch_end(struct dma_batch *batch)
 {
 	struct dma_channel *channel = batch->channel;
 
+	channel->room = batch->room;
 	if (batch->any)
 		rte_dma_submit(channel->dma_id, channel->vchan);
 	rte_spinlock_unlock(&channel->lock);
+}
+
+/** Ask the device how many copies it takes. */
+static inline void
+dma_batch_ask_room(struct dma_batch *batch)
+{
+	struct dma_channel *channel = batch->channel;
+
+	batch->room = rte_dma_burst_capacity(channel->dma_id, channel->vchan);
+	channel->most = RTE_MAX(channel->most, batch->room);
 }
 
 /** Whether the device takes so many copies. */
 static __rte_always_inline bool
 dma_batch_has_room(struct dma_batch *batch, uint32_t copies)
 {
-	struct dma_channel *channel = batch->channel;
-
 	if (likely(batch->room >= copies))
 		return true;
+	dma_batch_ask_room(batch);
+	if (batch->room >= copies)
+		return true;
 	/* what is done by now makes room */
-	dma_channel_collect(channel);
-	batch->room = rte_dma_burst_capacity(channel->dma_id, channel->vchan);
+	dma_channel_collect(batch->channel);
+	dma_batch_ask_room(batch);
 	return batch->room >= copies;
 }
 

@@ -24,6 +24,7 @@
 #include "net_copy.h"
 #include "net_header.h"
 #include "net_mbuf.h"
+#include "net_stats.h"
 #include "vhost_log.h"
 
 /** Bytes of the largest packet: 64 KiB of IP in Ethernet with room for tags. */
@@ -202,7 +203,11 @@ plan_burst(struct vhost_virtqueue *vq, struct async_plan *plan, struct rte_mempo
 	struct async_plan local = *plan;
 
 	while (done < n) {
-		int ret = plan_chain(vq, &local, pool, pkts[done], flags);
+		int ret;
+
+		if (done + NET_LOOK_AHEAD < n)
+			rte_prefetch0_write(pkts[done + NET_LOOK_AHEAD]);
+		ret = plan_chain(vq, &local, pool, pkts[done], flags);
 
 		if (ret < 0)
 			break;
@@ -265,5 +270,7 @@ vhost_net_async_announce(struct vhost_virtqueue *vq, struct rte_mempool *pool,
 	if (pkts[0] == NULL)
 		return 0;
 	vq->state.announce = false;
+	if (vq->net->flags & NET_STATS)
+		net_stats_count(&vq->state.stats, pkts, 1);
 	return 1;
 }

@@ -147,6 +147,7 @@ find_place(const struct vhost_virtqueue *vq, const struct async_plan *plan, uint
 				VHOST_MAX_PIECES - place->pieces, chain, flags);
 		if (got == -E2BIG && place->pieces > 0)
 			return -ENOSPC;
+
 		place->places += flags & VQ_PACKED ? chain->places : 1;
 		place->chains += got != -ENOENT;
 		if (got <= 0 || !is_usable(hdr_len, chain, place->chains - 1, len, flags))
@@ -170,7 +171,10 @@ walk_copies(const struct vhost_virtqueue *vq, const struct async_plan *plan,
 	uint32_t left = pkt->pkt_len;
 	int copies = 0;
 
-	net_cursor_skip(&to, hdr_len);
+	if (likely(to.piece->len >= hdr_len))
+		net_cursor_advance(&to, hdr_len);
+	else
+		net_cursor_skip(&to, hdr_len);
 	for (; pkt != NULL && left > 0 && copies >= 0; pkt = pkt->next) {
 		uint32_t done = 0, end = RTE_MIN(left, pkt->data_len);
 
@@ -210,13 +214,16 @@ scatter(const struct vhost_virtqueue *vq, uint32_t offset, const uint8_t *bytes,
 }
 
 /** Write the header of a packet to its pieces. */
-static inline bool
+static __rte_always_inline bool
 write_header_to_pieces(const struct vhost_virtqueue *vq, struct rte_mbuf *pkt, uint16_t chains,
 		uint32_t hdr_len)
 {
 	uint8_t hdr[sizeof(struct virtio_net_hdr_mrg_rxbuf)];
-	bool is_open = write_header(vq->net, pkt, chains, hdr, hdr_len);
+	bool is_open;
 
+	if (likely(vq->pieces->len >= hdr_len))
+		return write_header(vq->net, pkt, chains, vq->pieces->base, hdr_len);
+	is_open = write_header(vq->net, pkt, chains, hdr, hdr_len);
 	scatter(vq, 0, hdr, hdr_len);
 	return is_open;
 }
