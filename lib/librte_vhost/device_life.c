@@ -14,6 +14,7 @@
 #include "rte_vdpa.h"
 #include "vdpa_driver.h"
 
+#include "crypto/crypto.h"
 #include "device_life.h"
 #include "listeners.h"
 #include "mem_node.h"
@@ -27,6 +28,7 @@
 /** Who hears of changes, in this order (see listeners.c). */
 static const struct device_listener *const listeners[] = {
 	&vhost_listener_vdpa,
+	&vhost_listener_crypto,
 	&vhost_listener_app,
 	&vhost_listener_ctrl,
 	&vhost_listener_watch,
@@ -190,6 +192,7 @@ vhost_device_destroy(struct vhost_device *dev, bool tell_connection)
 	__atomic_store_n(&dev->in_use, 0, __ATOMIC_RELEASE);
 	vhost_numa_watch_end(dev);
 	vhost_net_ctrl_unwatch(dev);
+	vhost_crypto_end(dev);
 	shut_down_queues(dev);
 	release_running(dev);
 	vhost_evidence_clear(dev->evidence);

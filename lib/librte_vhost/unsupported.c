@@ -12,11 +12,8 @@
  * its functions out of here and off that list.
  */
 
-#include <errno.h>
-
 #include "rte_vhost.h"
 #include "rte_vhost_async.h"
-#include "rte_vhost_crypto.h"
 
 /*
  * Copies by DMA devices: no ring can be registered for them, so there is never
@@ -127,56 +124,5 @@ rte_vhost_async_try_dequeue_burst(int vid __rte_unused,
 		int16_t dma_id __rte_unused, uint16_t vchan_id __rte_unused)
 {
 	*nr_inflight = -1;
-	return 0;
-}
-
-/*
- * Virtio-crypto: no socket can be started for it, so no device ever belongs to
- * it.
- */
-
-int
-rte_vhost_crypto_driver_start(const char *path __rte_unused)
-{
-	return -1;
-}
-
-int
-rte_vhost_crypto_create(int vid __rte_unused,
-		uint8_t cryptodev_id __rte_unused,
-		struct rte_mempool *sess_pool __rte_unused,
-		int socket_id __rte_unused)
-{
-	return -ENOTSUP;
-}
-
-int
-rte_vhost_crypto_free(int vid __rte_unused)
-{
-	return -ENOTSUP;
-}
-
-int
-rte_vhost_crypto_set_zero_copy(int vid __rte_unused,
-		enum rte_vhost_crypto_zero_copy option __rte_unused)
-{
-	return -ENOTSUP;
-}
-
-uint16_t
-rte_vhost_crypto_fetch_requests(int vid __rte_unused,
-		uint32_t qid __rte_unused,
-		struct rte_crypto_op **ops __rte_unused,
-		uint16_t nb_ops __rte_unused)
-{
-	return 0;
-}
-
-uint16_t
-rte_vhost_crypto_finalize_requests(struct rte_crypto_op **ops __rte_unused,
-		uint16_t nb_ops __rte_unused, int *callfds __rte_unused,
-		uint16_t *nb_callfds)
-{
-	*nb_callfds = 0;
 	return 0;
 }
