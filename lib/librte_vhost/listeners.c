@@ -161,6 +161,7 @@ device_is_ready(const struct vhost_device *dev)
 		if (!vhost_device_queue_at(dev, i)->ready)
 			return false;
 	return !vhost_device_has_protocol(dev, VHOST_USER_PROTOCOL_F_STATUS) ||
+		vhost_device_starts_by_kick(dev) ||
 		(dev->wish.status & VIRTIO_CONFIG_S_DRIVER_OK);
 }
 

@@ -12,10 +12,18 @@
 #include "rte_vhost_crypto.h"
 
 #include "crypto/crypto.h"
+#include "socket.h"
 #include "vhost_log.h"
 
 /** Offered to guests; what else a ring can be is not offered by DPDK 22.11 either. */
 #define CRYPTO_FEATURES	((1ULL << 17) | (1ULL << VIRTIO_F_NOTIFY_ON_EMPTY) | 		(1ULL << VIRTIO_RING_F_INDIRECT_DESC) | (1ULL << VIRTIO_RING_F_EVENT_IDX) | 		(1ULL << VHOST_USER_F_PROTOCOL_FEATURES) | (1ULL << VIRTIO_F_VERSION_1))
+
+static int
+make_crypto(struct vhost_driver *driver, void *arg __rte_unused)
+{
+	driver->crypto = true;
+	return 0;
+}
 
 int
 rte_vhost_crypto_driver_start(const char *path)
@@ -27,7 +35,8 @@ rte_vhost_crypto_driver_start(const char *path)
 		return -1;
 	protocol_features |= (1ULL << VHOST_USER_PROTOCOL_F_CONFIG) |
 		(1ULL << VHOST_USER_PROTOCOL_F_CRYPTO_SESSION);
-	if (rte_vhost_driver_set_protocol_features(path, protocol_features) != 0)
+	if (rte_vhost_driver_set_protocol_features(path, protocol_features) != 0 ||
+			vhost_socket_edit(path, make_crypto, NULL) != 0)
 		return -1;
 	return rte_vhost_driver_start(path);
 }
