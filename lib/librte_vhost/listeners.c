@@ -147,6 +147,9 @@ vrings_needed(const struct vhost_device *dev)
 
 	if (vdpa != NULL && vdpa->type == RTE_VHOST_VDPA_DEVICE_TYPE_BLK)
 		return 1;
+	/* of several queues such a guest uses as many as it likes */
+	if (vhost_device_starts_by_kick(dev))
+		return 1;
 	return dev->driver.builtin ? 2 : dev->nvrings;
 }
 

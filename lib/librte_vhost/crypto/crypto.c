@@ -44,7 +44,7 @@
 #define PATIENCE_MS 200
 
 /** How often it is looked whether that has happened. */
-#define LOOK_US 100
+#define LOOK_US 1000
 
 /** When to settle because of what the application said, or again as the device is busy. */
 #define SOON_MS 1

@@ -23,8 +23,8 @@ struct calls {
 	uint16_t n;
 };
 
-/** Copy results to the guest; what is not there any more is left out. */
-static inline void
+/** Copy results to the guest: false when there is no memory any more for one of them. */
+static inline bool
 write_results(struct vhost_virtqueue *vq, const struct crypto_slot *slot, unsigned int flags)
 {
 	const uint8_t *buffer = crypto_ticket(slot->mbuf)->buffer;
@@ -34,11 +34,12 @@ write_results(struct vhost_virtqueue *vq, const struct crypto_slot *slot, unsign
 		uint8_t *to = virtio_net_host(vq->net, result->gpa, result->len);
 
 		if (unlikely(to == NULL))
-			continue;
+			return false;
 		memcpy(to, buffer + result->from, result->len);
 		if (flags & VQ_LOG)
 			vhost_ring_log_data(vq, to, result->len);
 	}
+	return true;
 }
 
 /** Log what a cryptodev has written to guest memory by itself. */
@@ -64,10 +65,10 @@ static __rte_always_inline void
 answer(struct vhost_virtqueue *vq, uint16_t i, const struct crypto_slot *slot,
 		const struct rte_crypto_op *op, unsigned int flags)
 {
-	const uint8_t status = status_of(op);
+	uint8_t status = status_of(op);
 
-	if (likely(status == VIRTIO_CRYPTO_OK))
-		write_results(vq, slot, flags);
+	if (likely(status == VIRTIO_CRYPTO_OK) && unlikely(!write_results(vq, slot, flags)))
+		status = VIRTIO_CRYPTO_ERR;
 	if ((flags & VQ_LOG) && slot->in_place)
 		log_in_place(vq, slot);
 	crypto_write_status(vq, slot->status_gpa, status, flags);
