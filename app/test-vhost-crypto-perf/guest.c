@@ -20,7 +20,8 @@
 #define CREATE_SESSION 26
 #define UNTOUCHED 0xee
 #define DIGEST 20
-#define REQUEST_ROOM 16384
+/** Bytes for a request; no multiple of a page, or all of them would share a few cache sets. */
+#define REQUEST_ROOM (16384 + 5 * 64)
 
 /** VHOST_USER_CREATE_CRYPTO_SESSION and its answer. */
 struct session_message {

@@ -3,7 +3,7 @@
  */
 
 /*
- * dpdk-test-vhost-crypto-perf [EAL options] -- CRYPTODEV BATCHES
+ * dpdk-test-vhost-crypto-perf [EAL options] -- CRYPTODEV BATCHES [CELL ...]
  *
  * Cycles per request of a backend on one core: a guest in the same process has a burst
  * of requests in its ring, the backend fetches them, takes them through the cryptodev
@@ -13,6 +13,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include <rte_cycles.h>
 #include <rte_eal.h>
@@ -26,6 +27,13 @@ static const struct cell cells[] = {
 	{ true, false, 64 }, { true, false, 1024 }, { true, false, 4096 },
 	{ false, true, 64 }, { false, true, 1024 },
 };
+
+static void
+name_cell(const struct cell *cell, char *name, size_t size)
+{
+	snprintf(name, size, "%s-%s-%u", cell->chain ? "chain" : "cipher",
+		cell->zero_copy ? "zero" : "copy", cell->size);
+}
 
 static int
 compare(const void *a, const void *b)
@@ -55,6 +63,7 @@ measure(struct crypto_guest *g, int vid, const struct cell *cell, unsigned int b
 {
 	uint64_t *all = calloc(batches, sizeof(*all)), *library = calloc(batches, sizeof(*all));
 	struct burst_cycles cycles;
+	char name[32];
 	bool done = all != NULL && library != NULL;
 	double per_request;
 
@@ -67,8 +76,8 @@ measure(struct crypto_guest *g, int vid, const struct cell *cell, unsigned int b
 	}
 	if (done) {
 		per_request = median_per_request(all, batches);
-		printf("%s-%s-%u %.1f %.1f %.0f\n", cell->chain ? "chain" : "cipher",
-			cell->zero_copy ? "zero" : "copy", cell->size, per_request,
+		name_cell(cell, name, sizeof(name));
+		printf("%s %.1f %.1f %.0f\n", name, per_request,
 			median_per_request(library, batches), rte_get_tsc_hz() / per_request);
 	}
 	free(all);
@@ -81,6 +90,7 @@ run_cell(const char *path, const struct cell *cell, unsigned int batches)
 {
 	struct crypto_guest g;
 	bool done = false;
+	char name[32];
 	int vid;
 
 	backend_prepare(cell);
@@ -90,11 +100,23 @@ run_cell(const char *path, const struct cell *cell, unsigned int batches)
 		done = vid >= 0 && guest_prepare(&g, cell) == 0 && measure(&g, vid, cell, batches);
 	}
 	guest_close(&g);
+	name_cell(cell, name, sizeof(name));
 	if (!done)
-		fprintf(stderr, "%s-%s-%u: not all requests came through\n",
-			cell->chain ? "chain" : "cipher", cell->zero_copy ? "zero" : "copy",
-			cell->size);
+		fprintf(stderr, "%s: not all requests came through\n", name);
 	return backend_wait_gone() && done;
+}
+
+/** Whether a cell is among those that were asked for: all, if none was. */
+static bool
+is_wanted(const struct cell *cell, char **names, int n)
+{
+	char name[32];
+
+	name_cell(cell, name, sizeof(name));
+	for (int i = 0; i < n; i++)
+		if (strcmp(names[i], name) == 0)
+			return true;
+	return n == 0;
 }
 
 int
@@ -107,8 +129,8 @@ main(int argc, char **argv)
 		return EXIT_FAILURE;
 	argc -= used;
 	argv += used;
-	if (argc != 3) {
-		fprintf(stderr, "usage: %s [EAL options] -- CRYPTODEV BATCHES\n", argv[0]);
+	if (argc < 3) {
+		fprintf(stderr, "usage: %s [EAL options] -- CRYPTODEV BATCHES [CELL ...]\n", argv[0]);
 		return EXIT_FAILURE;
 	}
 	path = backend_open(argv[1]);
@@ -116,7 +138,8 @@ main(int argc, char **argv)
 		return EXIT_FAILURE;
 	printf("library %s\n", backend_library());
 	for (unsigned int i = 0; i < RTE_DIM(cells); i++)
-		failed += !run_cell(path, &cells[i], atoi(argv[2]));
+		if (is_wanted(&cells[i], argv + 3, argc - 3))
+			failed += !run_cell(path, &cells[i], atoi(argv[2]));
 	backend_close();
 	rte_eal_cleanup();
 	return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;

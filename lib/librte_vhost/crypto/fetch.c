@@ -87,14 +87,14 @@ use_guest_memory(struct fetch *f, struct crypto_slot *slot, bool chain)
 	return true;
 }
 
-/** Note that bytes of the buffer go to the next bytes of what we write. */
-static bool
+/** Note that bytes of the buffer go to the next bytes of what we write, if there are so many. */
+static inline bool
 note_results(struct fetch *f, struct crypto_slot *slot, uint32_t from, uint32_t len)
 {
 	while (len > 0) {
 		struct vq_piece to = crypto_stream_next(&f->out, len);
 
-		if (unlikely(slot->nresults == RTE_DIM(slot->results)))
+		if (unlikely(to.len == 0 || slot->nresults == RTE_DIM(slot->results)))
 			return false;
 		slot->results[slot->nresults++] = (struct crypto_result){
 			.gpa = gpa_of(f->vq->net, to.base), .len = to.len, .from = from,
@@ -105,12 +105,18 @@ note_results(struct fetch *f, struct crypto_slot *slot, uint32_t from, uint32_t 
 	return true;
 }
 
-/** Go past bytes of what we write. */
-static void
+/** Go past bytes of what we write: whether there are so many. */
+static bool
 skip(struct crypto_stream *stream, uint32_t len)
 {
-	while (len > 0)
-		len -= crypto_stream_next(stream, len).len;
+	while (len > 0) {
+		struct vq_piece next = crypto_stream_next(stream, len);
+
+		if (next.len == 0)
+			return false;
+		len -= next.len;
+	}
+	return true;
 }
 
 /** Copy the source; the result comes back from the same buffer. */
@@ -124,9 +130,11 @@ use_copy(struct fetch *f, struct crypto_slot *slot)
 		return VIRTIO_CRYPTO_ERR;
 	mbuf->data_len = len;
 	mbuf->pkt_len = len;
-	crypto_stream_copy(&f->in, crypto_ticket(mbuf)->buffer + RTE_PKTMBUF_HEADROOM, len);
-	return note_results(f, slot, RTE_PKTMBUF_HEADROOM, len) ? VIRTIO_CRYPTO_OK :
-		VIRTIO_CRYPTO_ERR;
+	if (unlikely(crypto_stream_copy(&f->in, crypto_ticket(mbuf)->buffer +
+				RTE_PKTMBUF_HEADROOM, len) != len) ||
+			unlikely(!note_results(f, slot, RTE_PKTMBUF_HEADROOM, len)))
+		return VIRTIO_CRYPTO_BADMSG;
+	return VIRTIO_CRYPTO_OK;
 }
 
 static uint8_t
@@ -137,8 +145,8 @@ use_data(struct fetch *f, struct crypto_slot *slot)
 	if (f->block->cfg.map == NULL ||
 			!use_guest_memory(f, slot, f->session->digest_len != 0))
 		status = use_copy(f, slot);
-	if (f->request.dst_len > f->request.src_len)
-		skip(&f->out, f->request.dst_len - f->request.src_len);
+	if (unlikely(!skip(&f->out, f->request.dst_len - f->request.src_len)))
+		return VIRTIO_CRYPTO_BADMSG;
 	return status;
 }
 
@@ -155,11 +163,21 @@ use_digest(struct fetch *f, struct crypto_slot *slot, struct rte_crypto_sym_op *
 	sym->auth.digest.phys_addr = ticket->iova + at;
 	if (!f->session->verify)
 		return note_results(f, slot, at, f->session->digest_len);
-	crypto_stream_copy(&f->in, ticket->buffer + at, f->session->digest_len);
-	return true;
+	return crypto_stream_copy(&f->in, ticket->buffer + at, f->session->digest_len) ==
+		f->session->digest_len;
 }
 
 /* Requests */
+
+/** Nearly all ciphers have one of 16 bytes. */
+static inline bool
+copy_vector(struct fetch *f, uint8_t *to)
+{
+	const uint32_t len = f->session->iv_len;
+
+	return likely(len == 16) ? crypto_stream_copy_exactly(&f->in, to, 16) :
+		crypto_stream_copy(&f->in, to, len) == len;
+}
 
 /** Fill an operation and its slot: VIRTIO_CRYPTO_OK, or what the guest is told. */
 static uint8_t
@@ -168,17 +186,17 @@ fill(struct fetch *f, struct crypto_slot *slot, uint16_t number, struct rte_cryp
 	struct rte_crypto_sym_op *sym = op->sym;
 	uint8_t status;
 
-	crypto_stream_copy(&f->in, rte_crypto_op_ctod_offset(op, uint8_t *, CRYPTO_IV_OFFSET),
-		f->session->iv_len);
+	if (unlikely(!copy_vector(f, rte_crypto_op_ctod_offset(op, uint8_t *, CRYPTO_IV_OFFSET))))
+		return VIRTIO_CRYPTO_BADMSG;
 	status = use_data(f, slot);
 	if (unlikely(status != VIRTIO_CRYPTO_OK))
 		return status;
-	if (f->session->digest_len != 0 && !use_digest(f, slot, sym))
-		return VIRTIO_CRYPTO_ERR;
+	if (f->session->digest_len != 0 && unlikely(!use_digest(f, slot, sym)))
+		return VIRTIO_CRYPTO_BADMSG;
 	slot->session = f->session->session;
 	slot->head = f->chain.id;
 	slot->status_gpa = gpa_of(f->vq->net, f->status.base);
-	slot->used_len = f->request.writable + f->status.len;
+	slot->used_len = f->request.written + f->status.len;
 	crypto_ticket(slot->mbuf)->slot = number;
 	op->type = RTE_CRYPTO_OP_TYPE_SYMMETRIC;
 	op->sess_type = RTE_CRYPTO_OP_WITH_SESSION;
@@ -191,52 +209,113 @@ fill(struct fetch *f, struct crypto_slot *slot, uint16_t number, struct rte_cryp
 	return VIRTIO_CRYPTO_OK;
 }
 
-/** Copy the header and judge it with the lengths of the chain. */
-static uint8_t
-check(struct fetch *f, uint64_t readable, uint64_t writable)
+/** Copy the header and judge it. */
+static inline uint8_t
+check(struct fetch *f)
 {
 	struct virtio_crypto_op_data_req head;
-	uint8_t status;
 
-	if (crypto_stream_copy(&f->in, &head, sizeof(head)) != sizeof(head))
+	if (unlikely(!crypto_stream_copy_exactly(&f->in, &head, sizeof(head))))
 		return VIRTIO_CRYPTO_BADMSG;
 	f->session = crypto_session_find(f->table, crypto_request_session(&head));
-	if (f->session == NULL || f->session->session == NULL)
+	if (unlikely(f->session == NULL || f->session->session == NULL))
 		return VIRTIO_CRYPTO_INVSESS;
-	status = vhost_crypto_request_check(&head, f->session, &f->request);
-	if (status == VIRTIO_CRYPTO_OK && (f->request.readable > readable - sizeof(head) ||
-			f->request.writable > writable - f->status.len))
-		return VIRTIO_CRYPTO_BADMSG;
-	return status;
+	return vhost_crypto_request_check(&head, f->session, &f->request);
 }
 
-/** The gathered pieces as what we read, what we write, and the status at its end. */
-static void
+/** The gathered pieces as what we read, and what we write up to the status, which is the last byte. */
+static inline void
 divide(struct fetch *f, unsigned int n, unsigned int nread)
 {
-	const struct vq_piece *pieces = f->vq->pieces;
+	struct vq_piece *pieces = f->vq->pieces, *last = &pieces[n - 1];
 
+	f->status = (struct vq_piece){ last->base + --last->len, 1 };
 	f->in = crypto_stream(pieces, nread);
-	f->out = crypto_stream(pieces + nread, n - nread);
-	f->status = (struct vq_piece){ pieces[n - 1].base + pieces[n - 1].len - 1, 1 };
+	f->out = crypto_stream(pieces + nread, n - nread - (last->len == 0));
 }
 
 /** Make an operation of a chain: VIRTIO_CRYPTO_OK, or what the guest is told. */
-static uint8_t
+static inline uint8_t
 translate(struct fetch *f, unsigned int n, unsigned int nread, struct rte_crypto_op *op,
 		struct crypto_slot *slot, uint16_t number)
 {
-	const struct vq_piece *pieces = f->vq->pieces;
 	uint8_t status;
 
 	divide(f, n, nread);
-	status = check(f, crypto_stream_bytes(pieces, nread),
-		crypto_stream_bytes(pieces + nread, n - nread));
-	return status == VIRTIO_CRYPTO_OK ? fill(f, slot, number, op) : status;
+	status = check(f);
+	return likely(status == VIRTIO_CRYPTO_OK) ? fill(f, slot, number, op) : status;
+}
+
+/* Gathering */
+
+/** Parts that we read of what nearly every request is: header, vector, source. */
+#define PLAIN_READ 3
+/** Flags, and the number of the next, of all but the last one. */
+#define PLAIN(write, next) (VRING_DESC_F_NEXT | (write) | (next) << 16)
+
+static const uint32_t plain_parts[] = {
+	PLAIN(0, 1), PLAIN(0, 2), PLAIN(0, 3), PLAIN(VRING_DESC_F_WRITE, 4),
+	PLAIN(VRING_DESC_F_WRITE, 5), PLAIN(VRING_DESC_F_WRITE, 6),
+};
+
+/**
+ * What nearly every request is: an indirect table of the parts in their order, one
+ * descriptor each, in one piece of memory each.  The same comes out of
+ * ring_gather_both(), later.
+ *
+ * @return the number of pieces, the first PLAIN_READ of which are to be read; 0 if it is
+ *         something else, or wrong
+ */
+static __rte_always_inline unsigned int
+gather_plain(struct fetch *f, unsigned int flags)
+{
+	const struct virtio_net *net = f->vq->net;
+	const struct ring_run next = { .n = 1 };
+	struct vq_piece *pieces = f->vq->pieces;
+	const uint8_t *table;
+	struct vring_desc desc;
+	unsigned int n;
+
+	f->chain.places = 1;
+	if (unlikely(!ring_run_first(f->vq, &next, 0, &f->chain.id, &desc, flags)))
+		return 0;
+	n = desc.len / sizeof(struct ring_words);
+	if (unlikely(desc.flags != VRING_DESC_F_INDIRECT || n <= PLAIN_READ ||
+			n > RTE_DIM(plain_parts)))
+		return 0;
+	table = virtio_net_host(net, desc.addr, desc.len);
+	if (unlikely(table == NULL))
+		return 0;
+	for (unsigned int i = 0; i < n; i++) {
+		struct ring_words words = ring_read_words(table + i * sizeof(words));
+		/* the last one has no next, whatever it says */
+		uint32_t rest = words.rest >> 32, wanted = plain_parts[i];
+
+		if (i + 1 == n) {
+			rest &= UINT16_MAX;
+			wanted = VRING_DESC_F_WRITE;
+		}
+		pieces[i].len = words.rest;
+		pieces[i].base = virtio_net_host(net, words.addr, pieces[i].len);
+		if (unlikely(rest != wanted || pieces[i].base == NULL || pieces[i].len == 0))
+			return 0;
+	}
+	return n;
+}
+
+/** The memory of the next chain: as ring_gather_both(). */
+static __rte_always_inline int
+gather(struct fetch *f, unsigned int *nread, unsigned int flags)
+{
+	unsigned int n = gather_plain(f, flags);
+
+	*nread = PLAIN_READ;
+	return likely(n > 0) ? (int)n : ring_gather_both(f->vq, 0, f->vq->pieces,
+			VHOST_CRYPTO_MAX_N_DESC, &f->chain, nread, flags);
 }
 
 /** A chain goes back at once: with a status, if there is a place for one. */
-static void
+static __rte_noinline void
 refuse(struct fetch *f, bool has_status, uint8_t status, unsigned int flags)
 {
 	if (has_status) {
@@ -249,16 +328,15 @@ refuse(struct fetch *f, bool has_status, uint8_t status, unsigned int flags)
 }
 
 /** Fill one operation from the next chain that is a request: false when there is none. */
-static bool
+static __rte_always_inline bool
 fetch_one(struct fetch *f, struct crypto_slot *slot, uint16_t number, uint16_t *left,
 		struct rte_crypto_op *op, unsigned int flags)
 {
 	uint8_t status = VIRTIO_CRYPTO_ERR;
 
 	while (*left > 0) {
-		unsigned int nread = 0;
-		int n = ring_gather_both(f->vq, 0, f->vq->pieces, VHOST_CRYPTO_MAX_N_DESC,
-			&f->chain, &nread, flags);
+		unsigned int nread;
+		int n = gather(f, &nread, flags);
 		bool has_status = n > 0 && (unsigned int)n > nread;
 
 		ring_take(f->vq, 1, flags);

@@ -79,10 +79,22 @@ answer(struct vhost_virtqueue *vq, uint16_t i, const struct crypto_slot *slot,
 static inline struct crypto_slot *
 slot_of(struct crypto_block *block, const struct rte_crypto_op *op)
 {
-	const struct crypto_ticket *ticket = crypto_ticket(op->sym->m_src);
-	struct crypto_slot *slot = &block->slots[ticket->slot];
+	struct rte_mbuf *mbuf = op->sym->m_src;
+	struct crypto_slot *slot;
 
-	return likely(slot->mbuf == op->sym->m_src) ? slot : NULL;
+	if (unlikely(mbuf == NULL))
+		return NULL;
+	slot = &block->slots[crypto_ticket(mbuf)->slot];
+	return likely(slot->mbuf == mbuf) ? slot : NULL;
+}
+
+/** The operation is the application's alone again, its slot and buffers the block's. */
+static inline void
+release(struct crypto_block *block, struct crypto_slot *slot, struct rte_crypto_op *op)
+{
+	crypto_block_give(block, slot);
+	op->sym->m_src = NULL;
+	op->sym->m_dst = NULL;
 }
 
 /** Answer n operations of a ring: how many. */
@@ -93,10 +105,12 @@ answer_ring(struct vhost_virtqueue *vq, struct crypto_block *block, struct rte_c
 	uint16_t answered = 0;
 
 	for (uint16_t i = 0; i < n; i++) {
-		const struct crypto_slot *slot = slot_of(block, ops[i]);
+		struct crypto_slot *slot = slot_of(block, ops[i]);
 
-		if (likely(slot != NULL))
-			answer(vq, answered++, slot, ops[i], flags);
+		if (unlikely(slot == NULL))
+			continue;
+		answer(vq, answered++, slot, ops[i], flags);
+		release(block, slot, ops[i]);
 	}
 	if (answered > 0)
 		ring_give(vq, answered, flags);
@@ -113,19 +127,20 @@ add_call(struct calls *calls, int fd)
 	calls->fds[calls->n++] = fd;
 }
 
-/** Inside the gate. */
-static void
+/** Inside the gate: false if there is no ring any more. */
+static inline bool
 answer_guest(struct vhost_virtqueue *vq, struct crypto_block *block, struct rte_crypto_op **ops,
 		uint16_t n, struct calls *calls)
 {
 	uint16_t answered;
 
-	if (vq->size == 0)
-		return;
+	if (unlikely(vq->size == 0))
+		return false;
 	answered = vq->cfg.format & VQ_LOG ? answer_ring(vq, block, ops, n, VQ_LOG) :
 		answer_ring(vq, block, ops, n, 0);
 	if (answered > 0 && vq->callfd >= 0 && ring_should_notify(vq, vq->cfg.format))
 		add_call(calls, vq->callfd);
+	return true;
 }
 
 /** Operations of one block that follow each other, at most n. */
@@ -143,17 +158,15 @@ count_run(struct rte_crypto_op **ops, uint16_t n)
 	return i;
 }
 
-/** Give the slots of operations back, which are the application's again. */
-static void
-release(struct crypto_block *block, struct rte_crypto_op **ops, uint16_t n)
+/** Of operations whose requests have their answers, or whose ring is no more. */
+static __rte_noinline void
+release_all(struct crypto_block *block, struct rte_crypto_op **ops, uint16_t n)
 {
 	for (uint16_t i = 0; i < n; i++) {
 		struct crypto_slot *slot = slot_of(block, ops[i]);
 
-		if (likely(slot != NULL))
-			crypto_block_give(block, slot);
-		ops[i]->sym->m_src = NULL;
-		ops[i]->sym->m_dst = NULL;
+		if (slot != NULL)
+			release(block, slot, ops[i]);
 	}
 }
 
@@ -164,19 +177,17 @@ finalize_run(struct crypto_lane *lane, const struct crypto_ticket *ticket,
 {
 	struct crypto_block *block = crypto_lane_find(lane, ticket->serial);
 	struct vhost_queue *q = vhost_device_queue(ticket->crypto->dev, ticket->lane);
-	struct vhost_virtqueue *vq;
+	struct vhost_virtqueue *vq = NULL;
 
 	if (unlikely(block == NULL))
 		return;
 	/* what was left behind is answered already */
-	if (likely(block == lane->block && q != NULL)) {
+	if (likely(block == lane->block && q != NULL))
 		vq = vhost_gate_enter(&q->gate);
-		if (likely(vq != NULL)) {
-			answer_guest(vq, block, ops, n, calls);
-			vhost_gate_leave(&q->gate);
-		}
-	}
-	release(block, ops, n);
+	if (unlikely(vq == NULL || !answer_guest(vq, block, ops, n, calls)))
+		release_all(block, ops, n);
+	if (likely(vq != NULL))
+		vhost_gate_leave(&q->gate);
 }
 
 uint16_t

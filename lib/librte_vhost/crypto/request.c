@@ -26,19 +26,25 @@ is_sane(uint32_t src_len, uint32_t dst_len)
 		dst_len >= src_len;
 }
 
+/** Whether a length is whole blocks of the cipher, which are powers of two. */
+static bool
+is_whole(uint32_t len, const struct crypto_session *session)
+{
+	return (len & (session->block - 1)) == 0;
+}
+
 static uint8_t
 check_cipher(const struct virtio_crypto_cipher_para *para, const struct crypto_session *session,
 		struct crypto_request *request)
 {
 	if (para->iv_len != session->iv_len || !is_sane(para->src_data_len, para->dst_data_len) ||
-			para->src_data_len % session->block != 0)
+			!is_whole(para->src_data_len, session))
 		return VIRTIO_CRYPTO_BADMSG;
 	*request = (struct crypto_request){
 		.src_len = para->src_data_len,
 		.dst_len = para->dst_data_len,
 		.cipher_len = para->src_data_len,
-		.readable = session->iv_len + para->src_data_len,
-		.writable = para->dst_data_len,
+		.written = para->dst_data_len,
 	};
 	return VIRTIO_CRYPTO_OK;
 }
@@ -51,7 +57,7 @@ check_chain(const struct virtio_crypto_alg_chain_data_para *para,
 		return VIRTIO_CRYPTO_NOTSUPP;
 	if (para->iv_len != session->iv_len || !is_sane(para->src_data_len, para->dst_data_len) ||
 			para->hash_result_len != session->digest_len ||
-			para->len_to_cipher % session->block != 0 ||
+			!is_whole(para->len_to_cipher, session) ||
 			!lies_within(para->cipher_start_src_offset, para->len_to_cipher,
 				para->src_data_len) ||
 			!lies_within(para->hash_start_src_offset, para->len_to_hash,
@@ -64,10 +70,8 @@ check_chain(const struct virtio_crypto_alg_chain_data_para *para,
 		.cipher_len = para->len_to_cipher,
 		.hash_at = para->hash_start_src_offset,
 		.hash_len = para->len_to_hash,
-		.readable = session->iv_len + para->src_data_len,
-		.writable = para->dst_data_len,
+		.written = para->dst_data_len + (session->verify ? 0 : session->digest_len),
 	};
-	*(session->verify ? &request->readable : &request->writable) += session->digest_len;
 	return VIRTIO_CRYPTO_OK;
 }
 

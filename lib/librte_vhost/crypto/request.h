@@ -32,14 +32,16 @@ struct crypto_session {
 	bool verify;		/**< the digest comes with the request */
 };
 
-/** A request that has passed; all lengths are in bytes and fit each other. */
+/**
+ * A request that has passed; all lengths are in bytes and fit each other, but not yet what
+ * the guest has given.
+ */
 struct crypto_request {
 	uint32_t src_len;
 	uint32_t dst_len;	/**< room for the result; at least src_len */
 	uint32_t cipher_at, cipher_len;	/**< within the source */
 	uint32_t hash_at, hash_len;	/**< likewise */
-	uint32_t readable;	/**< of the stream that we read, behind the header */
-	uint32_t writable;	/**< of the stream that we write, without the status */
+	uint32_t written;	/**< of the stream that we write, without the status */
 };
 
 /** The session that the guest names; what it says is to be checked by the owner of sessions. */

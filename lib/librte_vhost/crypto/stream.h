@@ -7,6 +7,7 @@
 
 /* Pieces of guest memory as one stream of bytes. */
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <string.h>
 
@@ -70,6 +71,19 @@ crypto_stream_copy(struct crypto_stream *stream, void *to, uint32_t len)
 		done += next.len;
 	}
 	return done;
+}
+
+/** Copy a constant number of bytes, which nearly always lie together: whether there were so many. */
+static __rte_always_inline bool
+crypto_stream_copy_exactly(struct crypto_stream *stream, void *to, uint32_t len)
+{
+	if (likely(stream->left > 0 && stream->piece->len - stream->at >= len)) {
+		struct vq_piece next = crypto_stream_next(stream, len);
+
+		memcpy(to, next.base, len);
+		return true;
+	}
+	return crypto_stream_copy(stream, to, len) == len;
 }
 
 #endif /* VHOST_CRYPTO_STREAM_H */
