@@ -181,7 +181,7 @@ static const struct lie lies[] = {
 	LIE(no_source, BADMSG),
 	LIE(source_longer_than_its_buffer, BADMSG),
 	LIE(source_of_4_gib, BADMSG),
-	LIE(source_of_2_gib, BADMSG),
+	LIE(source_of_2_gib, ERR),
 	LIE(half_a_block, BADMSG),
 	LIE(destination_shorter_than_the_source, BADMSG),
 	LIE(destination_longer_than_its_buffer, BADMSG),
