@@ -91,6 +91,25 @@ make_xforms(const struct vu_crypto_session *wish, struct rte_crypto_sym_xform *x
 	return status;
 }
 
+/** Whether a cryptodev says that it does that; one that does not may be unsafe to ask. */
+static bool
+can_do(uint8_t cdev, const struct rte_crypto_sym_xform *xform)
+{
+	const struct rte_cryptodev_symmetric_capability *cap;
+	struct rte_cryptodev_sym_capability_idx idx = { .type = xform->type };
+
+	if (xform->type == RTE_CRYPTO_SYM_XFORM_CIPHER) {
+		idx.algo.cipher = xform->cipher.algo;
+		cap = rte_cryptodev_sym_capability_get(cdev, &idx);
+		return cap != NULL && rte_cryptodev_sym_capability_check_cipher(cap,
+			xform->cipher.key.length, xform->cipher.iv.length) == 0;
+	}
+	idx.algo.auth = xform->auth.algo;
+	cap = rte_cryptodev_sym_capability_get(cdev, &idx);
+	return cap != NULL && rte_cryptodev_sym_capability_check_auth(cap,
+		xform->auth.key.length, xform->auth.digest_length, 0) == 0;
+}
+
 uint8_t
 vhost_crypto_session_revive(const struct crypto_home *home, struct crypto_record *record)
 {
@@ -99,6 +118,9 @@ vhost_crypto_session_revive(const struct crypto_home *home, struct crypto_record
 
 	if (status != VIRTIO_CRYPTO_OK)
 		return status;
+	for (const struct rte_crypto_sym_xform *xform = xforms; xform != NULL; xform = xform->next)
+		if (!can_do(home->cdev, xform))
+			return VIRTIO_CRYPTO_NOTSUPP;
 	record->cdev = home->cdev;
 	record->session = rte_cryptodev_sym_session_create(home->cdev, xforms, home->pool);
 	return record->session != NULL ? VIRTIO_CRYPTO_OK : VIRTIO_CRYPTO_ERR;
