@@ -109,15 +109,16 @@ def find_program(bench):
 
 def start_backend(bench, path, cryptodev, options):
     """dpdk-vhost-crypto on a packaged cryptodev, ready for the guest."""
-    environment = {"LD_LIBRARY_PATH": "/usr/lib/x86_64-linux-gnu"} if bench.library.packaged else \
-        bench.library.environment()
+    if bench.library.packaged:
+        # it waits for messages that this QEMU does not send to a crypto backend, and new_device never comes
+        raise Skip("DPDK's library does not serve cryptodev-vhost-user of QEMU 7.2")
     drivers = [f"{DRIVERS}/librte_{name}.so" for name in ("mempool_ring", cryptodev)]
     if not os.path.exists(drivers[1]):
         raise Skip(f"no {drivers[1]}")
     vdev = {"crypto_ipsec_mb": "crypto_aesni_mb"}.get(cryptodev, cryptodev)
     backend = Process(bench, "backend", [
         find_program(bench), "--no-huge", "-m", "512", "--no-pci", "--no-telemetry", "--no-shconf", "-l", "0",
-        "-d", drivers[0], "-d", drivers[1], "--vdev", vdev, "--", "--socket", path, *options], environment)
+        "-d", drivers[0], "-d", drivers[1], "--vdev", vdev, "--", "--socket", path, *options], bench.library.environment())
     backend.expect("^ready$", BOOT_SECONDS)
     bench.library.check_loaded_by(backend)
     return backend

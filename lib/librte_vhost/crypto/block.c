@@ -40,7 +40,8 @@ static struct rte_mempool *
 create_pool(const struct crypto_block_cfg *cfg, uint32_t room)
 {
 	static uint64_t last_name;
-	const uint16_t ticket = RTE_ALIGN_CEIL(sizeof(struct crypto_ticket), RTE_MBUF_PRIV_ALIGN);
+	/* so that the data begins on a cache line */
+	const uint16_t ticket = RTE_ALIGN_CEIL(sizeof(struct crypto_ticket), RTE_CACHE_LINE_SIZE);
 	char name[RTE_MEMPOOL_NAMESIZE];
 	struct rte_mempool *pool;
 

@@ -59,7 +59,7 @@ struct crypto_result {
 	uint32_t from;		/**< offset in the buffer */
 };
 
-/** A request under way. */
+/** A request under way; what most need is in one cache line. */
 struct crypto_slot {
 	struct rte_mbuf *mbuf;	/**< NULL: the slot is free */
 	struct rte_mbuf *target;	/**< where the result goes, in guest memory; or NULL */
@@ -70,7 +70,7 @@ struct crypto_slot {
 	uint8_t nresults;
 	bool in_place;		/**< the buffer is guest memory */
 	struct crypto_result results[VHOST_CRYPTO_MAX_N_DESC];
-};
+} __rte_cache_aligned;
 
 /** What a block is built for; others need another one. */
 struct crypto_block_cfg {

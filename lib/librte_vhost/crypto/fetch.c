@@ -179,18 +179,54 @@ copy_vector(struct fetch *f, uint8_t *to)
 		crypto_stream_copy(&f->in, to, len) == len;
 }
 
+/**
+ * Vector and data of nearly every request: one piece each, of the very length.  They are
+ * copied; what follows is done with the streams.
+ */
+static inline bool
+copy_plain(struct fetch *f, struct crypto_slot *slot, uint8_t *vector)
+{
+	const struct vq_piece *in = f->in.piece, *out = f->out.piece;
+	const uint32_t len = f->request.src_len;
+	struct rte_mbuf *mbuf = slot->mbuf;
+
+	if (f->block->cfg.map != NULL || len > VHOST_CRYPTO_MAX_DATA_SIZE || f->in.at != 0 ||
+			f->in.left < 2 || f->out.left == 0 || f->session->iv_len != 16 ||
+			in[0].len != 16 || in[1].len != len || out->len != f->request.dst_len)
+		return false;
+	memcpy(vector, in[0].base, 16);
+	memcpy(crypto_ticket(mbuf)->buffer + RTE_PKTMBUF_HEADROOM, in[1].base, len);
+	mbuf->data_len = len;
+	mbuf->pkt_len = len;
+	slot->results[0] = (struct crypto_result){
+		.gpa = gpa_of(f->vq->net, out->base), .len = len, .from = RTE_PKTMBUF_HEADROOM,
+	};
+	slot->nresults = 1;
+	f->in = crypto_stream(in + 2, f->in.left - 2);
+	f->out = crypto_stream(out + 1, f->out.left - 1);
+	return true;
+}
+
+/** The same of any request: VIRTIO_CRYPTO_OK, or what the guest is told. */
+static uint8_t
+copy_any(struct fetch *f, struct crypto_slot *slot, uint8_t *vector)
+{
+	return copy_vector(f, vector) ? use_data(f, slot) : VIRTIO_CRYPTO_BADMSG;
+}
+
 /** Fill an operation and its slot: VIRTIO_CRYPTO_OK, or what the guest is told. */
 static uint8_t
 fill(struct fetch *f, struct crypto_slot *slot, uint16_t number, struct rte_crypto_op *op)
 {
 	struct rte_crypto_sym_op *sym = op->sym;
+	uint8_t *vector = rte_crypto_op_ctod_offset(op, uint8_t *, CRYPTO_IV_OFFSET);
 	uint8_t status;
 
-	if (unlikely(!copy_vector(f, rte_crypto_op_ctod_offset(op, uint8_t *, CRYPTO_IV_OFFSET))))
-		return VIRTIO_CRYPTO_BADMSG;
-	status = use_data(f, slot);
-	if (unlikely(status != VIRTIO_CRYPTO_OK))
-		return status;
+	if (!copy_plain(f, slot, vector)) {
+		status = copy_any(f, slot, vector);
+		if (unlikely(status != VIRTIO_CRYPTO_OK))
+			return status;
+	}
 	if (f->session->digest_len != 0 && unlikely(!use_digest(f, slot, sym)))
 		return VIRTIO_CRYPTO_BADMSG;
 	slot->session = f->session->session;
