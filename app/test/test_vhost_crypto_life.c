@@ -20,6 +20,7 @@
 #include "mem_node.h"
 #include "test.h"
 #include "vhost_fake_crypto.h"
+#include "vhost_test_machine.h"
 #include "vhost_test_topology.h"
 
 #define THERE 8
@@ -432,18 +433,67 @@ forgetful_application_leaves_nothing(void)
 
 /* ---- nodes ---- */
 
+/** Where devices are born, and where their guests are; made up, or the machine's. */
+static struct {
+	bool real;
+	int here, there;
+} world;
+
+/** A guest on a node with requests under way. */
+static bool
+begin_on(struct story *s, int node)
+{
+	struct fake_config cfg = { .ring_size = 64 };
+
+	if (world.real) {
+		topology_make_real();
+		cfg.memory_on_node = FAKE_NODE(node);
+		cfg.prealloc = true;
+	} else {
+		topology_make_up();
+		topology_guest_on(node);
+	}
+	return (begin)(s, NULL, cfg);
+}
+
+/** The guest goes to another node, and the library looks. */
+static int
+guest_goes(struct fake *fe, int node)
+{
+	if (!world.real)
+		topology_guest_on(node);
+	for (unsigned int i = 0; world.real && i < fe->nregions; i++)
+		if (machine_migrate(fe->regions[i].map, fe->regions[i].map_len, node) != 0)
+			return -1;
+	return topology_refresh(vhost_device_peek(fe->vid));
+}
+
+/** Blocks are on the node; and on a real machine, whose nodes EAL knows, the buffers. */
+static int
+all_is_on(struct fake *fe, int node)
+{
+	struct vhost_crypto *c = vhost_crypto_get(fe->vid);
+	struct crypto_lane *lane = &c->lanes[0];
+	int ret = topology_inventory_on(fe, node), at = node;
+
+	rte_spinlock_lock(&lane->lock);
+	if (world.real)
+		at = vhost_node_of(crypto_ticket(lane->block->mbufs[0])->buffer);
+	rte_spinlock_unlock(&lane->lock);
+	if (at != node)
+		printf("buffers are on node %d, not %d\n", at, node);
+	return at == node ? ret : -1;
+}
+
 static int
 requests_follow_their_queue(void)
 {
 	struct story s;
 
-	topology_make_up();
-	topology_guest_on(topology_home());
-	TEST_ASSERT(begin(&s, NULL), "it begins");
-	TEST_ASSERT_SUCCESS(topology_inventory_on(s.fe, topology_home()), "at home");
-	topology_guest_on(THERE);
-	TEST_ASSERT_SUCCESS(topology_refresh(vhost_device_peek(s.fe->vid)), "moved");
-	TEST_ASSERT_SUCCESS(topology_inventory_on(s.fe, THERE), "all of it is there");
+	TEST_ASSERT(begin_on(&s, world.here), "it begins");
+	TEST_ASSERT_SUCCESS(all_is_on(s.fe, world.here), "at home");
+	TEST_ASSERT_SUCCESS(guest_goes(s.fe, world.there), "moved");
+	TEST_ASSERT_SUCCESS(all_is_on(s.fe, world.there), "all of it is there");
 	TEST_ASSERT(come_back(&s), "operations come back");
 	TEST_ASSERT(all_answered(&s, VIRTIO_CRYPTO_OK), "and are done");
 	TEST_ASSERT(works(s.fe, s.session), "it works");
@@ -455,18 +505,14 @@ requests_travel_twice(void)
 {
 	struct story s;
 
-	topology_make_up();
-	topology_guest_on(THERE);
-	TEST_ASSERT(begin(&s, NULL), "it begins");
-	TEST_ASSERT_SUCCESS(topology_inventory_on(s.fe, THERE), "there");
-	topology_guest_on(topology_home());
-	TEST_ASSERT_SUCCESS(topology_refresh(vhost_device_peek(s.fe->vid)), "moved");
-	topology_guest_on(THERE);
-	TEST_ASSERT_SUCCESS(topology_refresh(vhost_device_peek(s.fe->vid)), "and back");
+	TEST_ASSERT(begin_on(&s, world.there), "it begins");
+	TEST_ASSERT_SUCCESS(all_is_on(s.fe, world.there), "there");
+	TEST_ASSERT_SUCCESS(guest_goes(s.fe, world.here), "moved");
+	TEST_ASSERT_SUCCESS(guest_goes(s.fe, world.there), "and back");
 	TEST_ASSERT(come_back(&s), "operations come back");
 	TEST_ASSERT(all_answered(&s, VIRTIO_CRYPTO_OK), "and are done");
 	TEST_ASSERT_SUCCESS(topology_refresh(vhost_device_peek(s.fe->vid)), "looked again");
-	TEST_ASSERT_SUCCESS(topology_inventory_on(s.fe, THERE), "nothing was left on the way");
+	TEST_ASSERT_SUCCESS(all_is_on(s.fe, world.there), "nothing was left on the way");
 	TEST_ASSERT(works(s.fe, s.session), "it works");
 	return topology_stop(s.fe);
 }
@@ -476,13 +522,10 @@ full_node_keeps_requests_going(void)
 {
 	struct story s;
 
-	topology_make_up();
-	topology_guest_on(topology_home());
-	TEST_ASSERT(begin(&s, NULL), "it begins");
-	topology_guest_on(THERE);
-	topology_node_full(THERE, true);
-	TEST_ASSERT_SUCCESS(topology_refresh(vhost_device_peek(s.fe->vid)), "asked to move");
-	TEST_ASSERT_SUCCESS(topology_inventory_on(s.fe, topology_home()), "it stays");
+	TEST_ASSERT(begin_on(&s, world.here), "it begins");
+	topology_node_full(world.there, true);
+	TEST_ASSERT_SUCCESS(guest_goes(s.fe, world.there), "asked to move");
+	TEST_ASSERT_SUCCESS(topology_inventory_on(s.fe, world.here), "it stays");
 	TEST_ASSERT(come_back(&s), "operations come back");
 	TEST_ASSERT(all_answered(&s, VIRTIO_CRYPTO_OK), "and are done");
 	TEST_ASSERT(works(s.fe, s.session), "it works");
@@ -574,10 +617,44 @@ static const struct test_case cases[] = {
 	TEST_CASE(anything_happens_under_a_poller),
 };
 
+static const struct test_case numa_cases[] = {
+	TEST_CASE(requests_follow_their_queue),
+	TEST_CASE(requests_travel_twice),
+	TEST_CASE(full_node_keeps_requests_going),
+};
+
 static int
 setup(void)
 {
+	world.real = false;
+	world.here = topology_home();
+	world.there = THERE;
 	return fake_crypto_setup("crypto_openssl0");
+}
+
+static int
+setup_real(void)
+{
+	world.real = true;
+	world.here = topology_home();
+	world.there = machine_other_node(world.here);
+	if (world.there < 0 || !machine_node_gives_memory(world.there))
+		return TEST_SKIPPED;
+	return fake_crypto_setup("crypto_openssl0");
+}
+
+static int
+test_vhost_crypto_numa(void)
+{
+	static const struct test_suite suite = {
+		.name = "vhost crypto on real nodes",
+		.setup = setup_real,
+		.teardown = fake_crypto_teardown,
+		.check = fake_crypto_check,
+		TEST_SUITE_CASES(numa_cases),
+	};
+
+	return test_suite_run(&suite);
 }
 
 static int
@@ -595,3 +672,4 @@ test_vhost_crypto_life(void)
 }
 
 REGISTER_TEST_COMMAND(vhost_crypto_life_autotest, test_vhost_crypto_life);
+REGISTER_TEST_COMMAND(vhost_crypto_numa_autotest, test_vhost_crypto_numa);
