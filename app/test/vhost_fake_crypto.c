@@ -5,6 +5,7 @@
 /* A guest with a crypto device and the application behind it; see vhost_fake_crypto.h. */
 
 #include <errno.h>
+#include <pthread.h>
 #include <unistd.h>
 
 #include <openssl/evp.h>
@@ -25,7 +26,9 @@ static struct {
 	struct rte_mempool *sessions, *ops;
 	struct fake_crypto_app app;
 	uint16_t calls;
-} here = { .cdev = -1 };
+	/** What was handed out to call guests is used below it; who is told that a ring stops waits. */
+	pthread_mutex_t calling;
+} here = { .cdev = -1, .calling = PTHREAD_MUTEX_INITIALIZER };
 
 /* ---- surroundings ---- */
 
@@ -101,12 +104,16 @@ fake_crypto_teardown(void)
 
 static void
 on_event(void *arg __rte_unused, enum fake_event ev, int vid, unsigned int qid __rte_unused,
-		int on __rte_unused)
+		int on)
 {
 	if (ev == FAKE_NEW_DEVICE) {
 		rte_vhost_crypto_create(vid, here.cdev, here.sessions, SOCKET_ID_ANY);
 		rte_vhost_crypto_set_zero_copy(vid, here.app.zero_copy ?
 			RTE_VHOST_CRYPTO_ZERO_COPY_ENABLE : RTE_VHOST_CRYPTO_ZERO_COPY_DISABLE);
+	}
+	if (ev == FAKE_DESTROY_DEVICE || (ev == FAKE_VRING_STATE && !on)) {
+		pthread_mutex_lock(&here.calling);
+		pthread_mutex_unlock(&here.calling);
 	}
 	if (ev == FAKE_DESTROY_DEVICE && !here.app.keeps)
 		rte_vhost_crypto_free(vid);
@@ -349,11 +356,14 @@ fake_crypto_finalize(struct rte_crypto_op **ops, uint16_t n)
 {
 	int fds[VIRTIO_CRYPTO_MAX_NUM_BURST_VQS];
 	const uint64_t one = 1;
-	uint16_t done = rte_vhost_crypto_finalize_requests(ops, n, fds, &here.calls);
+	uint16_t done;
 
+	pthread_mutex_lock(&here.calling);
+	done = rte_vhost_crypto_finalize_requests(ops, n, fds, &here.calls);
 	for (uint16_t i = 0; i < here.calls; i++)
 		if (write(fds[i], &one, sizeof(one)) != sizeof(one))
 			printf("a call descriptor (%d) is wrong: %s\n", fds[i], strerror(errno));
+	pthread_mutex_unlock(&here.calling);
 	rte_mempool_put_bulk(here.ops, (void **)ops, done);
 	return done;
 }
