@@ -281,6 +281,7 @@ settle_lane(struct vhost_crypto *c, struct vhost_queue *q)
 		replace(c, lane, &cfg, q);
 	else if (block->node != cfg.node && cfg.node != VHOST_NODE_ANY)
 		move(lane, &cfg);
+	vhost_crypto_lane_pause(lane, false);
 }
 
 /** Free what can go: whether something is left that will. */
@@ -392,7 +393,7 @@ wind_down(struct vhost_crypto *c, bool all)
 	pthread_mutex_lock(&c->lock);
 	for (i = 0; i < c->nlanes; i++)
 		if (has_to_leave(&c->lanes[i], all))
-			vhost_crypto_lane_pause(&c->lanes[i]);
+			vhost_crypto_lane_pause(&c->lanes[i], true);
 	while ((n = count_under_way(c, all)) > 0 && looks-- > 0) {
 		pthread_mutex_unlock(&c->lock);
 		usleep(LOOK_US);
@@ -535,15 +536,28 @@ reaches_guest_memory(uint8_t cdev)
 		rte_eal_iova_mode() == RTE_IOVA_VA;
 }
 
+static void
+pause_all(struct vhost_crypto *c, bool paused)
+{
+	uint32_t i;
+
+	for (i = 0; i < c->nlanes; i++)
+		vhost_crypto_lane_pause(&c->lanes[i], paused);
+}
+
 static int
 choose(struct vhost_crypto *c, bool zero_copy)
 {
 	if (!c->on)
 		return -ENOENT;
-	if (count_under_way(c, true) > 0)
-		return -EBUSY;
 	if (zero_copy && !reaches_guest_memory(c->home.cdev))
 		return -ENOTSUP;
+	/* until the lanes have other blocks, so that no request is in the way then */
+	pause_all(c, true);
+	if (count_under_way(c, true) > 0) {
+		pause_all(c, false);
+		return -EBUSY;
+	}
 	c->zero_copy = zero_copy;
 	return 0;
 }

@@ -9,10 +9,10 @@
 #include "ring.h"
 
 void
-vhost_crypto_lane_pause(struct crypto_lane *lane)
+vhost_crypto_lane_pause(struct crypto_lane *lane, bool paused)
 {
 	rte_spinlock_lock(&lane->lock);
-	lane->paused = true;
+	lane->paused = paused;
 	rte_spinlock_unlock(&lane->lock);
 }
 

@@ -46,8 +46,8 @@ crypto_lane_find(struct crypto_lane *lane, uint64_t serial)
 	return block;
 }
 
-/** Take no more requests, but let those under way come back. */
-void vhost_crypto_lane_pause(struct crypto_lane *lane);
+/** Take no more requests, but let those under way come back; or go on. */
+void vhost_crypto_lane_pause(struct crypto_lane *lane, bool paused);
 
 /** How many requests are under way that the guest waits for. */
 unsigned int vhost_crypto_lane_under_way(struct crypto_lane *lane);
