@@ -14,7 +14,8 @@ import pathlib
 import subprocess
 import sys
 
-OBJECTS = ('net_enqueue', 'net_dequeue', 'net_header', 'net_async_enqueue', 'net_async_dequeue')
+OBJECTS = ('net_enqueue', 'net_dequeue', 'net_header', 'net_async_enqueue', 'net_async_dequeue',
+           'crypto_fetch', 'crypto_finalize')
 
 ALLOWED = set('''
     _GLOBAL_OFFSET_TABLE_ __errno_location __tls_get_addr memcpy memmove memset
@@ -27,20 +28,23 @@ ALLOWED = set('''
     vhost_net_async_add_iovas vhost_net_async_give vhost_net_async_submit
     vhost_net_cksum_to_guest vhost_net_header_from_guest vhost_net_header_to_guest
     vhost_ring_log_data vhost_ring_log_descs vhost_ring_log_device_area vhost_ring_log_flush
-    vhost_virtio_net_host_elsewhere vhost_virtio_net_piece
+    vhost_virtio_net_gpa vhost_virtio_net_host_elsewhere vhost_virtio_net_piece
+    vhost_crypto_get vhost_crypto_request_check vhost_gate_try_again vhost_gate_wait
 '''.split())
 
 ALLOCATORS = set('''
     malloc calloc realloc reallocarray aligned_alloc posix_memalign memalign strdup
     strndup asprintf open_memstream mmap mmap64
     rte_malloc rte_zmalloc rte_calloc rte_realloc rte_malloc_socket rte_zmalloc_socket
-    rte_calloc_socket rte_realloc_socket rte_memzone_reserve rte_mempool_create
+    rte_calloc_socket rte_realloc_socket rte_memzone_reserve rte_mempool_create rte_pktmbuf_pool_create
 '''.split())
 
 MAY_ALLOCATE = {
     'mem_chunk': 'memory for blocks and replicas, on their node',
     'mem_heap': 'the books of that memory',
     'mem_node': 'handles, which are brought to their node',
+    'crypto_block': 'buffers for crypto requests, EAL\'s, on the queue\'s node',
+    'crypto_session': 'what a frontend said of its crypto sessions',
     'net_dequeue': 'external buffers, on the queue\'s node',
     'net_async_dequeue': 'likewise',
     'mem_file': 'mappings of files of the frontend',

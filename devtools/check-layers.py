@@ -26,7 +26,7 @@ import tempfile
 
 LIBRARY = pathlib.Path(__file__).resolve().parent.parent / 'lib' / 'librte_vhost'
 
-# From the bottom up; a name stands for NAME.c and NAME.h.
+# From the bottom up; a name stands for NAME.c and NAME.h, folder_NAME for those in a folder.
 LAYERS = (
     ('public', 'rte_vhost rte_vhost_async rte_vhost_crypto rte_vhost_limits '
                'rte_vhost_numa '
@@ -38,18 +38,20 @@ LAYERS = (
                        'ring ring_iova ring_log ring_packed ring_piece ring_split '
                        'net_ahead net_async net_async_dequeue net_async_enqueue '
                        'net_copy net_dequeue net_enqueue net_header net_isa net_mbuf net_notify net_stats'),
-    ('queues', 'inflight_area inflight_layout inflight_pool inflight_record inflight_recover '
+    ('queues', 'crypto_algo crypto_block crypto_lane crypto_request crypto_session crypto_stream '
+               'inflight_area inflight_layout inflight_pool inflight_record inflight_recover '
                'queue queue_async queue_inflight queue_wish ring_locate'),
     ('evidence', 'numa_evidence numa_regions numa_rings numa_sample placement'),
     ('device', 'device device_wish vdpa'),
     ('change', 'plan settle listener_app listener_vdpa listeners device_change'),
-    ('life', 'device_life iotlb_ask net_ctrl numa_watch postcopy vu_backchannel'),
-    ('protocol', 'vu_dispatch vu_on vu_on_device vu_on_inflight vu_on_iotlb vu_on_memory '
+    ('life', 'crypto_crypto device_life iotlb_ask net_ctrl numa_watch postcopy vu_backchannel'),
+    ('protocol', 'vu_dispatch vu_on vu_on_crypto vu_on_device vu_on_inflight vu_on_iotlb vu_on_memory '
                  'vu_on_migration vu_on_queue'),
     ('transports', 'socket socket_client socket_connection socket_guard socket_path '
                    'socket_registry socket_server socket_turn'),
-    ('outside', 'api api_driver api_inflight api_limits api_numa api_stats async burst burst_iova telemetry '
-                'unsupported vdpa_device'),
+    ('outside', 'crypto_api crypto_burst crypto_fetch crypto_finalize '
+                'api api_driver api_inflight api_limits api_numa api_stats async burst burst_iova telemetry '
+                'vdpa_device'),
 )
 INCLUDE = re.compile(r'^\s*#\s*include\s+"([^"]+)\.h"', re.MULTILINE)
 # "librte_vhost_device.c.o" of meson, or "device.o" of anything else
@@ -74,22 +76,33 @@ class Layers:
         return user in self.of and used in self.of and self.of[used] > self.of[user]
 
 
-def include_complaints(path, layers):
+def sources(folder, suffixes):
+    """Name and path of each file of a folder and of the folders in it."""
+    for path in sorted([*folder.glob(f'*.[{suffixes}]'), *folder.glob(f'*/*.[{suffixes}]')]):
+        yield '_'.join(path.relative_to(folder).with_suffix('').parts), path
+
+
+def included(path):
+    """Names of the headers that a file includes by their paths in the library."""
+    return [name.replace('/', '_') for name in INCLUDE.findall(path.read_text())]
+
+
+def include_complaints(file, path, layers):
     """What is wrong with the includes of one file, a line each."""
-    if path.stem not in layers.of:
+    if file not in layers.of:
         yield f'{path.name}: has no layer'
-    for name in INCLUDE.findall(path.read_text()):
+    for name in included(path):
         if name not in layers.of:
             yield f'{path.name}: includes "{name}.h", which has no layer'
-        elif layers.is_upward(path.stem, name):
-            yield (f'{path.name} ({layers.name(path.stem)}): includes "{name}.h" '
+        elif layers.is_upward(file, name):
+            yield (f'{path.name} ({layers.name(file)}): includes "{name}.h" '
                    f'({layers.name(name)})')
 
 
 def header_uses(folder):
     """Which header includes which, as find_circles() takes it."""
-    return {path.stem: {name: ['#include'] for name in INCLUDE.findall(path.read_text())}
-            for path in folder.glob('*.h')}
+    return {file: {name: ['#include'] for name in included(path)}
+            for file, path in sources(folder, 'h')}
 
 
 def symbol_lines(objects):
@@ -191,10 +204,11 @@ def find_objects(arguments):
 
 def check_sources(folder, layers):
     """All complaints about the source files of a folder."""
-    for path in sorted(folder.glob('*.[ch]')):
-        yield from include_complaints(path, layers)
+    files = dict.fromkeys(file for file, _ in sources(folder, 'ch'))
+    for file, path in sources(folder, 'ch'):
+        yield from include_complaints(file, path, layers)
     for name in layers.of:
-        if not any((folder / f'{name}.{suffix}').exists() for suffix in 'ch'):
+        if name not in files:
             yield f'{name} ({layers.name(name)}): there is no such file'
     yield from circle_complaints(header_uses(folder), 'h')
 
@@ -274,7 +288,7 @@ def main():
         sys.exit(__doc__)
     layers = Layers(LAYERS)
     wrong = list(check_sources(LIBRARY, layers))
-    summary = f'{len(list(LIBRARY.glob("*.[ch]")))} files, each in its layer'
+    summary = f'{len(list(sources(LIBRARY, "ch")))} files, each in its layer'
     if sys.argv[1:]:
         uses = symbol_uses(symbol_lines(find_objects(sys.argv[1:])))
         wrong += check_symbols(uses, layers)

@@ -39,7 +39,7 @@ STRONG = re.compile(r'(?:__atomic_\w+|rte_atomic_\w+)\s*\(((?:(?!_atomic_)[^;])*
                     r'(?:ACQUIRE|RELEASE|ACQ_REL|SEQ_CST|CONSUME)', re.DOTALL)
 # a definition of DPDK's style: a name at the start of a line, its body in column 0
 FUNCTION = re.compile(r'^(?:\w[^\n;{}]*\n)?(\w+)\([^;{}]*\)\n\{\n.*?^\}', re.MULTILINE | re.DOTALL)
-ROW = re.compile(r'^   \* - ``([\w.]+)``\n     - (?:``)?([\w.]+)(?:``)?$', re.MULTILINE)
+ROW = re.compile(r'^   \* - ``([\w./]+)``\n     - (?:``)?([\w.]+)(?:``)?$', re.MULTILINE)
 SECTIONS = ('Locks', 'Barriers', 'Words that need no label')
 
 
@@ -103,11 +103,11 @@ def read_library(folder):
     """What there is of each section, all labels with their file, those mentioned elsewhere."""
     found = {section: set() for section in SECTIONS}
     labels, mentioned = [], set()
-    for path in sorted(folder.glob('*.[ch]')):
-        text = path.read_text()
-        found['Locks'] |= {(path.name, name) for name in find_locks(text)}
-        found['Words that need no label'] |= {(path.name, name) for name in find_bare_words(text)}
-        labels += [(path.name, label) for label in find_labels(text)]
+    for path in sorted([*folder.glob('*.[ch]'), *folder.glob('*/*.[ch]')]):
+        text, file = path.read_text(), str(path.relative_to(folder))
+        found['Locks'] |= {(file, name) for name in find_locks(text)}
+        found['Words that need no label'] |= {(file, name) for name in find_bare_words(text)}
+        labels += [(file, label) for label in find_labels(text)]
         mentioned |= find_mentioned(text)
     found['Barriers'] = {(name, label.name) for name, label in labels}
     return found, labels, mentioned

@@ -15,6 +15,7 @@
 static const struct {
 	const char *name;
 	uint64_t flags;
+	bool crypto;
 } registrations[] = {
 	{ "none", 0 },
 	{ "iommu", RTE_VHOST_USER_IOMMU_SUPPORT },
@@ -26,6 +27,7 @@ static const struct {
 	{ "compliant", RTE_VHOST_USER_NET_COMPLIANT_OL_FLAGS },
 	{ "stats", RTE_VHOST_USER_NET_STATS_ENABLE },
 	{ "unknown", RTE_BIT64(40) },
+	{ "crypto", 0, true },
 };
 
 static void
@@ -83,7 +85,8 @@ static bool
 answer_registration(unsigned int i)
 {
 	const char *name = registrations[i].name;
-	struct fake *fe = fake_start(.flags = registrations[i].flags, .until = FAKE_CONNECTED);
+	struct fake *fe = fake_start(.flags = registrations[i].flags,
+		.crypto = registrations[i].crypto, .until = FAKE_CONNECTED);
 	bool good;
 
 	answer(fe != NULL, "features/%s/registers", name);

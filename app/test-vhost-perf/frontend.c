@@ -42,6 +42,8 @@ enum request {
 #define FLAG_VERSION 1u
 #define FLAG_NEED_REPLY RTE_BIT32(3)
 #define PROTOCOL_REPLY_ACK RTE_BIT64(3)
+/** Offered by crypto devices, and by others as well; without any effect on those. */
+#define PROTOCOL_CRYPTO_SESSION RTE_BIT64(7)
 #define FEATURE_PROTOCOL_FEATURES RTE_BIT64(30)
 
 /** A message as it goes over the wire. */
@@ -235,10 +237,9 @@ static int
 negotiate(int sock, uint64_t features)
 {
 	/* Only after this one may an answer be asked for. */
-	const struct message acks = { .request = SET_PROTOCOL_FEATURES, .flags = FLAG_VERSION,
-				      .size = sizeof(uint64_t),
-				      .body.u64 = PROTOCOL_REPLY_ACK };
-	uint64_t offered, protocol;
+	struct message acks = { .request = SET_PROTOCOL_FEATURES, .flags = FLAG_VERSION,
+				.size = sizeof(uint64_t) };
+	uint64_t offered, protocol = 0;
 	int err;
 
 	features |= FEATURE_PROTOCOL_FEATURES;
@@ -252,6 +253,7 @@ negotiate(int sock, uint64_t features)
 		err = get_u64(sock, GET_PROTOCOL_FEATURES, &protocol);
 	if (err == 0 && !(protocol & PROTOCOL_REPLY_ACK))
 		err = -ENOTSUP;
+	acks.body.u64 = protocol & (PROTOCOL_REPLY_ACK | PROTOCOL_CRYPTO_SESSION);
 	if (err == 0)
 		err = send_message(sock, &acks, NULL, 0);
 	if (err == 0)

@@ -19,6 +19,8 @@
 
 #include <linux/virtio_config.h>
 
+#include <rte_vhost_crypto.h>
+
 #include "test.h"
 #include "vhost_fake_backend.h"
 #include "vhost_fake_private.h"
@@ -212,7 +214,8 @@ register_socket(struct fake *fe)
 	fe->owns_path = true;
 	if (rte_vhost_driver_callback_register(fe->path, ops) < 0 || offer_more(fe) < 0)
 		return -1;
-	return rte_vhost_driver_start(fe->path);
+	return fe->cfg.crypto ? rte_vhost_crypto_driver_start(fe->path) :
+		rte_vhost_driver_start(fe->path);
 }
 
 /* ---- handshake ---- */

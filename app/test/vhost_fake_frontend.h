@@ -95,7 +95,7 @@ struct fake_msg {
 
 /** All that the library offers in this release; see the tests of messages. */
 #define FE_OFFERED_FEATURES 0xd7c66ffcbULL
-#define FE_OFFERED_PROTOCOL 0x18c3fULL
+#define FE_OFFERED_PROTOCOL 0x18cbfULL
 
 /** What a message came to. */
 enum fake_verdict {
@@ -160,6 +160,7 @@ struct fake_config {
 	uint64_t features;		/**< more virtio bits [0] */
 	uint64_t protocol_features;	/**< more protocol bits [0] */
 	uint64_t flags;			/**< RTE_VHOST_USER_* but CLIENT [0] */
+	bool crypto;			/**< rte_vhost_crypto_driver_start() [no] */
 	bool client;			/**< the library connects to us [no] */
 	const struct fake *join;	/**< same socket as another fake [none] */
 	unsigned int regions;		/**< guest memory regions [1] */

@@ -10,6 +10,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "crypto/crypto.h"
 #include "device_change.h"
 #include "mem_heap.h"
 #include "mem_node.h"
@@ -708,17 +709,49 @@ check_areas(const struct vhost_device *dev)
 	return 0;
 }
 
+/** What a crypto device has besides: -1, or how many blocks. */
+static int
+check_crypto(const struct vhost_device *dev)
+{
+	struct vhost_crypto *c = vhost_crypto_get(dev->vid);
+	int blocks = 0;
+
+	if (c == NULL || !c->on)
+		return 0;
+	if (!topology_holds(c->sessions.table, dev->running.net->node))
+		return wrong("sessions are not on node %d", dev->running.net->node);
+	if (!handle_is_on(c, sizeof(*c), dev->running.net->node))
+		return wrong("the crypto handle is not on node %d", dev->running.net->node);
+	for (uint32_t i = 0; i < dev->nvrings; i++) {
+		int node = vhost_queue_block(vhost_device_queue_at(dev, i))->node;
+
+		if (c->lanes[i].left != NULL)
+			return wrong("lane %u has left something behind", i);
+		if (c->lanes[i].block == NULL)
+			continue;
+		if (!topology_holds(c->lanes[i].block, node))
+			return wrong("requests of queue %u are not on node %d", i, node);
+		blocks++;
+	}
+	return blocks + 1;
+}
+
 static int
 check_device(const struct vhost_device *dev, int node, const int *queue_nodes)
 {
+	int crypto;
+
 	if (node != VHOST_NODE_ANY && dev->running.net->node != node)
 		return wrong("the device is on node %d, not %d", dev->running.net->node, node);
 	if (check_replicas(dev) < 0 || check_queues(dev, queue_nodes) < 0 ||
 			check_handles(dev) < 0 || check_views(dev) < 0 || check_areas(dev) < 0)
 		return -1;
-	if (topology_live() != count_replica_blocks(dev) + dev->nvrings + count_areas(dev))
-		return wrong("%u blocks for %u replicas, %u queues and %u async areas",
-			topology_live(), dev->running.nreplicas, dev->nvrings, count_areas(dev));
+	crypto = check_crypto(dev);
+	if (crypto < 0)
+		return -1;
+	if (topology_live() != count_replica_blocks(dev) + dev->nvrings + count_areas(dev) + crypto)
+		return wrong("%u blocks for %u replicas, %u queues, %u async areas and %d of crypto",
+			topology_live(), dev->running.nreplicas, dev->nvrings, count_areas(dev), crypto);
 	return 0;
 }
 

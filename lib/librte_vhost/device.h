@@ -24,6 +24,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include <linux/virtio_config.h>
+
 #include <rte_spinlock.h>
 
 #include "device_wish.h"
@@ -61,6 +63,7 @@ struct vhost_quota;
 		(1ULL << VHOST_USER_PROTOCOL_F_REPLY_ACK) | \
 		(1ULL << VHOST_USER_PROTOCOL_F_NET_MTU) | \
 		(1ULL << VHOST_USER_PROTOCOL_F_SLAVE_REQ) | \
+		(1ULL << VHOST_USER_PROTOCOL_F_CRYPTO_SESSION) | \
 		(1ULL << VHOST_USER_PROTOCOL_F_SLAVE_SEND_FD) | \
 		(1ULL << VHOST_USER_PROTOCOL_F_HOST_NOTIFIER) | \
 		(1ULL << VHOST_USER_PROTOCOL_F_CONFIGURE_MEM_SLOTS) | \
@@ -78,6 +81,7 @@ struct vhost_driver {
 	uint64_t features;		/**< offered */
 	uint64_t protocol_features;	/**< offered */
 	bool builtin;			/**< the library's net data path serves it */
+	bool crypto;			/**< started as crypto device */
 	const struct rte_vhost_device_ops *ops;	/**< the application's; may be NULL */
 	struct rte_vdpa_device *vdpa;	/**< or NULL */
 	struct rte_vhost_numa_policy numa;	/**< where devices are placed */
@@ -267,6 +271,18 @@ static inline bool
 vhost_device_has(const struct vhost_device *dev, unsigned int feature)
 {
 	return (dev->wish.features & (1ULL << feature)) != 0;
+}
+
+/**
+ * Whether the frontend starts rings by a kick alone, whatever was negotiated: QEMU's
+ * cryptodev-vhost-user enables no ring, and tells a backend neither what the driver has
+ * accepted nor that it is ready.  It is known by a crypto device without VERSION_1,
+ * which no driver leaves out.
+ */
+static inline bool
+vhost_device_starts_by_kick(const struct vhost_device *dev)
+{
+	return dev->driver.crypto && !vhost_device_has(dev, VIRTIO_F_VERSION_1);
 }
 
 /** Whether a protocol feature is negotiated. */

@@ -14,6 +14,7 @@
 #include "rte_vdpa.h"
 #include "vdpa_driver.h"
 
+#include "crypto/crypto.h"
 #include "device_life.h"
 #include "iotlb_ask.h"
 #include "listeners.h"
@@ -29,6 +30,7 @@
 /** Who hears of changes, in this order (see listeners.c). */
 static const struct device_listener *const listeners[] = {
 	&vhost_listener_vdpa,
+	&vhost_listener_crypto,
 	&vhost_listener_app,
 	&vhost_listener_ctrl,
 	&vhost_listener_iotlb,
@@ -207,6 +209,7 @@ vhost_device_destroy(struct vhost_device *dev, bool tell_connection)
 	vhost_numa_watch_end(dev);
 	vhost_net_ctrl_unwatch(dev);
 	vhost_iotlb_ask_no_more(dev);
+	vhost_crypto_end(dev);
 	shut_down_queues(dev);
 	release_running(dev);
 	vhost_evidence_clear(dev->evidence);

@@ -169,6 +169,9 @@ vrings_needed(const struct vhost_device *dev)
 
 	if (vdpa != NULL && vdpa->type == RTE_VHOST_VDPA_DEVICE_TYPE_BLK)
 		return 1;
+	/* of several queues such a guest uses as many as it likes */
+	if (vhost_device_starts_by_kick(dev))
+		return 1;
 	return dev->driver.builtin ? 2 : dev->nvrings;
 }
 
@@ -183,6 +186,7 @@ device_is_ready(const struct vhost_device *dev)
 		if (!vhost_device_queue_at(dev, i)->ready)
 			return false;
 	return !vhost_device_has_protocol(dev, VHOST_USER_PROTOCOL_F_STATUS) ||
+		vhost_device_starts_by_kick(dev) ||
 		(dev->wish.status & VIRTIO_CONFIG_S_DRIVER_OK);
 }
 

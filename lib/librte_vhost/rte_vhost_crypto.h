@@ -9,12 +9,16 @@
  * @file
  * The device side of virtio-crypto over vhost-user.
  *
- * The declarations are complete, so that programs compile and load.  This
- * release does not contain the device yet: each function returns the error that
- * its description gives and does nothing.
+ * An application calls rte_vhost_crypto_driver_start() instead of
+ * rte_vhost_driver_start(), rte_vhost_crypto_create() in new_device and
+ * rte_vhost_crypto_free() in destroy_device.  In between it fetches requests, takes them
+ * through the cryptodev and finalizes them.
  *
- * Thread safety of all functions with a vid: the device must not go away
- * meanwhile; one thread per ring.
+ * Operations are symmetric ones of a pool with at least #VHOST_CRYPTO_MAX_IV_LEN bytes of
+ * private room right behind each (rte_crypto_op_pool_create(), priv_size).
+ *
+ * Thread safety: any thread may call any function at any time, also while the device
+ * goes; calls about the same ring wait for each other.
  */
 
 #ifdef __cplusplus
@@ -56,9 +60,8 @@ enum rte_vhost_crypto_zero_copy {
  *
  * Make a registered socket offer virtio-crypto devices, and start it.
  *
- * This release always returns -1.
- *
- * Thread safety: may be called by any thread at any time.
+ * To be called after rte_vhost_driver_register() and
+ * rte_vhost_driver_callback_register().
  *
  * virtio 5.9.3.
  *
@@ -75,23 +78,27 @@ rte_vhost_crypto_driver_start(const char *path);
  * Give a device what it needs to process requests; to be called in
  * rte_vhost_device_ops::new_device.
  *
- * This release always returns -ENOTSUP.
+ * Sessions that the frontend has from before an rte_vhost_crypto_free() are opened again,
+ * with the same numbers.
  *
  * virtio 5.9.5.
  *
  * @param vid
  *   The device.
  * @param cryptodev_id
- *   The cryptodev that does the work.
+ *   The cryptodev that does the work, configured.
  * @param sess_pool
- *   Where sessions are allocated.
+ *   Where sessions are allocated: of rte_cryptodev_sym_session_pool_create(), for that
+ *   cryptodev.  It and the cryptodev have to stay until rte_vhost_crypto_free(), and
+ *   until the last operation of a session has come back.
  * @param socket_id
- *   NUMA node of the session table.
+ *   Accepted for compatibility: what the library allocates is on the nodes of the
+ *   device and of its queues, and follows them.
  * @return
  *   - 0: done
- *   - -EINVAL: unknown device or wrong argument
+ *   - -EINVAL: unknown device, cryptodev or no pool
+ *   - -EEXIST: the device has been given what it needs
  *   - -ENOMEM: no memory
- *   - -ENOTSUP: not in this release
  */
 int
 rte_vhost_crypto_create(int vid, uint8_t cryptodev_id,
@@ -102,7 +109,9 @@ rte_vhost_crypto_create(int vid, uint8_t cryptodev_id,
  * Release what rte_vhost_crypto_create() made; to be called in
  * rte_vhost_device_ops::destroy_device.
  *
- * This release always returns -ENOTSUP.
+ * Requests whose operations are under way are answered with an error, if their ring still
+ * runs; the operations may be finalized later.  Sessions of the cryptodev are freed, those
+ * in use with the last operation of each.
  *
  * virtio 5.9.5.
  *
@@ -112,15 +121,16 @@ rte_vhost_crypto_create(int vid, uint8_t cryptodev_id,
  *   - 0: done
  *   - -EINVAL: unknown device
  *   - -ENOENT: nothing was made for it
- *   - -ENOTSUP: not in this release
  */
 int
 rte_vhost_crypto_free(int vid);
 
 /**
- * Choose whether a device processes requests in guest memory.
+ * Choose whether a device processes requests in guest memory; at first it does not.
+ * Takes effect soon, not at once.
  *
- * This release always returns -ENOTSUP.
+ * Requests whose source or destination is scattered are copied nevertheless.  Memory that
+ * cryptodevs work in stays mapped until their operations have come back.
  *
  * virtio 5.9.7.
  *
@@ -130,8 +140,9 @@ rte_vhost_crypto_free(int vid);
  *   The choice.
  * @return
  *   - 0: done
- *   - -EINVAL: unknown device or choice
- *   - -ENOTSUP: not in this release
+ *   - -EINVAL: unknown device or choice, or operations are under way
+ *   - -ENOENT: nothing was made for the device by rte_vhost_crypto_create()
+ *   - -ENOTSUP: the cryptodev is hardware and needs physical addresses
  */
 int
 rte_vhost_crypto_set_zero_copy(int vid, enum rte_vhost_crypto_zero_copy option);
@@ -139,7 +150,7 @@ rte_vhost_crypto_set_zero_copy(int vid, enum rte_vhost_crypto_zero_copy option);
 /**
  * Take requests from a ring and make crypto operations of them.
  *
- * This release always returns 0.
+ * A request that is wrong is answered at once, and the guest notified.
  *
  * virtio 5.9.7.2 and following.
  *
@@ -159,9 +170,11 @@ rte_vhost_crypto_fetch_requests(int vid, uint32_t qid,
 		struct rte_crypto_op **ops, uint16_t nb_ops);
 
 /**
- * Give processed requests back to their rings.
+ * Give processed requests back to their rings, in any order.  The guest is told by the
+ * status of each operation how it went; one that was not processed is an error.
  *
- * This release always returns 0, and no descriptors.
+ * Operations may be of several rings and devices; those of one ring that follow each other
+ * are given back together.
  *
  * virtio 5.9.7.2 and following; 2.7.8.
  *
@@ -170,12 +183,14 @@ rte_vhost_crypto_fetch_requests(int vid, uint32_t qid,
  * @param nb_ops
  *   How many.
  * @param[out] callfds
- *   Receives the descriptors to write to in order to notify the guests; room
- *   for #VIRTIO_CRYPTO_MAX_NUM_BURST_VQS.
+ *   Receives the descriptors to write to in order to notify the guests: each once, and
+ *   of guests that want it; room for #VIRTIO_CRYPTO_MAX_NUM_BURST_VQS.  One stays open
+ *   until the application has been told that its ring stopped.
  * @param[out] nb_callfds
  *   How many of these there are.
  * @return
- *   How many operations were given back.
+ *   How many operations were given back, fewer than nb_ops when there is no more room in
+ *   callfds; the caller may free them or use them again.
  */
 uint16_t
 rte_vhost_crypto_finalize_requests(struct rte_crypto_op **ops,

@@ -73,7 +73,8 @@ static bool
 queue_enabled(const struct vhost_device *dev, uint32_t index)
 {
 	bool enabled = dev->wish.queues[index].enabled ||
-		!vhost_device_has(dev, VHOST_USER_F_PROTOCOL_FEATURES);
+		!vhost_device_has(dev, VHOST_USER_F_PROTOCOL_FEATURES) ||
+		vhost_device_starts_by_kick(dev);
 
 	return enabled && (dev->wish.ctrl_pairs == 0 || index / 2 < dev->wish.ctrl_pairs ||
 		index >= vhost_device_data_vrings(dev));

@@ -16,6 +16,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "crypto/crypto.h"
 #include "device_change.h"
 #include "event_loop.h"
 #include "postcopy.h"
@@ -126,6 +127,10 @@ static const struct rule rules[] = {
 	[VU_GET_CONFIG] = { vhost_vu_on_get_config, .size_fits = config_size_fits,
 		.reply = REPLY_PAYLOAD },
 	[VU_SET_CONFIG] = { vhost_vu_on_set_config, .size_fits = config_size_fits },
+	[VU_CRYPTO_CREATE_SESS] = { vhost_vu_on_crypto_create_session, SIZE_OF(crypto),
+		.reply = REPLY_PAYLOAD, .needs = PROTOCOL(CRYPTO_SESSION) },
+	[VU_CRYPTO_CLOSE_SESS] = { vhost_vu_on_crypto_close_session, SIZE_OF(u64),
+		.needs = PROTOCOL(CRYPTO_SESSION) },
 	[VU_POSTCOPY_ADVISE] = { vhost_vu_on_postcopy_advise, .reply = REPLY_PAYLOAD,
 		.needs = PROTOCOL(PAGEFAULT) },
 	[VU_POSTCOPY_LISTEN] = { vhost_vu_on_postcopy_listen, .needs = PROTOCOL(PAGEFAULT) },
@@ -161,10 +166,19 @@ any_size_fits(const struct vu_message *msg)
 static const struct rule acknowledgement = { vhost_vu_on_postcopy_ack,
 	.size_fits = any_size_fits };
 
-static const struct rule *
-find_rule(const struct vhost_device *dev, uint32_t request)
+/** A backend of the application's own may serve crypto sessions by its extern handlers. */
+static bool
+is_for_another_backend(struct vhost_device *dev, uint32_t request)
 {
-	if (request >= RTE_DIM(rules) || rules[request].handle == NULL)
+	return (request == VU_CRYPTO_CREATE_SESS || request == VU_CRYPTO_CLOSE_SESS) &&
+		!vhost_crypto_serves(dev);
+}
+
+static const struct rule *
+find_rule(struct vhost_device *dev, uint32_t request)
+{
+	if (request >= RTE_DIM(rules) || rules[request].handle == NULL ||
+			is_for_another_backend(dev, request))
 		return NULL;
 	return vhost_postcopy_awaited(dev->postcopy) == VU_NONE ? &rules[request] : &acknowledgement;
 }

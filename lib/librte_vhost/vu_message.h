@@ -163,6 +163,25 @@ struct vu_vring_area {
 	uint64_t offset;
 } __rte_packed;
 
+/** A session of virtio-crypto; values are those of linux/virtio_crypto.h. */
+struct vu_crypto_session {
+	int64_t id;		/**< answer: the session, or minus a VIRTIO_CRYPTO_* status */
+	uint32_t op_code;
+	uint32_t cipher_algo;
+	uint32_t cipher_key_len;
+	uint32_t hash_algo;
+	uint32_t digest_len;
+	uint32_t auth_key_len;
+	uint32_t aad_len;
+	uint8_t op_type;	/**< VIRTIO_CRYPTO_SYM_OP_* */
+	uint8_t dir;		/**< VIRTIO_CRYPTO_OP_* */
+	uint8_t hash_mode;	/**< VIRTIO_CRYPTO_SYM_HASH_MODE_* */
+	uint8_t chaining_dir;	/**< VIRTIO_CRYPTO_SYM_ALG_CHAIN_ORDER_* */
+	uint64_t addresses[2];	/**< the frontend's own; mean nothing here */
+	uint8_t cipher_key[64];
+	uint8_t auth_key[512];
+} __rte_packed;
+
 /**
  * A message and its descriptors.  The layout is ABI: applications that
  * registered extern handlers (rte_vhost_extern_callback_register()) get a
@@ -183,6 +202,7 @@ struct vu_message {
 		struct vu_vring_area area;
 		struct vu_inflight inflight;
 		struct vu_iotlb iotlb;
+		struct vu_crypto_session crypto;
 		uint8_t raw[632];
 	} payload;
 	int fds[VU_MAX_FDS];	/**< -1 once taken */

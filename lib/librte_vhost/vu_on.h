@@ -65,6 +65,10 @@ int vhost_vu_on_set_config(struct vu_call *call);
 int vhost_vu_on_set_status(struct vu_call *call);
 int vhost_vu_on_get_status(struct vu_call *call);
 
+/* vu_on_crypto.c */
+int vhost_vu_on_crypto_create_session(struct vu_call *call);
+int vhost_vu_on_crypto_close_session(struct vu_call *call);
+
 /* vu_on_inflight.c */
 int vhost_vu_on_get_inflight_fd(struct vu_call *call);
 int vhost_vu_on_set_inflight_fd(struct vu_call *call);

@@ -71,6 +71,9 @@ void fuzz_nodes_full(uint8_t nodes);
 /** Serve the library's event sources that have something to say. */
 void fuzz_events_serve(void);
 
+/** Sessions that the fuzzers' cryptodev has, see fuzz_cryptodev.c. */
+unsigned int fuzz_cryptodev_sessions(void);
+
 /* ---- mbufs ---- */
 
 enum fuzz_pool {

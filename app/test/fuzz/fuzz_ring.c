@@ -29,6 +29,7 @@
 #include <linux/virtio_net.h>
 
 #include <rte_mbuf.h>
+#include <rte_vhost_crypto.h>
 
 #include "device_life.h"
 #include "numa_watch.h"
@@ -38,6 +39,10 @@
 
 #define MAX_STEPS	128
 #define MAX_BURST	40
+
+/** Of a crypto device. */
+#define CRYPTO_FEATURES	(1ull << VIRTIO_F_VERSION_1 | 1ull << VIRTIO_RING_F_EVENT_IDX | \
+		1ull << VIRTIO_RING_F_INDIRECT_DESC | 1ull << VHOST_USER_F_PROTOCOL_FEATURES)
 
 #define FIXED_FEATURES	((1ull << VHOST_USER_F_PROTOCOL_FEATURES) | \
 		(1ull << VIRTIO_NET_F_CTRL_VQ) | (1ull << VIRTIO_NET_F_MQ) | \
@@ -438,10 +443,53 @@ interfere(void)
 	guest_after();
 }
 
+/* ---- what a crypto device does; another one refuses ---- */
+
+static void
+open_session(void)
+{
+	struct vu_crypto_session session;
+
+	crypto_make_session(&fuzz.in, &session);
+	call(VU_CRYPTO_CREATE_SESS, &session, sizeof(session), NULL, 0);
+}
+
+static void
+close_session(void)
+{
+	call_u64(VU_CRYPTO_CLOSE_SESS, fuzz_u8(&fuzz.in) % 8);
+}
+
+static void
+make_request(void)
+{
+	crypto_make_request(&fuzz.in);
+}
+
+static void
+fetch_requests(void)
+{
+	crypto_fetch(&fuzz.in, fuzz.dev->vid);
+}
+
+static void
+finalize_requests(void)
+{
+	crypto_finalize(&fuzz.in);
+}
+
+static void
+choose_copies(void)
+{
+	rte_vhost_crypto_set_zero_copy(fuzz.dev->vid, fuzz_u8(&fuzz.in) & 1);
+	fuzz_events_serve();
+}
+
 static void (*const steps[])(void) = {
 	make_buffers, enqueue, make_packets, dequeue, make_chain, command, set_desc,
 	set_entry, offer, set_avail_idx, write_memory, plan_change, set_interrupts, act,
-	interfere,
+	interfere, open_session, close_session, make_request, fetch_requests, finalize_requests,
+	choose_copies,
 };
 
 /* ---- an input ---- */
@@ -461,6 +509,12 @@ register_driver(void)
 		.protocol_features = VHOST_PROTOCOL_FEATURES,
 		.builtin = true,
 	};
+	if (chosen & 0x20) {
+		fuzz.driver.features = CRYPTO_FEATURES;
+		fuzz.driver.builtin = false;
+		fuzz.driver.crypto = true;
+		fuzz.driver.ops = &crypto_device_ops;
+	}
 	for (unsigned int i = 0; i < RTE_DIM(flags); i++)
 		fuzz.driver.flags |= chosen >> i & 1 ? flags[i] : 0;
 	fuzz_nodes_reset(chosen & 0x10 ? fuzz_u8(&fuzz.in) : 0);
@@ -492,7 +546,9 @@ choose_features(void)
 		less |= 1ull << VIRTIO_F_IN_ORDER;
 	if (choice & 1)
 		less = ~fuzz_u64(&fuzz.in);
-	fuzz.features = (~less | FIXED_FEATURES) & VHOST_NET_FEATURES;
+	if (fuzz.driver.crypto)
+		less &= 1ull << VIRTIO_RING_F_EVENT_IDX;
+	fuzz.features = (~less | FIXED_FEATURES) & fuzz.driver.features;
 }
 
 /** From a connection to a device that runs. */
@@ -501,7 +557,8 @@ start_device(void)
 {
 	FUZZ_CHECK(call_u64(VU_SET_FEATURES, fuzz.features) == 0, "features 0x%" PRIx64,
 		fuzz.features);
-	call_u64(VU_SET_PROTOCOL_FEATURES, 1ull << VHOST_USER_PROTOCOL_F_RARP);
+	call_u64(VU_SET_PROTOCOL_FEATURES, 1ull << VHOST_USER_PROTOCOL_F_RARP |
+		1ull << VHOST_USER_PROTOCOL_F_CRYPTO_SESSION);
 	FUZZ_CHECK(send_table() == 0, "no memory");
 	for (unsigned int i = 0; i < RINGS; i++)
 		start_ring(i, is_packed() ? PACKED_START : 0);
@@ -524,6 +581,7 @@ LLVMFuzzerInitialize(int *argc __rte_unused, char ***argv __rte_unused)
 {
 	fuzz_start();
 	guest_create();
+	crypto_create();
 	for (unsigned int i = 0; i < RINGS; i++) {
 		fuzz.callfds[i] = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 		fuzz.kickfds[i] = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
@@ -548,6 +606,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		steps[fuzz_u8(&fuzz.in) % RTE_DIM(steps)]();
 	fuzz_hook = NULL;
 	disconnect_device();
+	crypto_end();
 	fuzz_account_close(&fuzz.driver);
 	fuzz_books_close();
 	return 0;

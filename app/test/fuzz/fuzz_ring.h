@@ -117,4 +117,19 @@ void packet_check(const struct rte_mbuf *pkt, const struct rte_mempool *pool, ui
 /** A packet as a guest may send it, header in front: its bytes. */
 uint32_t packet_template(struct fuzz_input *in, uint8_t *to, uint32_t room);
 
+/* ---- fuzz_ring_crypto.c ---- */
+
+extern const struct rte_vhost_device_ops crypto_device_ops;
+
+/** Make what operations need, once per process. */
+void crypto_create(void);
+
+void crypto_make_session(struct fuzz_input *in, struct vu_crypto_session *session);
+void crypto_make_request(struct fuzz_input *in);
+void crypto_fetch(struct fuzz_input *in, int vid);
+void crypto_finalize(struct fuzz_input *in);
+
+/** Nothing is under way any more, and nothing left of the device, which has gone. */
+void crypto_end(void);
+
 #endif /* FUZZ_RING_H */

@@ -136,6 +136,10 @@ class Process:
             raise Failure(f"{self.name} died: {signal.Signals(-status).name}")
         check(status == 0, f"{self.name} ended with status {status}: {self._last_words()}")
 
+    def terminate(self):
+        """Ask the program to end."""
+        os.kill(self.pid, signal.SIGTERM)
+
     def kill(self):
         """End the program and everything it started, at once."""
         try:
