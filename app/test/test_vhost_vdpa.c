@@ -32,6 +32,7 @@ static struct {
 	unsigned int refuse;	/**< so many dev_conf() still fail */
 	uint64_t features;	/**< negotiated, as of the last set_features() */
 	struct rte_vhost_vring vring;	/**< ring 0, as of the last dev_conf() */
+	bool configured;
 	bool closed_early;	/**< a descriptor of it was gone too early */
 } hw;
 
@@ -88,6 +89,7 @@ on_conf(int vid)
 		hw.refuse--;
 		return -1;
 	}
+	hw.configured = true;
 	return rte_vhost_get_vhost_vring(vid, 0, &hw.vring);
 }
 
@@ -96,6 +98,7 @@ on_close(int vid)
 {
 	tell("close");
 	use_descriptors(vid);
+	hw.configured = false;
 	return 0;
 }
 
@@ -113,7 +116,7 @@ on_vring_state(int vid, int vring, int state)
 
 	snprintf(word, sizeof(word), "ring%d%c", vring, state ? '+' : '-');
 	tell(word);
-	if (vring == 0 && state == 0)
+	if (vring == 0 && state == 0 && hw.configured)
 		use_descriptors(vid);
 	if (vring == 0 && state == 1)
 		rte_vhost_get_vhost_vring(vid, 0, &hw.vring);
@@ -228,14 +231,15 @@ life_of_a_device_with_hardware(void)
 	TEST_ASSERT_SUCCESS(fake_send_mem_table(fe), "memory");
 	TEST_ASSERT_SUCCESS(fake_run(fe), "run");
 	TEST_ASSERT(fake_is_served(fe), "after dev_conf");
-	TEST_ASSERT_STORY("(new) conf", "started");
+	TEST_ASSERT_STORY("ring0+ ring1+ (new) conf", "started");
 	TEST_ASSERT_SUCCESS(fake_enable_vring(fe, 0, false), "off");
 	TEST_ASSERT_SUCCESS(fake_enable_vring(fe, 0, true), "on");
+	TEST_ASSERT(fake_is_served(fe), "after set_vring_state");
 	TEST_ASSERT_STORY("ring0- ring0+", "a ring");
 	TEST_ASSERT_EQUAL(fake_call_u64(fe, FE_SEND_RARP, 0), FAKE_ACK, "arrived");
 	TEST_ASSERT_STORY("migrated", "arrived");
 	TEST_ASSERT(fake_stop_vring(fe, 0) >= 0, "stop");
-	TEST_ASSERT_STORY("close (destroy)", "stopped");
+	TEST_ASSERT_STORY("close (destroy) ring0-", "stopped");
 	fake_disconnect(fe);
 	TEST_ASSERT_STORY("cleanup", "gone");
 	return end(fe);
@@ -253,7 +257,7 @@ driver_is_asked_again(void)
 	TEST_ASSERT(fake_is_served(fe), "a message");
 	TEST_ASSERT(fake_is_served(fe), "another one");
 	TEST_ASSERT(fake_is_served(fe), "and another one");
-	TEST_ASSERT_STORY("features (new) conf conf conf", "until it agrees");
+	TEST_ASSERT_STORY("features ring0+ ring1+ (new) conf conf conf", "until it agrees");
 	return end(fe);
 }
 
@@ -272,6 +276,7 @@ other_memory_means_other_hardware_settings(void)
 	TEST_ASSERT_STORY("", "changes nothing");
 	TEST_ASSERT_SUCCESS(fake_region_create(fe, 1ULL << 40, 1 << 20, 0), "more");
 	TEST_ASSERT_SUCCESS(fake_send_mem_table(fe), "more");
+	TEST_ASSERT(fake_is_served(fe), "after dev_conf");
 	TEST_ASSERT_STORY("close conf", "another table");
 	return end(fe);
 }
@@ -291,9 +296,11 @@ descriptors_stay_until_the_driver_was_told(void)
 	story();
 	fake_interrupts(vq);
 	TEST_ASSERT_EQUAL(fake_call_fd(fe, FE_SET_VRING_CALL, 0, vq->callfd), FAKE_ACK, "call");
+	TEST_ASSERT(fake_is_served(fe), "after set_vring_state");
 	TEST_ASSERT_STORY("ring0- ring0+", "another call");
 	TEST_ASSERT(fake_interrupts(vq) > 0, "the old one worked");
 	TEST_ASSERT_EQUAL(fake_call_fd(fe, FE_SET_VRING_KICK, 0, vq->kickfd), FAKE_ACK, "kick");
+	TEST_ASSERT(fake_is_served(fe), "after set_vring_state");
 	TEST_ASSERT_STORY("ring0- ring0+", "another kick");
 	TEST_ASSERT(fake_interrupts(vq) > 0, "the old one worked");
 	TEST_ASSERT(fake_stop_vring(fe, 0) >= 0, "stop");

@@ -120,21 +120,37 @@ tell_vring(struct vhost_device *dev, struct vhost_queue *q, bool ready)
 	TELL(dev, vring_state, q, ready);
 }
 
-static void
-tell_vrings(struct vhost_device *dev, const struct settle_request *request)
+static bool
+vring_is_ready(const struct vhost_device *dev, const struct vhost_queue *q)
 {
-	const struct vhost_queue *ctrl = vhost_device_ctrl_queue(dev);
+	return q->live && q->enabled && q != vhost_device_ctrl_queue(dev);
+}
+
+/** Those that cannot be used any more, or that it takes to be told again. */
+static void
+tell_stopped_vrings(struct vhost_device *dev, const struct settle_request *request)
+{
 	uint32_t i;
 
 	for (i = 0; i < dev->nvrings; i++) {
 		struct vhost_queue *q = vhost_device_queue_at(dev, i);
-		bool ready = q->live && q->enabled && q != ctrl;
 		bool again = q->notify_again || (request->again && request->vring == i);
 
-		if (q->ready && (!ready || again))
+		if (q->ready && (again || !vring_is_ready(dev, q)))
 			tell_vring(dev, q, false);
 		q->notify_again = false;
-		if (ready && !q->ready)
+	}
+}
+
+static void
+tell_started_vrings(struct vhost_device *dev)
+{
+	uint32_t i;
+
+	for (i = 0; i < dev->nvrings; i++) {
+		struct vhost_queue *q = vhost_device_queue_at(dev, i);
+
+		if (!q->ready && vring_is_ready(dev, q))
 			tell_vring(dev, q, true);
 	}
 }
@@ -185,7 +201,10 @@ vhost_listeners_after(struct vhost_device *dev, const struct settle_request *req
 	tell_moves(dev, settlement);
 	if (dev->running.net->features != settlement->features_before)
 		TELL(dev, features);
-	tell_vrings(dev, request);
+	tell_stopped_vrings(dev, request);
+	if (request->in_force != NULL)
+		request->in_force(request->arg);
+	tell_started_vrings(dev);
 	tell_start(dev);
 	TELL(dev, settled);
 }
