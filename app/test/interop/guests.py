@@ -115,17 +115,18 @@ class QemuGuest(Guest):
 
     server: QEMU listens and the backend connects. Otherwise QEMU connects, and
     again every second when the backend has gone. vectors=0 because QEMU 7.2
-    without KVM crashes itself on MSI-X with vhost-user. extra: further arguments.
+    without KVM crashes itself on MSI-X with vhost-user. extra: further arguments;
+    programs: static ones of the host, by name, that the script can run.
     """
 
     MEMORY_MIB = 192
 
     def __init__(self, bench, name, socket, address, script, server=False, queues=1, device="", mac=0x10,
-                 extra=()):
+                 extra=(), programs=None):
         need_programs("qemu-system-x86_64", "busybox")
         kernel, modules_top = find_kernel()
         initramfs = bench.path(name + ".cpio")
-        self._write_initramfs(initramfs, modules_top, address, script)
+        self._write_initramfs(initramfs, modules_top, address, script, programs or {})
         memory = f"memory-backend-memfd,id=ram,size={self.MEMORY_MIB}M,share=on"
         chardev = f"socket,id=chr,path={socket}," + ("server=on" if server else "reconnect=1")
         super().__init__(bench, name, [
@@ -139,7 +140,7 @@ class QemuGuest(Guest):
                        + (",mq=on" if queues > 1 else "") + (("," + device) if device else ""), *extra])
 
     @staticmethod
-    def _write_initramfs(path, modules_top, address, script):
+    def _write_initramfs(path, modules_top, address, script, programs):
         modules = find_modules(modules_top, MODULES_QEMU)
         names = ["lib/" + os.path.basename(module) for module in modules]
         init = PRELUDE.format(busybox=BUSYBOX, mark=MARK, address=address,
@@ -147,6 +148,7 @@ class QemuGuest(Guest):
         init += script + "\npoweroff -f\n"
         files = {"init": init.encode(), "bin/busybox": _content(BUSYBOX)}
         files.update({name: _content(module) for name, module in zip(names, modules)})
+        files.update({"bin/" + name: _content(program) for name, program in programs.items()})
         write_initramfs(path, files, ("bin", "dev", "lib", "proc", "sys", "tmp"))
 
 

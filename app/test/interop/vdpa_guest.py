@@ -9,18 +9,35 @@ device while written pages are logged by relaying.
 
 import os
 import re
+import subprocess
 
 import migrate_guest
-from guests import QemuGuest
+from guests import BUSYBOX, QemuGuest
 from migration import incoming_arguments, migrate
 from pings import ADDRESS, GATEWAY, SIZES, check_pings, ping_script
-from processes import Process, Skip, check
+from processes import Process, Skip, check, need_programs
 
 PROGRAM = "app/test-vhost-vdpa/dpdk-test-vhost-vdpa"
 PACKAGED = "/usr/lib/x86_64-linux-gnu"
 ANSWER_SECONDS = 30
 # QEMU maps doorbells of modern devices that have a page for each ring.
 DOORBELLS = "disable-legacy=on,page-per-vq=on"
+
+# Pings from two CPUs, which have a queue each, with two queues, one, and two again.
+CHANNELS_SCRIPT = f"""
+step() {{
+    for cpu in 0 1; do
+        taskset -c $cpu {BUSYBOX} ping -A -q -c 30 -w 60 {GATEWAY} > /tmp/pings || say cpu $cpu: $(cat /tmp/pings)
+    done
+    say step $1
+    read line
+}}
+step two
+channels eth0 1 || say cannot use one queue
+step one
+channels eth0 2 || say cannot use two queues
+step again
+"""
 
 
 def find_program(bench):
@@ -104,6 +121,38 @@ def run_case(bench, words="-", pairs=1, device="", event_idx=True):
     check_end(hardware)
 
 
+def build_program(bench, name):
+    """A static program of this folder, for guests."""
+    need_programs("cc")
+    built = bench.path(name)
+    source = os.path.join(os.path.dirname(os.path.realpath(__file__)), name + ".c")
+    done = subprocess.run(["cc", "-O1", "-static", "-o", built, source], capture_output=True, text=True, check=False)
+    check(done.returncode == 0, f"{name}: {done.stderr}")
+    return built
+
+
+def run_channels(bench, words="-", device=""):
+    """The guest gives a pair of queues up, and takes it again."""
+    socket = bench.path("vhost.sock")
+    hardware = Hardware(bench, "hardware", socket, 2, words)
+    guest = QemuGuest(bench, "guest", socket, ADDRESS, CHANNELS_SCRIPT, queues=2, device=device,
+                      programs={"channels": build_program(bench, "channels")})
+    check("MQ" in guest.wait_ready(), "the guest has one queue")
+    frames, states = [], []
+    for step in ("two", "one", "again"):
+        said, = guest.hear("(.*)", ANSWER_SECONDS)
+        check(said == f"step {step}", f"the guest: {said}")
+        _, rings, asked = hardware.ask()
+        frames.append(rings[3]["frames"])
+        states.append(asked["vring_state"])
+        guest.send("go")
+    check(frames[0] > 0 and frames[1] == frames[0] and frames[2] > frames[1], f"frames of the second pair: {frames}")
+    check(states[0] < states[1] < states[2], f"rings were switched {states} times")
+    check(asked["conf"] == 1, f"the driver was asked {asked}")
+    guest.finish()
+    check_end(hardware)
+
+
 def run_migration(bench, words="-", device=""):
     """Boot, let pings flow, migrate, let pings flow through another device."""
     socket, other = bench.path("first.sock"), bench.path("second.sock")
@@ -146,5 +195,7 @@ def cases():
     yield "vdpa-2q", lambda bench: run_case(bench, pairs=2)
     yield "vdpa-doorbells", lambda bench: run_case(bench, "doorbells", device=DOORBELLS)
     yield "vdpa-doorbells-2q", lambda bench: run_case(bench, "doorbells", 2, DOORBELLS)
+    yield "vdpa-channels", run_channels
+    yield "vdpa-channels-doorbells", lambda bench: run_channels(bench, "doorbells", DOORBELLS)
     yield "vdpa-migrate", run_migration
     yield "vdpa-migrate-doorbells", lambda bench: run_migration(bench, "doorbells", DOORBELLS)
