@@ -223,7 +223,7 @@ rings_are_switched_one_by_one(void)
 	TEST_ASSERT_SUCCESS(fake_enable_vring(s.fe, 2, false), "off");
 	TEST_ASSERT_SUCCESS(fake_enable_vring(s.fe, 3, false), "off");
 	fake_rx_fill(&s.fe->vqs[2], 1, 2048, NULL);
-	TEST_ASSERT(fake_tx_send(&s.fe->vqs[3], NULL, "frame", 60, NULL), "into a ring that is off");
+	TEST_ASSERT(fake_tx_send(&s.fe->vqs[3], NULL, (uint8_t[60]){ 0 }, 60, NULL), "while it is off");
 	TEST_ASSERT(go_round_often(s.fe, 0, 20) && go_round_often(s.fe, 3, 20), "others go on");
 	TEST_ASSERT_EQUAL(soft_vdpa_stat(s.soft, 2, SOFT_FRAMES), 60, "it does not");
 	TEST_ASSERT_SUCCESS(fake_enable_vring(s.fe, 2, true), "on");
@@ -802,6 +802,18 @@ answers_that_are_none(const void *arg)
 
 #define ROUNDS 200
 
+/* The sanitizers keep for themselves what was freed. */
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define GROWTH_KIB (64 << 10)
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
+#define GROWTH_KIB (64 << 10)
+#endif
+#endif
+#ifndef GROWTH_KIB
+#define GROWTH_KIB 512
+#endif
+
 static int
 two_hundred_connections_leave_nothing(void)
 {
@@ -826,7 +838,7 @@ two_hundred_connections_leave_nothing(void)
 	TEST_ASSERT_EQUAL(soft_vdpa_asked(s.soft, SOFT_CLEANUP), ROUNDS, "cleaned up each time");
 	TEST_ASSERT_EQUAL(soft_vdpa_asked(s.soft, SOFT_CLOSE), ROUNDS, "closed each time");
 	TEST_ASSERT(fake_wait_fds(fds) <= fds, "descriptors");
-	TEST_ASSERT(fake_resident_kib() < before + 2048, "%u KiB, then %u",
+	TEST_ASSERT(fake_resident_kib() < before + GROWTH_KIB, "%u KiB, then %u",
 		(unsigned int)before, (unsigned int)fake_resident_kib());
 	return served_end(&s);
 }
