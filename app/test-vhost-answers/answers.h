@@ -27,6 +27,9 @@ bool answer_statistics(void);
 /** What the driver of a vDPA device is asked, and what its functions answer. */
 bool answer_vdpa(void);
 
+/** What functions answer that cannot do what they are asked. */
+bool answer_errors(void);
+
 /** Bytes that a buffer of the guest's may have in a scenario. */
 #define STORY_BUFFER 9216
 

@@ -77,7 +77,7 @@ main(int argc, char **argv)
 		rte_exit(EXIT_FAILURE, "cannot start\n");
 	say_library();
 	good = answer_features() && answer_inflight() && answer_vdpa() &&
-		answer_statistics();
+		answer_errors() && answer_statistics();
 	fake_teardown();
 	rte_eal_cleanup();
 	return good ? EXIT_SUCCESS : EXIT_FAILURE;

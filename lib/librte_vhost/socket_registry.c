@@ -195,13 +195,13 @@ vhost_driver_offer(struct vhost_driver *driver)
 		return 0;
 	if (rte_vdpa_get_features(driver->vdpa, &features) != 0 ||
 			rte_vdpa_get_protocol_features(driver->vdpa,
-				&protocol_features) != 0) {
-		VHOST_LOG_CONFIG(ERR, "(%s) the vDPA device does not tell its features\n",
+				&protocol_features) != 0 ||
+			rte_vdpa_get_queue_num(driver->vdpa, &pairs) != 0) {
+		VHOST_LOG_CONFIG(ERR, "(%s) the vDPA device does not tell its features or queues\n",
 				driver->path);
 		return -EIO;
 	}
-	if (rte_vdpa_get_queue_num(driver->vdpa, &pairs) == 0)
-		driver->vdpa_vrings = 2 * RTE_MIN(pairs, (uint32_t)VHOST_MAX_QUEUE_PAIRS);
+	driver->vdpa_vrings = 2 * RTE_MIN(pairs, (uint32_t)VHOST_MAX_QUEUE_PAIRS);
 	driver->features &= features;
 	driver->protocol_features &= protocol_features;
 	return 0;
