@@ -16,12 +16,13 @@
 
 #include <rte_vdpa.h>
 
-#include "rte_vhost_numa.h"
+#include "device.h"
 #include "test.h"
 #include "vdpa_driver.h"
 #include "vhost_fake_dirty.h"
 #include "vhost_fake_frontend.h"
 #include "vhost_soft_vdpa.h"
+#include "vhost_test_topology.h"
 
 #define BACK_CHANNEL (FE_BIT(VHOST_USER_PROTOCOL_F_SLAVE_REQ) | \
 		FE_BIT(VHOST_USER_PROTOCOL_F_SLAVE_SEND_FD) | \
@@ -368,6 +369,9 @@ other_memory_while_it_serves(void)
 	return served_end(&s);
 }
 
+#define HERE 0
+#define THERE 1
+
 /* Where the library has its own structures is nothing to hardware. */
 static int
 relocation_is_invisible(void)
@@ -375,17 +379,26 @@ relocation_is_invisible(void)
 	struct served s;
 	unsigned int told;
 
-	TEST_ASSERT(served_register(&s, SOFT(.pairs = 1), .extra_memory = 4 << 20), "hardware");
+	topology_make_up();
+	topology_guest_on(HERE);
+	TEST_ASSERT(served_register(&s, SOFT(.pairs = 1)), "hardware");
 	TEST_ASSERT(served_connect(&s) && served_run(&s), "run");
 	told = soft_vdpa_asked(s.soft, SOFT_VRING_STATE);
 	for (unsigned int i = 0; i < 20; i++) {
+		int node = i % 2 == 0 ? THERE : HERE;
+
 		TEST_ASSERT(go_round_often(s.fe, 0, 10), "frames");
-		TEST_ASSERT(rte_vhost_numa_refresh(s.fe->vid) >= 0, "refresh");
+		topology_guest_on(node);
+		TEST_ASSERT_SUCCESS(topology_refresh(vhost_device_get(s.fe->vid)), "refresh");
+		TEST_ASSERT_SUCCESS(topology_inventory_on(s.fe, node), "round %u", i);
 	}
 	TEST_ASSERT_EQUAL(soft_vdpa_asked(s.soft, SOFT_CONF), 1, "not configured again");
 	TEST_ASSERT_EQUAL(soft_vdpa_asked(s.soft, SOFT_CLOSE), 0, "not closed");
 	TEST_ASSERT_EQUAL(soft_vdpa_asked(s.soft, SOFT_VRING_STATE), told, "no ring stopped");
 	TEST_ASSERT_EQUAL(fake_events(s.fe, FAKE_DESTROY_DEVICE), 0, "nor did the device");
+	TEST_ASSERT_SUCCESS(stop_pair(s.fe, 0), "stopped");
+	fake_disconnect(s.fe);
+	TEST_ASSERT_EQUAL(topology_end(), 0, "nothing is left");
 	return served_end(&s);
 }
 

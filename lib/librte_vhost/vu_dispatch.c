@@ -257,7 +257,12 @@ address_vring(struct vu_call *call, const struct rule *rule)
 
 	if (index < 0)
 		return 0;
-	if (index >= VHOST_MAX_VRINGS || !hardware_may_have(dev, index) ||
+	if (!hardware_may_have(dev, index)) {
+		VHOST_LOG_CONFIG(ERR, "(%s) invalid vring index: %d, the hardware has %u\n",
+			dev->driver.path, index, dev->driver.vdpa_vrings);
+		return -EINVAL;
+	}
+	if (index >= VHOST_MAX_VRINGS ||
 			(uint64_t)index >= vhost_quota_limit(dev->driver.quota, QUOTA_VRINGS))
 		return refuse_vring(dev, index);
 	vhost_wish_vring(&dev->wish, index);
