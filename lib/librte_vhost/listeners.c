@@ -126,33 +126,41 @@ vring_is_ready(const struct vhost_device *dev, const struct vhost_queue *q)
 	return q->live && q->enabled && q != vhost_device_ctrl_queue(dev);
 }
 
-/** Those that cannot be used any more, or that it takes to be told again. */
+/** One that cannot be used any more, or that it takes to be told again. */
 static void
-tell_stopped_vrings(struct vhost_device *dev, const struct settle_request *request)
+tell_if_stopped(struct vhost_device *dev, struct vhost_queue *q,
+		const struct settle_request *request)
 {
-	uint32_t i;
+	bool again = q->notify_again || (request->again && request->vring == q->index);
 
-	for (i = 0; i < dev->nvrings; i++) {
-		struct vhost_queue *q = vhost_device_queue_at(dev, i);
-		bool again = q->notify_again || (request->again && request->vring == i);
-
-		if (q->ready && (again || !vring_is_ready(dev, q)))
-			tell_vring(dev, q, false);
-		q->notify_again = false;
-	}
+	if (q->ready && (again || !vring_is_ready(dev, q)))
+		tell_vring(dev, q, false);
+	q->notify_again = false;
 }
 
 static void
-tell_started_vrings(struct vhost_device *dev)
+tell_if_started(struct vhost_device *dev, struct vhost_queue *q)
+{
+	if (!q->ready && vring_is_ready(dev, q))
+		tell_vring(dev, q, true);
+}
+
+/** One after the other; who waits for in_force has heard of all that stop by then. */
+static void
+tell_vrings(struct vhost_device *dev, const struct settle_request *request)
 {
 	uint32_t i;
 
 	for (i = 0; i < dev->nvrings; i++) {
-		struct vhost_queue *q = vhost_device_queue_at(dev, i);
-
-		if (!q->ready && vring_is_ready(dev, q))
-			tell_vring(dev, q, true);
+		tell_if_stopped(dev, vhost_device_queue_at(dev, i), request);
+		if (request->in_force == NULL)
+			tell_if_started(dev, vhost_device_queue_at(dev, i));
 	}
+	if (request->in_force == NULL)
+		return;
+	request->in_force(request->arg);
+	for (i = 0; i < dev->nvrings; i++)
+		tell_if_started(dev, vhost_device_queue_at(dev, i));
 }
 
 /** Vrings that have to be ready before the device is. */
@@ -201,10 +209,7 @@ vhost_listeners_after(struct vhost_device *dev, const struct settle_request *req
 	tell_moves(dev, settlement);
 	if (dev->running.net->features != settlement->features_before)
 		TELL(dev, features);
-	tell_stopped_vrings(dev, request);
-	if (request->in_force != NULL)
-		request->in_force(request->arg);
-	tell_started_vrings(dev);
+	tell_vrings(dev, request);
 	tell_start(dev);
 	TELL(dev, settled);
 }
