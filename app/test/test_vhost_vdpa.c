@@ -493,10 +493,11 @@ pages_of_long_chains_are_logged(const void *arg)
 	return end_logging(fe, &dirty, memory);
 }
 
-/* As often as it likes: what is written more than once is written. */
+/* As often as it likes: what is written more than once is written; nor does a loop end. */
 static int
-guest_names_all_memory_in_each_descriptor(void)
+guest_names_all_memory_in_each_descriptor(const void *arg)
 {
+	const bool *writes = arg;
 	struct fake_dirty dirty;
 	struct vring ring;
 	struct fake *fe;
@@ -506,7 +507,8 @@ guest_names_all_memory_in_each_descriptor(void)
 	TEST_ASSERT_NOT_NULL(fe, "a device");
 	for (unsigned int i = 0; i < ring.num; i++)
 		fe->vqs[0].desc[i] = (struct vring_desc){ .addr = i, .len = UINT32_MAX,
-			.flags = VRING_DESC_F_WRITE | VRING_DESC_F_NEXT, .next = (i + 1) % ring.num };
+			.flags = (*writes ? VRING_DESC_F_WRITE : 0) | VRING_DESC_F_NEXT,
+			.next = (i + 1) % ring.num };
 	for (unsigned int round = 0; round < 50; round++) {
 		for (unsigned int i = 0; i < ring.num; i++)
 			ring.used->ring[i].id = i;
@@ -593,7 +595,10 @@ static const struct test_case cases[] = {
 		&yes_and_no[1]),
 	TEST_CASE_WITH(pages_of_long_chains_are_logged, "pages_of_indirect_chains_are_logged",
 		&yes_and_no[0]),
-	TEST_CASE(guest_names_all_memory_in_each_descriptor),
+	TEST_CASE_WITH(guest_names_all_memory_in_each_descriptor,
+		"guest_names_all_memory_in_each_descriptor", &yes_and_no[0]),
+	TEST_CASE_WITH(guest_names_all_memory_in_each_descriptor, "chains_that_never_end",
+		&yes_and_no[1]),
 	TEST_CASE(doorbells_are_whole_pages),
 };
 

@@ -354,16 +354,25 @@ ring_split_resume(struct vhost_virtqueue *vq)
  */
 
 /**
- * How much of a guest one relay may note as written, one bit per page.  What a hostile
- * guest names beyond that, all of it is noted at once instead: it may name the same
- * memory in each of its descriptors.
+ * What one relay may do to note what was written: so many descriptors are read, so many
+ * bits of pages set.  Beyond that, all of the guest is noted at once instead: a hostile one
+ * names the same memory in each descriptor, and the same descriptors in each chain.
  */
 struct ring_relay_budget {
+	uint64_t descs;
 	uint64_t pages;
 };
 
-/** The longest chain that is followed: as long as a table can be that has 32768 entries. */
-#define RING_RELAY_CHAIN_MAX 32768
+/** Far more than there are in all chains of a ring that is sane. */
+#define RING_RELAY_DESCS (1u << 20)
+
+/** The budget is used up. */
+static inline void
+ring_split_log_all(struct vhost_virtqueue *vq, struct ring_relay_budget *budget)
+{
+	vhost_mem_log_mark(&vq->net->log, 0, UINT64_MAX);
+	budget->descs = 0;
+}
 
 /** Note memory that hardware may have written to. */
 static inline void
@@ -372,12 +381,11 @@ ring_split_log_written(struct vhost_virtqueue *vq, struct vring_desc desc,
 {
 	uint64_t pages = desc.len / MEM_LOG_PAGE + 2;
 
-	if (pages <= budget->pages) {
+	if (pages > budget->pages) {
+		ring_split_log_all(vq, budget);
+	} else {
 		budget->pages -= pages;
 		vhost_mem_log_note(&vq->net->log, vq->log, desc.addr, desc.len);
-	} else if (budget->pages > 0) {
-		budget->pages = 0;
-		vhost_mem_log_note(&vq->net->log, vq->log, 0, UINT64_MAX);
 	}
 }
 
@@ -389,10 +397,14 @@ ring_split_log_chain(struct vhost_virtqueue *vq, uint16_t id, struct ring_relay_
 	bool in_ring = true;
 	uint32_t next = id;
 
-	for (unsigned int i = 0; i < RING_RELAY_CHAIN_MAX && budget->pages > 0; i++) {
+	while (budget->descs > 0) {
 		struct ring_words words;
 		struct vring_desc desc;
 
+		if (--budget->descs == 0) {
+			ring_split_log_all(vq, budget);
+			return;
+		}
 		if (ring_read_entry(vq->net, &table, next, &words) != 0)
 			return;
 		desc = ring_split_desc(words);
@@ -414,7 +426,7 @@ ring_split_log_chain(struct vhost_virtqueue *vq, uint16_t id, struct ring_relay_
 static inline int
 ring_split_relay(struct vhost_virtqueue *vq, const struct vring *from, unsigned int flags)
 {
-	struct ring_relay_budget budget = { .pages = vq->net->log.pages };
+	struct ring_relay_budget budget = { RING_RELAY_DESCS, vq->net->log.pages };
 	uint16_t published = ring_split_published(vq);
 	uint16_t n;
 
