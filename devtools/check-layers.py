@@ -43,8 +43,8 @@ LAYERS = (
                'queue queue_async queue_inflight queue_wish ring_locate'),
     ('evidence', 'numa_evidence numa_regions numa_rings numa_sample placement'),
     ('device', 'device device_wish vdpa'),
-    ('change', 'plan settle listener_app listener_vdpa listeners device_change'),
-    ('life', 'crypto_crypto device_life iotlb_ask net_ctrl numa_watch postcopy vu_backchannel'),
+    ('change', 'plan settle listener_app listeners device_change'),
+    ('life', 'crypto_crypto device_life host_notifier iotlb_ask listener_vdpa net_ctrl numa_watch postcopy vu_backchannel'),
     ('protocol', 'vu_dispatch vu_on vu_on_crypto vu_on_device vu_on_inflight vu_on_iotlb vu_on_memory '
                  'vu_on_migration vu_on_queue'),
     ('transports', 'socket socket_client socket_connection socket_guard socket_path '

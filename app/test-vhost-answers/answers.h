@@ -24,6 +24,12 @@ bool answer_inflight(void);
 /** What is counted, for every scenario told to every kind of device. */
 bool answer_statistics(void);
 
+/** What the driver of a vDPA device is asked, and what its functions answer. */
+bool answer_vdpa(void);
+
+/** What functions answer that cannot do what they are asked. */
+bool answer_errors(void);
+
 /** Bytes that a buffer of the guest's may have in a scenario. */
 #define STORY_BUFFER 9216
 

@@ -76,7 +76,8 @@ main(int argc, char **argv)
 	if (!start_eal(argc, argv) || fake_setup() != 0)
 		rte_exit(EXIT_FAILURE, "cannot start\n");
 	say_library();
-	good = answer_features() && answer_inflight() && answer_statistics();
+	good = answer_features() && answer_inflight() && answer_vdpa() &&
+		answer_errors() && answer_statistics();
 	fake_teardown();
 	rte_eal_cleanup();
 	return good ? EXIT_SUCCESS : EXIT_FAILURE;

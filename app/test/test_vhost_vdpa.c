@@ -12,10 +12,12 @@
 #include <fcntl.h>
 #include <pthread.h>
 #include <stdlib.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "test.h"
 #include "vdpa_driver.h"
+#include "vhost_fake_dirty.h"
 #include "vhost_fake_frontend.h"
 
 /** What rte_dev_name() looks at; the true structure is in no packaged header. */
@@ -32,6 +34,7 @@ static struct {
 	unsigned int refuse;	/**< so many dev_conf() still fail */
 	uint64_t features;	/**< negotiated, as of the last set_features() */
 	struct rte_vhost_vring vring;	/**< ring 0, as of the last dev_conf() */
+	bool configured;
 	bool closed_early;	/**< a descriptor of it was gone too early */
 } hw;
 
@@ -88,6 +91,7 @@ on_conf(int vid)
 		hw.refuse--;
 		return -1;
 	}
+	hw.configured = true;
 	return rte_vhost_get_vhost_vring(vid, 0, &hw.vring);
 }
 
@@ -96,6 +100,7 @@ on_close(int vid)
 {
 	tell("close");
 	use_descriptors(vid);
+	hw.configured = false;
 	return 0;
 }
 
@@ -113,7 +118,7 @@ on_vring_state(int vid, int vring, int state)
 
 	snprintf(word, sizeof(word), "ring%d%c", vring, state ? '+' : '-');
 	tell(word);
-	if (vring == 0 && state == 0)
+	if (vring == 0 && state == 0 && hw.configured)
 		use_descriptors(vid);
 	if (vring == 0 && state == 1)
 		rte_vhost_get_vhost_vring(vid, 0, &hw.vring);
@@ -228,14 +233,15 @@ life_of_a_device_with_hardware(void)
 	TEST_ASSERT_SUCCESS(fake_send_mem_table(fe), "memory");
 	TEST_ASSERT_SUCCESS(fake_run(fe), "run");
 	TEST_ASSERT(fake_is_served(fe), "after dev_conf");
-	TEST_ASSERT_STORY("(new) conf", "started");
+	TEST_ASSERT_STORY("ring0+ ring1+ (new) conf", "started");
 	TEST_ASSERT_SUCCESS(fake_enable_vring(fe, 0, false), "off");
 	TEST_ASSERT_SUCCESS(fake_enable_vring(fe, 0, true), "on");
+	TEST_ASSERT(fake_is_served(fe), "after set_vring_state");
 	TEST_ASSERT_STORY("ring0- ring0+", "a ring");
 	TEST_ASSERT_EQUAL(fake_call_u64(fe, FE_SEND_RARP, 0), FAKE_ACK, "arrived");
 	TEST_ASSERT_STORY("migrated", "arrived");
 	TEST_ASSERT(fake_stop_vring(fe, 0) >= 0, "stop");
-	TEST_ASSERT_STORY("close (destroy)", "stopped");
+	TEST_ASSERT_STORY("close (destroy) ring0-", "stopped");
 	fake_disconnect(fe);
 	TEST_ASSERT_STORY("cleanup", "gone");
 	return end(fe);
@@ -253,7 +259,7 @@ driver_is_asked_again(void)
 	TEST_ASSERT(fake_is_served(fe), "a message");
 	TEST_ASSERT(fake_is_served(fe), "another one");
 	TEST_ASSERT(fake_is_served(fe), "and another one");
-	TEST_ASSERT_STORY("features (new) conf conf conf", "until it agrees");
+	TEST_ASSERT_STORY("features ring0+ ring1+ (new) conf conf conf", "until it agrees");
 	return end(fe);
 }
 
@@ -272,6 +278,7 @@ other_memory_means_other_hardware_settings(void)
 	TEST_ASSERT_STORY("", "changes nothing");
 	TEST_ASSERT_SUCCESS(fake_region_create(fe, 1ULL << 40, 1 << 20, 0), "more");
 	TEST_ASSERT_SUCCESS(fake_send_mem_table(fe), "more");
+	TEST_ASSERT(fake_is_served(fe), "after dev_conf");
 	TEST_ASSERT_STORY("close conf", "another table");
 	return end(fe);
 }
@@ -291,9 +298,11 @@ descriptors_stay_until_the_driver_was_told(void)
 	story();
 	fake_interrupts(vq);
 	TEST_ASSERT_EQUAL(fake_call_fd(fe, FE_SET_VRING_CALL, 0, vq->callfd), FAKE_ACK, "call");
+	TEST_ASSERT(fake_is_served(fe), "after set_vring_state");
 	TEST_ASSERT_STORY("ring0- ring0+", "another call");
 	TEST_ASSERT(fake_interrupts(vq) > 0, "the old one worked");
 	TEST_ASSERT_EQUAL(fake_call_fd(fe, FE_SET_VRING_KICK, 0, vq->kickfd), FAKE_ACK, "kick");
+	TEST_ASSERT(fake_is_served(fe), "after set_vring_state");
 	TEST_ASSERT_STORY("ring0- ring0+", "another kick");
 	TEST_ASSERT(fake_interrupts(vq) > 0, "the old one worked");
 	TEST_ASSERT(fake_stop_vring(fe, 0) >= 0, "stop");
@@ -385,6 +394,194 @@ used_entries_of_hardware_are_checked(void)
 	return end(fe);
 }
 
+/** Hardware's ring with room for one as large as the guest's, whose used entries it is. */
+static bool
+own_ring(struct fake *fe, struct vring *ring, void **memory)
+{
+	*memory = calloc(1, vring_size(fe->vqs[0].size, 64) + 64);
+	if (*memory == NULL)
+		return false;
+	vring_init(ring, fe->vqs[0].size, RTE_PTR_ALIGN(*memory, 64), 64);
+	return true;
+}
+
+static int
+wishes_about_kicks_go_along(const void *arg)
+{
+	const bool *event_idx = arg;
+	struct fake *fe = start(1);
+	struct vring ring;
+	uint16_t event;
+	void *memory;
+
+	TEST_ASSERT_NOT_NULL(fe, "a device");
+	fe->cfg.event_idx = *event_idx;
+	TEST_ASSERT_SUCCESS(fake_connect(fe), "with that feature");
+	TEST_ASSERT_SUCCESS(fake_negotiate(fe), "with that feature");
+	TEST_ASSERT_SUCCESS(fake_send_mem_table(fe), "memory");
+	TEST_ASSERT_SUCCESS(fake_run(fe), "run");
+	TEST_ASSERT(own_ring(fe, &ring, &memory), "memory");
+	ring.used->flags = VRING_USED_F_NO_NOTIFY;
+	vring_avail_event(&ring) = 77;
+	TEST_ASSERT_EQUAL(rte_vdpa_relay_vring_used(fe->vid, 0, &ring), 0, "no entries");
+	TEST_ASSERT_EQUAL(fe->vqs[0].used->flags, VRING_USED_F_NO_NOTIFY, "no kicks");
+	memcpy(&event, &fe->vqs[0].used->ring[ring.num], sizeof(event));
+	TEST_ASSERT_EQUAL(event, *event_idx ? 77 : 0, "where the next kick is wanted");
+	ring.used->idx = 5;
+	ring.used->flags = 0;
+	TEST_ASSERT_EQUAL(rte_vdpa_relay_vring_used(fe->vid, 0, &ring), 5, "entries");
+	TEST_ASSERT_EQUAL(fe->vqs[0].used->flags, 0, "kicks");
+	TEST_ASSERT_EQUAL(vring_used_event(&ring), *event_idx ? 5 : 0, "when to interrupt");
+	free(memory);
+	return end(fe);
+}
+
+/** A device whose written pages are logged. */
+static struct fake *
+start_logging(struct fake_dirty *dirty, struct vring *ring, void **memory)
+{
+	struct fake *fe = start(1);
+
+	if (fe == NULL)
+		return NULL;
+	fe->cfg.protocol_features |= DIRTY_PROTOCOL;
+	if (fake_connect(fe) < 0 || fake_negotiate(fe) < 0 || fake_send_mem_table(fe) < 0 ||
+			fake_run(fe) < 0 || dirty_create(fe, dirty, 0, 0) < 0 ||
+			dirty_start(dirty) < 0 || !own_ring(fe, ring, memory))
+		return NULL;
+	dirty_clear(dirty);
+	return fe;
+}
+
+static int
+end_logging(struct fake *fe, struct fake_dirty *dirty, void *memory)
+{
+	free(memory);
+	TEST_ASSERT_SUCCESS(dirty_destroy(dirty), "guards of the log");
+	return end(fe);
+}
+
+/* Longer than any packet that the library would handle itself: hardware may. */
+static int
+pages_of_long_chains_are_logged(const void *arg)
+{
+	const bool *indirect = arg;
+	struct fake_dirty dirty;
+	struct vring_desc *table;
+	struct vring ring;
+	struct fake *fe;
+	uint64_t gpa, data;
+	void *memory;
+
+	fe = start_logging(&dirty, &ring, &memory);
+	TEST_ASSERT_NOT_NULL(fe, "a device");
+	gpa = fake_alloc(fe, 0, 256 * sizeof(*table), 64);
+	data = fake_alloc(fe, 0, 256 * 1024, DIRTY_PAGE);
+	TEST_ASSERT(gpa != 0 && data != 0, "guest memory");
+	table = *indirect ? fake_va(fe, gpa, 1) : fe->vqs[0].desc;
+	for (unsigned int i = 0; i < 256; i++)
+		table[i] = (struct vring_desc){ .addr = data + i * 1024, .len = 1024, .next = i + 1,
+			.flags = (i % 8 >= 4 ? VRING_DESC_F_WRITE : 0) | (i < 255 ? VRING_DESC_F_NEXT : 0) };
+	if (*indirect)
+		fe->vqs[0].desc[0] = (struct vring_desc){ .addr = gpa,
+			.len = 256 * sizeof(*table), .flags = VRING_DESC_F_INDIRECT };
+	ring.used->idx = 1;
+	TEST_ASSERT_EQUAL(rte_vdpa_relay_vring_used(fe->vid, 0, &ring), 1, "one");
+	for (unsigned int page = 0; page < 64; page++)
+		TEST_ASSERT_EQUAL(dirty_is_set(&dirty, data + page * DIRTY_PAGE), page % 2, "page %u",
+			page);
+	return end_logging(fe, &dirty, memory);
+}
+
+/* As often as it likes: what is written more than once is written; nor does a loop end. */
+static int
+guest_names_all_memory_in_each_descriptor(const void *arg)
+{
+	const bool *writes = arg;
+	struct fake_dirty dirty;
+	struct vring ring;
+	struct fake *fe;
+	void *memory;
+
+	fe = start_logging(&dirty, &ring, &memory);
+	TEST_ASSERT_NOT_NULL(fe, "a device");
+	for (unsigned int i = 0; i < ring.num; i++)
+		fe->vqs[0].desc[i] = (struct vring_desc){ .addr = i, .len = UINT32_MAX,
+			.flags = (*writes ? VRING_DESC_F_WRITE : 0) | VRING_DESC_F_NEXT,
+			.next = (i + 1) % ring.num };
+	for (unsigned int round = 0; round < 50; round++) {
+		for (unsigned int i = 0; i < ring.num; i++)
+			ring.used->ring[i].id = i;
+		ring.used->idx += ring.num;
+		TEST_ASSERT_EQUAL(rte_vdpa_relay_vring_used(fe->vid, 0, &ring), (int)ring.num, "all");
+	}
+	TEST_ASSERT_EQUAL(dirty_clear(&dirty), 8 * dirty.size, "all pages");
+	return end_logging(fe, &dirty, memory);
+}
+
+/* ---- doorbells of the wrong shape ---- */
+
+static struct {
+	int fd;
+	uint64_t offset, size;
+} bell;
+
+static int
+on_device_fd(int vid __rte_unused)
+{
+	return bell.fd;
+}
+
+static int
+on_notify_area(int vid __rte_unused, int qid __rte_unused, uint64_t *offset, uint64_t *size)
+{
+	*offset = bell.offset;
+	*size = bell.size;
+	return 0;
+}
+
+static int
+doorbells_are_whole_pages(void)
+{
+	static const struct { uint64_t offset, size; } wrong[] = {
+		{ 0, 0 }, { 0, 1 }, { 1, 4096 }, { 4096, 100 }, { UINT64_MAX - 4095, 4096 },
+		{ 4096, UINT64_MAX - 4095 },
+	};
+	struct fake *fe = start(1);
+	int pair[2];
+
+	TEST_ASSERT_NOT_NULL(fe, "a device");
+	ops.get_vfio_device_fd = on_device_fd;
+	ops.get_notify_area = on_notify_area;
+	fe->cfg.protocol_features |= FE_BIT(VHOST_USER_PROTOCOL_F_SLAVE_REQ) |
+		FE_BIT(VHOST_USER_PROTOCOL_F_SLAVE_SEND_FD) |
+		FE_BIT(VHOST_USER_PROTOCOL_F_HOST_NOTIFIER);
+	TEST_ASSERT_SUCCESS(fake_connect(fe), "with doorbells");
+	TEST_ASSERT_SUCCESS(fake_negotiate(fe), "with doorbells");
+	TEST_ASSERT_SUCCESS(fake_send_mem_table(fe), "memory");
+	TEST_ASSERT_SUCCESS(fake_run(fe), "run");
+	TEST_ASSERT_SUCCESS(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), "a pair");
+	TEST_ASSERT_EQUAL(fake_call(fe, FE_SET_SLAVE_REQ_FD, NULL, 0, &pair[1], 1), FAKE_ACK,
+		"back channel");
+	bell.fd = -1;
+	TEST_ASSERT_EQUAL(rte_vhost_host_notifier_ctrl(fe->vid, 0, true), -ENOTSUP, "no file");
+	bell.fd = pair[0];
+	for (unsigned int i = 0; i < RTE_DIM(wrong); i++) {
+		bell.offset = wrong[i].offset;
+		bell.size = wrong[i].size;
+		TEST_ASSERT_EQUAL(rte_vhost_host_notifier_ctrl(fe->vid, 0, true), -EFAULT, "%u", i);
+	}
+	TEST_ASSERT_EQUAL(rte_vhost_host_notifier_ctrl(fe->vid, 2, true), -EINVAL, "no such ring");
+	TEST_ASSERT_EQUAL(recv(pair[0], &bell, sizeof(bell), MSG_DONTWAIT), -1, "nobody was told");
+	close(pair[0]);
+	close(pair[1]);
+	ops.get_vfio_device_fd = NULL;
+	ops.get_notify_area = NULL;
+	return end(fe);
+}
+
+static const bool yes_and_no[] = { true, false };
+
 static const struct test_case cases[] = {
 	TEST_CASE(life_of_a_device_with_hardware),
 	TEST_CASE(driver_is_asked_again),
@@ -392,6 +589,17 @@ static const struct test_case cases[] = {
 	TEST_CASE(descriptors_stay_until_the_driver_was_told),
 	TEST_CASE(config_space_is_the_drivers),
 	TEST_CASE(used_entries_of_hardware_are_checked),
+	TEST_CASE_WITH(wishes_about_kicks_go_along, "wishes_about_kicks_go_along", &yes_and_no[1]),
+	TEST_CASE_WITH(wishes_about_kicks_go_along, "event_indices_go_along", &yes_and_no[0]),
+	TEST_CASE_WITH(pages_of_long_chains_are_logged, "pages_of_long_chains_are_logged",
+		&yes_and_no[1]),
+	TEST_CASE_WITH(pages_of_long_chains_are_logged, "pages_of_indirect_chains_are_logged",
+		&yes_and_no[0]),
+	TEST_CASE_WITH(guest_names_all_memory_in_each_descriptor,
+		"guest_names_all_memory_in_each_descriptor", &yes_and_no[0]),
+	TEST_CASE_WITH(guest_names_all_memory_in_each_descriptor, "chains_that_never_end",
+		&yes_and_no[1]),
+	TEST_CASE(doorbells_are_whole_pages),
 };
 
 static int

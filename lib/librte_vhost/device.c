@@ -226,8 +226,10 @@ vhost_device_net_cfg(const struct vhost_device *dev, struct virtio_net_cfg *cfg)
 uint32_t
 vhost_device_data_vrings(const struct vhost_device *dev)
 {
-	const uint32_t named = dev->wish.nvrings;
+	uint32_t named = dev->wish.nvrings;
 
+	if (dev->driver.vdpa_vrings != 0)
+		named = RTE_MIN(named, dev->driver.vdpa_vrings);
 	if (!dev->driver.builtin)
 		return named;
 	if (!vhost_device_has(dev, VIRTIO_NET_F_MQ))

@@ -84,6 +84,7 @@ struct vhost_driver {
 	bool crypto;			/**< started as crypto device */
 	const struct rte_vhost_device_ops *ops;	/**< the application's; may be NULL */
 	struct rte_vdpa_device *vdpa;	/**< or NULL */
+	uint32_t vdpa_vrings;		/**< that it has; 0: no bound */
 	struct rte_vhost_numa_policy numa;	/**< where devices are placed */
 	rte_vhost_numa_changed_t numa_changed;	/**< told of moves; or NULL */
 	void *numa_arg;			/**< of numa_changed */
@@ -126,7 +127,7 @@ struct device_told {
 	const struct device_listener *const *listeners;	/**< ends with NULL */
 	bool ready;		/**< new_device was called; atomic */
 	bool running;		/**< new_device was called and returned 0 */
-	bool vdpa_configured;	/**< the vDPA driver's dev_conf was called */
+	bool vdpa_configured;	/**< the vDPA driver's dev_conf was called and returned 0 */
 	int app_node;		/**< node of the device as the application knows it, while running */
 	uint64_t restarts;	/**< times it was stopped and started to learn of another node */
 };
@@ -136,8 +137,7 @@ struct device_back {
 	int fd;			/**< -1 for none; under lock */
 	pthread_mutex_t lock;	/**< a leaf */
 	pthread_mutex_t request_lock;	/**< one exchange at a time; before lock */
-	uint64_t task;		/**< of the event thread, to which waited_ns belongs */
-	int64_t waited_ns;	/**< for answers below it; under request_lock */
+	uint64_t notifiers[VHOST_MAX_VRINGS / 64];	/**< vrings whose doorbell is the guest's; under lock */
 };
 
 /** A control queue that is ours to serve, see net_ctrl.c. */

@@ -11,9 +11,6 @@
 #include <errno.h>
 #include <string.h>
 
-#include "rte_vdpa.h"
-#include "vdpa_driver.h"
-
 #include "crypto/crypto.h"
 #include "device_life.h"
 #include "iotlb_ask.h"
@@ -24,6 +21,7 @@
 #include "numa_watch.h"
 #include "postcopy.h"
 #include "queue_async.h"
+#include "vdpa.h"
 #include "vhost_log.h"
 #include "vu_backchannel.h"
 
@@ -90,6 +88,7 @@ device_init(struct vhost_device *dev, const struct vhost_driver *driver, struct 
 	dev->link = link;
 	dev->patience = (struct device_patience){ 0 };
 	memset(&dev->extern_ops, 0, sizeof(dev->extern_ops));
+	memset(dev->back.notifiers, 0, sizeof(dev->back.notifiers));
 	vhost_wish_init(&dev->wish);
 	__atomic_store_n(&dev->data_vrings, 0, __ATOMIC_RELAXED);
 	if (make_parts(dev) < 0 || build_net(dev) < 0)
@@ -186,14 +185,26 @@ shut_down_queues(struct vhost_device *dev)
 	vhost_queues_shut_down(dev->queues, nvrings);
 }
 
+/** The driver forgets the device. */
+static void
+tell_cleanup(struct vhost_device *dev)
+{
+	const struct rte_vdpa_dev_ops *ops;
+
+	if (dev->driver.vdpa == NULL)
+		return;
+	ops = vhost_vdpa_ops(dev->driver.vdpa);
+	if (ops->dev_cleanup != NULL)
+		ops->dev_cleanup(dev->vid);
+}
+
 static void
 tell_end(struct vhost_device *dev, bool tell_connection)
 {
 	const struct rte_vhost_device_ops *ops = dev->driver.ops;
 
 	vhost_listeners_stop(dev);
-	if (dev->driver.vdpa != NULL && dev->driver.vdpa->ops->dev_cleanup != NULL)
-		dev->driver.vdpa->ops->dev_cleanup(dev->vid);
+	tell_cleanup(dev);
 	if (tell_connection && ops != NULL && ops->destroy_connection != NULL)
 		ops->destroy_connection(dev->vid);
 }

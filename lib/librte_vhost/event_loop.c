@@ -87,26 +87,13 @@ static struct {
 /** Events that the kernel told of at a time; the loop's thread only. */
 static unsigned int batch;
 
-/** The loop's thread counts its tasks, from 1. */
-static __thread uint64_t task;
+/** Whether this is the loop's thread. */
+static __thread bool on_loop;
 
 bool
 vhost_event_loop_is_current(void)
 {
-	return task != 0;
-}
-
-uint64_t
-vhost_event_loop_task(void)
-{
-	return task;
-}
-
-void
-vhost_event_loop_next_task(void)
-{
-	if (task != 0)
-		task++;
+	return on_loop;
 }
 
 bool
@@ -246,7 +233,6 @@ run_timer(void)
 		return;
 	handle = timer->handle;
 	loop.running = timer;
-	task++;
 	pthread_mutex_unlock(&loop.lock);
 	handle(timer);
 	pthread_mutex_lock(&loop.lock);
@@ -260,7 +246,6 @@ run_source(struct event_source *source, uint32_t events)
 	void (*handle)(struct event_source *source, uint32_t events) = source->handle;
 
 	loop.running = source;
-	task++;
 	pthread_mutex_unlock(&loop.lock);
 	handle(source, events);
 	pthread_mutex_lock(&loop.lock);
@@ -288,7 +273,7 @@ loop_main(void *arg)
 	struct epoll_event events[EVENTS_AT_A_TIME];
 	int i, n, timeout;
 
-	task = 1;
+	on_loop = true;
 	pthread_mutex_lock(&loop.lock);
 	for (;;) {
 		timeout = prepare_wait();
@@ -417,7 +402,7 @@ vhost_event_source_remove(struct event_source *source)
 {
 	pthread_mutex_lock(&loop.lock);
 	source_forget(source);
-	while (loop.running == source && task == 0) {
+	while (loop.running == source && !on_loop) {
 		pthread_cond_wait(&loop.idle, &loop.lock);
 		source_forget(source);	/* its handler may have added it again */
 	}
@@ -463,7 +448,7 @@ vhost_event_timer_arm(struct event_timer *timer, uint64_t delay_ms,
 		timer->handle = handle;
 		timer->due_ms = now_ms() + delay_ms;
 		timer_insert(timer);
-		if (task == 0)
+		if (!on_loop)
 			set_timer_fd();
 	}
 	pthread_mutex_unlock(&loop.lock);
@@ -475,7 +460,7 @@ vhost_event_timer_cancel(struct event_timer *timer)
 {
 	pthread_mutex_lock(&loop.lock);
 	timer_forget(timer);
-	while (loop.running == timer && task == 0) {
+	while (loop.running == timer && !on_loop) {
 		pthread_cond_wait(&loop.idle, &loop.lock);
 		timer_forget(timer);	/* its handler may have armed it again */
 	}

@@ -39,13 +39,6 @@ int vhost_event_loop_start(void);
 bool vhost_event_loop_is_current(void);
 
 /**
- * Number of the task that the loop's thread is at, never the same twice; 0 in other
- * threads.  Each run of a handler is a task, or several: it says when the next begins.
- */
-uint64_t vhost_event_loop_task(void);
-void vhost_event_loop_next_task(void);
-
-/**
  * Whether the kernel has told of other events together with the one that is served.
  * The loop's thread only.
  */

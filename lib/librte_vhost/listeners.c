@@ -139,26 +139,50 @@ tell_moves(struct vhost_device *dev, const struct settlement *settlement)
 
 /* Vrings */
 
+static bool
+vring_is_ready(const struct vhost_device *dev, const struct vhost_queue *q)
+{
+	/* who knows the ring is not told that the IOMMU took it back for a while */
+	const bool live = q->live || (q->ready && vhost_queue_block(q)->cfg.untranslated);
+
+	return live && q->enabled && q != vhost_device_ctrl_queue(dev);
+}
+
+/** One that cannot be used any more, or that it takes to be told again. */
+static void
+tell_if_stopped(struct vhost_device *dev, struct vhost_queue *q,
+		const struct settle_request *request)
+{
+	bool again = q->notify_again || (request->again && request->vring == q->index);
+
+	if (q->ready && (again || !vring_is_ready(dev, q)))
+		tell_vring(dev, q, false);
+	q->notify_again = false;
+}
+
+static void
+tell_if_started(struct vhost_device *dev, struct vhost_queue *q)
+{
+	if (!q->ready && vring_is_ready(dev, q))
+		tell_vring(dev, q, true);
+}
+
+/** One after the other; who waits for in_force has heard of all that stop by then. */
 static void
 tell_vrings(struct vhost_device *dev, const struct settle_request *request)
 {
-	const struct vhost_queue *ctrl = vhost_device_ctrl_queue(dev);
 	uint32_t i;
 
 	for (i = 0; i < dev->nvrings; i++) {
-		struct vhost_queue *q = vhost_device_queue_at(dev, i);
-		/* who knows the ring is not told that the IOMMU took it back for a while */
-		bool live = q->live ||
-			(q->ready && vhost_queue_block(q)->cfg.untranslated);
-		bool ready = live && q->enabled && q != ctrl;
-		bool again = q->notify_again || (request->again && request->vring == i);
-
-		if (q->ready && (!ready || again))
-			tell_vring(dev, q, false);
-		q->notify_again = false;
-		if (ready && !q->ready)
-			tell_vring(dev, q, true);
+		tell_if_stopped(dev, vhost_device_queue_at(dev, i), request);
+		if (request->in_force == NULL)
+			tell_if_started(dev, vhost_device_queue_at(dev, i));
 	}
+	if (request->in_force == NULL)
+		return;
+	request->in_force(request->arg);
+	for (i = 0; i < dev->nvrings; i++)
+		tell_if_started(dev, vhost_device_queue_at(dev, i));
 }
 
 /** Vrings that have to be ready before the device is. */

@@ -124,7 +124,7 @@ static inline bool
 net_async_may_submit(const struct vhost_virtqueue *vq, const struct net_async *area)
 {
 	return vq->size != 0 && vq->attr.enabled && (vq->net->flags & NET_BUILTIN) &&
-		!(vq->cfg.format & VQ_LOG) && !area->closed;
+		!(vq->cfg.format & (VQ_LOG | VQ_IOVA)) && !area->closed;
 }
 
 /* ---- submitting ---- */

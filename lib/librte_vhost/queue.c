@@ -231,7 +231,7 @@ notify_inside(struct vhost_virtqueue *block)
 {
 	if (block == NULL || block->size == 0)
 		return -ENODEV;
-	if (ring_should_notify(block, block->cfg.format) && block->callfd >= 0)
+	if (ring_should_call(block, block->cfg.format) && block->callfd >= 0)
 		net_kick_guest(block);
 	return 0;
 }

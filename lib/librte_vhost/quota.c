@@ -12,6 +12,7 @@
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <rte_common.h>
@@ -23,12 +24,18 @@
 #define MIB (UINT64_C(1) << 20)
 #define TIB (UINT64_C(1) << 40)
 
+/** How long may be waited for answers at once, and what share of the time altogether. */
+#define PATIENCE_NS INT64_C(1000000000)
+#define PATIENCE_SHARE 50
+
 struct vhost_quota {
 	pthread_mutex_t lock;	/**< a leaf; for all that follows but path */
 	unsigned int refs;
 	uint64_t limit[QUOTA_KINDS];
 	uint64_t used[QUOTA_KINDS];
 	uint64_t refused[QUOTA_KINDS];
+	int64_t waited_ns;	/**< out of PATIENCE_NS, as of waited_at */
+	int64_t waited_at;	/**< nanoseconds of the monotonic clock */
 	char path[PATH_MAX];
 };
 
@@ -204,6 +211,50 @@ vhost_quota_refused(struct vhost_quota *quota, enum quota_kind kind)
 	pthread_mutex_unlock(&quota->lock);
 	if (log)
 		log_refusal(quota, kind, limit);
+}
+
+static int64_t
+clock_ns(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return now.tv_sec * INT64_C(1000000000) + now.tv_nsec;
+}
+
+/** Lock held.  Let time heal. */
+static void
+forgive(struct vhost_quota *quota)
+{
+	int64_t now = clock_ns(), healed = (now - quota->waited_at) / PATIENCE_SHARE;
+
+	quota->waited_ns = RTE_MAX(quota->waited_ns - healed, INT64_C(0));
+	quota->waited_at = now;
+}
+
+int64_t
+vhost_quota_patience(struct vhost_quota *quota)
+{
+	int64_t left;
+
+	if (quota == NULL)
+		return PATIENCE_NS;
+	pthread_mutex_lock(&quota->lock);
+	forgive(quota);
+	left = RTE_MAX(PATIENCE_NS - quota->waited_ns, INT64_C(0));
+	pthread_mutex_unlock(&quota->lock);
+	return left;
+}
+
+void
+vhost_quota_waited(struct vhost_quota *quota, int64_t ns)
+{
+	if (quota == NULL)
+		return;
+	pthread_mutex_lock(&quota->lock);
+	forgive(quota);
+	quota->waited_ns += ns;
+	pthread_mutex_unlock(&quota->lock);
 }
 
 void

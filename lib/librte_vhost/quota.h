@@ -72,6 +72,16 @@ bool vhost_quota_is_used_up(struct vhost_quota *quota, enum quota_kind kind);
  */
 void vhost_quota_refused(struct vhost_quota *quota, enum quota_kind kind);
 
+/**
+ * For how long, in nanoseconds, may be waited for answers of the frontends: what is left
+ * of a second that comes back slowly.  Callers that wait at the same time are told the
+ * same.  NULL: a second.
+ */
+int64_t vhost_quota_patience(struct vhost_quota *quota);
+
+/** So long was waited for an answer.  NULL is allowed. */
+void vhost_quota_waited(struct vhost_quota *quota, int64_t ns);
+
 void vhost_quota_usage(struct vhost_quota *quota, struct rte_vhost_limits_usage *usage);
 
 #endif /* VHOST_QUOTA_H */

@@ -291,8 +291,11 @@ ring_relay(struct vhost_virtqueue *vq, struct vring *from, unsigned int flags)
 
 	if (n > 0)
 		ring_give(vq, n, flags);
-	if (n >= 0)
-		ring_split_relayed(vq, from);
+	if (n < 0)
+		return -1;
+	ring_split_relayed(vq, from, flags);
+	if (flags & VQ_LOG)
+		vhost_ring_log_flush(vq);
 	return n;
 }
 
@@ -306,6 +309,16 @@ static inline bool
 ring_should_notify(struct vhost_virtqueue *vq, unsigned int flags)
 {
 	return RING_VERB(flags, should_notify, vq);
+}
+
+/**
+ * Likewise for who may serve the ring without us, by its addresses: what counts then is
+ * what the ring says was given back.  A packed ring does not say it.
+ */
+static inline bool
+ring_should_call(struct vhost_virtqueue *vq, unsigned int flags)
+{
+	return flags & VQ_PACKED ? ring_packed_should_notify(vq) : ring_split_should_call(vq);
 }
 
 /**

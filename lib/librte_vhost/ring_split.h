@@ -23,6 +23,7 @@
 #include <rte_common.h>
 #include <rte_prefetch.h>
 
+#include "mem_log.h"
 #include "ring_log.h"
 #include "ring_piece.h"
 #include "vhost_log.h"
@@ -227,10 +228,17 @@ ring_split_log_given(struct vhost_virtqueue *vq, uint16_t from, uint16_t n)
 	vhost_ring_log_device_area(vq, offsetof(struct vring_used, idx), sizeof(vq->used->idx));
 }
 
-static inline bool
-ring_split_should_notify(struct vhost_virtqueue *vq)
+/** The index that was published last, by whoever served the ring. */
+static inline uint16_t
+ring_split_published(const struct vhost_virtqueue *vq)
 {
-	uint16_t published = vq->state.last_used_idx;
+	return __atomic_load_n(&vq->used->idx, __ATOMIC_RELAXED);
+}
+
+/** Whether the driver wants to hear of what was published up to there. */
+static inline bool
+ring_split_wants(struct vhost_virtqueue *vq, uint16_t published)
+{
 	uint16_t before = vq->state.signalled_used;
 	bool valid = vq->state.signalled_used_valid;
 	uint16_t event;
@@ -250,6 +258,18 @@ ring_split_should_notify(struct vhost_virtqueue *vq)
 	vq->state.signalled_used_valid = true;
 	/* was the entry named by event among those published since? */
 	return !valid || (uint16_t)(published - event - 1) < (uint16_t)(published - before);
+}
+
+static inline bool
+ring_split_should_notify(struct vhost_virtqueue *vq)
+{
+	return ring_split_wants(vq, vq->state.last_used_idx);
+}
+
+static inline bool
+ring_split_should_call(struct vhost_virtqueue *vq)
+{
+	return ring_split_wants(vq, ring_split_published(vq));
 }
 
 /** Where to say for which available entry the driver shall kick, with event_idx. */
@@ -316,13 +336,6 @@ ring_split_is_place(const struct vhost_virtqueue *vq __rte_unused, uint16_t at _
 	return true;
 }
 
-/** The index that was published last, by whoever served the ring. */
-static inline uint16_t
-ring_split_published(const struct vhost_virtqueue *vq)
-{
-	return __atomic_load_n(&vq->used->idx, __ATOMIC_RELAXED);
-}
-
 static inline bool
 ring_split_resume(struct vhost_virtqueue *vq)
 {
@@ -335,29 +348,116 @@ ring_split_resume(struct vhost_virtqueue *vq)
 	return false;
 }
 
-/** Note the memory that hardware may have written to: of a chain what is to be written. */
-static inline void
-ring_split_log_chain(struct vhost_virtqueue *vq, uint16_t id, unsigned int flags)
-{
-	struct vring_desc first = ring_split_desc(ring_read_words(&vq->desc[id]));
-	struct ring_memory memory = { .pieces = vq->pieces, .room = VHOST_MAX_PIECES };
-	struct vq_chain chain;
-	int n = ring_split_gather(vq, 0, first, &chain, RING_BOTH, &memory, flags);
+/*
+ * Relaying: hardware has the guest's descriptors and available entries, but used
+ * entries go to a ring of its driver, from where they are copied.
+ */
 
-	for (int i = memory.nread; i < n; i++)
-		vhost_ring_log_data(vq, vq->pieces[i].base, vq->pieces[i].len);
+/**
+ * What one relay may do to note what was written: so many descriptors are read, so many
+ * bits of pages set.  Beyond that, all of the guest is noted at once instead: a hostile one
+ * names the same memory in each descriptor, and the same descriptors in each chain.
+ */
+struct ring_relay_budget {
+	uint64_t descs;
+	uint64_t pages;
+};
+
+/** Far more than there are in all chains of a ring that is sane. */
+#define RING_RELAY_DESCS (1u << 20)
+
+/** The budget is used up. */
+static inline void
+ring_split_log_all(struct vhost_virtqueue *vq, struct ring_relay_budget *budget)
+{
+	vhost_mem_log_mark(&vq->net->log, 0, UINT64_MAX);
+	budget->descs = 0;
+}
+
+/** Note memory by the driver's addresses; what is not known any more may be anywhere. */
+static inline void
+ring_split_log_iovas(struct vhost_virtqueue *vq, struct vring_desc desc,
+		struct ring_relay_budget *budget, unsigned int flags)
+{
+	while (desc.len > 0) {
+		uint64_t len = desc.len;
+		const uint8_t *base = ring_piece(vq, desc.addr, true, &len, flags);
+
+		if (base == NULL) {
+			ring_split_log_all(vq, budget);
+			return;
+		}
+		vhost_ring_log_data(vq, base, len);
+		desc.addr += len;
+		desc.len -= len;
+	}
+}
+
+/** Note memory that hardware may have written to. */
+static inline void
+ring_split_log_written(struct vhost_virtqueue *vq, struct vring_desc desc,
+		struct ring_relay_budget *budget, unsigned int flags)
+{
+	uint64_t pages = desc.len / MEM_LOG_PAGE + 2;
+
+	if (pages > budget->pages) {
+		ring_split_log_all(vq, budget);
+		return;
+	}
+	budget->pages -= pages;
+	if (flags & VQ_IOVA)
+		ring_split_log_iovas(vq, desc, budget, flags);
+	else
+		vhost_mem_log_note(&vq->net->log, vq->log, desc.addr, desc.len);
+}
+
+/** Of a chain that was given to hardware note what was to be written. */
+static inline void
+ring_split_log_chain(struct vhost_virtqueue *vq, uint16_t id, struct ring_relay_budget *budget,
+		unsigned int flags)
+{
+	struct ring_table table = { .host = (const uint8_t *)vq->desc, .entries = vq->size };
+	bool in_ring = true;
+	uint32_t next = id;
+
+	while (budget->descs > 0) {
+		struct ring_words words;
+		struct vring_desc desc;
+
+		if (--budget->descs == 0) {
+			ring_split_log_all(vq, budget);
+			return;
+		}
+		if (ring_read_entry(vq, &table, next, &words, flags) != 0)
+			return;
+		desc = ring_split_desc(words);
+		next = desc.next;
+		if (in_ring && (desc.flags & VRING_DESC_F_INDIRECT)) {
+			table = ring_indirect_table(vq, desc, flags);
+			in_ring = false;
+			next = 0;
+			continue;
+		}
+		if (desc.flags & VRING_DESC_F_WRITE)
+			ring_split_log_written(vq, desc, budget, flags);
+		if (!(desc.flags & VRING_DESC_F_NEXT))
+			return;
+	}
 }
 
 /** Put down what hardware has used since the last time: how many, or -1. */
 static inline int
 ring_split_relay(struct vhost_virtqueue *vq, const struct vring *from, unsigned int flags)
 {
+	struct ring_relay_budget budget = { RING_RELAY_DESCS, vq->net->log.pages };
 	uint16_t published = ring_split_published(vq);
 	uint16_t n;
 
+	if (from->used == NULL || from->num != vq->size)
+		return -1;
 	/* R1 pairs with the hardware's store of used->idx after its entries, 2.7.14 */
 	n = __atomic_load_n(&from->used->idx, __ATOMIC_ACQUIRE) - published;
-	if (n > vq->size || from->num != vq->size)
+	if (n > vq->size)
 		return -1;
 	vq->state.last_used_idx = published;
 	for (uint16_t i = 0; i < n; i++) {
@@ -367,16 +467,31 @@ ring_split_relay(struct vhost_virtqueue *vq, const struct vring *from, unsigned 
 			return -1;
 		ring_split_put(vq, i, elem.id, elem.len);
 		if (flags & VQ_LOG)
-			ring_split_log_chain(vq, elem.id, flags);
+			ring_split_log_chain(vq, elem.id, &budget, flags);
 	}
 	return n;
 }
 
-/** Ask the hardware for an interrupt when it uses more than was given. */
+/**
+ * Hand on what the hardware wants of the guest, whether to be kicked, and ask it for an
+ * interrupt when it uses more than was given.
+ */
 static inline void
-ring_split_relayed(const struct vhost_virtqueue *vq, struct vring *from)
+ring_split_relayed(struct vhost_virtqueue *vq, struct vring *from, unsigned int flags)
 {
-	if (vq->event_idx)
+	const size_t event_at = offsetof(struct vring_used, ring) +
+		vq->size * sizeof(struct vring_used_elem);
+	uint16_t wanted = __atomic_load_n(&from->used->flags, __ATOMIC_RELAXED);
+
+	__atomic_store_n(&vq->used->flags, wanted, __ATOMIC_RELAXED);
+	if (flags & VQ_LOG)
+		vhost_ring_log_device_area(vq, offsetof(struct vring_used, flags), sizeof(wanted));
+	if (!vq->event_idx)
+		return;
+	__atomic_store_n(ring_split_avail_event(vq), vring_avail_event(from), __ATOMIC_RELAXED);
+	if (flags & VQ_LOG)
+		vhost_ring_log_device_area(vq, event_at, sizeof(uint16_t));
+	if (from->avail != NULL)
 		vring_used_event(from) = vq->state.last_used_idx;
 }
 

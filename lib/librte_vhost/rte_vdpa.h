@@ -124,7 +124,9 @@ rte_vdpa_get_protocol_features(struct rte_vdpa_device *dev, uint64_t *features);
 
 /**
  * Carry used entries from a ring that the hardware writes over to the guest's
- * used ring, and mark what was written in the dirty log.
+ * used ring, and mark the memory of these chains that could be written in the dirty
+ * log.  What the hardware says of kicks, flags and with VIRTIO_RING_F_EVENT_IDX the
+ * event index, goes along.
  *
  * For drivers whose hardware cannot log; split rings only.
  *

@@ -36,6 +36,9 @@ struct settle_request {
 	bool restart;	/**< if the node changes, have the application learn of it by a restart */
 	bool again;	/**< tell that vring 'vring' stopped and started, although it goes on */
 	uint32_t vring;
+	/** Called once all is as wished and what ends has been told, before what starts is; or NULL. */
+	void (*in_force)(void *arg);
+	void *arg;
 };
 
 /** A settle on its way, and in the end what has changed. */

@@ -188,16 +188,20 @@ int
 vhost_driver_offer(struct vhost_driver *driver)
 {
 	uint64_t features, protocol_features;
+	uint32_t pairs;
 
+	driver->vdpa_vrings = 0;
 	if (driver->vdpa == NULL)
 		return 0;
 	if (rte_vdpa_get_features(driver->vdpa, &features) != 0 ||
 			rte_vdpa_get_protocol_features(driver->vdpa,
-				&protocol_features) != 0) {
-		VHOST_LOG_CONFIG(ERR, "(%s) the vDPA device does not tell its features\n",
+				&protocol_features) != 0 ||
+			rte_vdpa_get_queue_num(driver->vdpa, &pairs) != 0) {
+		VHOST_LOG_CONFIG(ERR, "(%s) the vDPA device does not tell its features or queues\n",
 				driver->path);
 		return -EIO;
 	}
+	driver->vdpa_vrings = 2 * RTE_MIN(pairs, (uint32_t)VHOST_MAX_QUEUE_PAIRS);
 	driver->features &= features;
 	driver->protocol_features &= protocol_features;
 	return 0;

@@ -7,11 +7,17 @@
  *
  * Drivers add a device when they probe their hardware and remove it when they
  * let go of it; sockets and applications hold plain pointers to it in between.
- * So a device is allocated once, at an address that stays, and nothing here
- * counts references: the order of removal is the application's duty.
+ * So a device is allocated once, at an address that stays and is never given to
+ * anything else: one that was unregistered has a driver that can do nothing, so that
+ * who is late with the pointer, or has it attached to a socket, finds nobody.  Calls
+ * that are under way by then are the driver's to wait for.
  *
- * The lock guards the list alone.  Drivers are never called under it, since
+ * The lock guards the lists alone.  Drivers are never called under it, since
  * they may come back here.
+ *
+ * Barriers: who gets operations finds what they need.
+ *  O1 acquire, operations are looked up (vhost_vdpa_ops)	pairs with O2
+ *  O2 release, operations are replaced (rte_vdpa_unregister_device) pairs with O1
  */
 
 #include <errno.h>
@@ -24,12 +30,50 @@
 #include <rte_dev.h>
 #include <rte_spinlock.h>
 
-#include "vdpa_driver.h"
+#include "vdpa.h"
 #include "vhost_log.h"
 
 static TAILQ_HEAD(, rte_vdpa_device) vdpa_devices =
 		TAILQ_HEAD_INITIALIZER(vdpa_devices);
+/** Unregistered: nobody finds them here, but who has a pointer may look at them. */
+static TAILQ_HEAD(, rte_vdpa_device) gone_devices = TAILQ_HEAD_INITIALIZER(gone_devices);
 static rte_spinlock_t vdpa_lock = RTE_SPINLOCK_INITIALIZER;
+
+/* What a device without a driver answers. */
+
+static int
+no_queue_num(struct rte_vdpa_device *dev __rte_unused, uint32_t *n __rte_unused)
+{
+	return -ENODEV;
+}
+
+static int
+no_features(struct rte_vdpa_device *dev __rte_unused, uint64_t *features __rte_unused)
+{
+	return -ENODEV;
+}
+
+static int
+no_device(int vid __rte_unused)
+{
+	return -ENODEV;
+}
+
+static int
+no_vring_state(int vid __rte_unused, int vring __rte_unused, int state __rte_unused)
+{
+	return -ENODEV;
+}
+
+static struct rte_vdpa_dev_ops ops_of_nobody = {
+	.get_queue_num = no_queue_num,
+	.get_features = no_features,
+	.get_protocol_features = no_features,
+	.dev_conf = no_device,
+	.dev_close = no_device,
+	.set_vring_state = no_vring_state,
+	.set_features = no_device,
+};
 
 /* List lock held. */
 static struct rte_vdpa_device *
@@ -140,15 +184,15 @@ rte_vdpa_unregister_device(struct rte_vdpa_device *dev)
 
 	rte_spinlock_lock(&vdpa_lock);
 	found = is_registered(dev);
-	if (found)
+	if (found) {
 		TAILQ_REMOVE(&vdpa_devices, dev, next);
+		TAILQ_INSERT_TAIL(&gone_devices, dev, next);
+		__atomic_store_n(&dev->device, NULL, __ATOMIC_RELAXED);
+		/* O2 pairs with O1 */
+		__atomic_store_n(&dev->ops, &ops_of_nobody, __ATOMIC_RELEASE);
+	}
 	rte_spinlock_unlock(&vdpa_lock);
-
-	if (!found)
-		return -1;
-
-	free(dev);
-	return 0;
+	return found ? 0 : -1;
 }
 
 struct rte_vdpa_device *
@@ -169,60 +213,60 @@ rte_vdpa_find_device_by_name(const char *name)
 struct rte_device *
 rte_vdpa_get_rte_device(struct rte_vdpa_device *vdpa_dev)
 {
-	return vdpa_dev != NULL ? vdpa_dev->device : NULL;
+	return vdpa_dev != NULL ? __atomic_load_n(&vdpa_dev->device, __ATOMIC_RELAXED) : NULL;
 }
 
 int
 rte_vdpa_get_queue_num(struct rte_vdpa_device *dev, uint32_t *queue_num)
 {
-	return dev != NULL ? dev->ops->get_queue_num(dev, queue_num) : -1;
+	return dev != NULL ? vhost_vdpa_ops(dev)->get_queue_num(dev, queue_num) : -1;
 }
 
 int
 rte_vdpa_get_features(struct rte_vdpa_device *dev, uint64_t *features)
 {
-	return dev != NULL ? dev->ops->get_features(dev, features) : -1;
+	return dev != NULL ? vhost_vdpa_ops(dev)->get_features(dev, features) : -1;
 }
 
 int
 rte_vdpa_get_protocol_features(struct rte_vdpa_device *dev, uint64_t *features)
 {
-	return dev != NULL ? dev->ops->get_protocol_features(dev, features) : -1;
+	return dev != NULL ? vhost_vdpa_ops(dev)->get_protocol_features(dev, features) : -1;
 }
 
 int
 rte_vdpa_get_stats_names(struct rte_vdpa_device *dev,
 		struct rte_vdpa_stat_name *stats_names, unsigned int size)
 {
+	const struct rte_vdpa_dev_ops *ops;
+
 	if (dev == NULL)
 		return -EINVAL;
-	if (dev->ops->get_stats_names == NULL)
-		return -ENOTSUP;
-
-	return dev->ops->get_stats_names(dev, stats_names, size);
+	ops = vhost_vdpa_ops(dev);
+	return ops->get_stats_names != NULL ? ops->get_stats_names(dev, stats_names, size) : -ENOTSUP;
 }
 
 int
 rte_vdpa_get_stats(struct rte_vdpa_device *dev, uint16_t qid,
 		struct rte_vdpa_stat *stats, unsigned int n)
 {
+	const struct rte_vdpa_dev_ops *ops;
+
 	if (dev == NULL || stats == NULL || n == 0)
 		return -EINVAL;
-	if (dev->ops->get_stats == NULL)
-		return -ENOTSUP;
-
-	return dev->ops->get_stats(dev, qid, stats, n);
+	ops = vhost_vdpa_ops(dev);
+	return ops->get_stats != NULL ? ops->get_stats(dev, qid, stats, n) : -ENOTSUP;
 }
 
 int
 rte_vdpa_reset_stats(struct rte_vdpa_device *dev, uint16_t qid)
 {
+	const struct rte_vdpa_dev_ops *ops;
+
 	if (dev == NULL)
 		return -EINVAL;
-	if (dev->ops->reset_stats == NULL)
-		return -ENOTSUP;
-
-	return dev->ops->reset_stats(dev, qid);
+	ops = vhost_vdpa_ops(dev);
+	return ops->reset_stats != NULL ? ops->reset_stats(dev, qid) : -ENOTSUP;
 }
 
 /*

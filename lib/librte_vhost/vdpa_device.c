@@ -12,79 +12,48 @@
 #include <linux/virtio_ring.h>
 
 #include "rte_vdpa.h"
-#include "vdpa_driver.h"
 
 #include "device.h"
-#include "vu_backchannel.h"
+#include "host_notifier.h"
+#include "vdpa.h"
 
 static bool
-can_notify_host(const struct vhost_device *dev)
+can_notify_host(struct vhost_device *dev, const struct rte_vdpa_device *vdpa)
 {
-	const uint64_t features = (1ULL << VIRTIO_F_VERSION_1) |
+	const uint64_t needed = (1ULL << VIRTIO_F_VERSION_1) |
 		(1ULL << VHOST_USER_F_PROTOCOL_FEATURES);
-	const uint64_t protocol_features = (1ULL << VHOST_USER_PROTOCOL_F_SLAVE_REQ) |
+	const uint64_t protocol_needed = (1ULL << VHOST_USER_PROTOCOL_F_SLAVE_REQ) |
 		(1ULL << VHOST_USER_PROTOCOL_F_SLAVE_SEND_FD) |
 		(1ULL << VHOST_USER_PROTOCOL_F_HOST_NOTIFIER);
-	const struct rte_vdpa_dev_ops *ops = dev->driver.vdpa->ops;
+	const struct rte_vdpa_dev_ops *ops = vhost_vdpa_ops(vdpa);
+	uint64_t features, protocol_features;
 
-	return (dev->wish.features & features) == features &&
-		(dev->wish.protocol_features & protocol_features) == protocol_features &&
+	return rte_vhost_get_negotiated_features(dev->vid, &features) == 0 &&
+		rte_vhost_get_negotiated_protocol_features(dev->vid, &protocol_features) == 0 &&
+		(features & needed) == needed &&
+		(protocol_features & protocol_needed) == protocol_needed &&
 		ops->get_vfio_device_fd != NULL && ops->get_notify_area != NULL;
-}
-
-/** Tell the frontend where the doorbell of one ring is, or that there is none. */
-static int
-send_notifier(struct vhost_device *dev, uint16_t qid, int vfio_fd)
-{
-	struct vu_message msg = {
-		.request = VU_BACKEND_VRING_HOST_NOTIFIER,
-		.flags = VU_VERSION | VU_NEED_REPLY,
-		.size = sizeof(msg.payload.area),
-		.payload.area.index = qid,
-	};
-	uint64_t offset, size;
-
-	if (vfio_fd < 0) {
-		msg.payload.area.index |= VU_VRING_NO_FD;
-	} else {
-		if (dev->driver.vdpa->ops->get_notify_area(dev->vid, qid, &offset, &size) < 0)
-			return -EFAULT;
-		msg.payload.area.offset = offset;
-		msg.payload.area.size = size;
-	}
-	return vhost_backchannel_request(dev, &msg, vfio_fd) == 0 ? 0 : -EFAULT;
 }
 
 int
 rte_vhost_host_notifier_ctrl(int vid, uint16_t qid, bool enable)
 {
 	struct vhost_device *dev = vhost_device_get(vid);
-	uint32_t first = qid, last = qid, i;
-	int vfio_fd = -1;
-	int ret = 0;
+	struct rte_vdpa_device *vdpa = dev != NULL ? vhost_device_vdpa(dev) : NULL;
+	const bool all = qid == RTE_VHOST_QUEUE_ALL;
+	uint32_t nvrings, first, last;
 
-	if (dev == NULL || dev->driver.vdpa == NULL)
+	if (vdpa == NULL)
 		return -ENODEV;
-	if (!can_notify_host(dev))
+	if (!can_notify_host(dev, vdpa))
 		return -ENOTSUP;
-	if (qid == RTE_VHOST_QUEUE_ALL) {
-		first = 0;
-		last = dev->nvrings - 1;
-	}
-	if (last >= dev->nvrings)
+	nvrings = rte_vhost_get_vring_num(vid);
+	if (nvrings == 0 || (!all && qid >= nvrings))
 		return -EINVAL;
-	if (enable) {
-		vfio_fd = dev->driver.vdpa->ops->get_vfio_device_fd(vid);
-		if (vfio_fd < 0)
-			return -ENOTSUP;
-	}
-	for (i = first; i <= last; i++) {
-		ret = send_notifier(dev, i, vfio_fd);
-		/* all doorbells are taken back, whatever the frontend says of one */
-		if (ret < 0 && enable)
-			break;
-	}
-	return ret;
+	first = all ? 0 : qid;
+	last = all ? nvrings - 1 : qid;
+	return enable ? vhost_host_notifiers_give(dev, vdpa, first, last) :
+		vhost_host_notifiers_take(dev, first, last);
 }
 
 int

@@ -62,19 +62,31 @@ struct rte_vdpa_dev_ops {
 	int (*get_protocol_features)(struct rte_vdpa_device *dev,
 			uint64_t *protocol_features);
 
-	/** The vhost device is ready: take over its rings. */
+	/**
+	 * The vhost device is ready: take over its rings.  Refused (not 0), it is asked
+	 * again after the frontend's next message.
+	 */
 	int (*dev_conf)(int vid);
 
-	/** Give the rings back; the device stops or its memory changes. */
+	/**
+	 * Give the rings back; the device stops or its memory changes.  What
+	 * rte_vhost_set_vring_base() says here is what the frontend is answered.
+	 */
 	int (*dev_close)(int vid);
 
 	/** The frontend disconnected: forget the vhost device.  May be NULL. */
 	int (*dev_cleanup)(int vid);
 
-	/** A ring of a configured device starts (state 1) or stops (0). */
+	/**
+	 * A ring can be used from now on (state 1), or not any more (0): also before
+	 * dev_conf, for which drivers note the rings that are on, and after dev_close.
+	 */
 	int (*set_vring_state)(int vid, int vring, int state);
 
-	/** The negotiated features of a configured device changed. */
+	/**
+	 * The negotiated features changed: before dev_conf, when they are negotiated,
+	 * and after it for VHOST_F_LOG_ALL alone, when a migration begins or ends.
+	 */
 	int (*set_features)(int vid);
 
 	/** The guest has arrived by migration.  May be NULL. */
@@ -87,7 +99,7 @@ struct rte_vdpa_dev_ops {
 	int (*get_vfio_device_fd)(int vid);
 
 	/**
-	 * Where in that device's file a ring's doorbell lies, and its bytes.
+	 * Where in that device's file a ring's doorbell lies, and its bytes: whole pages.
 	 * May be NULL.
 	 */
 	int (*get_notify_area)(int vid, int qid,
@@ -141,7 +153,11 @@ rte_vdpa_register_device(struct rte_device *rte_dev,
 		struct rte_vdpa_dev_ops *ops);
 
 /**
- * Forget a device and release its structure.
+ * Forget a device.
+ *
+ * Its structure stays: who still has a pointer to it, as a socket that it is attached to,
+ * finds a device whose operations fail.  None is called any more, but those that are
+ * under way are the driver's to wait for.
  *
  * Thread safety: safe.
  *
@@ -159,8 +175,14 @@ rte_vdpa_unregister_device(struct rte_vdpa_device *dev);
 /**
  * Let the guest ring the hardware's doorbells directly, or stop that.
  *
- * Thread safety: the device must not go away meanwhile.  Waits for the
- * frontend's answer.
+ * If one of all doorbells cannot be given, none is.  The doorbells are taken back by
+ * itself after dev_close.
+ *
+ * Thread safety: the device must not go away meanwhile.  Waits for the frontend's
+ * answers, a second at most, for all frontends of the socket together: a fiftieth part
+ * of the time comes back, and a frontend that uses up what there is loses its back
+ * channel.  In an operation, doorbells are taken back without waiting, since the frontend
+ * may be waiting for this thread: a kick may still come to the doorbell for a moment.
  *
  * vhost-user, VHOST_USER_BACKEND_VRING_HOST_NOTIFIER_MSG.
  *

@@ -11,15 +11,12 @@
 #include <unistd.h>
 
 #include "doorbell.h"
-#include "event_loop.h"
+#include "quota.h"
 #include "reaper.h"
 #include "vhost_log.h"
 #include "vu_backchannel.h"
 
 #define NS_PER_MS INT64_C(1000000)
-
-/** How long a frontend may think about its answers. */
-#define PATIENCE_NS (1000 * NS_PER_MS)
 
 void
 vhost_backchannel_replace(struct vhost_device *dev, int fd)
@@ -72,27 +69,15 @@ receive_until(struct vu_link *link, struct vu_message *answer, int64_t deadline)
 	return ret;
 }
 
-/** What the frontend has waited out of its time.  Request lock held. */
-static int64_t *
-waited_ns(struct vhost_device *dev)
-{
-	uint64_t task = vhost_event_loop_task();
-
-	if (task == 0 || task != dev->back.task)
-		dev->back.waited_ns = 0;
-	dev->back.task = task;
-	return &dev->back.waited_ns;
-}
-
 /** Wait until the answer to the request is there, or the time is up. */
 static int
 receive_answer(struct vhost_device *dev, struct vu_link *link, uint32_t request)
 {
 	struct vu_message message, *answer = &message;
-	int64_t *waited = waited_ns(dev), start = now_ns();
-	int ret = receive_until(link, answer, start + PATIENCE_NS - *waited);
+	int64_t start = now_ns();
+	int ret = receive_until(link, answer, start + vhost_quota_patience(dev->driver.quota));
 
-	*waited += now_ns() - start;
+	vhost_quota_waited(dev->driver.quota, now_ns() - start);
 	if (ret < 0)
 		return ret;
 	vhost_vu_close_fds(answer, link->quota);
@@ -131,6 +116,13 @@ exchange(struct vhost_device *dev, int fd, struct vu_message *msg, int fd_to_pas
 	return ret;
 }
 
+/** Whether there is nobody any more who could answer, which is no news. */
+static bool
+frontend_is_gone(int error)
+{
+	return error == -EPIPE || error == -ECONNRESET;
+}
+
 int
 vhost_backchannel_request(struct vhost_device *dev, struct vu_message *msg, int fd_to_pass)
 {
@@ -143,7 +135,7 @@ vhost_backchannel_request(struct vhost_device *dev, struct vu_message *msg, int 
 		return -ENODEV;
 	}
 	ret = exchange(dev, fd, msg, fd_to_pass);
-	if (ret < 0)
+	if (ret < 0 && !frontend_is_gone(ret))
 		VHOST_LOG_CONFIG(ERR, "(%s) back channel request %u: %s\n", dev->driver.path,
 			msg->request, strerror(-ret));
 	/* after a late or broken answer nothing that follows can be told apart */

@@ -9,9 +9,11 @@
  * Requests from us to the frontend, over the socket that it handed over with
  * VHOST_USER_SET_SLAVE_REQ_FD.
  *
- * The event thread serves everybody, so the frontend of a device has a second for all
- * its answers below one message (or timer), of which there may be one for each queue.
- * In other threads, the application's, each request has that long.
+ * The event thread serves everybody, and who waits in another thread may hold what it
+ * waits for.  So the frontends of a registration have an account for all their answers
+ * together, whoever waits: a second, of which a fiftieth part of the time comes back
+ * (vhost_quota_patience).  A frontend that uses it up loses the channel, for good if it
+ * is always slow, and its guest goes on without what was asked for.
  */
 
 #include "device.h"

@@ -18,7 +18,6 @@
 
 #include "crypto/crypto.h"
 #include "device_change.h"
-#include "event_loop.h"
 #include "postcopy.h"
 #include "quota.h"
 #include "reaper.h"
@@ -254,6 +253,16 @@ refuse_vring(const struct vhost_device *dev, int index)
 	return -EINVAL;
 }
 
+/** Drivers have tables as long as the hardware has vrings; a control queue is ours. */
+static bool
+hardware_may_have(const struct vhost_device *dev, uint32_t index)
+{
+	const uint32_t bound = dev->driver.vdpa_vrings;
+
+	return bound == 0 || index < bound ||
+		(index == bound && vhost_device_has(dev, VIRTIO_NET_F_CTRL_VQ));
+}
+
 /** Naming a vring is a wish: it, and all below, shall exist. */
 static int
 address_vring(struct vu_call *call, const struct rule *rule)
@@ -263,6 +272,11 @@ address_vring(struct vu_call *call, const struct rule *rule)
 
 	if (index < 0)
 		return 0;
+	if (!hardware_may_have(dev, index)) {
+		VHOST_LOG_CONFIG(ERR, "(%s) invalid vring index: %d, the hardware has %u\n",
+			dev->driver.path, index, dev->driver.vdpa_vrings);
+		return -EINVAL;
+	}
 	if (index >= VHOST_MAX_VRINGS ||
 			(uint64_t)index >= vhost_quota_limit(dev->driver.quota, QUOTA_VRINGS))
 		return refuse_vring(dev, index);
@@ -271,6 +285,57 @@ address_vring(struct vu_call *call, const struct rule *rule)
 	call->wish = &dev->wish.queues[index];
 	call->queue = vhost_device_queue(dev, index);
 	return 0;
+}
+
+/** Descriptors that go along with an answer. */
+struct reply_fds {
+	unsigned int n;
+	int fds[VU_MAX_FDS];
+};
+
+static int
+send_reply(struct vhost_device *dev, struct vu_message *msg, const struct reply_fds *fds)
+{
+	int ret;
+
+	msg->flags = VU_VERSION | VU_REPLY;
+	ret = vhost_vu_send(dev->link, msg, fds->fds, fds->n);
+	if (ret < 0)
+		VHOST_LOG_CONFIG(ERR, "(%s) cannot reply to %s: %s\n", dev->driver.path,
+			vhost_vu_request_name(msg->request), strerror(-ret));
+	return ret;
+}
+
+static int
+send_ack(struct vhost_device *dev, struct vu_message *msg, bool failed)
+{
+	const struct reply_fds none = { 0 };
+
+	msg->payload.u64 = failed;
+	msg->size = SIZE_OF(u64);
+	return send_reply(dev, msg, &none);
+}
+
+static void
+acknowledge_early(void *arg)
+{
+	struct vu_call *call = arg;
+
+	call->acked = true;
+	call->ack_result = send_ack(call->dev, call->msg, false);
+}
+
+/**
+ * The driver of hardware that starts may ask the frontend something, which may read no
+ * question while it waits for us.  So it gets its acknowledgement before, unless there
+ * is somebody who may still say no.
+ */
+static bool
+acks_early(const struct vu_call *call, const struct rule *rule)
+{
+	return call->dev->driver.vdpa != NULL && (call->msg->flags & VU_NEED_REPLY) &&
+		rule->reply == REPLY_ACK && !call->reply && call->settled == NULL &&
+		call->dev->extern_ops.post_msg_handle == NULL;
 }
 
 /** Edit the wishes and settle. */
@@ -282,6 +347,10 @@ handle_and_settle(struct vu_call *call, const struct rule *rule)
 	ret = address_vring(call, rule);
 	if (ret == 0)
 		ret = rule->handle(call);
+	if (ret == 0 && acks_early(call, rule)) {
+		call->request.in_force = acknowledge_early;
+		call->request.arg = call;
+	}
 	if (ret == 0)
 		ret = vhost_device_change(call->dev, &call->request);
 	return ret;
@@ -362,12 +431,6 @@ serve(struct vu_call *call, bool *reply)
 	return -ENOTSUP;
 }
 
-/** Descriptors that go along with an answer. */
-struct reply_fds {
-	unsigned int n;
-	int fds[VU_MAX_FDS];
-};
-
 /**
  * Take out of a message that holds an answer the descriptors that a handler of the
  * application put there: sent along, and still the application's.  What came with the
@@ -386,29 +449,6 @@ take_extern_fds(struct vu_message *msg, const int *asked, struct reply_fds *repl
 		reply->fds[reply->n++] = msg->fds[i];
 		msg->fds[i] = -1;
 	}
-}
-
-static int
-send_reply(struct vhost_device *dev, struct vu_message *msg, const struct reply_fds *fds)
-{
-	int ret;
-
-	msg->flags = VU_VERSION | VU_REPLY;
-	ret = vhost_vu_send(dev->link, msg, fds->fds, fds->n);
-	if (ret < 0)
-		VHOST_LOG_CONFIG(ERR, "(%s) cannot reply to %s: %s\n", dev->driver.path,
-			vhost_vu_request_name(msg->request), strerror(-ret));
-	return ret;
-}
-
-static int
-send_ack(struct vhost_device *dev, struct vu_message *msg, bool failed)
-{
-	const struct reply_fds none = { 0 };
-
-	msg->payload.u64 = failed;
-	msg->size = SIZE_OF(u64);
-	return send_reply(dev, msg, &none);
 }
 
 /** Say how a message ended. */
@@ -443,6 +483,8 @@ serve_and_answer(struct vu_call *call)
 	vhost_vu_close_fds(msg, call->dev->driver.quota);
 	/* an extern handler may have changed what it was given */
 	msg->request = request;
+	if (call->acked)
+		return call->ack_result;
 	if (ret == 0 && reply)
 		return send_reply(call->dev, msg, &fds);
 	if (ret < 0 && call->vital)
@@ -469,7 +511,6 @@ vhost_vu_dispatch(struct vhost_device *dev, struct vu_message *msg)
 	int ret;
 
 	log_request(dev->driver.path, msg->request);
-	vhost_event_loop_next_task();
 	vhost_device_lock(dev);
 	ret = serve_and_answer(&call);
 	if (call.close_reply_fd)

@@ -31,6 +31,8 @@ struct vu_call {
 	struct settle_request request;	/**< of the settle that follows */
 	/** Complete the answer once reality is as asked for; NULL: nothing to do. */
 	int (*settled)(struct vu_call *call);
+	bool acked;			/**< the acknowledgement is on its way already */
+	int ack_result;			/**< what sending it came to */
 	bool reply;			/**< the message holds an answer, whatever its row says */
 	int reply_fd;			/**< sent with the answer; -1: none */
 	bool close_reply_fd;		/**< and closed then: it is not the device's */

@@ -9,10 +9,8 @@
 #include <rte_common.h>
 #include <rte_ether.h>
 
-#include "rte_vdpa.h"
-#include "vdpa_driver.h"
-
 #include "postcopy.h"
+#include "vdpa.h"
 #include "vhost_log.h"
 #include "vu_backchannel.h"
 #include "vu_on.h"
@@ -122,14 +120,25 @@ vhost_vu_on_reset_owner(struct vu_call *call)
 int
 vhost_vu_on_get_queue_num(struct vu_call *call)
 {
-	struct vhost_device *dev = call->dev;
-	uint32_t pairs = VHOST_MAX_QUEUE_PAIRS, vdpa_pairs;
+	struct rte_vdpa_device *vdpa = call->dev->driver.vdpa;
+	uint32_t pairs = VHOST_MAX_QUEUE_PAIRS;
 
-	if (dev->driver.vdpa != NULL &&
-			rte_vdpa_get_queue_num(dev->driver.vdpa, &vdpa_pairs) == 0)
-		pairs = RTE_MIN(pairs, vdpa_pairs);
-	call->msg->payload.u64 = pairs;
+	if (vdpa != NULL && rte_vdpa_get_queue_num(vdpa, &pairs) != 0) {
+		VHOST_LOG_CONFIG(ERR, "(%s) the vDPA device does not tell its queues\n",
+			call->dev->driver.path);
+		return -EIO;
+	}
+	call->msg->payload.u64 = RTE_MIN(pairs, (uint32_t)VHOST_MAX_QUEUE_PAIRS);
 	return 0;
+}
+
+static void
+tell_migration_done(struct vhost_device *dev)
+{
+	const struct rte_vdpa_dev_ops *ops = vhost_vdpa_ops(dev->driver.vdpa);
+
+	if (ops->migration_done != NULL)
+		ops->migration_done(dev->vid);
 }
 
 /* vhost-user: VHOST_USER_SEND_RARP; the next burst from the guest carries the packet. */
@@ -143,8 +152,8 @@ vhost_vu_on_send_rarp(struct vu_call *call)
 	memcpy(&mac, &call->msg->payload.u64, sizeof(mac));
 	if (q != NULL)
 		vhost_queue_announce(q, &mac);
-	if (dev->told.vdpa_configured && dev->driver.vdpa->ops->migration_done != NULL)
-		dev->driver.vdpa->ops->migration_done(dev->vid);
+	if (dev->told.vdpa_configured)
+		tell_migration_done(dev);
 	return 0;
 }
 
@@ -168,17 +177,33 @@ vhost_vu_on_set_slave_req_fd(struct vu_call *call)
 	return vhost_backchannel_adopt(call->dev, vhost_vu_take_fd(call->msg, 0));
 }
 
+/** Whether it is within the configuration space, as much as a message can carry. */
+static bool
+config_is_inside(const struct vu_config *config)
+{
+	return config->size <= VU_CONFIG_MAX && config->offset <= VU_CONFIG_MAX - config->size;
+}
+
+/** Drivers read from the start only. */
+static int
+read_config(struct vhost_device *dev, struct vu_config *config)
+{
+	const struct rte_vdpa_dev_ops *ops =
+		dev->driver.vdpa != NULL ? vhost_vdpa_ops(dev->driver.vdpa) : NULL;
+	uint8_t space[VU_CONFIG_MAX] = { 0 };
+
+	if (ops == NULL || ops->get_config == NULL || !config_is_inside(config) ||
+			ops->get_config(dev->vid, space, config->offset + config->size) != 0)
+		return -EINVAL;
+	memcpy(config->region, space + config->offset, config->size);
+	return 0;
+}
+
 /* vhost-user: VHOST_USER_GET_CONFIG; an answer without payload means failure. */
 int
 vhost_vu_on_get_config(struct vu_call *call)
 {
-	struct rte_vdpa_device *vdpa = call->dev->driver.vdpa;
-	struct vu_config *config = &call->msg->payload.config;
-	int ret = -1;
-
-	if (vdpa != NULL && vdpa->ops->get_config != NULL)
-		ret = vdpa->ops->get_config(call->dev->vid, config->region, config->size);
-	if (ret != 0)
+	if (read_config(call->dev, &call->msg->payload.config) < 0)
 		call->msg->size = 0;
 	return 0;
 }
@@ -186,17 +211,18 @@ vhost_vu_on_get_config(struct vu_call *call)
 int
 vhost_vu_on_set_config(struct vu_call *call)
 {
-	struct rte_vdpa_device *vdpa = call->dev->driver.vdpa;
+	struct vhost_device *dev = call->dev;
 	struct vu_config *config = &call->msg->payload.config;
+	const struct rte_vdpa_dev_ops *ops =
+		dev->driver.vdpa != NULL ? vhost_vdpa_ops(dev->driver.vdpa) : NULL;
 
-	if (config->offset > VU_CONFIG_MAX - config->size || vdpa == NULL ||
-			vdpa->ops->set_config == NULL) {
+	if (ops == NULL || ops->set_config == NULL || !config_is_inside(config)) {
 		VHOST_LOG_CONFIG(ERR, "(%s) configuration of %u bytes at %u refused\n",
-			call->dev->driver.path, config->size, config->offset);
+			dev->driver.path, config->size, config->offset);
 		return -EINVAL;
 	}
-	return vdpa->ops->set_config(call->dev->vid, config->region, config->offset,
-		config->size, config->flags) == 0 ? 0 : -EIO;
+	return ops->set_config(dev->vid, config->region, config->offset, config->size,
+		config->flags) == 0 ? 0 : -EIO;
 }
 
 static void

@@ -18,11 +18,13 @@
  */
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stddef.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <linux/vhost_types.h>
 #include <linux/virtio_net.h>
 #include <linux/virtio_ring.h>
 
@@ -57,6 +59,9 @@
 		(1ull << VHOST_USER_PROTOCOL_F_SLAVE_REQ) | \
 		(1ull << VHOST_USER_PROTOCOL_F_SLAVE_SEND_FD) | \
 		(1ull << VHOST_USER_PROTOCOL_F_HOST_NOTIFIER) | \
+		(1ull << VHOST_USER_PROTOCOL_F_LOG_SHMFD) | \
+		(1ull << VHOST_USER_PROTOCOL_F_INFLIGHT_SHMFD) | \
+		(1ull << VHOST_USER_PROTOCOL_F_PAGEFAULT) | \
 		(1ull << VHOST_USER_PROTOCOL_F_STATUS))
 
 struct frontend {
@@ -65,6 +70,7 @@ struct frontend {
 	struct vu_link link;
 	struct vhost_device *dev;	/**< NULL when there is no connection */
 	int sock;			/**< the frontend's end */
+	uint64_t good_features;		/**< what it negotiates, if it is offered */
 };
 
 /** A message as it goes over the wire, and its descriptors. */
@@ -258,7 +264,7 @@ negotiate(struct frontend *fe)
 {
 	uint64_t less = fuzz_u8(&fe->in) & 1 ? fuzz_u64(&fe->in) : 0;
 
-	say_u64(fe, VU_SET_FEATURES, GOOD_FEATURES & fe->driver.features & ~less);
+	say_u64(fe, VU_SET_FEATURES, fe->good_features & fe->driver.features & ~less);
 	say_u64(fe, VU_SET_PROTOCOL_FEATURES,
 		GOOD_PROTOCOL & fe->driver.protocol_features & ~(less >> 32));
 }
@@ -275,13 +281,24 @@ good_region(unsigned int i, uint8_t offset)
 	};
 }
 
-/** A new file for a region. */
+static bool
+has_postcopy(const struct frontend *fe)
+{
+	return (fe->driver.flags & RTE_VHOST_USER_POSTCOPY_SUPPORT) != 0;
+}
+
+/** A new file for a region; for the destination of a postcopy migration with all pages. */
 static int
-make_region_file(const struct vu_region *region)
+make_region_file(const struct frontend *fe, const struct vu_region *region)
 {
 	unsigned int number;
+	int fd = fds_make_file(region->mmap_offset + region->size, &number);
 
-	return fds_make_file(region->mmap_offset + region->size, &number);
+	/* nobody would bring a page that is waited for */
+	if (fd >= 0 && has_postcopy(fe))
+		FUZZ_CHECK(fallocate(fd, 0, 0, region->mmap_offset + region->size) == 0, "errno %d",
+			errno);
+	return fd;
 }
 
 /** A memory table of new files. */
@@ -294,7 +311,7 @@ make_mem_table(struct frontend *fe, struct wire *w, unsigned int nregions)
 
 	for (unsigned int i = 0; i < nregions; i++) {
 		table.regions[i] = good_region(i, offset);
-		fds[i] = make_region_file(&table.regions[i]);
+		fds[i] = make_region_file(fe, &table.regions[i]);
 	}
 	start_wire(w, VU_SET_MEM_TABLE, &table, offsetof(struct vu_memory, regions[nregions]));
 	for (unsigned int i = 0; i < nregions; i++)
@@ -310,7 +327,7 @@ make_mem_slot(struct frontend *fe, struct wire *w, uint32_t request, unsigned in
 	start_wire(w, request, &slot, sizeof(slot));
 	/* frontends send the descriptor of one that goes, too, or do not */
 	if (request == VU_ADD_MEM_REG || (fuzz_u8(&fe->in) & 1))
-		add_fd(w, make_region_file(&slot.region));
+		add_fd(w, make_region_file(fe, &slot.region));
 }
 
 static void
@@ -347,6 +364,45 @@ start_device(struct frontend *fe)
 	set_memory(fe);
 	for (uint32_t i = 0; i < nrings; i++)
 		set_ring(fe, i);
+}
+
+/** A log of written pages, large enough if the input likes. */
+static void
+make_log_base(struct frontend *fe, struct wire *w)
+{
+	/* bits of the highest region, and of less */
+	static const uint64_t sizes[] = { 0x2000, 0x40, 0x1000, 8, 1, 0, UINT64_MAX - 7, 0x20000 };
+	uint8_t choice = fuzz_u8(&fe->in);
+	struct vu_log log = { .size = sizes[choice % 8], .offset = (choice >> 3) * 8 };
+	unsigned int number;
+
+	start_wire(w, VU_SET_LOG_BASE, &log, sizeof(log));
+	add_fd(w, fds_make_file(choice & 0x80 ? 0x1000 : 0x22000, &number));
+}
+
+/** An area to ask for, or one to hand over, which may be too small or hold anything. */
+static void
+make_inflight(struct frontend *fe, struct wire *w, uint32_t request)
+{
+	struct fuzz_input *in = &fe->in;
+	uint8_t choice = fuzz_u8(in), bytes[64] = { 0 };
+	struct vu_inflight area = {
+		.mmap_size = choice & 1 ? 0x10000 : fuzz_u16(in),
+		.mmap_offset = choice & 2 ? fuzz_u16(in) : 0,
+		.num_queues = choice & 4 ? fuzz_u16(in) : GOOD_RINGS,
+		.queue_size = choice & 8 ? fuzz_u16(in) : RING_SIZE,
+	};
+	unsigned int number;
+	int fd;
+
+	start_wire(w, request, &area, sizeof(area));
+	if (request == VU_GET_INFLIGHT_FD)
+		return;
+	fd = fds_make_file(0x10000, &number);
+	fuzz_take(in, bytes, sizeof(bytes));
+	if (fd >= 0 && choice & 16)
+		fds_write_file(number, (choice >> 5) * 0x400, bytes, sizeof(bytes));
+	add_fd(w, fd);
 }
 
 /* ---- messages of any kind ---- */
@@ -400,8 +456,19 @@ make_payload(struct frontend *fe, struct wire *w, uint32_t request)
 	case VU_SET_CONFIG:
 		config.offset = state.index;
 		config.size = fuzz_below(in, VU_CONFIG_MAX + 1);
+		config.flags = config.size & 1;
 		start_wire(w, request, &config, offsetof(struct vu_config, region) + config.size);
 		return;
+	case VU_SET_LOG_BASE:
+		make_log_base(fe, w);
+		return;
+	case VU_GET_INFLIGHT_FD:
+	case VU_SET_INFLIGHT_FD:
+		make_inflight(fe, w, request);
+		return;
+	case VU_POSTCOPY_ADVISE:
+	case VU_POSTCOPY_LISTEN:
+	case VU_POSTCOPY_END:
 	case VU_GET_FEATURES:
 	case VU_GET_PROTOCOL_FEATURES:
 	case VU_GET_QUEUE_NUM:
@@ -538,8 +605,10 @@ static void
 resize_memory(struct frontend *fe)
 {
 	uint8_t file = fuzz_u8(&fe->in);
+	uint32_t size = fuzz_u16(&fe->in) << 4;
 
-	fds_resize_file(file, fuzz_u16(&fe->in) << 4);
+	if (!has_postcopy(fe))
+		fds_resize_file(file, size);
 }
 
 static void
@@ -597,15 +666,21 @@ register_driver(struct frontend *fe)
 		.path = "/fuzz",
 		.features = choice & 1 ? fuzz_u64(&fe->in) : VHOST_NET_FEATURES,
 		.protocol_features = VHOST_PROTOCOL_FEATURES |
-			(1ull << VHOST_USER_PROTOCOL_F_CONFIGURE_MEM_SLOTS),
+			(1ull << VHOST_USER_PROTOCOL_F_CONFIGURE_MEM_SLOTS) |
+			(1ull << VHOST_USER_PROTOCOL_F_INFLIGHT_SHMFD),
 		.flags = choice & 2 ? fuzz_u16(&fe->in) : RTE_VHOST_USER_NET_STATS_ENABLE,
 		.builtin = !(choice & 4),
 		.ops = choice & 8 ? NULL : &app_ops,
 	};
+	fe->good_features = GOOD_FEATURES | (choice & 1 ? 1ull << VHOST_F_LOG_ALL : 0);
 	/* rings of another layout are not served yet, and never offered */
 	fe->driver.features &= VHOST_NET_FEATURES;
-	if (choice & 0x10)
+	if (choice & 0x10) {
 		fe->driver.vdpa = app_vdpa(choice >> 5 & 1);
+		fe->driver.vdpa_vrings = APP_HARDWARE_VRINGS;
+	}
+	if (has_postcopy(fe))
+		fe->driver.protocol_features |= 1ull << VHOST_USER_PROTOCOL_F_PAGEFAULT;
 	/* with STATUS the driver has to say that it is ready */
 	if (!(choice & 0x40))
 		fe->driver.protocol_features &= ~(1ull << VHOST_USER_PROTOCOL_F_STATUS);

@@ -73,6 +73,8 @@ void app_begin(const struct app_config *config);
 /** The device is gone: the application must have been told in order. */
 void app_check_gone(void);
 
+/** Vrings that the hardware has. */
+#define APP_HARDWARE_VRINGS 8
 struct rte_vdpa_device *app_vdpa(uint32_t type);
 
 /** Ask everything there is to ask about the device. */

@@ -213,7 +213,7 @@ const struct rte_vhost_device_ops app_ops = {
 static int
 hw_queue_num(struct rte_vdpa_device *dev __rte_unused, uint32_t *num)
 {
-	*num = 4;
+	*num = APP_HARDWARE_VRINGS / 2;
 	return 0;
 }
 
@@ -228,6 +228,8 @@ static int
 hw_conf(int vid)
 {
 	FUZZ_CHECK(!app.configured, "configured twice");
+	FUZZ_CHECK(rte_vhost_get_vring_num(vid) <= APP_HARDWARE_VRINGS, "%u vrings",
+		rte_vhost_get_vring_num(vid));
 	app_ask(vid);
 	if (cfg.refuses & APP_REFUSES_CONF) {
 		cfg.refuses &= ~APP_REFUSES_CONF;
@@ -249,7 +251,7 @@ hw_close(int vid)
 static int
 hw_vring_state(int vid, int vring, int state __rte_unused)
 {
-	FUZZ_CHECK(app.configured, "vring %d", vring);
+	FUZZ_CHECK(vring >= 0 && vring < APP_HARDWARE_VRINGS, "vring %d", vring);
 	ask_about_queue(vid, vring);
 	return 0;
 }

@@ -117,18 +117,19 @@ class QemuGuest(Guest):
     again every second when the backend has gone. vectors=0 because QEMU 7.2
     without KVM crashes itself on MSI-X with vhost-user. extra: further arguments;
     buses: those that have to be before the device; kernel_options: of its command line;
-    reboots: QEMU goes on when the guest ends its kernel to start another.
+    reboots: QEMU goes on when the guest ends its kernel to start another;
+    programs: static ones of the host, by name, that the script can run.
     """
 
     MEMORY_MIB = 192
     MODULES = MODULES_QEMU
 
     def __init__(self, bench, name, socket, address, script, server=False, queues=1, device="", mac=0x10,
-                 extra=(), machine="pc", buses=(), kernel_options="", reboots=False):
+                 extra=(), machine="pc", buses=(), kernel_options="", reboots=False, programs=None):
         need_programs("qemu-system-x86_64", "busybox")
         kernel, modules_top = find_kernel()
         initramfs = bench.path(name + ".cpio")
-        self._write_initramfs(initramfs, modules_top, address, script)
+        self._write_initramfs(initramfs, modules_top, address, script, programs or {})
         memory = f"memory-backend-memfd,id=ram,size={self.MEMORY_MIB}M,share=on"
         chardev = f"socket,id=chr,path={socket}," + ("server=on" if server else "reconnect=1")
         super().__init__(bench, name, [
@@ -142,7 +143,7 @@ class QemuGuest(Guest):
                        + (",mq=on" if queues > 1 else "") + (("," + device) if device else ""), *extra])
 
     @classmethod
-    def _write_initramfs(cls, path, modules_top, address, script):
+    def _write_initramfs(cls, path, modules_top, address, script, programs):
         modules = find_modules(modules_top, cls.MODULES)
         names = ["lib/" + os.path.basename(module) for module in modules]
         init = PRELUDE.format(busybox=BUSYBOX, mark=MARK, address=address,
@@ -150,6 +151,7 @@ class QemuGuest(Guest):
         init += script + "\npoweroff -f\n"
         files = {"init": init.encode(), "bin/busybox": _content(BUSYBOX)}
         files.update({name: _content(module) for name, module in zip(names, modules)})
+        files.update({"bin/" + name: _content(program) for name, program in programs.items()})
         write_initramfs(path, files, ("bin", "dev", "host", "lib", "proc", "sys", "tmp"))
 
 

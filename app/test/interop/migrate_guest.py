@@ -47,10 +47,11 @@ say end
 """
 
 
-def start_guest(bench, name, socket, features, extra):
-    """A QEMU with a monitor, in front of a backend's socket."""
+def start_guest(bench, name, socket, features, extra, device=""):
+    """A QEMU with a monitor, in front of a backend's socket; device: more options of its network device."""
     monitor = bench.path(name + ".qmp")
-    guest = QemuGuest(bench, name, socket, ADDRESS, SCRIPT, device=device_options(features),
+    options = ",".join(filter(None, [device_options(features), device]))
+    guest = QemuGuest(bench, name, socket, ADDRESS, SCRIPT, device=options,
                       extra=[*monitor_arguments(monitor), *extra])
     return guest, Monitor(monitor)
 
