@@ -54,7 +54,7 @@ guest_open(struct crypto_guest *g, const char *path, const struct cell *cell)
 		driver_split.init(ring);
 	}
 	return guest_connect(&g->guest, path, RTE_BIT64(VIRTIO_F_VERSION_1) |
-		RTE_BIT64(VIRTIO_RING_F_INDIRECT_DESC)) == 0 ? 0 : -1;
+		RTE_BIT64(VIRTIO_RING_F_INDIRECT_DESC), 0) == 0 ? 0 : -1;
 }
 
 /** Ask for a session: its id, or a negative number. */
