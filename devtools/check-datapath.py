@@ -14,8 +14,8 @@ import pathlib
 import subprocess
 import sys
 
-OBJECTS = ('net_enqueue', 'net_dequeue', 'net_header', 'net_async_enqueue', 'net_async_dequeue',
-           'crypto_fetch', 'crypto_finalize')
+OBJECTS = ('net_enqueue', 'net_dequeue', 'net_header', 'net_ahead', 'ring_iova',
+           'net_async_enqueue', 'net_async_dequeue', 'crypto_fetch', 'crypto_finalize')
 
 ALLOWED = set('''
     _GLOBAL_OFFSET_TABLE_ __errno_location __tls_get_addr memcpy memmove memset
@@ -24,7 +24,9 @@ ALLOWED = set('''
     per_lcore__lcore_id rte_mempool_ops_table rte_pktmbuf_free_bulk
     __rte_pktmbuf_read
     rte_malloc rte_malloc_socket rte_malloc_virt2iova rte_free
-    rte_net_get_ptype rte_net_make_rarp_packet
+    rte_get_tsc_hz rte_net_get_ptype rte_net_make_rarp_packet
+    vhost_net_look_ahead vhost_ring_iova_host_elsewhere vhost_ring_iova_may_look_ahead
+    vhost_ring_iova_piece vhost_iotlb_view_find
     vhost_net_async_add_iovas vhost_net_async_give vhost_net_async_submit
     vhost_net_cksum_to_guest vhost_net_header_from_guest vhost_net_header_to_guest
     vhost_ring_log_data vhost_ring_log_descs vhost_ring_log_device_area vhost_ring_log_flush
@@ -49,6 +51,7 @@ MAY_ALLOCATE = {
     'net_async_dequeue': 'likewise',
     'mem_file': 'mappings of files of the frontend',
     'mem_map': 'the map of guest memory, of which replicas have a copy',
+    'mem_iotlb': 'what the frontend told of the guest\'s IOMMU, of which replicas have views',
     'mem_log': 'the log of written pages, likewise',
     'mem_guard': 'what stands in for lost guest memory; a signal handler that was there',
     'mem_probe': 'a window on a file that is never filled',
