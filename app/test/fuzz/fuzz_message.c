@@ -47,6 +47,10 @@
 #define GOOD_RINGS	16u
 #define BUFFERS		(GOOD_RINGS * RING_BYTES)
 
+/* With an IOMMU an address of the guest is an IOVA, and means the same. */
+#define IOMMU_FEATURE	(1ull << VIRTIO_F_ACCESS_PLATFORM)
+#define IOMMU_PAGE	4096u
+
 /* What most frontends negotiate. */
 #define GOOD_FEATURES	((1ull << VIRTIO_NET_F_MRG_RXBUF) | (1ull << VIRTIO_F_VERSION_1) | \
 		(1ull << VIRTIO_NET_F_CTRL_VQ) | (1ull << VIRTIO_NET_F_MQ) | \
@@ -246,10 +250,17 @@ say_doorbell(struct frontend *fe, uint32_t request, uint8_t index, int fd)
 	send_wire(fe, &w);
 }
 
-static struct vu_vring_addr
-good_addr(uint32_t index)
+static bool
+has_iommu(const struct frontend *fe)
 {
-	uint64_t ring = RING_UVA(index % GOOD_RINGS);
+	return (fe->driver.flags & RTE_VHOST_USER_IOMMU_SUPPORT) != 0;
+}
+
+static struct vu_vring_addr
+good_addr(const struct frontend *fe, uint32_t index)
+{
+	uint64_t ring = RING_UVA(index % GOOD_RINGS) +
+		(has_iommu(fe) ? REGION_GPA(0) - REGION_UVA(0) : 0);
 
 	return (struct vu_vring_addr){
 		.index = index,
@@ -342,7 +353,7 @@ set_memory(struct frontend *fe)
 static void
 set_ring(struct frontend *fe, uint32_t index)
 {
-	struct vu_vring_addr addr = good_addr(index);
+	struct vu_vring_addr addr = good_addr(fe, index);
 	struct wire w;
 
 	say_state(fe, VU_SET_VRING_NUM, index, RING_SIZE);
@@ -354,6 +365,23 @@ set_ring(struct frontend *fe, uint32_t index)
 	say_state(fe, VU_SET_VRING_ENABLE, index, 1);
 }
 
+/** What the guest's IOMMU tells of pages of the first region. */
+static void
+say_iotlb(struct frontend *fe, uint8_t type, uint32_t page, uint32_t pages)
+{
+	const struct vu_iotlb msg = {
+		.iova = REGION_GPA(0) + page * IOMMU_PAGE,
+		.uva = REGION_UVA(0) + page * IOMMU_PAGE,
+		.size = pages * IOMMU_PAGE,
+		.access = 3,
+		.type = type,
+	};
+	struct wire w;
+
+	start_wire(&w, VU_IOTLB_MSG, &msg, sizeof(msg));
+	send_wire(fe, &w);
+}
+
 /** All that it takes to run. */
 static void
 start_device(struct frontend *fe)
@@ -362,6 +390,8 @@ start_device(struct frontend *fe)
 
 	negotiate(fe);
 	set_memory(fe);
+	if (has_iommu(fe))
+		say_iotlb(fe, VU_IOTLB_UPDATE, 0, REGION_SIZE / IOMMU_PAGE);
 	for (uint32_t i = 0; i < nrings; i++)
 		set_ring(fe, i);
 }
@@ -405,6 +435,23 @@ make_inflight(struct frontend *fe, struct wire *w, uint32_t request)
 	add_fd(w, fd);
 }
 
+/** A translation that comes or goes: of some pages, where they are or elsewhere. */
+static void
+make_iotlb(struct frontend *fe, struct wire *w, uint8_t type)
+{
+	struct fuzz_input *in = &fe->in;
+	uint8_t page = fuzz_u8(in), pages = fuzz_u8(in), other = fuzz_u8(in);
+	const struct vu_iotlb msg = {
+		.iova = pages == 0xff ? 0 : REGION_GPA(0) + page * IOMMU_PAGE,
+		.uva = REGION_UVA(other >> 6) + ((page + other) & 63) * IOMMU_PAGE,
+		.size = pages == 0xff ? UINT64_MAX : pages * IOMMU_PAGE,
+		.access = fuzz_u8(in) & 3,
+		.type = type,
+	};
+
+	start_wire(w, VU_IOTLB_MSG, &msg, sizeof(msg));
+}
+
 /* ---- messages of any kind ---- */
 
 /** A number of bytes that some request could have, and its payload. */
@@ -437,7 +484,7 @@ make_payload(struct frontend *fe, struct wire *w, uint32_t request)
 		start_wire(w, request, &state, sizeof(state));
 		return;
 	case VU_SET_VRING_ADDR:
-		addr = good_addr(state.index);
+		addr = good_addr(fe, state.index);
 		start_wire(w, request, &addr, sizeof(addr));
 		return;
 	case VU_SET_VRING_KICK:
@@ -461,6 +508,9 @@ make_payload(struct frontend *fe, struct wire *w, uint32_t request)
 		return;
 	case VU_SET_LOG_BASE:
 		make_log_base(fe, w);
+		return;
+	case VU_IOTLB_MSG:
+		make_iotlb(fe, w, state.index % 5);
 		return;
 	case VU_GET_INFLIGHT_FD:
 	case VU_SET_INFLIGHT_FD:
@@ -673,8 +723,11 @@ register_driver(struct frontend *fe)
 		.ops = choice & 8 ? NULL : &app_ops,
 	};
 	fe->good_features = GOOD_FEATURES | (choice & 1 ? 1ull << VHOST_F_LOG_ALL : 0);
-	/* rings of another layout are not served yet, and never offered */
 	fe->driver.features &= VHOST_NET_FEATURES;
+	if (has_iommu(fe)) {
+		fe->driver.features |= IOMMU_FEATURE;
+		fe->good_features |= IOMMU_FEATURE;
+	}
 	if (choice & 0x10) {
 		fe->driver.vdpa = app_vdpa(choice >> 5 & 1);
 		fe->driver.vdpa_vrings = APP_HARDWARE_VRINGS;
