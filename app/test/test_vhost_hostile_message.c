@@ -161,23 +161,6 @@ memory_tables_do_not_pile_up(void)
 /* ---- descriptors that are something else ---- */
 
 /** Make a descriptor of a kind; peer gets what must be closed with it, or -1. */
-/*
- * How much a process may grow by repeating itself.  Sanitizers keep what was freed
- * for a while, and note who did what; they look for leaks themselves.
- */
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define UNDER_SANITIZER 1
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
-#define UNDER_SANITIZER 1
-#endif
-#endif
-#ifdef UNDER_SANITIZER
-#define GROWTH_KIB (256 * 1024)
-#else
-#define GROWTH_KIB (8 * 1024)
-#endif
-
 struct fd_kind {
 	const char *name;
 	int (*make)(int *peer);
@@ -931,7 +914,7 @@ memory_stays_flat(const void *arg)
 		habit->once(t.bad, i);
 	TEST_ASSERT(fake_is_served(t.bad), "all of it was handled");
 	/* A leak of one small ring each time would be 24 MiB. */
-	TEST_ASSERT(fake_resident_kib() < before + GROWTH_KIB,
+	TEST_ASSERT(fake_resident_kib() < before + FAKE_GROWTH_KIB,
 		"%" PRIu64 " KiB more than before", fake_resident_kib() - before);
 	return two_end(&t);
 }

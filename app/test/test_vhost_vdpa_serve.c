@@ -823,18 +823,6 @@ answers_that_are_none(const void *arg)
 
 #define ROUNDS 200
 
-/* The sanitizers keep for themselves what was freed. */
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define GROWTH_KIB (64 << 10)
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
-#define GROWTH_KIB (64 << 10)
-#endif
-#endif
-#ifndef GROWTH_KIB
-#define GROWTH_KIB 4096
-#endif
-
 static int
 two_hundred_connections_leave_nothing(void)
 {
@@ -860,7 +848,7 @@ two_hundred_connections_leave_nothing(void)
 	TEST_ASSERT_EQUAL(soft_vdpa_asked(s.soft, SOFT_CLEANUP), ROUNDS, "cleaned up each time");
 	TEST_ASSERT_EQUAL(soft_vdpa_asked(s.soft, SOFT_CLOSE), ROUNDS, "closed each time");
 	TEST_ASSERT(fake_wait_fds(fds) <= fds, "descriptors");
-	TEST_ASSERT(fake_resident_kib() < before + GROWTH_KIB, "%u KiB, then %u",
+	TEST_ASSERT(fake_resident_kib() < before + FAKE_GROWTH_KIB, "%u KiB, then %u",
 		(unsigned int)before, (unsigned int)fake_resident_kib());
 	return served_end(&s);
 }

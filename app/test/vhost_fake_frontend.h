@@ -351,6 +351,21 @@ struct fake *fake_first(void);
 /** A path in the temporary directory that was not used before. */
 void fake_new_path(char *path, size_t size);
 
+/*
+ * How much a process may grow by repeating itself.  Sanitizers keep what was freed
+ * for a while, and note who did what; they look for leaks themselves.
+ */
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define FAKE_GROWTH_KIB (256 * 1024)
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
+#define FAKE_GROWTH_KIB (256 * 1024)
+#endif
+#endif
+#ifndef FAKE_GROWTH_KIB
+#define FAKE_GROWTH_KIB (8 * 1024)
+#endif
+
 /** How many descriptors this process has open. */
 unsigned int fake_count_fds(void);
 /** Wait until there are at most n, or the usual limit; how many there are. */
