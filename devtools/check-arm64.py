@@ -34,7 +34,8 @@ DEFINES = ('-D_GNU_SOURCE', '-DALLOW_INTERNAL_API', '-DALLOW_EXPERIMENTAL_API',
            '-DVHOST_HAS_LIBNUMA=1', '-DVHOST_BUILD_AVX2=0')
 # As in lib/meson.build: what is compiled several times, and with what.
 ISA_SOURCES = ('net_dequeue.c', 'net_enqueue.c')
-ISA_BUILDS = {'plain': (), 'log': ('-DNET_ISA_FLAGS=VQ_LOG',)}
+ISA_BUILDS = {'plain': (), 'log': ('-DNET_ISA_FLAGS=VQ_LOG',), 'iova': ('-DNET_ISA_FLAGS=VQ_IOVA',),
+              'iova_log': ('-DNET_ISA_FLAGS=VQ_IOVA|VQ_LOG',)}
 # Of the compiler, and made by the linker.
 LINKER_NAMES = {'_GLOBAL_OFFSET_TABLE_'}
 
