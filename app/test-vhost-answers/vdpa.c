@@ -287,20 +287,18 @@ answer_notifier_errors(const struct fake *fe)
 static void
 answer_relay(const struct fake *fe)
 {
-	static struct {
-		struct vring_used used;
-		struct vring_used_elem ring[256];
-		uint16_t event;
-	} mediated;
-	struct vring ring = { .num = fe->vqs[0].size, .used = &mediated.used };
+	/* flags and index, entries, event */
+	static uint64_t mediated[1 + 256 + 1];
+	struct vring_used *used = (struct vring_used *)mediated;
+	struct vring ring = { .num = fe->vqs[0].size, .used = used };
 
 	answer(rte_vdpa_relay_vring_used(fe->vid, 99, &ring), "vdpa/relay/no_such_ring");
 	answer(rte_vdpa_relay_vring_used(fe->vid, 0, NULL), "vdpa/relay/null");
 	answer(rte_vdpa_relay_vring_used(fe->vid, 0, &ring), "vdpa/relay/nothing");
-	mediated.ring[0] = (struct vring_used_elem){ .id = 3, .len = 60 };
-	mediated.ring[1] = (struct vring_used_elem){ .id = 1, .len = 61 };
-	mediated.used.flags = VRING_USED_F_NO_NOTIFY;
-	mediated.used.idx = 2;
+	used->ring[0] = (struct vring_used_elem){ .id = 3, .len = 60 };
+	used->ring[1] = (struct vring_used_elem){ .id = 1, .len = 61 };
+	used->flags = VRING_USED_F_NO_NOTIFY;
+	used->idx = 2;
 	answer(rte_vdpa_relay_vring_used(fe->vid, 0, &ring), "vdpa/relay/two");
 	answer(fe->vqs[0].used->idx, "vdpa/relay/two/idx");
 	answer(fe->vqs[0].used->flags, "vdpa/relay/two/flags");
