@@ -15,6 +15,7 @@
 
 #include <linux/vhost_types.h>
 #include <linux/virtio_config.h>
+#include <linux/virtio_net.h>
 
 #include <rte_mbuf.h>
 #include <rte_vhost_numa.h>
@@ -431,6 +432,43 @@ full_channel_harms_nobody(void)
 	return fake_iommu_stop(&iommu);
 }
 
+/* A command whose memory is not known yet is answered when it is, and not before. */
+static int
+control_queue_waits_for_translations(void)
+{
+	struct fake *fe = fake_iommu_start(&iommu, .queues = 1, .ctrl_queue = true,
+		.features = FE_BIT(VIRTIO_NET_F_CTRL_RX));
+	uint64_t until = fake_now_ms() + fake_patience_ms(), one = 1, gpa;
+	struct fake_vq *ctrl;
+	struct fake_seg segs[2];
+	uint8_t *command;
+	int id = -1;
+
+	TEST_ASSERT_NOT_NULL(fe, "a device");
+	while (fake_iommu_answer(&iommu) > 0)
+		;
+	ctrl = &fe->vqs[2];
+	gpa = some_pages(fe, 2);
+	command = fake_va(fe, gpa, 2 * PAGE);
+	memset(command, 0, 3);
+	command[PAGE] = 0x77;
+	/* receive all, or not: class, command, value; and a place for the answer */
+	segs[0] = (struct fake_seg){ gpa, 3, false };
+	segs[1] = (struct fake_seg){ gpa + PAGE, 1, true };
+	TEST_ASSERT(ctrl->ops->add(ctrl, segs, 2, 0) >= 0, "a command");
+	ctrl->ops->publish(ctrl);
+	TEST_ASSERT_EQUAL(write(ctrl->kickfd, &one, sizeof(one)), sizeof(one), "a kick");
+	usleep(20000);
+	TEST_ASSERT(fake_collect(ctrl, NULL) < 0, "nothing is known");
+	while (id < 0 && fake_now_ms() < until) {
+		fake_iommu_answer(&iommu);
+		id = fake_collect(ctrl, NULL);
+	}
+	TEST_ASSERT(id >= 0, "it is given back");
+	TEST_ASSERT_EQUAL(command[PAGE], VIRTIO_NET_OK, "with an answer");
+	return fake_iommu_stop(&iommu);
+}
+
 /* ---- what holds, and what does not ---- */
 
 /** Offer one buffer of the test's own at an IOVA: 0 or -1. */
@@ -577,10 +615,10 @@ ring_address_that_wraps_is_refused(void)
 
 	TEST_ASSERT_NOT_NULL(fe, "a device");
 	addr = fake_addr_of(fe, 0);
-	addr.used = UINT64_MAX - 15;
+	addr.used = UINT64_MAX - 2;
 	TEST_ASSERT_EQUAL(fake_call_state(fe, FE_SET_VRING_NUM, 0, 256), FAKE_ACK, "size");
 	TEST_ASSERT_EQUAL(fake_call(fe, FE_SET_VRING_ADDR, &addr, sizeof(addr), NULL, 0),
-		fake_default_format() == FAKE_PACKED ? FAKE_ACK : FAKE_NACK, "addresses");
+		FAKE_NACK, "addresses");
 	return fake_stop(fe);
 }
 
@@ -883,6 +921,7 @@ static const struct test_case fixed_cases[] = {
 	TEST_CASE(enqueue_waits_for_the_answer),
 	TEST_CASE(answer_that_never_comes_harms_nobody),
 	TEST_CASE(full_channel_harms_nobody),
+	TEST_CASE(control_queue_waits_for_translations),
 	TEST_CASE(nothing_is_written_after_the_acknowledgement),
 	TEST_CASE(later_translation_counts),
 	TEST_CASE(neighbours_may_be_far_apart),

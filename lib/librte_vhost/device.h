@@ -144,6 +144,7 @@ struct device_back {
 struct device_ctrl {
 	struct event_source kick;
 	struct event_timer retry;	/**< serve it when the lock is free */
+	bool waits;			/**< for translations of what is next in it */
 };
 
 /** Time that bursts may wait for translations, see burst_iova.c; atomic. */

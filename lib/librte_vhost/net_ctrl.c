@@ -22,9 +22,11 @@
 
 #include "device_change.h"
 #include "doorbell.h"
+#include "iotlb_ask.h"
 #include "net_ctrl.h"
 #include "queue.h"
 #include "ring.h"
+#include "ring_iova.h"
 #include "vhost_log.h"
 
 /** When to try again if the device was busy. */
@@ -105,7 +107,8 @@ copy_command(const struct vq_piece *pieces, unsigned int n, struct ctrl_command 
 }
 
 /**
- * Serve the next chain: the number of places it took, -1 if there is none.
+ * Serve the next chain: the number of places it took, -1 if there is none, -EAGAIN if
+ * the IOMMU has to tell where it is.
  *
  * @param left  places that may be taken
  */
@@ -123,6 +126,8 @@ serve_chain(struct vhost_virtqueue *vq, uint16_t left, uint32_t pairs, uint16_t 
 	if (!ring_offers(vq, 0, left, format))
 		return -1;
 	n = ring_gather_both(vq, 0, vq->pieces, VHOST_MAX_PIECES, &chain, &nread, format);
+	if (n == -EAGAIN)
+		return n;
 	ring_take(vq, chain.places, format);
 	if (n == -ENOENT)
 		return chain.places;
@@ -139,9 +144,14 @@ serve_chain(struct vhost_virtqueue *vq, uint16_t left, uint32_t pairs, uint16_t 
 	return chain.places;
 }
 
-/** Serve all that waits; whether the guest is to be notified. */
+/**
+ * Serve all that waits.
+ *
+ * @param[out] waits  whether that ended for want of translations
+ * @return whether the guest is to be notified
+ */
 static bool
-serve_ring(struct vhost_virtqueue *vq, uint32_t pairs, uint16_t *wanted)
+serve_ring(struct vhost_virtqueue *vq, uint32_t pairs, uint16_t *wanted, bool *waits)
 {
 	const unsigned int format = vq->cfg.format;
 	uint16_t used = vq->state.last_used_idx;
@@ -155,6 +165,7 @@ serve_ring(struct vhost_virtqueue *vq, uint32_t pairs, uint16_t *wanted)
 				wanted);
 		left -= RTE_MIN(left, RTE_MAX(places, 0));
 	} while (places > 0);
+	*waits = places == -EAGAIN;
 	return vq->state.last_used_idx != used && ring_should_notify(vq, format);
 }
 
@@ -163,13 +174,19 @@ static bool
 serve_queue(struct vhost_device *dev, struct vhost_queue *q)
 {
 	uint16_t wanted = dev->wish.ctrl_pairs;
+	struct vhost_virtqueue *block;
+	struct iova_wants wants = { 0 };
 	bool notify;
 
 	/* edges come whether or not it is read, but a pipe would be full in the end */
 	if (q->kick_kind == DOORBELL_PIPE)
 		vhost_doorbell_drain_pipe(dev->ctrl.kick.fd);
-	notify = serve_ring(vhost_gate_close(&q->gate), dev->data_vrings / 2, &wanted);
+	block = vhost_gate_close(&q->gate);
+	notify = serve_ring(block, dev->data_vrings / 2, &wanted, &dev->ctrl.waits);
+	if (block->iova != NULL)
+		vhost_ring_iova_take_wants(block->iova, &wants);
 	vhost_gate_open(&q->gate);
+	vhost_iotlb_ask(dev, &wants);
 	if (notify && q->callfd >= 0)
 		vhost_doorbell_ring(q->callfd, q->call_kind);
 	if (wanted == dev->wish.ctrl_pairs)
@@ -215,6 +232,7 @@ vhost_net_ctrl_unwatch(struct vhost_device *dev)
 {
 	vhost_event_source_remove(&dev->ctrl.kick);
 	vhost_event_timer_cancel(&dev->ctrl.retry);
+	dev->ctrl.waits = false;
 }
 
 /** Watch the kicks of the device's control queue, if it has one now; else stop watching. */
@@ -224,6 +242,9 @@ ctrl_settled(struct vhost_device *dev)
 	struct vhost_queue *q = vhost_device_ctrl_queue(dev);
 	int kickfd = q != NULL ? RTE_MAX(q->kickfd, -1) : -1;
 
+	/* each translation that comes is a settle */
+	if (q != NULL && dev->ctrl.waits)
+		vhost_event_timer_arm(&dev->ctrl.retry, RETRY_MS, on_retry);
 	if (dev->ctrl.kick.fd == kickfd)
 		return;
 	vhost_net_ctrl_unwatch(dev);

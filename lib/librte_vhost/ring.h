@@ -212,6 +212,8 @@ ring_gather_both(const struct vhost_virtqueue *vq, uint16_t place, struct vq_pie
 	struct vring_desc first;
 	int n = RING_VERB(flags, chain, vq, place, chain, &first);
 
+	if (flags & VQ_IOVA)
+		vq->iova->enough = false;
 	if (n == 0)
 		n = RING_VERB(flags, gather, vq, place, first, chain, RING_BOTH, &memory,
 			flags);
