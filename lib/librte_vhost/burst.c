@@ -25,23 +25,24 @@ complain(struct vhost_device *dev, uint16_t queue_id)
 }
 
 static inline struct vhost_queue *
-burst_queue(int vid, uint16_t queue_id)
+burst_queue(int vid, uint16_t queue_id, struct vhost_device **dev)
 {
-	struct vhost_device *dev = vhost_device_get(vid);
 	struct vhost_queue *q;
 
-	if (unlikely(dev == NULL))
+	*dev = vhost_device_get(vid);
+	if (unlikely(*dev == NULL))
 		return NULL;
-	q = vhost_device_queue(dev, queue_id);
+	q = vhost_device_queue(*dev, queue_id);
 	if (unlikely(q == NULL))
-		complain(dev, queue_id);
+		complain(*dev, queue_id);
 	return q;
 }
 
 uint16_t
 rte_vhost_enqueue_burst(int vid, uint16_t queue_id, struct rte_mbuf **pkts, uint16_t count)
 {
-	struct vhost_queue *q = burst_queue(vid, queue_id);
+	struct vhost_device *dev;
+	struct vhost_queue *q = burst_queue(vid, queue_id, &dev);
 	struct vhost_virtqueue *block;
 	uint16_t done;
 
@@ -52,7 +53,7 @@ rte_vhost_enqueue_burst(int vid, uint16_t queue_id, struct rte_mbuf **pkts, uint
 		return 0;
 	done = block->enqueue(block, pkts, count);
 	if (unlikely(block->iova != NULL))
-		return vhost_burst_iova_enqueued(vhost_device_get(vid), q, block, pkts, count, done);
+		return vhost_burst_iova_enqueued(dev, q, block, pkts, count, done);
 	vhost_gate_leave(&q->gate);
 	return done;
 }
@@ -61,7 +62,8 @@ uint16_t
 rte_vhost_dequeue_burst(int vid, uint16_t queue_id, struct rte_mempool *mbuf_pool,
 		struct rte_mbuf **pkts, uint16_t count)
 {
-	struct vhost_queue *q = burst_queue(vid, queue_id);
+	struct vhost_device *dev;
+	struct vhost_queue *q = burst_queue(vid, queue_id, &dev);
 	struct vhost_virtqueue *block;
 	uint16_t done;
 
@@ -72,7 +74,7 @@ rte_vhost_dequeue_burst(int vid, uint16_t queue_id, struct rte_mempool *mbuf_poo
 		return 0;
 	done = block->dequeue(block, mbuf_pool, pkts, count);
 	if (unlikely(block->iova != NULL))
-		vhost_burst_iova_dequeued(vhost_device_get(vid), q, block);
+		vhost_burst_iova_dequeued(dev, q, block);
 	else
 		vhost_gate_leave(&q->gate);
 	return done;

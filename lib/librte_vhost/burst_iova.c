@@ -41,9 +41,11 @@ static uint64_t
 patience(struct vhost_device *dev, uint64_t now)
 {
 	uint64_t since = __atomic_exchange_n(&dev->patience.since, now, __ATOMIC_RELAXED);
-	uint64_t cycles = __atomic_load_n(&dev->patience.cycles, __ATOMIC_RELAXED) +
-		(now - since) / WAITING_SHARE;
+	uint64_t cycles = __atomic_load_n(&dev->patience.cycles, __ATOMIC_RELAXED);
 
+	/* another core may have been here with a later clock */
+	if ((int64_t)(now - since) > 0)
+		cycles += (now - since) / WAITING_SHARE;
 	cycles = RTE_MIN(cycles, us_to_cycles(WAITING_MAX_US));
 	__atomic_store_n(&dev->patience.cycles, cycles, __ATOMIC_RELAXED);
 	return cycles;

@@ -177,26 +177,21 @@ send_misses(int fd, const struct iova_want *wants, unsigned int n)
 	sent = send(fd, misses, n * sizeof(misses[0]), MSG_DONTWAIT | MSG_NOSIGNAL);
 	if (sent < 0)
 		return errno == EWOULDBLOCK ? -EAGAIN : -errno;
-	/* what is torn in two cannot be mended without waiting */
+	/* only a frontend that has made its socket tiny tears what is for itself */
 	return sent == (ssize_t)(n * sizeof(misses[0])) ? 0 : -EPIPE;
 }
 
 int
 vhost_backchannel_ask(struct vhost_device *dev, const struct iova_want *wants, unsigned int n)
 {
-	int ret = 0, broken = -1;
 	unsigned int now;
+	int ret = 0;
 
 	pthread_mutex_lock(&dev->back.lock);
 	for (; n > 0 && ret == 0; wants += now, n -= now) {
 		now = RTE_MIN(n, (unsigned int)MISSES_AT_ONCE);
 		ret = send_misses(dev->back.fd, wants, now);
 	}
-	if (ret < 0 && ret != -EAGAIN && ret != -ENODEV) {
-		broken = dev->back.fd;
-		dev->back.fd = -1;
-	}
 	pthread_mutex_unlock(&dev->back.lock);
-	vhost_reap(dev->driver.quota, broken);
 	return ret;
 }

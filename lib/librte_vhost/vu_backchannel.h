@@ -48,7 +48,7 @@ int vhost_backchannel_request(struct vhost_device *dev, struct vu_message *msg, 
  * system call.
  *
  * @return 0; -ENODEV without a channel; -EAGAIN when it is full; another errno when it
- *         failed, and is closed
+ *         is of no use any more
  */
 int vhost_backchannel_ask(struct vhost_device *dev, const struct iova_want *wants,
 		unsigned int n);
