@@ -454,63 +454,85 @@ make_iotlb(struct frontend *fe, struct wire *w, uint8_t type)
 
 /* ---- messages of any kind ---- */
 
-/** A number of bytes that some request could have, and its payload. */
-static void
-make_payload(struct frontend *fe, struct wire *w, uint32_t request)
+/** What is said of a vring; false if the request is about something else. */
+static bool
+make_vring_payload(struct frontend *fe, struct wire *w, uint32_t request, uint32_t index)
 {
 	struct fuzz_input *in = &fe->in;
-	struct vu_vring_state state = { fuzz_u8(in), 0 };
+	struct vu_vring_state state = { index, 0 };
 	struct vu_vring_addr addr;
-	struct vu_config config = { 0 };
 	uint64_t value;
 
 	switch (request) {
-	case VU_SET_MEM_TABLE:
-		make_mem_table(fe, w, state.index % (VU_MAX_TABLE + 1));
-		return;
-	case VU_ADD_MEM_REG:
-	case VU_REM_MEM_REG:
-		/* one more than there may be */
-		make_mem_slot(fe, w, request, state.index % (VHOST_MAX_REGIONS + 1));
-		return;
 	case VU_SET_VRING_NUM:
 		state.num = 1u << fuzz_below(in, 17);
 		start_wire(w, request, &state, sizeof(state));
-		return;
+		return true;
 	case VU_SET_VRING_BASE:
 	case VU_GET_VRING_BASE:
 	case VU_SET_VRING_ENABLE:
 		state.num = request == VU_SET_VRING_ENABLE ? fuzz_u8(in) & 1 : fuzz_u16(in);
 		start_wire(w, request, &state, sizeof(state));
-		return;
+		return true;
 	case VU_SET_VRING_ADDR:
-		addr = good_addr(fe, state.index);
+		addr = good_addr(fe, index);
 		start_wire(w, request, &addr, sizeof(addr));
-		return;
+		return true;
 	case VU_SET_VRING_KICK:
 	case VU_SET_VRING_CALL:
 	case VU_SET_VRING_ERR:
-		value = state.index | (fuzz_u8(in) % 4 == 1 ? VU_VRING_NO_FD : 0);
+		value = index | (fuzz_u8(in) % 4 == 1 ? VU_VRING_NO_FD : 0);
 		start_wire(w, request, &value, sizeof(value));
 		if (!(value & VU_VRING_NO_FD))
 			add_fd(w, fds_make(in));
+		return true;
+	default:
+		return false;
+	}
+}
+
+static void
+make_config(struct frontend *fe, struct wire *w, uint32_t request, uint32_t offset)
+{
+	struct vu_config config = { .offset = offset };
+
+	config.size = fuzz_below(&fe->in, VU_CONFIG_MAX + 1);
+	config.flags = config.size & 1;
+	start_wire(w, request, &config, offsetof(struct vu_config, region) + config.size);
+}
+
+/** A number of bytes that some request could have, and its payload. */
+static void
+make_payload(struct frontend *fe, struct wire *w, uint32_t request)
+{
+	struct fuzz_input *in = &fe->in;
+	uint8_t number = fuzz_u8(in);
+	uint64_t value;
+
+	if (make_vring_payload(fe, w, request, number))
+		return;
+	switch (request) {
+	case VU_SET_MEM_TABLE:
+		make_mem_table(fe, w, number % (VU_MAX_TABLE + 1));
+		return;
+	case VU_ADD_MEM_REG:
+	case VU_REM_MEM_REG:
+		/* one more than there may be */
+		make_mem_slot(fe, w, request, number % (VHOST_MAX_REGIONS + 1));
 		return;
 	case VU_SET_SLAVE_REQ_FD:
 		start_wire(w, request, NULL, 0);
-		add_fd(w, state.index & 1 ? fds_make(in) : fds_make_channel());
+		add_fd(w, number & 1 ? fds_make(in) : fds_make_channel());
 		return;
 	case VU_GET_CONFIG:
 	case VU_SET_CONFIG:
-		config.offset = state.index;
-		config.size = fuzz_below(in, VU_CONFIG_MAX + 1);
-		config.flags = config.size & 1;
-		start_wire(w, request, &config, offsetof(struct vu_config, region) + config.size);
+		make_config(fe, w, request, number);
 		return;
 	case VU_SET_LOG_BASE:
 		make_log_base(fe, w);
 		return;
 	case VU_IOTLB_MSG:
-		make_iotlb(fe, w, state.index % 5);
+		make_iotlb(fe, w, number % 5);
 		return;
 	case VU_GET_INFLIGHT_FD:
 	case VU_SET_INFLIGHT_FD:
@@ -529,7 +551,7 @@ make_payload(struct frontend *fe, struct wire *w, uint32_t request)
 		start_wire(w, request, NULL, 0);
 		return;
 	default:
-		value = fuzz_u8(in) & 1 ? fuzz_u64(in) : state.index;
+		value = fuzz_u8(in) & 1 ? fuzz_u64(in) : number;
 		start_wire(w, request, &value, sizeof(value));
 	}
 }
