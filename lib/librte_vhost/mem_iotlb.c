@@ -217,12 +217,6 @@ vhost_mem_iotlb_uva(const struct mem_iotlb *tlb, uint64_t iova, uint32_t access,
 	return true;
 }
 
-uint32_t
-vhost_mem_iotlb_count(const struct mem_iotlb *tlb)
-{
-	return tlb->n;
-}
-
 bool
 vhost_mem_iotlb_has_changed(const struct mem_iotlb *tlb)
 {

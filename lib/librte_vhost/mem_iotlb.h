@@ -79,9 +79,6 @@ void vhost_mem_iotlb_invalidate(struct mem_iotlb *tlb, uint64_t first, uint64_t 
 bool vhost_mem_iotlb_uva(const struct mem_iotlb *tlb, uint64_t iova, uint32_t access,
 		uint64_t *len, uint64_t *uva);
 
-/** Number of translations. */
-uint32_t vhost_mem_iotlb_count(const struct mem_iotlb *tlb);
-
 /** Whether views do not say what the table says. */
 bool vhost_mem_iotlb_has_changed(const struct mem_iotlb *tlb);
 

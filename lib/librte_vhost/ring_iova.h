@@ -78,7 +78,7 @@ struct ring_iova {
 	struct net_region slots[RING_IOVA_SLOTS];
 };
 
-/** Begin, or go on with another view: nothing is at hand. */
+/** Begin: nothing is at hand. */
 void vhost_ring_iova_init(struct ring_iova *iova, const struct iotlb_view *view);
 
 /** See another view; what has gone is not at hand any more.  Gate closed. */

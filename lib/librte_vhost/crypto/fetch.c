@@ -253,6 +253,8 @@ check(struct fetch *f)
 
 	if (unlikely(!crypto_stream_copy_exactly(&f->in, &head, sizeof(head))))
 		return VIRTIO_CRYPTO_BADMSG;
+	/* only the copy is looked at, also by a compiler that sees all of this */
+	rte_compiler_barrier();
 	f->session = crypto_session_find(f->table, crypto_request_session(&head));
 	if (unlikely(f->session == NULL || f->session->session == NULL))
 		return VIRTIO_CRYPTO_INVSESS;

@@ -28,17 +28,6 @@ crypto_stream(const struct vq_piece *pieces, unsigned int n)
 	return (struct crypto_stream){ .piece = pieces, .left = n };
 }
 
-/** Bytes of so many pieces. */
-static inline uint64_t
-crypto_stream_bytes(const struct vq_piece *pieces, unsigned int n)
-{
-	uint64_t bytes = 0;
-
-	for (unsigned int i = 0; i < n; i++)
-		bytes += pieces[i].len;
-	return bytes;
-}
-
 /** Go past the next bytes as far as they lie together, at most len; len 0 at the end. */
 static inline struct vq_piece
 crypto_stream_next(struct crypto_stream *stream, uint32_t len)
