@@ -189,19 +189,29 @@ rte_vhost_async_get_inflight_thread_unsafe(int vid, uint16_t queue_id)
 
 /* Packets */
 
+/** The queue and the channel of a burst: NULL unless both are there. */
+static __rte_always_inline struct vhost_queue *
+find_both(int vid, uint16_t queue_id, enum direction direction, int16_t dma_id,
+		uint16_t vchan_id, struct dma_channel **channel)
+{
+	struct vhost_device *dev;
+
+	*channel = find_channel(dma_id, vchan_id);
+	dev = vhost_device_get(vid);
+	if (unlikely(dev == NULL || *channel == NULL))
+		return NULL;
+	return find_queue(dev, queue_id, direction);
+}
+
 uint16_t
 rte_vhost_submit_enqueue_burst(int vid, uint16_t queue_id, struct rte_mbuf **pkts,
 		uint16_t count, int16_t dma_id, uint16_t vchan_id)
 {
-	struct dma_channel *channel = find_channel(dma_id, vchan_id);
-	struct vhost_device *dev = vhost_device_get(vid);
+	struct dma_channel *channel;
+	struct vhost_queue *q = find_both(vid, queue_id, TO_GUEST, dma_id, vchan_id, &channel);
 	struct vhost_virtqueue *block;
-	struct vhost_queue *q;
 	uint16_t done = 0;
 
-	if (unlikely(dev == NULL || channel == NULL))
-		return 0;
-	q = find_queue(dev, queue_id, TO_GUEST);
 	if (unlikely(q == NULL))
 		return 0;
 	block = vhost_gate_enter(&q->gate);
@@ -233,13 +243,9 @@ uint16_t
 rte_vhost_poll_enqueue_completed(int vid, uint16_t queue_id, struct rte_mbuf **pkts,
 		uint16_t count, int16_t dma_id, uint16_t vchan_id)
 {
-	struct dma_channel *channel = find_channel(dma_id, vchan_id);
-	struct vhost_device *dev = vhost_device_get(vid);
-	struct vhost_queue *q;
+	struct dma_channel *channel;
+	struct vhost_queue *q = find_both(vid, queue_id, TO_GUEST, dma_id, vchan_id, &channel);
 
-	if (unlikely(dev == NULL || channel == NULL))
-		return 0;
-	q = find_queue(dev, queue_id, TO_GUEST);
 	return likely(q != NULL) ? poll_queue(q, pkts, count, channel) : 0;
 }
 
@@ -289,16 +295,12 @@ rte_vhost_async_try_dequeue_burst(int vid, uint16_t queue_id, struct rte_mempool
 		struct rte_mbuf **pkts, uint16_t count, int *nr_inflight, int16_t dma_id,
 		uint16_t vchan_id)
 {
-	struct dma_channel *channel = find_channel(dma_id, vchan_id);
-	struct vhost_device *dev = vhost_device_get(vid);
+	struct dma_channel *channel;
+	struct vhost_queue *q = find_both(vid, queue_id, FROM_GUEST, dma_id, vchan_id, &channel);
 	struct vhost_virtqueue *block;
-	struct vhost_queue *q;
 	uint16_t done = 0;
 
 	*nr_inflight = -1;
-	if (unlikely(dev == NULL || channel == NULL))
-		return 0;
-	q = find_queue(dev, queue_id, FROM_GUEST);
 	if (unlikely(q == NULL))
 		return 0;
 	block = vhost_gate_try_enter(&q->gate);

@@ -12,12 +12,10 @@
  * A chain of which nothing is to be had goes back without a packet when its turn comes.
  */
 
-#include <assert.h>
 #include <string.h>
 
 #include <linux/virtio_net.h>
 
-#include <rte_arp.h>
 #include <rte_mbuf.h>
 
 #include "net_async.h"
@@ -25,28 +23,8 @@
 #include "net_header.h"
 #include "net_mbuf.h"
 #include "net_stats.h"
-#include "vhost_log.h"
 
-/** Bytes of the largest packet: 64 KiB of IP in Ethernet with room for tags. */
-#define LARGEST_PACKET (UINT16_MAX + 64)
-
-/** Copy the header of a packet that is in one piece, once: the guest may change it meanwhile. */
-static __rte_always_inline void
-read_header(const uint8_t *guest, struct virtio_net_hdr *hdr)
-{
-	struct words {
-		uint64_t first;
-		uint16_t last;
-	} __rte_packed;
-	const volatile struct words *from = (const volatile void *)guest;
-	struct words *to = (struct words *)hdr;
-
-	static_assert(sizeof(*to) == sizeof(*hdr), "size of the header");
-	to->first = from->first;
-	to->last = from->last;
-}
-
-/** Likewise of one that is scattered, byte by byte. */
+/** Copy a header that is scattered, byte by byte, each once. */
 static __rte_noinline void
 gather_header(struct net_cursor *from, uint32_t hdr_len, struct virtio_net_hdr *hdr)
 {
@@ -76,21 +54,9 @@ take_header(const struct vhost_virtqueue *vq, struct virtio_net_hdr *hdr)
 		return scattered;
 	}
 	if (vq->net->guest_offloads)
-		read_header(vq->pieces->base, hdr);
+		net_read_header(vq->pieces->base, hdr);
 	net_cursor_advance(&from, hdr_len);
 	return from;
-}
-
-/** A packet was dropped for the application's sake: say so now and then. */
-static __rte_noinline void
-report_oversized(struct vhost_virtqueue *vq, const struct rte_mbuf *pkt, uint32_t len)
-{
-	uint32_t dropped = ++vq->state.oversized;
-
-	if (rte_is_power_of_2(dropped))
-		VHOST_LOG_DATA(ERR, "(%s) queue %u: packet of %u bytes does not fit the one mbuf "
-			"of %u that the application takes, %u dropped so far\n", vq->net->name,
-			vq->cfg.index, len, rte_pktmbuf_tailroom(pkt), dropped);
 }
 
 /** Add the copies of a packet of len bytes to its segments, which have room: how many, or -ENOSPC. */
@@ -141,7 +107,7 @@ plan_packet(struct vhost_virtqueue *vq, const struct async_plan *plan, struct rt
 	if (unlikely(len > rte_pktmbuf_tailroom(pkt)))
 		ret = net_mbuf_make_room(vq, pool, pkt, len);
 	if (unlikely(ret == -EMSGSIZE)) {
-		report_oversized(vq, pkt, len);
+		net_mbuf_report_oversized(vq, pkt, len);
 		return 0;
 	}
 	if (unlikely(ret < 0))
@@ -179,7 +145,7 @@ plan_chain(struct vhost_virtqueue *vq, struct async_plan *plan, struct rte_mempo
 			!async_plan_has_chain(plan, plan->chains)))
 		return -ENOSPC;
 	got = ring_gather(vq, plan->places, false, vq->pieces, VHOST_MAX_PIECES, chain, flags);
-	if (likely(got > 0 && chain->len > hdr_len && chain->len - hdr_len <= LARGEST_PACKET)) {
+	if (likely(got > 0 && chain->len > hdr_len && chain->len - hdr_len <= NET_LARGEST_PACKET)) {
 		copies = plan_packet(vq, plan, pool, pkt, chain->len - hdr_len);
 		if (unlikely(copies < 0)) {
 			strip(pkt);
@@ -261,15 +227,8 @@ uint16_t
 vhost_net_async_announce(struct vhost_virtqueue *vq, struct rte_mempool *pool,
 		struct rte_mbuf **pkts)
 {
-	struct rte_ether_addr mac;
-
-	if (likely(!vq->state.announce))
+	if (likely(!vq->state.announce) || net_mbuf_announce(vq, pool, pkts) == 0)
 		return 0;
-	memcpy(&mac, vq->state.announce_mac, sizeof(mac));
-	pkts[0] = rte_net_make_rarp_packet(pool, &mac);
-	if (pkts[0] == NULL)
-		return 0;
-	vq->state.announce = false;
 	if (vq->net->flags & NET_STATS)
 		net_stats_count(&vq->state.stats, pkts, 1);
 	return 1;

@@ -17,31 +17,11 @@
 
 #include <linux/virtio_net.h>
 
-#include <rte_ether.h>
 #include <rte_mbuf.h>
 
 #include "net_async.h"
 #include "net_copy.h"
 #include "net_header.h"
-
-/** Write the header of a packet at a place that has room: whether its checksum stays open. */
-static __rte_always_inline bool
-write_header(const struct virtio_net *net, struct rte_mbuf *pkt, uint16_t chains,
-		uint8_t *dst, uint32_t hdr_len)
-{
-	struct virtio_net_hdr hdr;
-	bool is_open = false;
-
-	if (unlikely(pkt->ol_flags & NET_HEADER_OL_FLAGS)) {
-		is_open = vhost_net_header_to_guest(net, pkt, &hdr);
-		memcpy(dst, &hdr, sizeof(hdr));
-	} else {
-		memset(dst, 0, sizeof(hdr));
-	}
-	if (likely(hdr_len > sizeof(hdr)))
-		memcpy(dst + sizeof(hdr), &chains, sizeof(chains));
-	return is_open;
-}
 
 /* Packets of one segment for chains of one descriptor */
 
@@ -98,7 +78,7 @@ plan_simple(struct vhost_virtqueue *vq, struct async_plan *whole, struct rte_mbu
 		struct async_packet *packet = async_plan_packet(plan, i);
 		uint8_t *data = plan->area->copies[async_plan_copy(plan, copies)].dst;
 
-		packet->is_open = write_header(vq->net, pkts[i], 1, data - hdr_len, hdr_len);
+		packet->is_open = net_write_header(vq->net, pkts[i], 1, data - hdr_len, hdr_len);
 		copies += packet->copies;
 	}
 	*whole = local;
@@ -106,16 +86,6 @@ plan_simple(struct vhost_virtqueue *vq, struct async_plan *whole, struct rte_mbu
 }
 
 /* Packets of any kind */
-
-/** Whether a chain may serve a packet of len bytes, header included, as its n-th. */
-static __rte_always_inline bool
-is_usable(uint32_t hdr_len, const struct vq_chain *chain, uint16_t n, uint64_t len,
-		unsigned int flags)
-{
-	if (!(flags & VQ_MERGEABLE) && len <= hdr_len + RTE_ETHER_MAX_LEN)
-		return chain->len >= len;
-	return n > 0 || chain->len >= hdr_len;
-}
 
 /** Chains of a packet that is being planned. */
 struct place {
@@ -150,7 +120,7 @@ find_place(const struct vhost_virtqueue *vq, const struct async_plan *plan, uint
 
 		place->places += flags & VQ_PACKED ? chain->places : 1;
 		place->chains += got != -ENOENT;
-		if (got <= 0 || !is_usable(hdr_len, chain, place->chains - 1, len, flags))
+		if (got <= 0 || !net_chain_is_usable(hdr_len, chain, place->chains - 1, len, flags))
 			return -EINVAL;
 		place->pieces += got;
 		offered += chain->len;
@@ -222,8 +192,8 @@ write_header_to_pieces(const struct vhost_virtqueue *vq, struct rte_mbuf *pkt, u
 	bool is_open;
 
 	if (likely(vq->pieces->len >= hdr_len))
-		return write_header(vq->net, pkt, chains, vq->pieces->base, hdr_len);
-	is_open = write_header(vq->net, pkt, chains, hdr, hdr_len);
+		return net_write_header(vq->net, pkt, chains, vq->pieces->base, hdr_len);
+	is_open = net_write_header(vq->net, pkt, chains, hdr, hdr_len);
 	scatter(vq, 0, hdr, hdr_len);
 	return is_open;
 }

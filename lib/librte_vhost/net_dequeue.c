@@ -14,12 +14,10 @@
  * No memory for a packet: its chain stays in the ring and the burst ends.
  */
 
-#include <assert.h>
 #include <string.h>
 
 #include <linux/virtio_net.h>
 
-#include <rte_arp.h>
 #include <rte_mbuf.h>
 
 #include "net_ahead.h"
@@ -37,9 +35,6 @@
 	X(split, NET_ISA_FLAGS | VQ_IN_ORDER) \
 	X(packed, NET_ISA_FLAGS | VQ_PACKED) \
 	X(packed_in_order, NET_ISA_FLAGS | VQ_PACKED | VQ_IN_ORDER)
-
-/** Bytes of the largest packet: 64 KiB of IP in Ethernet with room for tags. */
-#define LARGEST_PACKET (UINT16_MAX + 64)
 
 /* ---- gathering ---- */
 
@@ -79,22 +74,6 @@ struct slot {
 	uint32_t len;		/**< header not included */
 	uint16_t id;
 };
-
-static __rte_always_inline struct virtio_net_hdr
-read_header(const uint8_t *guest)
-{
-	struct words {
-		uint64_t first;
-		uint16_t last;
-	} __rte_packed;
-	const volatile struct words *from = (const volatile void *)guest;
-	struct words words = { from->first, from->last };
-	struct virtio_net_hdr hdr;
-
-	static_assert(sizeof(words) == sizeof(hdr), "size of the header");
-	memcpy(&hdr, &words, sizeof(hdr));
-	return hdr;
-}
 
 /** Whether a header asks for anything. */
 static __rte_always_inline bool
@@ -171,8 +150,9 @@ empty_slot(struct vhost_virtqueue *vq, const struct ring_run *run, struct rte_mb
 	if (i >= late_places(flags))
 		ring_run_put(vq, run, i, slots[i].id, 0, flags);
 	if (vq->net->guest_offloads) {
-		struct virtio_net_hdr hdr = read_header(slots[i].src);
+		struct virtio_net_hdr hdr;
 
+		net_read_header(slots[i].src, &hdr);
 		if (unlikely(header_matters(&hdr)))
 			vhost_net_header_from_guest(vq->net, &hdr, pkt);
 	}
@@ -264,7 +244,7 @@ plan_chain(const struct vhost_virtqueue *vq, uint16_t available, uint32_t hdr_le
 		return false;
 	plan->places += ring_places(&chain, flags);
 	*item = (struct item){ .id = chain.id, .places = chain.places };
-	if (unlikely(got <= 0 || chain.len <= hdr_len || chain.len - hdr_len > LARGEST_PACKET))
+	if (unlikely(got <= 0 || chain.len <= hdr_len || chain.len - hdr_len > NET_LARGEST_PACKET))
 		return true;
 	rte_prefetch0(pieces[0].base);
 	/* the first piece may be the header's alone */
@@ -273,18 +253,6 @@ plan_chain(const struct vhost_virtqueue *vq, uint16_t available, uint32_t hdr_le
 	item->len = chain.len - hdr_len;
 	plan->pieces += got;
 	return true;
-}
-
-/** A packet was dropped for the application's sake: say so now and then. */
-static void
-report_oversized(struct vhost_virtqueue *vq, const struct rte_mbuf *pkt, uint32_t len)
-{
-	uint32_t dropped = ++vq->state.oversized;
-
-	if (rte_is_power_of_2(dropped))
-		VHOST_LOG_DATA(ERR,
-			"(%s) queue %u: packet of %u bytes does not fit the one mbuf of %u that the application takes, %u dropped so far\n",
-			vq->net->name, vq->cfg.index, len, rte_pktmbuf_tailroom(pkt), dropped);
 }
 
 /** Copy header and data of a packet into an mbuf that has room. */
@@ -297,7 +265,7 @@ copy_packet(const struct virtio_net *net, struct rte_mbuf *pkt, const struct vq_
 
 	if (likely(pieces->len >= net->hdr_len)) {
 		if (net->guest_offloads)
-			hdr.hdr = read_header(pieces->base);
+			net_read_header(pieces->base, &hdr.hdr);
 		net_cursor_advance(&from, net->hdr_len);
 	} else {
 		gather(&from, (uint8_t *)&hdr, net->hdr_len);
@@ -337,7 +305,7 @@ take_packet(struct vhost_virtqueue *vq, struct rte_mempool *pool, struct rte_mbu
 		return 1;
 	}
 	if (ret == -EMSGSIZE) {
-		report_oversized(vq, pkt, item->len);
+		net_mbuf_report_oversized(vq, pkt, item->len);
 		return 0;
 	}
 	return ret;
@@ -438,20 +406,6 @@ take_pass(struct vhost_virtqueue *vq, struct rte_mempool *pool, struct rte_mbuf 
 	return done;
 }
 
-/** A RARP packet in the name of a guest that moved here: 1, or 0 to try again later. */
-static __rte_noinline uint16_t
-announce(struct vhost_virtqueue *vq, struct rte_mempool *pool, struct rte_mbuf **pkts)
-{
-	struct rte_ether_addr mac;
-
-	memcpy(&mac, vq->state.announce_mac, sizeof(mac));
-	pkts[0] = rte_net_make_rarp_packet(pool, &mac);
-	if (pkts[0] == NULL)
-		return 0;
-	vq->state.announce = false;
-	return 1;
-}
-
 static __rte_always_inline uint16_t
 dequeue(struct vhost_virtqueue *vq, struct rte_mempool *pool, struct rte_mbuf **pkts,
 		uint16_t count, unsigned int flags, take_planned_t planned)
@@ -462,7 +416,7 @@ dequeue(struct vhost_virtqueue *vq, struct rte_mempool *pool, struct rte_mbuf **
 	ring_renew_kick_request(vq, flags);
 	left = ring_available(vq, flags);
 	if (unlikely(vq->state.announce) && count > 0)
-		done = announce(vq, pool, pkts);
+		done = net_mbuf_announce(vq, pool, pkts);
 	while (done < count && left > 0)
 		done += take_pass(vq, pool, pkts + done, count - done, &left, flags, planned);
 	if (vq->net->flags & NET_STATS)

@@ -29,7 +29,6 @@
 
 #include <linux/virtio_net.h>
 
-#include <rte_ether.h>
 #include <rte_mbuf.h>
 
 #include "net_ahead.h"
@@ -53,30 +52,6 @@ struct slot {
 	uint8_t *dst;
 	uint16_t id;
 };
-
-/**
- * Write the header of a packet to memory that has room for all of it.
- *
- * @param chains  that the packet fills
- * @return true if the packet's checksum has to be completed in its copy
- */
-static __rte_always_inline bool
-write_header(const struct virtio_net *net, struct rte_mbuf *pkt, uint16_t chains,
-		uint8_t *dst, uint32_t hdr_len)
-{
-	struct virtio_net_hdr hdr;
-	bool is_open = false;
-
-	if (unlikely(pkt->ol_flags & NET_HEADER_OL_FLAGS)) {
-		is_open = vhost_net_header_to_guest(net, pkt, &hdr);
-		memcpy(dst, &hdr, sizeof(hdr));
-	} else {
-		memset(dst, 0, sizeof(hdr));
-	}
-	if (likely(hdr_len > sizeof(hdr)))
-		memcpy(dst + sizeof(hdr), &chains, sizeof(chains));
-	return is_open;
-}
 
 /** Find the place of the i-th packet and have it at hand; false unless it is simple. */
 static __rte_always_inline bool
@@ -129,7 +104,7 @@ fill_slot(struct vhost_virtqueue *vq, struct rte_mbuf **pkts, const struct slot 
 	const uint8_t *src = rte_pktmbuf_mtod(pkts[i], const uint8_t *);
 	uint32_t len = pkts[i]->data_len;
 
-	if (unlikely(write_header(vq->net, pkts[i], 1, slots[i].dst, hdr_len)))
+	if (unlikely(net_write_header(vq->net, pkts[i], 1, slots[i].dst, hdr_len)))
 		copy_and_complete(pkts[i], dst, slot_data(slots, pkts, i + 1, n, hdr_len));
 	else if (len > NET_COPY_SHORT)
 		net_copy_long(dst, src, len, slot_data(slots, pkts, i + 1, n, hdr_len));
@@ -194,16 +169,6 @@ struct plan {
 	struct place places[VHOST_BURST];
 };
 
-/** Whether a chain may serve a packet of len bytes, header included, as its n-th. */
-static __rte_always_inline bool
-is_usable(uint32_t hdr_len, const struct vq_chain *chain, uint16_t n, uint64_t len,
-		unsigned int flags)
-{
-	if (!(flags & VQ_MERGEABLE) && len <= hdr_len + RTE_ETHER_MAX_LEN)
-		return chain->len >= len;
-	return n > 0 || chain->len >= hdr_len;
-}
-
 /**
  * Find a place for one packet and have it at hand.
  *
@@ -243,7 +208,7 @@ plan_packet(const struct vhost_virtqueue *vq, struct plan *plan, const struct rt
 			plan->full = plan->packets == 0;
 			return false;
 		}
-		if (unlikely(got <= 0 || !is_usable(hdr_len, chain, place.chains, len, flags))) {
+		if (unlikely(got <= 0 || !net_chain_is_usable(hdr_len, chain, place.chains, len, flags))) {
 			plan->refused = place.chains + (got != -ENOENT);
 			plan->skipped = got == -ENOENT ? chain->places : 0;
 			return false;
@@ -314,10 +279,10 @@ copy_packet(const struct virtio_net *net, struct rte_mbuf *pkt, uint32_t hdr_len
 	bool is_open;
 
 	if (likely(pieces->len >= hdr_len)) {
-		is_open = write_header(net, pkt, place.chains, pieces->base, hdr_len);
+		is_open = net_write_header(net, pkt, place.chains, pieces->base, hdr_len);
 		net_cursor_advance(&to, hdr_len);
 	} else {
-		is_open = write_header(net, pkt, place.chains, hdr, hdr_len);
+		is_open = net_write_header(net, pkt, place.chains, hdr, hdr_len);
 		scatter(&to, hdr, hdr_len);
 	}
 	if (likely(pkt->nb_segs == 1 && pkt->pkt_len <= net_cursor_room(&to)))

@@ -11,11 +11,15 @@
  * that out inline and come here for the rest.
  */
 
+#include <assert.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <string.h>
 
 #include <linux/virtio_net.h>
 
+#include <rte_branch_prediction.h>
+#include <rte_ether.h>
 #include <rte_mbuf.h>
 
 #include "vhost_virtqueue.h"
@@ -59,6 +63,58 @@ struct net_cksum {
  * the checksum open.
  */
 void vhost_net_cksum_to_guest(const struct rte_mbuf *pkt, struct net_cksum *cksum);
+
+/**
+ * Write the header of a packet to memory that has room for all of it.
+ *
+ * @param chains  that the packet fills
+ * @return true if the packet's checksum has to be completed in its copy
+ */
+static __rte_always_inline bool
+net_write_header(const struct virtio_net *net, struct rte_mbuf *pkt, uint16_t chains,
+		uint8_t *dst, uint32_t hdr_len)
+{
+	struct virtio_net_hdr hdr;
+	bool is_open = false;
+
+	if (unlikely(pkt->ol_flags & NET_HEADER_OL_FLAGS)) {
+		is_open = vhost_net_header_to_guest(net, pkt, &hdr);
+		memcpy(dst, &hdr, sizeof(hdr));
+	} else {
+		memset(dst, 0, sizeof(hdr));
+	}
+	if (likely(hdr_len > sizeof(hdr)))
+		memcpy(dst + sizeof(hdr), &chains, sizeof(chains));
+	return is_open;
+}
+
+/**
+ * Whether a chain may serve a packet of len bytes to the guest, header included, as its
+ * n-th.
+ */
+static __rte_always_inline bool
+net_chain_is_usable(uint32_t hdr_len, const struct vq_chain *chain, uint16_t n, uint64_t len,
+		unsigned int flags)
+{
+	if (!(flags & VQ_MERGEABLE) && len <= hdr_len + RTE_ETHER_MAX_LEN)
+		return chain->len >= len;
+	return n > 0 || chain->len >= hdr_len;
+}
+
+/** Copy the header of a packet from the guest, which may change it meanwhile, once. */
+static __rte_always_inline void
+net_read_header(const uint8_t *guest, struct virtio_net_hdr *hdr)
+{
+	struct words {
+		uint64_t first;
+		uint16_t last;
+	} __rte_packed;
+	const volatile struct words *from = (const volatile void *)guest;
+	struct words words = { from->first, from->last };
+
+	static_assert(sizeof(words) == sizeof(*hdr), "size of the header");
+	memcpy(hdr, &words, sizeof(*hdr));
+}
 
 /**
  * Put into flags what the guest's header says about a packet that came from it.

@@ -15,12 +15,18 @@
 
 #include <errno.h>
 #include <stdint.h>
+#include <string.h>
 
+#include <rte_arp.h>
 #include <rte_common.h>
 #include <rte_malloc.h>
 #include <rte_mbuf.h>
 
+#include "vhost_log.h"
 #include "vhost_virtqueue.h"
+
+/** Bytes of the largest packet: 64 KiB of IP in Ethernet with room for tags. */
+#define NET_LARGEST_PACKET (UINT16_MAX + 64)
 
 /**
  * Allocate up to n mbufs: their number.  They are reset one by one when a packet
@@ -130,6 +136,32 @@ net_mbuf_make_room(struct vhost_virtqueue *vq, struct rte_mempool *pool,
 	if (ret != 0 && !(vq->net->flags & NET_LINEARBUF))
 		ret = net_mbuf_attach_chain(pool, pkt, len);
 	return ret;
+}
+
+/** A packet was dropped for the application's sake: say so now and then. */
+static __rte_noinline void
+net_mbuf_report_oversized(struct vhost_virtqueue *vq, const struct rte_mbuf *pkt, uint32_t len)
+{
+	uint32_t dropped = ++vq->state.oversized;
+
+	if (rte_is_power_of_2(dropped))
+		VHOST_LOG_DATA(ERR,
+			"(%s) queue %u: packet of %u bytes does not fit the one mbuf of %u that the application takes, %u dropped so far\n",
+			vq->net->name, vq->cfg.index, len, rte_pktmbuf_tailroom(pkt), dropped);
+}
+
+/** A RARP packet in the name of a guest that moved here: 1, or 0 to try again later. */
+static __rte_noinline uint16_t
+net_mbuf_announce(struct vhost_virtqueue *vq, struct rte_mempool *pool, struct rte_mbuf **pkts)
+{
+	struct rte_ether_addr mac;
+
+	memcpy(&mac, vq->state.announce_mac, sizeof(mac));
+	pkts[0] = rte_net_make_rarp_packet(pool, &mac);
+	if (pkts[0] == NULL)
+		return 0;
+	vq->state.announce = false;
+	return 1;
 }
 
 #endif /* VHOST_NET_MBUF_H */
