@@ -26,6 +26,7 @@
 #include "vhost_fake_dirty.h"
 #include "vhost_fake_iommu.h"
 #include "vhost_test_topology.h"
+#include "vhost_test_traffic.h"
 
 #define PAGE FAKE_IOMMU_PAGE
 #define BUF_LEN 2048
@@ -790,6 +791,55 @@ relocation_keeps_translations(void)
 	return topology_stop(fe);
 }
 
+/* Blocks, views and rows are rebuilt elsewhere while both rings are polled. */
+static int
+relocation_under_traffic_loses_nothing(void)
+{
+	struct traffic *traffic;
+	struct fake *fe;
+
+	topology_make_up();
+	topology_guest_on(0);
+	fe = fake_iommu_start(&iommu, .queues = 2, .mergeable = true);
+	TEST_ASSERT_NOT_NULL(fe, "a device");
+	TEST_ASSERT_SUCCESS(fake_iommu_serve(&iommu), "a thread");
+	traffic = traffic_start(fe, 2);
+	TEST_ASSERT_NOT_NULL(traffic, "traffic");
+	for (unsigned int i = 1; i <= 40; i++) {
+		topology_guest_on(i % 2);
+		TEST_ASSERT_SUCCESS(rte_vhost_numa_refresh(fe->vid), "move %u", i);
+		TEST_ASSERT_SUCCESS(traffic_wait(traffic, 4), "after move %u", i);
+		TEST_ASSERT_EQUAL(topology_device_node(fe), i % 2, "move %u", i);
+	}
+	TEST_ASSERT_SUCCESS(traffic_stop(traffic), "no packet was lost or out of place");
+	TEST_ASSERT_SUCCESS(topology_inventory_on(fe, 0), "all of it");
+	fake_iommu_fini(&iommu);
+	return topology_stop(fe);
+}
+
+/* A guest that flushes all its translations, rings' included, as often as it likes. */
+static int
+invalidations_under_traffic_lose_nothing(void)
+{
+	struct fake *fe = fake_iommu_start(&iommu, .queues = 2, .mergeable = true);
+	struct traffic *traffic;
+
+	TEST_ASSERT_NOT_NULL(fe, "a device");
+	TEST_ASSERT_SUCCESS(fake_iommu_serve(&iommu), "a thread");
+	traffic = traffic_start(fe, 2);
+	TEST_ASSERT_NOT_NULL(traffic, "traffic");
+	for (unsigned int i = 0; i < 100; i++) {
+		uint64_t page = fe->regions[0].wire.gpa + fe->iova + i * PAGE;
+		bool all = i % 4 == 3;
+
+		TEST_ASSERT_EQUAL(fake_iommu_unmap(&iommu, all ? 0 : page, all ? UINT64_MAX : PAGE),
+			FAKE_ACK, "invalidation %u", i);
+		TEST_ASSERT_SUCCESS(traffic_wait(traffic, 4), "after invalidation %u", i);
+	}
+	TEST_ASSERT_SUCCESS(traffic_stop(traffic), "no packet was lost or out of place");
+	return fake_iommu_stop(&iommu);
+}
+
 static int
 connections_leave_nothing_behind(void)
 {
@@ -935,8 +985,17 @@ static const struct test_case fixed_cases[] = {
 	TEST_CASE(misses_are_counted),
 	TEST_CASE(written_pages_are_logged_by_guest_address),
 	TEST_CASE(relocation_keeps_translations),
+	TEST_CASE(relocation_under_traffic_loses_nothing),
+	TEST_CASE(invalidations_under_traffic_lose_nothing),
 	TEST_CASE(connections_leave_nothing_behind),
 };
+
+static int
+check(void)
+{
+	traffic_abandon();
+	return fake_check();
+}
 
 static int
 run_suite(const char *name, int (*setup)(void))
@@ -947,7 +1006,7 @@ run_suite(const char *name, int (*setup)(void))
 	struct test_suite suite = {
 		.name = name,
 		.setup = setup,
-		.check = fake_check,
+		.check = check,
 		.teardown = fake_teardown,
 		TEST_SUITE_CASES(cases),
 	};
