@@ -31,6 +31,12 @@ has_channel(int vid, uint16_t queue_id)
 		rte_vhost_async_channel_register(vid, queue_id) == 0;
 }
 
+bool
+fake_backend_is_ready(int vid, uint16_t queue_id)
+{
+	return dma_id < 0 || has_channel(vid, queue_id);
+}
+
 static uint16_t
 enqueue(int vid, uint16_t queue_id, struct rte_mbuf **pkts, uint16_t count)
 {

@@ -10,6 +10,7 @@
  * submitting to a DMA device and waiting.
  */
 
+#include <stdbool.h>
 #include <stdint.h>
 
 struct rte_mbuf;
@@ -24,6 +25,12 @@ int fake_setup_async(void);
 int fake_setup_async_packed(void);
 /** And the teardown that belongs to it. */
 void fake_teardown_async(void);
+
+/**
+ * Whether bursts on the queue need nothing more than packets; who looks into a device
+ * while another thread sends asks before, so that no channel appears meanwhile.
+ */
+bool fake_backend_is_ready(int vid, uint16_t queue_id);
 
 /** RTE_VHOST_USER_* that the suite adds to those of a case. */
 uint64_t fake_backend_flags(void);

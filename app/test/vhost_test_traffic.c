@@ -217,12 +217,27 @@ app_main(void *arg)
 /** What flows now, if anything. */
 static struct traffic *flowing;
 
+static bool
+wait_ready(const struct fake *fe, unsigned int pairs)
+{
+	const uint64_t until = fake_now_ms() + fake_patience_ms();
+
+	for (unsigned int queue = 0; queue < 2 * pairs; queue++) {
+		while (!fake_backend_is_ready(fe->vid, queue)) {
+			if (fake_now_ms() > until)
+				return false;
+			sched_yield();
+		}
+	}
+	return true;
+}
+
 struct traffic *
 traffic_start(struct fake *fe, unsigned int pairs)
 {
 	struct traffic *t = calloc(1, sizeof(*t));
 
-	if (t == NULL || pairs > MAX_PAIRS) {
+	if (t == NULL || pairs > MAX_PAIRS || !wait_ready(fe, pairs)) {
 		free(t);
 		return NULL;
 	}
