@@ -5,7 +5,7 @@
 /*
  * dpdk-test-vhost-answers [EAL options]
  *
- * Asks whichever librte_vhost.so.23 it is started with, in ways that always get
+ * Asks whichever librte_vhost it is started with, in ways that always get
  * the same answer, and prints each answer on a line.  devtools/compare-answers
  * runs it on two libraries and compares.
  */
@@ -26,7 +26,7 @@
 static char eal_first[][128] = {
 	"--no-pci", "--no-telemetry", "--no-shconf", "--log-level=lib.vhost.*:critical",
 	/* No other driver, see app/test/test.c. */
-	"-d" RTE_EAL_PMD_PATH "/librte_mempool_ring.so.23",
+	"-d" RTE_EAL_PMD_PATH "/librte_mempool_ring" DPDK_SO,
 };
 
 void

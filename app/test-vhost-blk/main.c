@@ -5,7 +5,7 @@
 /*
  * dpdk-test-vhost-blk SOCKET IMAGE REQUESTS [EAL options]
  *
- * A disk for one guest, on the public functions of whichever librte_vhost.so.23 is
+ * A disk for one guest, on the public functions of whichever librte_vhost is
  * found at start.  It holds requests back and gives them back in any order.  After
  * so many of them it kills itself (0: never) while it holds some, at one of the
  * places where the in-flight area says something else than the ring; the next one
@@ -56,7 +56,7 @@ struct message {
 		uint32_t offset, size, flags;
 		uint8_t region[256];
 	} config;
-} __rte_packed;
+} __attribute__((__packed__));
 
 #define SET_MEM_TABLE 5
 #define GET_CONFIG 24

@@ -6,7 +6,7 @@
  * dpdk-test-vhost-control [EAL options]
  *
  * A backend that does what the lines of its input say, on whichever
- * librte_vhost.so.23 it is started with, and answers each with one line:
+ * librte_vhost it is started with, and answers each with one line:
  *
  *	register PATH FLAGS	flags in hexadecimal		ret N
  *	start PATH						ret N
@@ -39,7 +39,7 @@
 static char eal_first[][128] = {
 	"--no-pci", "--no-telemetry", "--no-shconf", "--no-huge",
 	/* no other driver, see app/test/test.c */
-	"-d" RTE_EAL_PMD_PATH "/librte_mempool_ring.so.23",
+	"-d" RTE_EAL_PMD_PATH "/librte_mempool_ring" DPDK_SO,
 };
 
 static bool

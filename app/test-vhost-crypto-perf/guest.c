@@ -31,7 +31,7 @@ struct session_message {
 	uint8_t op_type, dir, hash_mode, chaining_dir;
 	uint64_t addresses[2];
 	uint8_t cipher_key[64], auth_key[512];
-} __rte_packed;
+} __attribute__((__packed__));
 
 int
 guest_open(struct crypto_guest *g, const char *path, const struct cell *cell)

@@ -71,7 +71,7 @@ struct message {
 			} regions[GUEST_MAX_REGIONS];
 		} memory;
 	} body;
-} __rte_packed;
+} __attribute__((__packed__));
 
 /** In an IOTLB message: reading and writing is allowed; it is a translation. */
 #define ACCESS_BOTH 3

@@ -5,7 +5,7 @@
 /*
  * dpdk-test-vhost-perf [EAL options] -- [options]
  *
- * Measures the burst functions of whichever librte_vhost.so.23 it is started
+ * Measures the burst functions of whichever librte_vhost it is started
  * with.  Exit status 0 says that all packets arrived as they should; no time
  * is ever wrong.
  */

@@ -2,6 +2,7 @@
  * Copyright(c) 2026 The vhost-numa authors
  */
 
+#include <netinet/ip_icmp.h>
 #include <string.h>
 
 #include <rte_arp.h>
@@ -39,13 +40,13 @@ answer_ping(struct rte_ipv4_hdr *ip, uint32_t len)
 	rte_be32_t to;
 
 	if (len < sizeof(*ip) + sizeof(*icmp) || ip->version_ihl != RTE_IPV4_VHL_DEF ||
-			ip->next_proto_id != IPPROTO_ICMP || icmp->icmp_type != RTE_IP_ICMP_ECHO_REQUEST)
+			ip->next_proto_id != IPPROTO_ICMP || icmp->icmp_type != ICMP_ECHO)
 		return 0;
 	to = ip->dst_addr;
 	ip->dst_addr = ip->src_addr;
 	ip->src_addr = to;
-	icmp->icmp_type = RTE_IP_ICMP_ECHO_REPLY;
-	sum = rte_be_to_cpu_16(icmp->icmp_cksum) + (RTE_IP_ICMP_ECHO_REQUEST << 8);
+	icmp->icmp_type = ICMP_ECHOREPLY;
+	sum = rte_be_to_cpu_16(icmp->icmp_cksum) + (ICMP_ECHO << 8);
 	icmp->icmp_cksum = rte_cpu_to_be_16((sum & 0xffff) + (sum >> 16));
 	return len;
 }

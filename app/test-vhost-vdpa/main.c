@@ -6,7 +6,7 @@
  * dpdk-test-vhost-vdpa [EAL options] -- SOCKET PAIRS WORDS
  *
  * A network device whose hardware is a thread (vhost_soft_vdpa.h) behind a socket, on
- * whichever librte_vhost.so.23 is found at start.  It answers ARP requests and pings.
+ * whichever librte_vhost is found at start.  It answers ARP requests and pings.
  * WORDS are separated by commas: "relay" to relay always, "doorbells" to ask for them,
  * "-" for neither.  On its standard input it is asked for "stats", or told to "quit".
  */

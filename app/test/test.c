@@ -25,7 +25,7 @@
  * a second one beside the one under test.  The tests need the ring mempool
  * handler only.
  */
-#define MEMPOOL_DRIVER RTE_EAL_PMD_PATH "/librte_mempool_ring.so.23"
+#define MEMPOOL_DRIVER RTE_EAL_PMD_PATH "/librte_mempool_ring" DPDK_SO
 
 #define EXIT_TEST_FAILED 255
 

@@ -22,6 +22,7 @@
 #include <rte_vhost_async.h>
 
 #include "test.h"
+#include "vhost_abi.h"
 #include "vhost_fake_frontend.h"
 
 /* ---- devices and rings that do not exist ---- */
@@ -83,7 +84,7 @@ call_everything(int vid, uint16_t q)
 	TEST_ASSERT_EQUAL(rte_vhost_vring_stats_reset(vid, q), -1, "stats_reset");
 	TEST_ASSERT(rte_vhost_get_monitor_addr(vid, q, &cond) < 0,
 		"get_monitor_addr");
-	TEST_ASSERT(rte_vhost_slave_config_change(vid, false) < 0,
+	TEST_ASSERT(rte_vhost_backend_config_change(vid, false) < 0,
 		"slave_config_change");
 	TEST_ASSERT_EQUAL(rte_vhost_extern_callback_register(vid, &no_ops, NULL),
 		-1, "extern_callback_register");

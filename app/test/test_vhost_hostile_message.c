@@ -22,6 +22,7 @@
 #include <rte_mbuf.h>
 
 #include "test_vhost_hostile.h"
+#include "vhost_abi.h"
 
 /* ---- the memory table ---- */
 
@@ -436,10 +437,10 @@ back_channel_may_be_full(void)
 	TEST_ASSERT_EQUAL(fake_call(t.bad, FE_SET_SLAVE_REQ_FD, NULL, 0, &fds[1],
 		1), FAKE_ACK, "back channel");
 	start = fake_now_ms();
-	rte_vhost_slave_config_change(t.bad->vid, false);
+	rte_vhost_backend_config_change(t.bad->vid, false);
 	TEST_ASSERT(fake_now_ms() - start < 2000, "must not block");
 	close(fds[0]);
-	rte_vhost_slave_config_change(t.bad->vid, false);
+	rte_vhost_backend_config_change(t.bad->vid, false);
 	close(fds[1]);
 	return two_end(&t);
 }
@@ -459,9 +460,9 @@ back_channel_answer_never_comes(void)
 	TEST_ASSERT_EQUAL(fake_call(t.bad, FE_SET_SLAVE_REQ_FD, NULL, 0, &fds[1],
 		1), FAKE_ACK, "back channel");
 	start = fake_now_ms();
-	TEST_ASSERT(rte_vhost_slave_config_change(t.bad->vid, true) < 0, "no answer");
+	TEST_ASSERT(rte_vhost_backend_config_change(t.bad->vid, true) < 0, "no answer");
 	TEST_ASSERT(fake_now_ms() - start < fake_patience_ms(), "it gives up");
-	TEST_ASSERT_EQUAL(rte_vhost_slave_config_change(t.bad->vid, true), -ENODEV,
+	TEST_ASSERT_EQUAL(rte_vhost_backend_config_change(t.bad->vid, true), -ENODEV,
 		"a late answer would be taken for another one");
 	close(fds[0]);
 	close(fds[1]);

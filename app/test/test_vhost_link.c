@@ -15,6 +15,7 @@
 
 #include "event_loop.h"
 #include "test.h"
+#include "vhost_abi.h"
 #include "vhost_fake_frontend.h"
 #include "vu_message.h"
 
@@ -175,7 +176,7 @@ ask(struct asked *asked, int vid, unsigned int requests)
 {
 	*asked = (struct asked){ .on_loop = vhost_event_loop_is_current() };
 	for (unsigned int i = 0; i < requests; i++) {
-		int ret = rte_vhost_slave_config_change(vid, true);
+		int ret = rte_vhost_backend_config_change(vid, true);
 
 		asked->answered += ret == 0;
 		asked->refused += ret == -ENODEV;

@@ -331,7 +331,7 @@ test_denied_by_a_container(void)
 		.calls = { SYS_move_pages, SYS_get_mempolicy, SYS_mbind },
 		.err = EPERM, .run = check_eperm,
 	};
-	unsigned int lines;
+	unsigned int lines = 0;
 	int result;
 
 	if (!nodes_are_told())
@@ -349,7 +349,7 @@ test_kernel_without_numa(void)
 		.calls = { SYS_move_pages, SYS_get_mempolicy, SYS_mbind },
 		.err = ENOSYS, .run = check_enosys,
 	};
-	unsigned int lines;
+	unsigned int lines = 0;
 	int result = count_log_lines(d, &lines);
 
 	TEST_ASSERT(lines <= 1, "said once, not %u times", lines);

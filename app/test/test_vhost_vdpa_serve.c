@@ -19,6 +19,7 @@
 #include "device.h"
 #include "test.h"
 #include "vdpa_driver.h"
+#include "vhost_abi.h"
 #include "vhost_fake_dirty.h"
 #include "vhost_fake_frontend.h"
 #include "vhost_soft_vdpa.h"
@@ -562,7 +563,7 @@ static struct {
 struct door_message {
 	uint32_t request, flags, size;
 	uint64_t index, size_of_area, offset;
-} __rte_packed;
+} __attribute__((__packed__));
 
 static bool
 door_receive(struct door_message *msg, int *fd)
@@ -607,7 +608,7 @@ door_obey(const struct door_message *msg, int fd)
 static void
 door_answer(const struct door_message *msg)
 {
-	struct { uint32_t request, flags, size; uint64_t result; } __rte_packed answer = {
+	struct { uint32_t request, flags, size; uint64_t result; } __attribute__((__packed__)) answer = {
 		msg->request + door.wrong, FE_VERSION | FE_REPLY, sizeof(answer.result), 0 };
 
 	door.asked++;
@@ -814,7 +815,7 @@ answers_that_are_none(const void *arg)
 	TEST_ASSERT(!soft_vdpa_has_doorbells(s.soft), "no doorbells");
 	TEST_ASSERT(go_round_often(s.fe, 0, 20), "it goes without");
 	TEST_ASSERT_EQUAL(door_count(&door.asked), 1, "asked once");
-	TEST_ASSERT_EQUAL(rte_vhost_slave_config_change(s.fe->vid, false), -ENODEV, "no channel");
+	TEST_ASSERT_EQUAL(rte_vhost_backend_config_change(s.fe->vid, false), -ENODEV, "no channel");
 	door_close();
 	return served_end(&s);
 }

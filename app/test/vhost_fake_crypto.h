@@ -52,7 +52,7 @@ struct fake_crypto_session {
 	uint64_t addresses[2];
 	uint8_t cipher_key[64];
 	uint8_t auth_key[512];
-} __rte_packed;
+} __attribute__((__packed__));
 
 /** A session of a cipher; keys are a pattern of the seed. */
 struct fake_crypto_session fake_crypto_cipher(uint32_t algo, uint32_t key_len, uint8_t dir);

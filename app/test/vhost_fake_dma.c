@@ -3,7 +3,7 @@
  */
 
 /*
- * The driver side of dmadev is exported by librte_dmadev.so.23, but its header is not
+ * The driver side of dmadev is exported by librte_dmadev, but its header is not
  * packaged: what is needed of it is declared here, as the binary has it.
  */
 

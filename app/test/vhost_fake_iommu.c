@@ -20,7 +20,7 @@
 struct question {
 	uint32_t request, flags, size;
 	struct fake_iotlb iotlb;
-} __rte_packed;
+} __attribute__((__packed__));
 
 int
 fake_iommu_init(struct fake_iommu *iommu, struct fake *fe)

@@ -10,7 +10,7 @@
  * It serves the guest's split rings by their addresses, as hardware does, and sends
  * each frame of a transmit ring back on the receive ring of its pair.  It knows the
  * library by the functions that drivers use, and nothing else, so that it can be put in
- * front of any librte_vhost.so.23.
+ * front of any librte_vhost.
  *
  * Direct, it writes to the guest's used rings itself.  When it relays, used entries go to
  * a ring of its own, from where rte_vdpa_relay_vring_used() carries them over: that is

@@ -17,6 +17,7 @@
 #include <rte_telemetry.h>
 
 #include "dma.h"
+#include "dpdk_compat.h"
 #include "mac_table.h"
 #include "plan.h"
 #include "telemetry.h"
@@ -39,7 +40,7 @@ tell_drops(const struct vport_counters *counters)
 		return NULL;
 	rte_tel_data_start_dict(d);
 	for (unsigned int i = 0; i < DROP_REASONS; i++)
-		rte_tel_data_add_dict_u64(d, drop_names[i], counters->drops[i]);
+		rte_tel_data_add_dict_uint(d, drop_names[i], counters->drops[i]);
 	return d;
 }
 
@@ -143,11 +144,11 @@ tell_counters(const struct vport_counters *counters)
 	if (d == NULL)
 		return NULL;
 	rte_tel_data_start_dict(d);
-	rte_tel_data_add_dict_u64(d, "rx_packets", counters->rx_packets);
-	rte_tel_data_add_dict_u64(d, "rx_bytes", counters->rx_bytes);
-	rte_tel_data_add_dict_u64(d, "tx_packets", counters->tx_packets);
-	rte_tel_data_add_dict_u64(d, "tx_bytes", counters->tx_bytes);
-	rte_tel_data_add_dict_u64(d, "crossed_nodes", counters->crossed);
+	rte_tel_data_add_dict_uint(d, "rx_packets", counters->rx_packets);
+	rte_tel_data_add_dict_uint(d, "rx_bytes", counters->rx_bytes);
+	rte_tel_data_add_dict_uint(d, "tx_packets", counters->tx_packets);
+	rte_tel_data_add_dict_uint(d, "tx_bytes", counters->tx_bytes);
+	rte_tel_data_add_dict_uint(d, "crossed_nodes", counters->crossed);
 	return d;
 }
 
@@ -158,7 +159,7 @@ tell_guest(struct rte_tel_data *d, const struct vport *vport)
 
 	rte_tel_data_add_dict_int(d, "vid", vport->guest.vid);
 	rte_tel_data_add_dict_string(d, "path", vport->guest.path);
-	rte_tel_data_add_dict_u64(d, "features", vport->guest.features);
+	rte_tel_data_add_dict_uint(d, "features", vport->guest.features);
 	rte_tel_data_add_dict_int(d, "dma_tx", vport->guest.dma[DMA_TX]);
 	rte_tel_data_add_dict_int(d, "dma_rx", vport->guest.dma[DMA_RX]);
 	rte_tel_data_add_dict_int(d, "in_flight", dma_in_flight(vport->guest.vid, 2 * vport->n_rxq));
@@ -267,13 +268,13 @@ tell_lcore(const char *cmd __rte_unused, const char *params, struct rte_tel_data
 	rte_tel_data_add_dict_int(d, "node", worker->node);
 	rte_tel_data_add_dict_int(d, "isolated", worker->isolated);
 	add_container(d, "queues", tell_lcore_queues(worker));
-	rte_tel_data_add_dict_u64(d, "rx_packets", sum.rx_packets);
-	rte_tel_data_add_dict_u64(d, "tx_packets", sum.tx_packets);
-	rte_tel_data_add_dict_u64(d, "crossed_nodes", sum.crossed);
-	rte_tel_data_add_dict_u64(d, "dropped", counters_dropped(&sum));
+	rte_tel_data_add_dict_uint(d, "rx_packets", sum.rx_packets);
+	rte_tel_data_add_dict_uint(d, "tx_packets", sum.tx_packets);
+	rte_tel_data_add_dict_uint(d, "crossed_nodes", sum.crossed);
+	rte_tel_data_add_dict_uint(d, "dropped", counters_dropped(&sum));
 	add_container(d, "drops", tell_drops(&sum));
-	rte_tel_data_add_dict_u64(d, "busy_cycles", busy);
-	rte_tel_data_add_dict_u64(d, "total_cycles", total);
+	rte_tel_data_add_dict_uint(d, "busy_cycles", busy);
+	rte_tel_data_add_dict_uint(d, "total_cycles", total);
 	rte_tel_data_add_dict_int(d, "usage", total != 0 ? busy * 100 / total : 0);
 	control_unlock();
 	return 0;
@@ -290,13 +291,13 @@ tell_totals(const char *cmd __rte_unused, const char *params __rte_unused, struc
 	plan_count_all(&totals);
 	control_unlock();
 	rte_tel_data_start_dict(d);
-	rte_tel_data_add_dict_u64(d, "received", totals.vports.rx_packets);
-	rte_tel_data_add_dict_u64(d, "flood_copies", totals.work.flood_copies);
-	rte_tel_data_add_dict_u64(d, "gso_segments", totals.work.gso_segments);
-	rte_tel_data_add_dict_u64(d, "gro_merged", totals.work.gro_merged);
-	rte_tel_data_add_dict_u64(d, "sent", totals.vports.tx_packets);
-	rte_tel_data_add_dict_u64(d, "crossed_nodes", totals.vports.crossed);
-	rte_tel_data_add_dict_u64(d, "dropped", totals.dropped);
+	rte_tel_data_add_dict_uint(d, "received", totals.vports.rx_packets);
+	rte_tel_data_add_dict_uint(d, "flood_copies", totals.work.flood_copies);
+	rte_tel_data_add_dict_uint(d, "gso_segments", totals.work.gso_segments);
+	rte_tel_data_add_dict_uint(d, "gro_merged", totals.work.gro_merged);
+	rte_tel_data_add_dict_uint(d, "sent", totals.vports.tx_packets);
+	rte_tel_data_add_dict_uint(d, "crossed_nodes", totals.vports.crossed);
+	rte_tel_data_add_dict_uint(d, "dropped", totals.dropped);
 	rte_tel_data_add_dict_int(d, "balance", totals.balance);
 	add_container(d, "drops", tell_drops(&totals.vports));
 	return 0;
@@ -314,8 +315,8 @@ tell_pool(const struct pool *pool)
 	rte_tel_data_start_dict(d);
 	rte_tel_data_add_dict_int(d, "asked_node", pool->asked_node);
 	rte_tel_data_add_dict_int(d, "node", pool->node);
-	rte_tel_data_add_dict_u64(d, "mbufs", pool->mbufs->size);
-	rte_tel_data_add_dict_u64(d, "available", rte_mempool_avail_count(pool->mbufs));
+	rte_tel_data_add_dict_uint(d, "mbufs", pool->mbufs->size);
+	rte_tel_data_add_dict_uint(d, "available", rte_mempool_avail_count(pool->mbufs));
 	return d;
 }
 
@@ -341,12 +342,12 @@ tell_fdb(const char *cmd __rte_unused, const char *params __rte_unused, struct r
 
 	mac_table_count(&counts);
 	rte_tel_data_start_dict(d);
-	rte_tel_data_add_dict_u64(d, "entries", counts.entries);
-	rte_tel_data_add_dict_u64(d, "limit", counts.limit);
-	rte_tel_data_add_dict_u64(d, "learned", counts.learned);
-	rte_tel_data_add_dict_u64(d, "moved", counts.moved);
-	rte_tel_data_add_dict_u64(d, "aged", counts.aged);
-	rte_tel_data_add_dict_u64(d, "refused", counts.refused);
+	rte_tel_data_add_dict_uint(d, "entries", counts.entries);
+	rte_tel_data_add_dict_uint(d, "limit", counts.limit);
+	rte_tel_data_add_dict_uint(d, "learned", counts.learned);
+	rte_tel_data_add_dict_uint(d, "moved", counts.moved);
+	rte_tel_data_add_dict_uint(d, "aged", counts.aged);
+	rte_tel_data_add_dict_uint(d, "refused", counts.refused);
 	return 0;
 }
 

@@ -19,6 +19,7 @@
 #include <linux/virtio_net.h>
 
 #include "rte_vhost.h"
+#include "vhost_abi.h"
 
 #include "device.h"
 #include "mem_node.h"
@@ -338,7 +339,7 @@ rte_vhost_get_monitor_addr(int vid, uint16_t queue_id, struct rte_vhost_power_mo
 }
 
 int
-rte_vhost_slave_config_change(int vid, bool need_reply)
+rte_vhost_backend_config_change(int vid, bool need_reply)
 {
 	struct vhost_device *dev = vhost_device_get(vid);
 	struct vu_message msg = {

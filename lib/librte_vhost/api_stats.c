@@ -16,12 +16,10 @@
 
 #include "device.h"
 
-/** A counter of a feature that is not there yet: always 0. */
-#define NOT_COUNTED SIZE_MAX
-
 static const struct {
 	const char *name;
 	size_t offset;		/**< in struct vq_stats */
+	unsigned int since;	/**< ABI that has it; 0: all do */
 } counters[] = {
 	{ "good_packets", offsetof(struct vq_stats, packets) },
 	{ "good_bytes", offsetof(struct vq_stats, bytes) },
@@ -36,10 +34,14 @@ static const struct {
 	{ "size_1024_1518_packets", offsetof(struct vq_stats, size_bins[5]) },
 	{ "size_1519_max_packets", offsetof(struct vq_stats, size_bins[6]) },
 	{ "guest_notifications", offsetof(struct vq_stats, guest_notifications) },
+	{ "guest_notifications_offloaded", offsetof(struct vq_stats, notifications_offloaded), 25 },
+	{ "guest_notifications_error", offsetof(struct vq_stats, notifications_failed), 25 },
+	{ "guest_notifications_suppressed", offsetof(struct vq_stats, notifications_suppressed), 25 },
 	{ "iotlb_hits", offsetof(struct vq_stats, iotlb_hits) },
 	{ "iotlb_misses", offsetof(struct vq_stats, iotlb_misses) },
 	{ "inflight_submitted", offsetof(struct vq_stats, inflight_submitted) },
 	{ "inflight_completed", offsetof(struct vq_stats, inflight_completed) },
+	{ "mbuf_alloc_failed", offsetof(struct vq_stats, mbuf_alloc_failed), 25 },
 };
 
 /** The queue, if its device counts at all. */
@@ -53,21 +55,42 @@ counting_queue(int vid, uint16_t queue_id)
 	return vhost_device_queue(dev, queue_id);
 }
 
+/** Whether this ABI knows the counter; the ids are those of the ones that it does. */
+static bool
+is_offered(unsigned int i)
+{
+	return counters[i].since <= VHOST_ABI;
+}
+
+static unsigned int
+count_offered(void)
+{
+	unsigned int n = 0;
+
+	for (unsigned int i = 0; i < RTE_DIM(counters); i++)
+		n += is_offered(i);
+	return n;
+}
+
 int
 rte_vhost_vring_stats_get_names(int vid, uint16_t queue_id, struct rte_vhost_stat_name *name,
 		unsigned int size)
 {
-	unsigned int i;
+	unsigned int i, id = 0;
 
 	if (counting_queue(vid, queue_id) == NULL)
 		return -1;
-	if (name == NULL || size < RTE_DIM(counters))
-		return RTE_DIM(counters);
-	/* the host receives what the guest transmits */
-	for (i = 0; i < RTE_DIM(counters); i++)
-		snprintf(name[i].name, sizeof(name[i].name), "%s_q%u_%s",
+	if (name == NULL || size < count_offered())
+		return count_offered();
+	for (i = 0; i < RTE_DIM(counters); i++) {
+		if (!is_offered(i))
+			continue;
+		/* the host receives what the guest transmits */
+		snprintf(name[id].name, sizeof(name[id].name), "%s_q%u_%s",
 			queue_id % 2 == 1 ? "rx" : "tx", queue_id / 2, counters[i].name);
-	return RTE_DIM(counters);
+		id++;
+	}
+	return id;
 }
 
 int
@@ -76,20 +99,22 @@ rte_vhost_vring_stats_get(int vid, uint16_t queue_id, struct rte_vhost_stat *sta
 {
 	struct vhost_queue *q = counting_queue(vid, queue_id);
 	struct vq_stats values;
-	unsigned int i;
+	unsigned int i, id = 0;
 
 	if (q == NULL)
 		return -1;
-	if (stats == NULL || n < RTE_DIM(counters))
-		return RTE_DIM(counters);
+	if (stats == NULL || n < count_offered())
+		return count_offered();
 	if (vhost_queue_stats(q, &values, false) < 0)
 		return -1;
 	for (i = 0; i < RTE_DIM(counters); i++) {
-		stats[i].id = i;
-		stats[i].value = counters[i].offset == NOT_COUNTED ? 0 :
-			*(const uint64_t *)((const char *)&values + counters[i].offset);
+		if (!is_offered(i))
+			continue;
+		stats[id].id = id;
+		stats[id].value = *(const uint64_t *)((const char *)&values + counters[i].offset);
+		id++;
 	}
-	return RTE_DIM(counters);
+	return id;
 }
 
 int

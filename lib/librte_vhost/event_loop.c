@@ -40,9 +40,10 @@
 #include <unistd.h>
 
 #include <rte_common.h>
-#include <rte_lcore.h>
 
+#include "dpdk_compat.h"
 #include "event_loop.h"
+#include "vhost_abi.h"
 #include "vhost_log.h"
 
 #define MS_PER_S	1000
@@ -267,8 +268,8 @@ serve(const struct epoll_event *event)
 		run_source(source, event->events);
 }
 
-static void *
-loop_main(void *arg)
+static dpdk_thread_ret
+loop_main(void *arg __rte_unused)
 {
 	struct epoll_event events[EVENTS_AT_A_TIME];
 	int i, n, timeout;
@@ -285,7 +286,7 @@ loop_main(void *arg)
 			serve(&events[i]);
 		run_timer();
 	}
-	return arg;
+	return 0;
 }
 
 /** Create epoll set and timerfd. */
@@ -318,7 +319,6 @@ close_descriptors(void)
 static int
 start_locked(void)
 {
-	pthread_t thread;
 	int ret;
 
 	if (loop.started)
@@ -326,15 +326,13 @@ start_locked(void)
 
 	ret = open_descriptors();
 	if (ret == 0)
-		ret = rte_ctrl_thread_create(&thread, "vhost-events", NULL,
-				loop_main, NULL);
+		ret = dpdk_start_control_thread(VHOST_ABI_EVENT_THREAD, NULL, loop_main);
 	if (ret != 0) {
 		VHOST_LOG_CONFIG(ERR, "(events) failed to start the event thread: %s\n",
 				strerror(-ret));
 		close_descriptors();
 		return ret;
 	}
-	pthread_detach(thread);
 	loop.started = true;
 	return 0;
 }

@@ -196,7 +196,7 @@ fetch(struct vhost_virtqueue *vq, struct net_async *area, struct rte_mempool *po
 	count = RTE_MIN(count, plan.available);
 	if (count == 0 || !ring_offers(vq, 0, plan.available, flags))
 		return;
-	n = net_mbuf_allocate(pool, pkts, count);
+	n = net_mbuf_allocate(vq, pool, pkts, count);
 	planned = plan_burst(vq, &plan, pool, pkts, n, flags);
 	if (unlikely(plan.packets == 0 && n > 1)) {
 		/* there may be memory for one packet's segments, if we do not hold it */

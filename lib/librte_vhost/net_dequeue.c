@@ -369,7 +369,7 @@ static __rte_noinline uint16_t
 take_alone(struct vhost_virtqueue *vq, struct rte_mempool *pool, struct rte_mbuf **pkts,
 		uint16_t *available, take_planned_t planned)
 {
-	uint16_t n = net_mbuf_allocate(pool, pkts, 1);
+	uint16_t n = net_mbuf_allocate(vq, pool, pkts, 1);
 	uint16_t before = *available;
 	uint16_t done = n > 0 ? planned(vq, pool, pkts, 1, available) : 0;
 
@@ -387,7 +387,7 @@ take_pass(struct vhost_virtqueue *vq, struct rte_mempool *pool, struct rte_mbuf 
 {
 	struct ring_run run = ring_run(vq, RTE_MIN(RTE_MIN(count, *available), (uint16_t)VHOST_BURST),
 			flags);
-	uint16_t n = net_mbuf_allocate(pool, pkts, run.n);
+	uint16_t n = net_mbuf_allocate(vq, pool, pkts, run.n);
 	uint16_t done = likely(n > 0) ? take_simple(vq, &run, pkts, n, flags) : 0;
 	uint16_t before = 0;
 

@@ -108,7 +108,7 @@ net_read_header(const uint8_t *guest, struct virtio_net_hdr *hdr)
 	struct words {
 		uint64_t first;
 		uint16_t last;
-	} __rte_packed;
+	} __attribute__((__packed__));
 	const volatile struct words *from = (const volatile void *)guest;
 	struct words words = { from->first, from->last };
 

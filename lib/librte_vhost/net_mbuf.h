@@ -33,7 +33,8 @@
  * comes, so that the core has something else to do meanwhile.
  */
 static __rte_always_inline uint16_t
-net_mbuf_allocate(struct rte_mempool *pool, struct rte_mbuf **pkts, uint16_t n)
+net_mbuf_allocate(struct vhost_virtqueue *vq, struct rte_mempool *pool,
+		struct rte_mbuf **pkts, uint16_t n)
 {
 	uint16_t i = 0;
 
@@ -41,6 +42,7 @@ net_mbuf_allocate(struct rte_mempool *pool, struct rte_mbuf **pkts, uint16_t n)
 		return n;
 	while (i < n && (pkts[i] = rte_mbuf_raw_alloc(pool)) != NULL)
 		i++;
+	vq->state.stats.mbuf_alloc_failed += n - i;
 	return i;
 }
 

@@ -9,20 +9,47 @@
 
 #include "doorbell.h"
 #include "ring.h"
+#include "vhost_abi.h"
 #include "vhost_virtqueue.h"
 
-#include "rte_vhost.h"
+static __rte_noinline void
+net_ring_guest(struct vhost_virtqueue *vq)
+{
+	const struct rte_vhost_device_ops *ops = vq->net->ops;
+
+	if (!vhost_doorbell_ring(vq->callfd, vq->call_kind)) {
+		vq->state.stats.notifications_failed++;
+		return;
+	}
+	vq->state.stats.guest_notifications++;
+	if (ops != NULL && ops->guest_notified != NULL)
+		ops->guest_notified(vq->net->vid);
+}
+
+/** Whether the application will notify the guest later (rte_vhost_notify_guest()). */
+static inline bool
+net_leave_to_application(struct vhost_virtqueue *vq)
+{
+	vhost_guest_notify_t guest_notify = vhost_abi_guest_notify(vq->net->ops);
+
+	if (guest_notify == NULL)
+		return false;
+	if (vq->state.notification_promised) {
+		vq->state.stats.notifications_suppressed++;
+		return true;
+	}
+	if (!guest_notify(vq->net->vid, vq->cfg.index))
+		return false;
+	vq->state.notification_promised = true;
+	vq->state.stats.notifications_offloaded++;
+	return true;
+}
 
 static __rte_noinline void
 net_kick_guest(struct vhost_virtqueue *vq)
 {
-	const struct rte_vhost_device_ops *ops = vq->net->ops;
-
-	if (!vhost_doorbell_ring(vq->callfd, vq->call_kind))
-		return;
-	vq->state.stats.guest_notifications++;
-	if (ops != NULL && ops->guest_notified != NULL)
-		ops->guest_notified(vq->net->vid);
+	if (!net_leave_to_application(vq))
+		net_ring_guest(vq);
 }
 
 /**

@@ -60,10 +60,10 @@
 
 #include <linux/userfaultfd.h>
 
-#include <rte_lcore.h>
-
 #include "device.h"
+#include "dpdk_compat.h"
 #include "postcopy.h"
+#include "vhost_abi.h"
 #include "vhost_log.h"
 
 /* Younger than the C library's headers. */
@@ -336,7 +336,7 @@ watch_round(void)
 	}
 }
 
-static void *
+static dpdk_thread_ret
 watch_main(void *arg __rte_unused)
 {
 	bool more;
@@ -349,22 +349,20 @@ watch_main(void *arg __rte_unused)
 		watch.running = more;
 		pthread_mutex_unlock(&watch.lock);
 	} while (more);
-	return NULL;
+	return 0;
 }
 
 /** Have the thread run; watch.lock held. */
 static int
 watch_start(void)
 {
-	pthread_t thread;
 	int ret;
 
 	if (watch.running)
 		return 0;
-	ret = rte_ctrl_thread_create(&thread, "vhost-postcopy", NULL, watch_main, NULL);
+	ret = dpdk_start_control_thread(VHOST_ABI_POSTCOPY_THREAD, NULL, watch_main);
 	if (ret != 0)
 		return -EAGAIN;
-	pthread_detach(thread);
 	watch.running = true;
 	return 0;
 }

@@ -258,6 +258,19 @@ vhost_queue_try_notify(struct vhost_queue *q)
 	return ret;
 }
 
+void
+vhost_queue_keep_promise(struct vhost_queue *q)
+{
+	struct vhost_virtqueue *block = vhost_gate_close(&q->gate);
+
+	if (block != NULL && block->state.notification_promised) {
+		block->state.notification_promised = false;
+		if (block->callfd >= 0)
+			net_ring_guest(block);
+	}
+	open_gate(q, false);
+}
+
 int
 vhost_queue_stats(struct vhost_queue *q, struct vq_stats *stats, bool reset)
 {

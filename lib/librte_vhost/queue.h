@@ -119,6 +119,9 @@ uint16_t vhost_queue_waiting(struct vhost_queue *q);
 int vhost_queue_notify(struct vhost_queue *q);
 int vhost_queue_try_notify(struct vhost_queue *q);
 
+/** Notify the guest as the application has promised, if it has.  Any thread. */
+void vhost_queue_keep_promise(struct vhost_queue *q);
+
 /** Copy the statistics and, if told so, start over: 0 or -ENODEV.  Any thread. */
 int vhost_queue_stats(struct vhost_queue *q, struct vq_stats *stats, bool reset);
 

@@ -34,12 +34,12 @@
 #include <time.h>
 #include <unistd.h>
 
-#include <rte_lcore.h>
-
+#include "dpdk_compat.h"
 #include "event_loop.h"
 #include "fd_kind.h"
 #include "quota.h"
 #include "reaper.h"
+#include "vhost_abi.h"
 #include "vhost_log.h"
 
 /** Threads that one registration may keep from doing anything else. */
@@ -80,7 +80,7 @@ static struct {
 	.accounts = TAILQ_HEAD_INITIALIZER(reaper.accounts),
 };
 
-static void *reaper_main(void *arg);
+static dpdk_thread_ret reaper_main(void *arg);
 
 /*
  * Accounts; all with the lock held
@@ -148,26 +148,24 @@ account_next(void)
  * Threads
  */
 
-/** A small stack is enough; signals are the application's, but for faults. */
+/** A small stack is enough, where DPDK lets one say so; signals are the application's, but for faults. */
 static int
 create_thread(void)
 {
 	pthread_attr_t attr;
-	pthread_t thread;
 	sigset_t all, before;
 	int ret = pthread_attr_init(&attr);
 
 	if (ret != 0)
 		return -ret;
 	pthread_attr_setstacksize(&attr, STACK_BYTES);
-	pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
 	sigfillset(&all);
 	sigdelset(&all, SIGBUS);
 	sigdelset(&all, SIGSEGV);
 	sigdelset(&all, SIGILL);
 	sigdelset(&all, SIGFPE);
 	pthread_sigmask(SIG_SETMASK, &all, &before);
-	ret = rte_ctrl_thread_create(&thread, "vhost-reaper", &attr, reaper_main, NULL);
+	ret = dpdk_start_control_thread(VHOST_ABI_REAPER_THREAD, &attr, reaper_main);
 	pthread_sigmask(SIG_SETMASK, &before, NULL);
 	pthread_attr_destroy(&attr);
 	return ret;
@@ -242,8 +240,8 @@ wait_for_work(void)
 	return pthread_cond_timedwait(&reaper.work, &reaper.lock, &until) != ETIMEDOUT;
 }
 
-static void *
-reaper_main(void *arg)
+static dpdk_thread_ret
+reaper_main(void *arg __rte_unused)
 {
 	struct account *account;
 
@@ -254,7 +252,7 @@ reaper_main(void *arg)
 	} while (wait_for_work() || account_next() != NULL);
 	reaper.free--;
 	pthread_mutex_unlock(&reaper.lock);
-	return arg;
+	return 0;
 }
 
 /*

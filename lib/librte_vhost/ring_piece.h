@@ -43,7 +43,7 @@ struct ring_areas {
 struct ring_words {
 	uint64_t addr;
 	uint64_t rest;		/**< len in the low half, the high half is the format's */
-} __rte_packed;
+} __attribute__((__packed__));
 
 /** Copy a descriptor out of guest memory, once; only the copy is to be trusted. */
 static __rte_always_inline struct ring_words

@@ -20,6 +20,8 @@
 
 #include <stdint.h>
 
+#include <rte_version.h>
+
 #ifdef __cplusplus
 extern "C" {
 #endif
@@ -122,29 +124,11 @@ rte_vdpa_get_features(struct rte_vdpa_device *dev, uint64_t *features);
 int
 rte_vdpa_get_protocol_features(struct rte_vdpa_device *dev, uint64_t *features);
 
-/**
- * Carry used entries from a ring that the hardware writes over to the guest's
- * used ring, and mark the memory of these chains that could be written in the dirty
- * log.  What the hardware says of kicks, flags and with VIRTIO_RING_F_EVENT_IDX the
- * event index, goes along.
- *
- * For drivers whose hardware cannot log; split rings only.
- *
- * Thread safety: one thread per ring; the device must not go away meanwhile.
- *
- * virtio 2.7.8; vhost-user, "Migration".
- *
- * @param vid
- *   The vhost device.
- * @param qid
- *   The ring.
- * @param vring_m
- *   The ring (struct vring) that the hardware writes; the driver's.
- * @return
- *   How many entries were carried over, or -1 on error.
- */
+#if RTE_VERSION < RTE_VERSION_NUM(23, 7, 0, 0)
+/** For drivers, see vdpa_driver.h. */
 int
 rte_vdpa_relay_vring_used(int vid, uint16_t qid, void *vring_m);
+#endif
 
 /**
  * The names of a device's statistics.

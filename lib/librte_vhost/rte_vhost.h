@@ -48,6 +48,7 @@
 #include <rte_compat.h>
 #include <rte_memory.h>
 #include <rte_mempool.h>
+#include <rte_version.h>
 
 #ifdef __cplusplus
 extern "C" {
@@ -103,6 +104,10 @@ extern "C" {
 #define RTE_VHOST_USER_NET_COMPLIANT_OL_FLAGS	(1ULL << 8)
 /** Count packets per ring, see rte_vhost_vring_stats_get(). */
 #define RTE_VHOST_USER_NET_STATS_ENABLE		(1ULL << 9)
+#if RTE_VERSION >= RTE_VERSION_NUM(23, 7, 0, 0)
+/** As a client, connect in the background from the first attempt on. */
+#define RTE_VHOST_USER_ASYNC_CONNECT		(1ULL << 10)
+#endif
 /** @} */
 
 /*
@@ -184,6 +189,10 @@ extern "C" {
 #ifndef VHOST_USER_F_PROTOCOL_FEATURES
 #define VHOST_USER_F_PROTOCOL_FEATURES 30
 #endif
+
+/* The same bits by the names that the specification has for them by now. */
+#define VHOST_USER_PROTOCOL_F_BACKEND_REQ	VHOST_USER_PROTOCOL_F_SLAVE_REQ
+#define VHOST_USER_PROTOCOL_F_BACKEND_SEND_FD	VHOST_USER_PROTOCOL_F_SLAVE_SEND_FD
 
 struct rte_mbuf;
 struct rte_mempool;
@@ -418,7 +427,17 @@ struct rte_vhost_device_ops {
 	/** The guest has just been notified, by a write to an eventfd. */
 	void (*guest_notified)(int vid);
 
+#if RTE_VERSION < RTE_VERSION_NUM(23, 7, 0, 0)
 	void *reserved[1]; /**< belongs to later DPDK releases: leave it NULL */
+#else
+	/**
+	 * The guest is to be notified of a ring.  Return true to have that done by a
+	 * later call of rte_vhost_notify_guest(), until which this is not called
+	 * again; false to have it done now.  Called by the thread that bursts, which
+	 * holds the ring: no call on that ring from here.
+	 */
+	bool (*guest_notify)(int vid, uint16_t queue_id);
+#endif
 };
 
 /**
@@ -676,7 +695,9 @@ rte_vhost_driver_get_vdpa_device(const char *path);
  * @return
  *   0, or -1 if the socket is unknown or has no such device.
  */
+#if RTE_VERSION < RTE_VERSION_NUM(23, 11, 0, 0)
 __rte_experimental
+#endif
 int
 rte_vhost_driver_get_vdpa_dev_type(const char *path, uint32_t *type);
 
@@ -848,7 +869,9 @@ int rte_vhost_get_negotiated_features(int vid, uint64_t *features);
  * @return
  *   0, or -1 for an unknown device.
  */
+#if RTE_VERSION < RTE_VERSION_NUM(23, 11, 0, 0)
 __rte_experimental
+#endif
 int
 rte_vhost_get_negotiated_protocol_features(int vid,
 					   uint64_t *protocol_features);
@@ -1263,7 +1286,9 @@ int rte_vhost_vring_call(int vid, uint16_t vring_idx);
  *   0; -1 if the device or ring is unknown or the ring cannot be used at the
  *   moment; -EAGAIN if another thread is using it.
  */
+#if RTE_VERSION < RTE_VERSION_NUM(23, 11, 0, 0)
 __rte_experimental
+#endif
 int rte_vhost_vring_call_nonblock(int vid, uint16_t vring_idx);
 
 /**
@@ -1304,7 +1329,9 @@ uint32_t rte_vhost_rx_queue_count(int vid, uint16_t qid);
  *   0, or -1 if the device or ring is unknown or the ring cannot be used at the
  *   moment.
  */
+#if RTE_VERSION < RTE_VERSION_NUM(23, 11, 0, 0)
 __rte_experimental
+#endif
 int
 rte_vhost_get_monitor_addr(int vid, uint16_t queue_id,
 		struct rte_vhost_power_monitor_cond *pmc);
@@ -1462,9 +1489,14 @@ rte_vhost_get_vdpa_device(int vid);
  *   0; -ENODEV for an unknown device; another negative value if the message
  *   could not be sent or was refused.
  */
+#if RTE_VERSION < RTE_VERSION_NUM(23, 3, 0, 0)
 __rte_experimental
 int
 rte_vhost_slave_config_change(int vid, bool need_reply);
+#else
+int
+rte_vhost_backend_config_change(int vid, bool need_reply);
+#endif
 
 /**
  * The names of a ring's statistics.
@@ -1533,6 +1565,49 @@ rte_vhost_vring_stats_get(int vid, uint16_t queue_id,
  */
 int
 rte_vhost_vring_stats_reset(int vid, uint16_t queue_id);
+
+#if RTE_VERSION >= RTE_VERSION_NUM(23, 7, 0, 0)
+/**
+ * How many queue pairs a VDUSE device is to have.
+ *
+ * Before rte_vhost_driver_start().  Of a socket, whose frontend decides, this changes
+ * nothing.
+ *
+ * Thread safety: socket call.
+ *
+ * virtio 5.1.4 (max_virtqueue_pairs).
+ *
+ * @param path
+ *   A registered socket or VDUSE device.
+ * @param max_queue_num
+ *   Queue pairs, 1 to 128.
+ * @return
+ *   0; -1 if the path is not registered, or the number cannot be.
+ */
+int
+rte_vhost_driver_set_max_queue_num(const char *path, uint32_t max_queue_num);
+
+/**
+ * @warning
+ * @b EXPERIMENTAL: this API may change, or be removed, without prior notice.
+ *
+ * Notify the guest, as the answer of rte_vhost_device_ops::guest_notify has promised.
+ * Without a promise, or of an unknown device or ring, this does nothing.
+ *
+ * Thread safety: any thread may call it, but not from a callback on the same ring;
+ * waits for a burst on the ring to end.
+ *
+ * virtio 2.3, 2.7.7 (split) and 2.8.10 (packed).
+ *
+ * @param vid
+ *   The device.
+ * @param queue_id
+ *   The ring.
+ */
+__rte_experimental
+void
+rte_vhost_notify_guest(int vid, uint16_t queue_id);
+#endif
 
 #ifdef __cplusplus
 }

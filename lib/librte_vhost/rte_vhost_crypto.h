@@ -28,6 +28,7 @@ extern "C" {
 #include <stdint.h>
 
 #include <rte_compat.h>
+#include <rte_version.h>
 
 struct rte_mempool;
 struct rte_crypto_op;
@@ -70,7 +71,9 @@ enum rte_vhost_crypto_zero_copy {
  * @return
  *   0, or -1 on error.
  */
+#if RTE_VERSION < RTE_VERSION_NUM(23, 11, 0, 0)
 __rte_experimental
+#endif
 int
 rte_vhost_crypto_driver_start(const char *path);
 

@@ -16,6 +16,7 @@
 #include "reaper.h"
 #include "socket_client.h"
 #include "socket_connection.h"
+#include "vhost_abi.h"
 #include "vhost_log.h"
 
 #define RECONNECT_MS		1000
@@ -117,8 +118,14 @@ bring_another(struct registration *reg)
 int
 vhost_client_start(struct registration *reg)
 {
-	int ret = connect_once(reg);
+	int ret;
 
+	if (reg->driver.flags & RTE_VHOST_USER_ASYNC_CONNECT) {
+		if (reconnects(reg))
+			reg->on_end = bring_another;
+		return vhost_event_timer_arm(&reg->retry, 0, on_time);
+	}
+	ret = connect_once(reg);
 	if (ret != 0 && !reconnects(reg)) {
 		reg->complained = false;
 		return ret;

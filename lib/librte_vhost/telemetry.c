@@ -24,6 +24,7 @@
 #include "rte_vhost_numa.h"
 
 #include "device.h"
+#include "dpdk_compat.h"
 #include "mem_node.h"
 #include "numa_evidence.h"
 #include "numa_watch.h"
@@ -225,8 +226,8 @@ tell_device(const struct vhost_device *dev, struct rte_tel_data *d)
 	rte_tel_data_add_dict_string(d, "path", dev->driver.path);
 	rte_tel_data_add_dict_int(d, "client", (dev->driver.flags & RTE_VHOST_USER_CLIENT) != 0);
 	rte_tel_data_add_dict_int(d, "running", dev->told.running);
-	rte_tel_data_add_dict_u64(d, "features", dev->wish.features);
-	rte_tel_data_add_dict_u64(d, "protocol_features", dev->wish.protocol_features);
+	rte_tel_data_add_dict_uint(d, "features", dev->wish.features);
+	rte_tel_data_add_dict_uint(d, "protocol_features", dev->wish.protocol_features);
 	rte_tel_data_add_dict_int(d, "mtu", dev->wish.mtu);
 	rte_tel_data_add_dict_int(d, "vrings", dev->nvrings);
 	rte_tel_data_add_dict_int(d, "data_vrings", dev->data_vrings);
@@ -269,16 +270,16 @@ tell_queue(const struct vhost_device *dev, struct vhost_queue *q, struct rte_tel
 	rte_tel_data_add_dict_int(d, "node", numa->node);
 	rte_tel_data_add_dict_int(d, "ring_node", numa->ring_node);
 	rte_tel_data_add_dict_int(d, "replica_node", block->net->node);
-	rte_tel_data_add_dict_u64(d, "bytes", numa->bytes);
-	rte_tel_data_add_dict_u64(d, "moves", numa->moves);
-	rte_tel_data_add_dict_u64(d, "refusals", numa->refusals);
-	rte_tel_data_add_dict_u64(d, "drifts", numa->drifts);
-	rte_tel_data_add_dict_u64(d, "last_pause_ns", numa->last_pause_ns);
-	rte_tel_data_add_dict_u64(d, "max_pause_ns", numa->max_pause_ns);
+	rte_tel_data_add_dict_uint(d, "bytes", numa->bytes);
+	rte_tel_data_add_dict_uint(d, "moves", numa->moves);
+	rte_tel_data_add_dict_uint(d, "refusals", numa->refusals);
+	rte_tel_data_add_dict_uint(d, "drifts", numa->drifts);
+	rte_tel_data_add_dict_uint(d, "last_pause_ns", numa->last_pause_ns);
+	rte_tel_data_add_dict_uint(d, "max_pause_ns", numa->max_pause_ns);
 	rte_tel_data_add_dict_int(d, "in_flight", RTE_MAX(vhost_queue_async_inflight(q), -1));
-	rte_tel_data_add_dict_u64(d, "good_packets", stats.packets);
-	rte_tel_data_add_dict_u64(d, "good_bytes", stats.bytes);
-	rte_tel_data_add_dict_u64(d, "guest_notifications", stats.guest_notifications);
+	rte_tel_data_add_dict_uint(d, "good_packets", stats.packets);
+	rte_tel_data_add_dict_uint(d, "good_bytes", stats.bytes);
+	rte_tel_data_add_dict_uint(d, "guest_notifications", stats.guest_notifications);
 }
 
 static int
@@ -314,10 +315,10 @@ add_limit(struct rte_tel_data *d, const char *name, uint64_t limit, uint64_t use
 	if (one == NULL)
 		return;
 	rte_tel_data_start_dict(one);
-	rte_tel_data_add_dict_u64(one, "limit", limit);
+	rte_tel_data_add_dict_uint(one, "limit", limit);
 	if (used != UINT64_MAX)
-		rte_tel_data_add_dict_u64(one, "used", used);
-	rte_tel_data_add_dict_u64(one, "refused", refused);
+		rte_tel_data_add_dict_uint(one, "used", used);
+	rte_tel_data_add_dict_uint(one, "refused", refused);
 	rte_tel_data_add_dict_container(d, name, one, 0);
 }
 
@@ -393,7 +394,7 @@ add_bytes(struct rte_tel_data *d, const struct rte_vhost_numa_region *region)
 		if (region->bytes[node] == 0)
 			continue;
 		snprintf(name, sizeof(name), "%d", node);
-		rte_tel_data_add_dict_u64(bytes, name, region->bytes[node]);
+		rte_tel_data_add_dict_uint(bytes, name, region->bytes[node]);
 	}
 	rte_tel_data_add_dict_container(d, "bytes", bytes, 0);
 }
@@ -408,12 +409,12 @@ add_region(struct rte_tel_data *regions, unsigned int number,
 	if (d == NULL)
 		return;
 	rte_tel_data_start_dict(d);
-	rte_tel_data_add_dict_u64(d, "gpa", region->guest_phys_addr);
-	rte_tel_data_add_dict_u64(d, "size", region->size);
-	rte_tel_data_add_dict_u64(d, "page_size", region->page_size);
+	rte_tel_data_add_dict_uint(d, "gpa", region->guest_phys_addr);
+	rte_tel_data_add_dict_uint(d, "size", region->size);
+	rte_tel_data_add_dict_uint(d, "page_size", region->page_size);
 	rte_tel_data_add_dict_string(d, "evidence", evidence_name(region->evidence));
-	rte_tel_data_add_dict_u64(d, "asked", region->pages_asked);
-	rte_tel_data_add_dict_u64(d, "known", region->pages_known);
+	rte_tel_data_add_dict_uint(d, "asked", region->pages_asked);
+	rte_tel_data_add_dict_uint(d, "known", region->pages_known);
 	rte_tel_data_add_dict_int(d, "node", region_node(region));
 	add_bytes(d, region);
 	snprintf(name, sizeof(name), "%u", number);
@@ -464,11 +465,11 @@ tell_placement(struct vhost_device *dev, const struct rte_vhost_numa_report *rep
 	add_node_mask(d, "replica_nodes", report->replica_nodes);
 	add_queue_nodes(d, report);
 	add_ring_nodes(d, report);
-	rte_tel_data_add_dict_u64(d, "moves", report->moves);
-	rte_tel_data_add_dict_u64(d, "refusals", report->refusals);
-	rte_tel_data_add_dict_u64(d, "drifts", report->drifts);
-	rte_tel_data_add_dict_u64(d, "probes", report->probes);
-	rte_tel_data_add_dict_u64(d, "restarts", report->restarts);
+	rte_tel_data_add_dict_uint(d, "moves", report->moves);
+	rte_tel_data_add_dict_uint(d, "refusals", report->refusals);
+	rte_tel_data_add_dict_uint(d, "drifts", report->drifts);
+	rte_tel_data_add_dict_uint(d, "probes", report->probes);
+	rte_tel_data_add_dict_uint(d, "restarts", report->restarts);
 	add_node_mask(d, "refused_nodes", report->refused_nodes);
 	add_last_refusal(d, dev);
 	rte_tel_data_add_dict_int(d, "undecided", vhost_evidence_is_undecided(dev->evidence));
@@ -512,7 +513,7 @@ refresh(const char *cmd __rte_unused, const char *params, struct rte_tel_data *d
 	rte_tel_data_add_dict_int(d, "result", ret);
 	rte_tel_data_add_dict_int(d, "numa_node", after->node);
 	add_queue_nodes(d, after);
-	rte_tel_data_add_dict_u64(d, "moves", after->moves - before->moves);
+	rte_tel_data_add_dict_uint(d, "moves", after->moves - before->moves);
 	add_node_mask(d, "refused_nodes", after->refused_nodes);
 	free(before);
 	free(after);
@@ -575,7 +576,7 @@ interval(const char *cmd __rte_unused, const char *params, struct rte_tel_data *
 		vhost_numa_watch_set_interval(ms);
 	}
 	rte_tel_data_start_dict(d);
-	rte_tel_data_add_dict_u64(d, "interval_ms", vhost_numa_watch_interval());
+	rte_tel_data_add_dict_uint(d, "interval_ms", vhost_numa_watch_interval());
 	return 0;
 }
 

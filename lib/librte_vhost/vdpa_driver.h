@@ -173,6 +173,31 @@ int
 rte_vdpa_unregister_device(struct rte_vdpa_device *dev);
 
 /**
+ * Carry used entries from a ring that the hardware writes over to the guest's
+ * used ring, and mark the memory of these chains that could be written in the dirty
+ * log.  What the hardware says of kicks, flags and with VIRTIO_RING_F_EVENT_IDX the
+ * event index, goes along.
+ *
+ * For drivers whose hardware cannot log; split rings only.
+ *
+ * Thread safety: one thread per ring; the device must not go away meanwhile.
+ *
+ * virtio 2.7.8; vhost-user, "Migration".
+ *
+ * @param vid
+ *   The vhost device.
+ * @param qid
+ *   The ring.
+ * @param vring_m
+ *   The ring (struct vring) that the hardware writes; the driver's.
+ * @return
+ *   How many entries were carried over, or -1 on error.
+ */
+__rte_internal
+int
+rte_vdpa_relay_vring_used(int vid, uint16_t qid, void *vring_m);
+
+/**
  * Let the guest ring the hardware's doorbells directly, or stop that.
  *
  * If one of all doorbells cannot be given, none is.  The doorbells are taken back by

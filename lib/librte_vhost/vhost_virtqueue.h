@@ -92,10 +92,14 @@ struct vq_stats {
 	uint64_t undersize;
 	uint64_t size_bins[7];	/**< 64, -127, -255, -511, -1023, -1518, more */
 	uint64_t guest_notifications;
+	uint64_t notifications_offloaded;	/**< that the application promised to do */
+	uint64_t notifications_failed;
+	uint64_t notifications_suppressed;	/**< as one is promised already */
 	uint64_t iotlb_hits;
 	uint64_t iotlb_misses;
 	uint64_t inflight_submitted;	/**< packets whose copies a DMA device was given */
 	uint64_t inflight_completed;	/**< of those, returned to the application */
+	uint64_t mbuf_alloc_failed;	/**< packets for which there was no mbuf */
 };
 
 /** What outlives a block. */
@@ -105,6 +109,7 @@ struct vq_state {
 	uint16_t signalled_used;	/**< last_used_idx at the last notification */
 	bool signalled_used_valid;	/**< false until the first decision after a start */
 	uint16_t unheard_used;		/**< last_used_idx when there was a callfd last, or at the start */
+	bool notification_promised;	/**< by the application, see net_notify.h */
 	bool announce;			/**< hand out a RARP packet (VHOST_USER_SEND_RARP) */
 	uint8_t announce_mac[6];
 	uint64_t inflight_counter;	/**< order in which requests are taken */

@@ -151,7 +151,7 @@ struct miss {
 	uint32_t flags;
 	uint32_t size;
 	struct vu_iotlb iotlb;
-} __rte_packed;
+} __attribute__((__packed__));
 
 /** Requests that are sent at once, so that all of them are, or none. */
 #define MISSES_AT_ONCE 32

@@ -24,6 +24,7 @@
 #include <unistd.h>
 
 #include "reaper.h"
+#include "vhost_abi.h"
 #include "vu_message.h"
 
 static_assert(offsetof(struct vu_message, payload) == VU_HEADER_SIZE, "header");
@@ -71,7 +72,7 @@ static const char * const request_names[] = {
 	[VU_SET_VRING_ENABLE] = "VHOST_USER_SET_VRING_ENABLE",
 	[VU_SEND_RARP] = "VHOST_USER_SEND_RARP",
 	[VU_NET_SET_MTU] = "VHOST_USER_NET_SET_MTU",
-	[VU_SET_SLAVE_REQ_FD] = "VHOST_USER_SET_SLAVE_REQ_FD",
+	[VU_SET_SLAVE_REQ_FD] = "VHOST_USER_SET_" VHOST_ABI_BACKEND "_REQ_FD",
 	[VU_IOTLB_MSG] = "VHOST_USER_IOTLB_MSG",
 	[VU_SET_VRING_ENDIAN] = "VHOST_USER_SET_VRING_ENDIAN",
 	[VU_GET_CONFIG] = "VHOST_USER_GET_CONFIG",

@@ -93,7 +93,7 @@ enum vu_backend_request {
 struct vu_vring_state {
 	uint32_t index;
 	uint32_t num;
-} __rte_packed;
+} __attribute__((__packed__));
 
 struct vu_vring_addr {
 	uint32_t index;
@@ -102,30 +102,30 @@ struct vu_vring_addr {
 	uint64_t used;
 	uint64_t avail;
 	uint64_t log;		/**< guest address of the used ring, for logging */
-} __rte_packed;
+} __attribute__((__packed__));
 
 struct vu_region {
 	uint64_t gpa;
 	uint64_t size;
 	uint64_t uva;
 	uint64_t mmap_offset;
-} __rte_packed;
+} __attribute__((__packed__));
 
 struct vu_memory {
 	uint32_t nregions;
 	uint32_t padding;
 	struct vu_region regions[VU_MAX_TABLE];
-} __rte_packed;
+} __attribute__((__packed__));
 
 struct vu_memory_slot {
 	uint64_t padding;
 	struct vu_region region;
-} __rte_packed;
+} __attribute__((__packed__));
 
 struct vu_log {
 	uint64_t size;
 	uint64_t offset;	/**< into the file */
-} __rte_packed;
+} __attribute__((__packed__));
 
 /** What an IOTLB message is about. */
 enum vu_iotlb_type {
@@ -141,27 +141,27 @@ struct vu_iotlb {
 	uint8_t access;		/**< 1 read, 2 write, 3 both */
 	uint8_t type;
 	uint8_t padding[6];
-} __rte_packed;
+} __attribute__((__packed__));
 
 struct vu_config {
 	uint32_t offset;
 	uint32_t size;
 	uint32_t flags;
 	uint8_t region[VU_CONFIG_MAX];
-} __rte_packed;
+} __attribute__((__packed__));
 
 struct vu_inflight {
 	uint64_t mmap_size;
 	uint64_t mmap_offset;
 	uint16_t num_queues;
 	uint16_t queue_size;
-} __rte_packed;
+} __attribute__((__packed__));
 
 struct vu_vring_area {
 	uint64_t index;		/**< and VU_VRING_NO_FD */
 	uint64_t size;
 	uint64_t offset;
-} __rte_packed;
+} __attribute__((__packed__));
 
 /** A session of virtio-crypto; values are those of linux/virtio_crypto.h. */
 struct vu_crypto_session {
@@ -180,7 +180,7 @@ struct vu_crypto_session {
 	uint64_t addresses[2];	/**< the frontend's own; mean nothing here */
 	uint8_t cipher_key[64];
 	uint8_t auth_key[512];
-} __rte_packed;
+} __attribute__((__packed__));
 
 /**
  * A message and its descriptors.  The layout is ABI: applications that
@@ -207,7 +207,7 @@ struct vu_message {
 	} payload;
 	int fds[VU_MAX_FDS];	/**< -1 once taken */
 	int nfds;
-} __rte_packed;
+} __attribute__((__packed__));
 
 #define VU_HEADER_SIZE 12u
 #define VU_PAYLOAD_MAX 632u

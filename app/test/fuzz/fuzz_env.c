@@ -45,7 +45,7 @@
 #include "fuzz_private.h"
 
 /* See test.c: no other driver may bring a librte_vhost of its own. */
-#define MEMPOOL_DRIVER RTE_EAL_PMD_PATH "/librte_mempool_ring.so.23"
+#define MEMPOOL_DRIVER RTE_EAL_PMD_PATH "/librte_mempool_ring" DPDK_SO
 
 #define MAX_BLOCKS 4096
 #define PAGE 4096

@@ -84,7 +84,7 @@ struct wire {
 		uint32_t flags;
 		uint32_t size;
 		uint8_t payload[2 * VU_PAYLOAD_MAX];
-	} __rte_packed bytes;
+	} __attribute__((__packed__)) bytes;
 	int fds[MAX_FDS];
 	unsigned int nfds;
 };
@@ -124,7 +124,7 @@ read_answers(int sock)
 	struct {
 		uint32_t request, flags, size;
 		uint8_t payload[VU_PAYLOAD_MAX];
-	} __rte_packed answer;
+	} __attribute__((__packed__)) answer;
 
 	while (recv(sock, &answer, VU_HEADER_SIZE, MSG_DONTWAIT) == VU_HEADER_SIZE) {
 		FUZZ_CHECK(answer.flags == (VU_VERSION | VU_REPLY), "flags 0x%x", answer.flags);

@@ -19,6 +19,7 @@
 
 #include "numa_watch.h"
 #include "vdpa_driver.h"
+#include "vhost_abi.h"
 #include "vu_dispatch.h"
 
 #include "fuzz_message.h"
@@ -353,7 +354,7 @@ answer_ahead(uint32_t request, struct fuzz_input *in)
 	struct {
 		uint32_t request, flags, size;
 		uint64_t status;
-	} __rte_packed answer = { request, VU_VERSION | VU_REPLY, sizeof(uint64_t), 0 };
+	} __attribute__((__packed__)) answer = { request, VU_VERSION | VU_REPLY, sizeof(uint64_t), 0 };
 	uint8_t *bytes = (uint8_t *)&answer;
 	uint8_t wrong = fuzz_u8(in);
 	int fd = fds_last_channel();
@@ -373,7 +374,7 @@ request_back(int vid, struct fuzz_input *in)
 		return;
 	if (qid == 3) {
 		answer_ahead(VU_BACKEND_CONFIG_CHANGE, in);
-		rte_vhost_slave_config_change(vid, true);
+		rte_vhost_backend_config_change(vid, true);
 		return;
 	}
 	answer_ahead(VU_BACKEND_VRING_HOST_NOTIFIER, in);
@@ -420,7 +421,7 @@ app_act(int vid, struct fuzz_input *in)
 	case 5: rte_vhost_vring_stats_reset(vid, index); break;
 	case 6: relay(vid, index, in); break;
 	case 7: request_back(vid, in); break;
-	case 8: rte_vhost_slave_config_change(vid, false); break;
+	case 8: rte_vhost_backend_config_change(vid, false); break;
 	case 9: look_again(vhost_device_get(vid)); break;
 	case 10: fuzz_nodes_layout(fuzz_u8(in)); break;
 	case 11: fuzz_nodes_full(fuzz_u8(in)); break;

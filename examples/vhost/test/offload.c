@@ -55,8 +55,8 @@ write_ip(void *l3, bool ipv6, uint8_t protocol, uint32_t len)
 			.payload_len = rte_cpu_to_be_16(len),
 			.proto = protocol,
 		};
-		memset(ip6->src_addr, 1, sizeof(ip6->src_addr));
-		memset(ip6->dst_addr, 2, sizeof(ip6->dst_addr));
+		memset(&ip6->src_addr, 1, sizeof(ip6->src_addr));
+		memset(&ip6->dst_addr, 2, sizeof(ip6->dst_addr));
 	} else {
 		*ip4 = (struct rte_ipv4_hdr){
 			.version_ihl = RTE_IPV4_VHL_DEF,
