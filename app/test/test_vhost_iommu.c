@@ -359,17 +359,21 @@ all_pages_of_a_frame_are_asked_for_at_once(void)
 	return fake_iommu_stop(&iommu);
 }
 
-/* A packet waits for the answer; who answers in time loses none. */
+/*
+ * A packet waits for the answer, for a moment: on a busy machine few answers come that
+ * quickly, so as many rounds as it takes.
+ */
 static int
 enqueue_waits_for_the_answer(void)
 {
 	struct fake *fe = fake_iommu_start(&iommu, .queues = 1);
+	uint64_t end = fake_now_ms() + 4 * fake_patience_ms();
 	unsigned int at_once = 0;
 	uint8_t got[BUF_LEN];
 
 	TEST_ASSERT_NOT_NULL(fe, "a device");
 	TEST_ASSERT_SUCCESS(fake_iommu_serve(&iommu), "a thread");
-	for (unsigned int i = 0; i < 500; i++) {
+	for (unsigned int i = 0; i < 500 || (at_once == 0 && fake_now_ms() < end); i++) {
 		uint64_t until = fake_now_ms() + fake_patience_ms();
 		bool waited = true;
 
@@ -717,18 +721,15 @@ misses_are_counted(void)
 {
 	struct fake *fe = fake_iommu_start(&iommu, .queues = 1,
 		.flags = RTE_VHOST_USER_NET_STATS_ENABLE);
-	struct rte_vhost_stat stats[17];
 
 	TEST_ASSERT_NOT_NULL(fe, "a device");
 	TEST_ASSERT_SUCCESS(to_guest(fe, FRAME, BUF_LEN, NULL), "a packet");
 	TEST_ASSERT_SUCCESS(to_guest(fe, FRAME, BUF_LEN, NULL), "another");
-	TEST_ASSERT_EQUAL(rte_vhost_vring_stats_get(fe->vid, 0, stats, 17), 17, "statistics");
-	TEST_ASSERT(stats[13].value > 0, "hits");
-	TEST_ASSERT(stats[14].value > 0, "misses");
+	TEST_ASSERT(fake_counter(fe, 0, "iotlb_hits") > 0, "hits");
+	TEST_ASSERT(fake_counter(fe, 0, "iotlb_misses") > 0, "misses");
 	TEST_ASSERT_SUCCESS(rte_vhost_vring_stats_reset(fe->vid, 0), "reset");
-	TEST_ASSERT_EQUAL(rte_vhost_vring_stats_get(fe->vid, 0, stats, 17), 17, "statistics");
-	TEST_ASSERT_EQUAL(stats[13].value, 0, "hits");
-	TEST_ASSERT_EQUAL(stats[14].value, 0, "misses");
+	TEST_ASSERT_EQUAL(fake_counter(fe, 0, "iotlb_hits"), 0, "hits");
+	TEST_ASSERT_EQUAL(fake_counter(fe, 0, "iotlb_misses"), 0, "misses");
 	return fake_iommu_stop(&iommu);
 }
 
@@ -994,6 +995,7 @@ static int
 check(void)
 {
 	traffic_abandon();
+	fake_iommu_fini(&iommu);
 	return fake_check();
 }
 

@@ -510,3 +510,22 @@ fake_stop(struct fake *fe)
 	free(fe);
 	return fine ? 0 : -1;
 }
+
+uint64_t
+fake_counter(const struct fake *fe, unsigned int queue, const char *name)
+{
+	struct rte_vhost_stat_name names[32];
+	struct rte_vhost_stat stats[32];
+	int n = rte_vhost_vring_stats_get_names(fe->vid, queue, names, RTE_DIM(names));
+
+	if (rte_vhost_vring_stats_get(fe->vid, queue, stats, RTE_DIM(stats)) != n)
+		return UINT64_MAX;
+	for (int i = 0; i < n; i++) {
+		/* behind "tx_q0_" */
+		const char *what = strchr(names[i].name + 3, '_');
+
+		if (what != NULL && strcmp(what + 1, name) == 0)
+			return stats[i].value;
+	}
+	return UINT64_MAX;
+}

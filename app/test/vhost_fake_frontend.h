@@ -380,4 +380,7 @@ uint64_t fake_now_ms(void);
 /** The pool of all mbufs, with room for 2048 bytes each. */
 struct rte_mempool *fake_pool(void);
 
+/** A statistic by the end of its name; UINT64_MAX if there is none. */
+uint64_t fake_counter(const struct fake *fe, unsigned int queue, const char *name);
+
 #endif /* VHOST_FAKE_FRONTEND_H */

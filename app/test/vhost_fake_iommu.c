@@ -30,8 +30,10 @@ fake_iommu_init(struct fake_iommu *iommu, struct fake *fe)
 	memset(iommu, 0, sizeof(*iommu));
 	iommu->fe = fe;
 	iommu->sock = -1;
+	if (fe == NULL)
+		return -1;
 	pthread_mutex_init(&iommu->lock, NULL);
-	if (fe == NULL || socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)
 		return -1;
 	iommu->sock = pair[0];
 	ret = fake_call(fe, FE_SET_SLAVE_REQ_FD, NULL, 0, &pair[1], 1) == FAKE_ACK ? 0 : -1;
@@ -42,6 +44,8 @@ fake_iommu_init(struct fake_iommu *iommu, struct fake *fe)
 void
 fake_iommu_fini(struct fake_iommu *iommu)
 {
+	if (iommu->fe == NULL)
+		return;
 	if (iommu->runs) {
 		__atomic_store_n(&iommu->stop, true, __ATOMIC_RELAXED);
 		pthread_join(iommu->thread, NULL);
@@ -50,16 +54,19 @@ fake_iommu_fini(struct fake_iommu *iommu)
 	if (iommu->sock >= 0)
 		close(iommu->sock);
 	iommu->sock = -1;
+	iommu->fe = NULL;
 	pthread_mutex_destroy(&iommu->lock);
 }
 
 int
 fake_iommu_stop(struct fake_iommu *iommu)
 {
+	struct fake *fe = iommu->fe;
+
 	fake_iommu_fini(iommu);
 	if (iommu->wrong > 0)
 		printf("fake: %u strange questions\n", iommu->wrong);
-	return fake_stop(iommu->fe) == 0 && iommu->wrong == 0 ? 0 : -1;
+	return fake_stop(fe) == 0 && iommu->wrong == 0 ? 0 : -1;
 }
 
 enum fake_verdict
@@ -132,7 +139,7 @@ answer(struct fake_iommu *iommu, const struct fake_iotlb *miss)
 {
 	uint64_t gpa = miss->iova - iommu->fe->iova;
 
-	__atomic_fetch_add(&iommu->misses, 1, __ATOMIC_RELAXED);	__atomic_fetch_add(&iommu->misses, 1, __ATOMIC_RELAXED);
+	__atomic_fetch_add(&iommu->misses, 1, __ATOMIC_RELAXED);
 	if (fake_va(iommu->fe, gpa, FAKE_IOMMU_PAGE) != NULL)
 		fake_iommu_map(iommu, miss->iova, FAKE_IOMMU_PAGE, gpa, miss->access);
 }

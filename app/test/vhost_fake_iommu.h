@@ -44,6 +44,7 @@ struct fake_iommu {
 
 /** Hand over a back channel to a fake with memory; 0 or -1. */
 int fake_iommu_init(struct fake_iommu *iommu, struct fake *fe);
+/** As often as one likes. */
 void fake_iommu_fini(struct fake_iommu *iommu);
 
 /** A fake with an IOMMU, running: its rings were asked for and told; or NULL. */

@@ -216,14 +216,17 @@ forget_flags(struct rte_mbuf *pkt)
 	pkt->packet_type = 0;
 }
 
-/** What was segmented is merged, but for the end, and segmented again. */
+/**
+ * What was segmented is merged, and segmented again.  Whether the segment that ends the
+ * stream is merged, too, depends on the release of DPDK.
+ */
 static int
 test_merging(void)
 {
 	static struct worker worker;
 	struct rte_mbuf *pkts[OFFLOAD_MAX_SEGMENTS], *done[OFFLOAD_MAX_SEGMENTS];
 	struct rte_mbuf *pkt = make_packet(false, IPPROTO_TCP, 10 * MSS);
-	int n, failed = 0;
+	int n, merged, failed = 0;
 
 	pkt->ol_flags |= RTE_MBUF_F_TX_TCP_SEG;
 	pkt->tso_segsz = MSS;
@@ -233,15 +236,16 @@ test_merging(void)
 		rte_pktmbuf_linearize(pkts[i]);
 	}
 	n = merge_segments(&worker, pkts, n);
-	CHECK(n == 2, "%d packets", n);
-	CHECK(worker.work.gro_merged == 8, "%lu merged", worker.work.gro_merged);
+	CHECK(n == 1 || n == 2, "%d packets", n);
+	merged = 11 - n;
+	CHECK(worker.work.gro_merged == (uint64_t)merged - 1, "%lu merged", worker.work.gro_merged);
 	CHECK(pkts[0]->pkt_len > 9 * MSS && offload_needs(pkts[0]) == (OFFLOAD_CSUM | OFFLOAD_TSO4),
 			"%u bytes", pkts[0]->pkt_len);
 	rte_pktmbuf_free_bulk(&pkts[1], n - 1);
 	n = offload_complete(pkts[0], mbufs, done);
-	CHECK(n == 9, "%d segments", n);
+	CHECK(n == merged, "%d segments", n);
 	for (int i = 0; i < n; i++)
-		failed += check_segment(done[i], false, i * MSS, MSS, false);
+		failed += check_segment(done[i], false, i * MSS, MSS, i == 9);
 	rte_pktmbuf_free_bulk(done, RTE_MAX(n, 0));
 	return failed;
 }
