@@ -3,8 +3,9 @@
  */
 
 /*
- * The part of QEMU's interface for TCG plug-ins, version 1 (QEMU 4.2 to 8.2),
- * that traffic.c uses.  Debian packages QEMU without a header for it.
+ * The part of QEMU's interface for TCG plug-ins that traffic.c uses: version 1
+ * (QEMU 4.2 to 8.2), or 3 (from QEMU 9.1 on), which -DPLUGIN_API_VERSION=3 asks for.
+ * Debian packages QEMU without a header for it.
  */
 
 #ifndef _PLUGIN_API_H_
@@ -14,7 +15,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#ifndef PLUGIN_API_VERSION
 #define PLUGIN_API_VERSION 1
+#endif
 
 typedef uint64_t qemu_plugin_id_t;
 typedef uint32_t qemu_plugin_meminfo_t;
@@ -64,7 +67,11 @@ void qemu_plugin_register_vcpu_mem_cb(struct qemu_plugin_insn *insn,
 size_t qemu_plugin_tb_n_insns(const struct qemu_plugin_tb *tb);
 uint64_t qemu_plugin_tb_vaddr(const struct qemu_plugin_tb *tb);
 struct qemu_plugin_insn *qemu_plugin_tb_get_insn(const struct qemu_plugin_tb *tb, size_t i);
+#if PLUGIN_API_VERSION >= 3
+size_t qemu_plugin_insn_data(const struct qemu_plugin_insn *insn, void *copy, size_t size);
+#else
 const void *qemu_plugin_insn_data(const struct qemu_plugin_insn *insn);
+#endif
 size_t qemu_plugin_insn_size(const struct qemu_plugin_insn *insn);
 uint64_t qemu_plugin_insn_vaddr(const struct qemu_plugin_insn *insn);
 

@@ -337,16 +337,29 @@ on_order(unsigned int vcpu, void *data)
 	}
 }
 
+/** Copy the bytes of an instruction that has size of them. */
+static void
+copy_bytes(const struct qemu_plugin_insn *insn, uint8_t *bytes, size_t size)
+{
+#if PLUGIN_API_VERSION >= 3
+	qemu_plugin_insn_data(insn, bytes, size);
+#else
+	memcpy(bytes, qemu_plugin_insn_data(insn), size);
+#endif
+}
+
 /** The order that an instruction is, or ORDER_COUNT. */
 static enum order
 order_of(const struct qemu_plugin_insn *insn)
 {
 	static const uint8_t nopl[] = { 0x0f, 0x1f, 0x80 };
-	const uint8_t *bytes = qemu_plugin_insn_data(insn);
+	uint8_t bytes[sizeof(nopl) + sizeof(uint32_t)];
 	uint32_t offset;
 
-	if (qemu_plugin_insn_size(insn) != sizeof(nopl) + sizeof(offset) ||
-			memcmp(bytes, nopl, sizeof(nopl)) != 0)
+	if (qemu_plugin_insn_size(insn) != sizeof(bytes))
+		return ORDER_COUNT;
+	copy_bytes(insn, bytes, sizeof(bytes));
+	if (memcmp(bytes, nopl, sizeof(nopl)) != 0)
 		return ORDER_COUNT;
 	memcpy(&offset, bytes + sizeof(nopl), sizeof(offset));
 	if (offset >> 16 != ORDER_MAGIC || (offset & 0xffff) >= ORDER_COUNT)
