@@ -29,15 +29,16 @@ def find_kernel(path=None):
 
     The modules must be installed: they come from the host's own tree.
     """
-    images = [path] if path else glob.glob('/boot/vmlinuz-*')
+    images = [path] if path else (glob.glob('/boot/vmlinuz-*') +
+                                  glob.glob('/lib/modules/*/vmlinuz'))
     for image in sorted(images, key=_version_key, reverse=True):
-        version = os.path.basename(image).partition('-')[2]
+        version = _version(image)
         if _has_modules(version) and os.access(image, os.R_OK):
             return image, version
     if path:
         raise LabError(f'{path}: not readable, or /lib/modules has no 9p and '
                        'overlay modules of that version')
-    raise LabError('no kernel with 9p modules in /boot: install '
+    raise LabError('no kernel with 9p modules in /boot or /lib/modules: install '
                    'linux-image-amd64 (devtools/setup-debian does)')
 
 
@@ -57,8 +58,14 @@ def build(kernel_version, files):
     return out.getvalue()
 
 
+def _version(image):
+    """From /boot/vmlinuz-VERSION, or /lib/modules/VERSION/vmlinuz as from Linux 7 on."""
+    folder, name = os.path.split(image)
+    return name.partition('-')[2] or os.path.basename(folder)
+
+
 def _version_key(image):
-    return [int(n) for n in re.findall(r'\d+', os.path.basename(image))]
+    return [int(n) for n in re.findall(r'\d+', _version(image))]
 
 
 def _has_modules(version):

@@ -3,21 +3,30 @@
 # Copyright(c) 2026 The vhost-numa authors
 """Build the project in every way it is meant to be built, and run its tests.
 
-The last line counts the test cases of all steps: "N passed, N failed".
+Two steps run at a time, where they do not want the same: see lanes.py.  The last line counts the test cases of all steps: "N passed, N failed".
 """
 
 import argparse
+import json
 import os
 import pathlib
 import re
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 
 TREE = pathlib.Path(__file__).resolve().parent.parent.parent
-PACKAGED = pathlib.Path('/usr/lib/x86_64-linux-gnu')
+sys.path.insert(0, str(TREE / 'devtools'))
+import lanes
+import vhost_library
+
 COUNTS = re.compile(r'(\d+) passed, (\d+) failed(?:, (\d+) skipped)?')
+# Lines of a failed test that say what went wrong, wherever they are.
+WORDS_OF_FAILURE = re.compile(r'TestCase .* failed|WARNING: ThreadSanitizer|ERROR: \w+Sanitizer|'
+                              r'SUMMARY: \w+Sanitizer|runtime error:|Test assert|assert')
+DISTROS = ('bookworm', 'trixie', 'sid')
 
 
 class Tally:
@@ -38,119 +47,172 @@ class Tally:
 
 
 class Step:
-    """One step: a name, the commands to run, and how its cases are counted."""
+    """One step: a name, the commands to run, how its cases are counted, and for the lanes
+    what it makes, what it needs, and what it wants for itself."""
 
     def __init__(self, name, commands, *, group, suites=None, timeout=1200,
-                 env=None):
+                 env=None, makes=None, needs=(), wants=''):
         self.name = name
         self.commands = commands
         self.group = group
-        self.suites = suites        # pattern of the lines that count cases, if any
+        self.suites = suites        # where the lines that count cases are, if any
         self.timeout = timeout
         self.env = env or {}
+        self.makes = makes
+        self.needs = needs
+        self.wants = wants
 
 
-def steps(work):
-    """All steps, in the order of running; builds go below the folder 'work'."""
-    build = work / 'gcc'
+def steps(work, distros):
+    """All steps, in the order of preference; builds go below the folder 'work'."""
+    for name in distros:
+        yield from distro_tree(name)
+    yield from fast_steps(work / 'gcc')
+    yield from builds(work)
+    for name in distros:
+        yield from distro_steps(name, work / name)
+    yield from machines(work, work / 'gcc')
+    yield from suites(work)
+
+
+def fast_steps(build):
+    """What takes a few minutes, and needs neither root nor hugepages."""
+    def check(name, *commands, **more):
+        return Step(name, commands, group='fast', needs=[build], **more)
+
     yield Step('build with gcc', [setup(build, '-Dexamples=vhost'), ninja(build)],
-               group='fast')
-    yield Step('fast suite', [suite(build, 'fast-tests')], group='fast', suites=build)
-    yield Step('layers', [['devtools/check-layers.py', build]], group='fast')
-    yield Step('check-layers finds circles and calls upwards',
-               [['devtools/check-layers.py', '--self-test']], group='fast')
-    yield Step('imports of the data path', [['devtools/check-datapath.py', build]], group='fast')
-    yield Step('page of locks and barriers', [['devtools/check-locks.py']], group='fast')
-    yield Step('check-locks finds differences', [['devtools/check-locks.py', '--self-test']],
-               group='fast')
-    yield Step('ABI', [['buildtools/check-abi.py', build / 'lib/librte_vhost.so.23',
-                        PACKAGED / 'librte_vhost.so.23', '--headers', 'lib/librte_vhost']],
-               group='fast')
-    yield Step('check-abi finds differences', [['buildtools/check-abi.py', '--self-test']],
-               group='fast')
-    yield Step('every packaged plug-in loads', [['devtools/check-plugins', build / 'lib']],
-               group='fast')
-    yield Step('features and statistics are those of the packaged library',
-               [['devtools/compare-answers', '--build', build]], group='fast', suites='stdout')
-    yield Step('log lines are those of the packaged library',
-               [['devtools/compare-log', '--build', build]], group='fast', suites='stdout')
-    yield Step('control path: all are served, and nothing of them stays',
-               [['devtools/control-compare', '--quick', '--build', build]], group='fast',
-               suites='stdout')
-    yield Step('packets of the benchmark are right',
-               [[build / 'app/test-vhost-perf/dpdk-test-vhost-perf', '--no-huge', '--no-pci',
-                 '--no-telemetry', '-m', '512', '--no-shconf', '--', '--packets', '4096']],
-               group='fast', env={'LD_LIBRARY_PATH': str(build / 'lib')})
+               group='fast', makes=build, wants=lanes.BUILD)
+    yield check('layers', ['devtools/check-layers.py', build])
+    yield check('check-layers finds circles and calls upwards',
+                ['devtools/check-layers.py', '--self-test'])
+    yield check('imports of the data path', ['devtools/check-datapath.py', build])
+    yield check('page of locks and barriers', ['devtools/check-locks.py'])
+    yield check('check-locks finds differences', ['devtools/check-locks.py', '--self-test'])
+    yield check('ABI', compare_abi(build))
+    yield check('check-abi finds differences', ['buildtools/check-abi.py', '--self-test'])
+    yield check('every packaged plug-in loads', ['devtools/check-plugins', build / 'lib'])
+    yield check('features and statistics are those of the packaged library',
+                ['devtools/compare-answers', '--build', build], suites='stdout')
+    yield check('log lines are those of the packaged library',
+                ['devtools/compare-log', '--build', build], suites='stdout')
+    yield check('control path: all are served, and nothing of them stays',
+                ['devtools/control-compare', '--quick', '--build', build], suites='stdout')
+    yield check('packets of the benchmark are right',
+                [build / 'app/test-vhost-perf/dpdk-test-vhost-perf', '--no-huge', '--no-pci',
+                 '--no-telemetry', '-m', '512', '--no-shconf', '--', '--packets', '4096'],
+                env={'LD_LIBRARY_PATH': str(build / 'lib')})
+    yield fast_suite('fast suite', build, group='fast')
 
-    clang = work / 'clang'
-    yield Step('build with clang', [setup(clang, '-Dexamples=vhost', env='CC=clang'),
-                                    ninja(clang)], group='full')
-    yield Step('fast suite, clang', [suite(clang, 'fast-tests')], group='long', suites=clang)
+
+def builds(work):
+    """The other ways to build it; what is slow to compile or to test comes first."""
+    def build(name, folder, *options, env=None):
+        return Step(name, [setup(work / folder, *options, env=env), ninja(work / folder)],
+                    group='full', makes=work / folder, wants=lanes.BUILD)
+
+    yield build('build with ASan and UBSan', 'asan', '-Db_sanitize=address,undefined',
+                '-Dbuildtype=debugoptimized', '-Dexamples=vhost')
+    # rte_spinlock in assembler is invisible to it
+    yield build('build with TSan', 'tsan', '-Db_sanitize=thread', '-Db_lundef=false',
+                '-Dc_args=-DRTE_FORCE_INTRINSICS', '-Dbuildtype=debugoptimized', env='CC=clang')
+    yield Step('build of the fuzzers', [['app/test/fuzz/run', '--build', work / 'fuzz']],
+               group='full', makes=work / 'fuzz', wants=lanes.BUILD)
+    yield build('build without libnuma', 'no-numa', '-Dnuma=disabled')
+    yield build('build with clang', 'clang', '-Dexamples=vhost', env='CC=clang')
     yield Step('compiles for aarch64', [['devtools/check-arm64.py', work / 'arm64']],
-               group='full', suites='stdout')
-    plain = work / 'no-numa'
-    yield Step('build without libnuma', [setup(plain, '-Dnuma=disabled'), ninja(plain)],
-               group='full')
-    yield Step('fast suite, without libnuma', [suite(plain, 'fast-tests')], group='full',
-               suites=plain)
-    asan = work / 'asan'
-    yield Step('build with ASan and UBSan',
-               [setup(asan, '-Db_sanitize=address,undefined', '-Dbuildtype=debugoptimized',
-                      '-Dexamples=vhost'),
-                ninja(asan)], group='full')
-    yield Step('fast suite, ASan and UBSan', [suite(asan, 'fast-tests', slower=5)], group='full',
-               suites=asan)
-    tsan = work / 'tsan'
-    yield Step('build with TSan',
-               # rte_spinlock in assembler is invisible to it
-               [setup(tsan, '-Db_sanitize=thread', '-Db_lundef=false',
-                      '-Dc_args=-DRTE_FORCE_INTRINSICS',
-                      '-Dbuildtype=debugoptimized', env='CC=clang'), ninja(tsan)], group='full')
-    yield Step('fast suite, TSan', [suite(tsan, 'fast-tests', slower=8)], group='full',
-               suites=tsan)
-    yield Step('fuzzers', [['app/test/fuzz/run', '20', work / 'fuzz']], group='full',
-               suites='stdout', env={'FUZZ_SEED': '1'})
-    docs = work / 'docs'
-    yield Step('guides', [setup(docs, '-Denable_docs=true', '-Dtests=false'), ninja(docs)],
-               group='full')
+               group='full', suites='stdout', wants=lanes.BUILD)
+    yield build('guides', 'docs', '-Denable_docs=true', '-Dtests=false')
 
-    yield Step('every vector width', [suite(build, 'simd-tests')], group='full', suites=build)
-    yield Step('stress suite', [suite(build, 'stress-tests')], group='full', suites=build)
+
+def machines(work, build):
+    """Real peers, and machines with several nodes: what is emulated uses all cores."""
+    def step(name, command, timeout, **more):
+        return Step(name, [command], timeout=timeout, needs=[build], wants=lanes.MACHINE,
+                    **{'group': 'full', 'suites': 'stdout', **more})
+
     # all of them by hand
-    yield Step('real peers', [['app/test/interop/run', '--lib', build / 'lib', '--quick']],
-               group='full', suites='stdout', timeout=1800)
-    yield Step('guests of dpdk-vhost', [['app/test/switch/run', '--build', build, '--quick',
-               '--durations']], group='full', suites='stdout', timeout=900)
-    yield Step('two nodes: relocation', [['devtools/numa-lab', '--timeout', '600', '--',
+    yield step('real peers', ['app/test/interop/run', '--lib', build / 'lib', '--quick',
+               '--durations'], 2400)
+    yield step('guests of dpdk-vhost', ['app/test/switch/run', '--build', build, '--quick',
+               '--durations'], 1200)
+    yield step('two nodes: relocation', ['devtools/numa-lab', '--timeout', '900', '--',
                'meson', 'test', '-C', build, '--no-rebuild', '--suite', 'numa-tests',
-               '--print-errorlogs', '--verbose']], group='full', suites='stdout', timeout=900)
+               '--print-errorlogs', '--verbose'], 1200)
     # the same stories, fewer of each, on machines of other shapes
     stories = ['env', 'DPDK_TEST_PARAMS=journeys=20,moves=100,steps=20',
                'DPDK_TEST=vhost_nodes_numa_autotest:vhost_relocate_numa_autotest']
     program = [build / 'app/test/dpdk-test', '--log-level', 'lib.vhost.*:critical']
-    yield Step('four nodes: relocation', [['devtools/numa-lab', '--nodes', '4', '--mem-per-node',
-               '1200M', '--cpus-per-node', '1', '--hugepages', '128', '--timeout', '400', '--',
-               *stories, 'app/test/run-numa-test', *program]], group='full', suites='stdout',
-               timeout=600)
-    yield Step('two nodes, one without hugepages: relocation', [['devtools/numa-lab',
-               '--hugepages', '256,0', '--timeout', '200', '--', *stories,
-               'app/test/run-numa-test', '--barren', *program]], group='full', suites='stdout',
-               timeout=400)
-    yield Step('two nodes: a Linux guest that moves', [['devtools/numa-follow', '--quick',
+    yield step('four nodes: relocation', ['devtools/numa-lab', '--nodes', '4', '--mem-per-node',
+               '1200M', '--cpus-per-node', '1', '--hugepages', '128', '--timeout', '600', '--',
+               *stories, 'app/test/run-numa-test', *program], 900)
+    yield step('two nodes, one without hugepages: relocation', ['devtools/numa-lab',
+               '--hugepages', '256,0', '--timeout', '400', '--', *stories,
+               'app/test/run-numa-test', '--barren', *program], 600)
+    yield step('two nodes: a Linux guest that moves', ['devtools/numa-follow', '--quick',
                '--scenario', 'qemu', '--lib', build / 'lib', '--output', work / 'numa-follow',
-               '--timeout', '400']], group='full', suites='stdout', timeout=600)
+               '--timeout', '600'], 900)
     traffic = ['devtools/numa-traffic', '--lib', build / 'lib', '--work', work / 'numa-traffic']
-    yield Step('two nodes: accesses are counted right', [[*traffic, '--self-check']],
-               group='full', suites='stdout', timeout=400)
-    yield Step('two nodes: no remote traffic',
-               [[*traffic, '--switch', 'ours', '--scenario', 'placed']],
-               group='full', timeout=800)
-    yield Step('two nodes: guests of dpdk-vhost', [['devtools/numa-lab', '--cpus-per-node', '4',
-               '--timeout', '700', '--artifacts', work / 'switch-nodes', '--',
+    yield step('two nodes: accesses are counted right', [*traffic, '--self-check'], 600)
+    yield step('two nodes: no remote traffic',
+               [*traffic, '--switch', 'ours', '--scenario', 'placed'], 1200, suites=None)
+    yield step('two nodes: guests of dpdk-vhost', ['devtools/numa-lab', '--cpus-per-node', '4',
+               '--timeout', '900', '--artifacts', work / 'switch-nodes', '--',
                'app/test/switch/run', '--build', build, '--durations', '--artifacts',
-               work / 'switch-nodes', 'nodes-virtio-user', 'nodes-qemu']], group='full', suites='stdout', timeout=900)
-    yield Step('two nodes: the article', [['devtools/article', '--no-build', '--lib',
-               build / 'lib']], group='full', timeout=1500)
+               work / 'switch-nodes', 'nodes-virtio-user', 'nodes-qemu'], 1200)
+    yield step('two nodes: the article', ['devtools/article', '--no-build', '--lib',
+               build / 'lib'], 1500, suites=None)
+
+
+def suites(work):
+    """The suites of all builds; each is one process that mostly waits."""
+    yield fast_suite('fast suite, ASan and UBSan', work / 'asan', slower=10)
+    yield fast_suite('fast suite, TSan', work / 'tsan', slower=16)
+    yield Step('fast suite, without libnuma', [suite(work / 'no-numa', 'fast-tests', 4, NODE_TESTS)],
+               group='full', suites=test_log(work / 'no-numa', 'fast-tests'),
+               needs=[work / 'no-numa'])
+    yield fast_suite('fast suite, clang', work / 'clang', group='long')
+    for name, suite_name in (('every vector width', 'simd-tests'), ('stress suite', 'stress-tests')):
+        yield Step(name, [suite(work / 'gcc', suite_name, 4)], group='full',
+                   suites=test_log(work / 'gcc', suite_name), needs=[work / 'gcc'])
+    yield Step('fuzzers', [['app/test/fuzz/run', '20', work / 'fuzz']], group='full',
+               suites='stdout', env={'FUZZ_SEED': '1'}, needs=[work / 'fuzz'])
+
+
+def distro_tree(name):
+    yield Step(f'{name}: root tree', [['devtools/distro', name]], group='full', timeout=2400,
+               makes=name)
+
+
+def distro_steps(name, build):
+    """The library of another Debian release, in that release's own root tree."""
+    def step(title, command, *, needs=build, timeout=1800, **more):
+        inside = ['devtools/distro', '--timeout', timeout, '--bind', build.parent,
+                  '--env', 'PYTHONDONTWRITEBYTECODE=1', name]
+        return Step(f'{name}: {title}', [[*inside, *words] for words in command],
+                    timeout=timeout + 60, needs=[needs],
+                    **{'group': 'full', **more})
+
+    yield step('build', [setup(build, '-Dexamples=vhost'), ninja(build)], needs=name,
+               makes=build, wants=lanes.BUILD)
+    yield step('ABI', [compare_abi(build)])
+    yield step('every packaged plug-in loads', [['devtools/check-plugins', build / 'lib']])
+    yield step('real peers', [['app/test/interop/run', '--lib', build / 'lib', '--durations',
+               *DISTRO_PEERS]], suites='stdout', wants=lanes.MACHINE)
+    yield step('two nodes: the article', [['devtools/article', '--no-build', '--lib',
+               build / 'lib', '--output', build / 'article']], wants=lanes.MACHINE)
+    yield step('fast suite', [suite(build, 'fast-tests', 4)],
+               suites=test_log(build, 'fast-tests'))
+
+
+# A case for each kind of peer: the release's own testpmd, QEMU and Open vSwitch.
+DISTRO_PEERS = ('testpmd-server-split-mergeable-1q', 'testpmd-client-packed-plain-4q',
+                'qemu-mergeable', 'qemu-packed', 'qemu-client-2q', 'iommu-strict', 'migrate',
+                'ovs-tcp-offloads', 'reconnect-backend-kills', 'blk-split', 'crypto-openssl')
+
+# What a build without libnuma does differently: it knows no nodes; and that packets flow.
+NODE_TESTS = [f'vhost_{name}_autotest' for name in (
+    'api', 'block', 'evidence', 'heap', 'map', 'net', 'node', 'numa', 'placement', 'queue',
+    'relocate', 'relocate_packed', 'settle', 'telemetry')] + ['dpdk_vhost_numa_autotest']
 
 
 def setup(build, *options, env=None):
@@ -160,12 +222,30 @@ def setup(build, *options, env=None):
 
 
 def ninja(build):
-    return ['ninja', '-C', build]
+    # The other lane is to get on as well.
+    return ['ninja', '-C', build, '-j2']
 
 
-def suite(build, name, slower=1):
-    return ['meson', 'test', '-C', build, '--no-rebuild', '--suite', name, '--print-errorlogs',
-            '--timeout-multiplier', str(slower)]
+def suite(build, name, slower=1, tests=()):
+    return ['meson', 'test', '-C', build, '--no-rebuild', '--suite', name, '--logbase', name,
+            '--timeout-multiplier', str(slower), *tests]
+
+
+def test_log(build, name):
+    """Where meson writes what a suite's tests said."""
+    return build / f'meson-logs/{name}.txt'
+
+
+def fast_suite(name, build, *, group='full', slower=2):
+    return Step(name, [suite(build, 'fast-tests', slower)], group=group, needs=[build],
+                suites=test_log(build, 'fast-tests'))
+
+
+def compare_abi(build):
+    """Names and layouts against the packaged library of the same ABI."""
+    return ['sh', '-euc', 'name=$(devtools/vhost_library.py "$1")\n'
+            'exec buildtools/check-abi.py "$1/$name" "$2/$name" --headers lib/librte_vhost',
+            'sh', build / 'lib', vhost_library.PACKAGED]
 
 
 def run_commands(step, log):
@@ -188,37 +268,80 @@ def run_commands(step, log):
     return True
 
 
-def count_cases(step, path, tally, succeeded):
-    """Add a step's cases: those that it counts itself, else the step as one."""
+def counts_of(step, path, succeeded):
+    """[passed, failed, skipped] of a step's cases: those that it counts itself, else it is one."""
     if step.suites is None:
-        tally.add(int(succeeded), int(not succeeded))
-        return
-    text = path.read_text(errors='replace')
-    if isinstance(step.suites, pathlib.Path):
-        text = (step.suites / 'meson-logs/testlog.txt').read_text(errors='replace')
+        return [int(succeeded), int(not succeeded), 0]
+    where = step.suites if isinstance(step.suites, pathlib.Path) else path
+    text = where.read_text(errors='replace') if where.exists() else ''
     counts = [[int(number or 0) for number in found] for found in COUNTS.findall(text)]
-    for passed, failed, skipped in counts:
-        tally.add(passed, failed, skipped)
-    if not counts or (not succeeded and not any(failed for _, failed, _ in counts)):
+    total = [sum(column) for column in zip(*counts)] or [0, 0, 0]
+    if not counts or (not succeeded and total[1] == 0):
         # it ended before it could count what went wrong
-        tally.add(0, 1)
+        total[1] += 1
+    return total
 
 
-def run_step(step, number, folder, tally):
-    path = folder / f'{number:02}-{re.sub("[^a-z0-9]+", "-", step.name.lower())}.log'
-    print(f'      {step.name} ...', flush=True)
-    start = time.monotonic()
-    with path.open('w') as log:
-        succeeded = run_commands(step, log)
-    before = tally.failed
-    count_cases(step, path, tally, succeeded)
-    verdict = 'PASS' if tally.failed == before else 'FAIL'
-    print(f'{verdict}  {step.name} ({time.monotonic() - start:.0f} s)', flush=True)
-    if verdict == 'FAIL':
-        tally.failures.append(step.name)
-        tail = path.read_text(errors='replace').splitlines()[-60:]
-        print('\n'.join('    | ' + line for line in tail))
-        print(f'    the whole log: {path}', flush=True)
+def failed_tests(path):
+    """What the failed tests of a meson suite said, by its log in JSON; the end of each."""
+    lines = []
+    tests = [json.loads(line) for line in path.read_text().splitlines()]
+    for test in tests:
+        if test['result'] in ('OK', 'SKIP', 'EXPECTEDFAIL'):
+            continue
+        said = (test.get('stdout', '') + test.get('stderr', '')).splitlines()
+        lines.append(f"{test['name']}: {test['result']}, exit status {test.get('returncode')}, "
+                     f"after {test.get('duration', 0):.1f} s")
+        lines += ['  ' + line for line in said if WORDS_OF_FAILURE.search(line)][:20]
+        lines += ['  ...'] + ['  ' + line for line in said[-40:]]
+    return lines
+
+
+def what_failed(step, path):
+    """Lines to print of a step that failed: first those that say why."""
+    text = path.read_text(errors='replace').splitlines()
+    lines = []
+    if isinstance(step.suites, pathlib.Path) and step.suites.with_suffix('.json').exists():
+        lines = failed_tests(step.suites.with_suffix('.json'))
+    else:
+        lines = [line for line in text[:-40] if line.startswith('FAIL')]
+    return lines + ['...'] + text[-40:]
+
+
+class Runner:
+    """Runs steps, tells of each how it ended, and keeps the counts; for several lanes."""
+
+    def __init__(self, folder):
+        self.tally = Tally()
+        self._folder = folder
+        self._number = 0
+        self._tell = threading.Lock()
+
+    def __call__(self, step, ready):
+        with self._tell:
+            self._number += 1
+            name = re.sub('[^a-z0-9]+', '-', step.name.lower())
+            path = self._folder / f'{self._number:02}-{name}.log'
+            print(f'      {step.name} ...', flush=True)
+        start = time.monotonic()
+        with path.open('w') as log:
+            if isinstance(step.suites, pathlib.Path):
+                step.suites.unlink(missing_ok=True)
+            succeeded = ready and run_commands(step, log)
+            if not ready:
+                log.write('not run: what it needs was not made\n')
+        with self._tell:
+            return self._end(step, path, succeeded, time.monotonic() - start)
+
+    def _end(self, step, path, succeeded, seconds):
+        passed, failed, skipped = counts_of(step, path, succeeded)
+        self.tally.add(passed, failed, skipped)
+        print(f'{"FAIL" if failed else "PASS"}  {step.name} ({seconds:.0f} s)', flush=True)
+        if failed:
+            self.tally.failures.append(step.name)
+            print('\n'.join('    | ' + line for line in what_failed(step, path)))
+            print(f'    the whole log: {path}', flush=True)
+        return not failed
 
 
 def arguments():
@@ -228,31 +351,59 @@ def arguments():
                         'needs neither root nor hugepages')
     parser.add_argument('--long', action='store_true', help='what CI has no time for, too: the '
                         'fast suite built with clang, which its run with TSan stands for')
-    parser.add_argument('--only', metavar='TEXT', help='only steps whose name holds TEXT, and '
-                        'the first build')
+    parser.add_argument('--only', metavar='TEXT', action='append', help='only steps whose name '
+                        'holds TEXT, and the builds that they need; may be repeated')
+    parser.add_argument('--distro', metavar='NAME', action='append', choices=(*DISTROS, 'none'),
+                        help='the other Debian release to build and test for, in a root tree of '
+                        'it: bookworm, trixie, sid, or none; may be repeated (trixie)')
     parser.add_argument('--list', action='store_true', help='name the steps')
     parser.add_argument('--work', type=pathlib.Path, metavar='DIR',
                         default=TREE / 'build-test', help='where to build (build-test)')
     return parser.parse_args()
 
 
-def main():
-    args = arguments()
-    work = args.work.resolve()
+def other_releases(wanted):
+    """The releases to make root trees of, and why one is left out, if so."""
+    chosen = [name for name in wanted or ['trixie'] if name != 'none']
+    here = subprocess.run(['sh', '-c', '. /etc/os-release && echo "${VERSION_CODENAME-}"'],
+                          capture_output=True, text=True, check=False).stdout.strip()
+    if chosen and os.geteuid() != 0:
+        return [], f'SKIP  {", ".join(chosen)}: a root tree needs root'
+    if here in chosen:
+        return [name for name in chosen if name != here], f'SKIP  {here}: it is this machine'
+    return chosen, None
+
+
+def choose(args, every):
+    """The steps that the user wants, with what they need."""
     groups = {'fast'} if args.fast else {'fast', 'full'}
     if args.long or args.only:
         groups.add('long')
-    chosen = [step for step in steps(work)
-              if step.group in groups and
-              (not args.only or args.only in step.name or step.name == 'build with gcc')]
+    every = [step for step in every if step.group in groups]
+    if not args.only:
+        return every
+    chosen = [step for step in every if any(text in step.name for text in args.only)]
+    for step in chosen:     # grows: what is needed may need something itself
+        chosen += [other for other in every
+                   if other.makes in step.needs and other not in chosen]
+    return [step for step in every if step in chosen]
+
+
+def main():
+    args = arguments()
+    work = args.work.resolve()
+    distros, left_out = other_releases(args.distro)
+    chosen = choose(args, steps(work, distros))
     if args.list:
         print('\n'.join(f'{step.group:5} {step.name}' for step in chosen))
         return 0
     work.mkdir(parents=True, exist_ok=True)
-    folder = pathlib.Path(tempfile.mkdtemp(prefix='logs-', dir=work))
-    tally = Tally()
-    for number, step in enumerate(chosen, 1):
-        run_step(step, number, folder, tally)
+    runner = Runner(pathlib.Path(tempfile.mkdtemp(prefix='logs-', dir=work)))
+    if left_out and not args.fast:
+        print(left_out)
+        runner.tally.add(0, 0, 1)
+    lanes.run(chosen, runner)
+    tally = runner.tally
     if tally.failures:
         print('failed: ' + ', '.join(tally.failures))
     print(tally.line())

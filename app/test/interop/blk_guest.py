@@ -12,6 +12,7 @@ import os
 
 from guests import BUSYBOX, MARK, Guest, find_kernel, find_modules, write_initramfs
 from processes import Process, Skip, check, need_programs, wait_until
+from vhost_library import PACKAGED, driver_folder
 
 PROGRAM = "app/test-vhost-blk/dpdk-test-vhost-blk"
 DISK_MIB = 24
@@ -88,13 +89,13 @@ def find_program(bench):
 
 def start_disk(bench, number, socket, image):
     """A backend that waits for the guest."""
-    environment = {"LD_LIBRARY_PATH": "/usr/lib/x86_64-linux-gnu"} if bench.library.packaged else \
+    environment = {"LD_LIBRARY_PATH": PACKAGED} if bench.library.packaged else \
         bench.library.environment()
     if bench.library.packaged and os.path.exists(socket):
         os.unlink(socket)
     backend = Process(bench, f"backend{number}", [
         find_program(bench), socket, image, str(LIVES[number]), "--no-huge", "-m", "64", "--no-pci",
-        "--no-telemetry", "--no-shconf", "-l", "0", "-d", "/usr/lib/x86_64-linux-gnu/librte_mempool_ring.so.23"],
+        "--no-telemetry", "--no-shconf", "-l", "0", "-d", driver_folder() + "/librte_mempool_ring.so"],
         environment)
     backend.expect("^ready$", BOOT_SECONDS)
     bench.library.check_loaded_by(backend)

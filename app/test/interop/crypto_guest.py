@@ -12,10 +12,10 @@ import subprocess
 
 from guests import BUSYBOX, MARK, Guest, find_kernel, find_modules, write_initramfs
 from processes import Process, Skip, check, need_programs, wait_until
+from vhost_library import driver_folder
 
 PROGRAM = "app/vhost-crypto/dpdk-vhost-crypto"
 PROBE = os.path.join(os.path.dirname(os.path.realpath(__file__)), "alg_guest.c")
-DRIVERS = "/usr/lib/x86_64-linux-gnu/dpdk/pmds-23.0"
 BOOT_SECONDS = 90
 WORK_SECONDS = 60
 MODULES = ("virtio_pci", "virtio_crypto", "algif_skcipher")
@@ -112,7 +112,7 @@ def start_backend(bench, path, cryptodev, options):
     if bench.library.packaged:
         # it waits for messages that this QEMU does not send to a crypto backend, and new_device never comes
         raise Skip("DPDK's library does not serve cryptodev-vhost-user of QEMU 7.2")
-    drivers = [f"{DRIVERS}/librte_{name}.so" for name in ("mempool_ring", cryptodev)]
+    drivers = [f"{driver_folder()}/librte_{name}.so" for name in ("mempool_ring", cryptodev)]
     if not os.path.exists(drivers[1]):
         raise Skip(f"no {drivers[1]}")
     vdev = {"crypto_ipsec_mb": "crypto_aesni_mb"}.get(cryptodev, cryptodev)

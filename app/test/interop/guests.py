@@ -8,6 +8,7 @@ messages may stand between them. Each script starts with eth0 up and addressed.
 """
 
 import glob
+import lzma
 import os
 import platform
 import re
@@ -19,6 +20,7 @@ from processes import Process, Skip, check, need_programs
 BOOT_SECONDS = 90
 MARK = "@@"
 BUSYBOX = "/bin/busybox"
+XZ_MAGIC = b"\xfd7zXZ\0"
 MODULES_UML = ("virtio_net",)
 MODULES_QEMU = ("virtio_pci", "virtio_net")
 
@@ -52,10 +54,15 @@ def _cpio_entry(number, name, mode, data=b""):
     return head + bytes(-len(head) % 4) + data + bytes(-len(data) % 4)
 
 
+def _plain(content):
+    """A file as it was before it was compressed: busybox loads plain modules only, under any name."""
+    return lzma.decompress(content) if content.startswith(XZ_MAGIC) else content
+
+
 def write_initramfs(path, files, directories):
     """Store an initramfs of executable files {name: content} and empty directories."""
     entries = [(name, 0o040755, b"") for name in directories]
-    entries += [(name, 0o100755, content) for name, content in files.items()]
+    entries += [(name, 0o100755, _plain(content)) for name, content in files.items()]
     entries.append(("TRAILER!!!", 0, b""))
     with open(path, "wb") as archive:
         for number, (name, mode, content) in enumerate(entries):
@@ -68,10 +75,12 @@ def _content(path):
 
 
 def find_kernel():
-    """(kernel, its module directory): the newest kernel in /boot that has virtio_net as a module."""
-    for kernel in sorted(glob.glob("/boot/vmlinuz-*"), reverse=True):
-        modules = "/lib/modules/" + kernel.partition("vmlinuz-")[2]
-        if os.access(kernel, os.R_OK) and glob.glob(modules + "/kernel/drivers/net/virtio_net.ko"):
+    """(kernel, its module directory): the newest installed kernel that has virtio_net as a module."""
+    # Beside its modules from Linux 7 on, in /boot before.
+    kernels = [(path, os.path.dirname(path)) for path in glob.glob("/lib/modules/*/vmlinuz")]
+    kernels += [(path, "/lib/modules/" + path.partition("vmlinuz-")[2]) for path in glob.glob("/boot/vmlinuz-*")]
+    for kernel, modules in sorted(kernels, key=lambda pair: pair[1], reverse=True):
+        if os.access(kernel, os.R_OK) and glob.glob(modules + "/kernel/drivers/net/virtio_net.ko*"):
             return kernel, modules
     raise Skip("no readable kernel with its modules in /boot and /lib/modules (package linux-image-amd64)")
 

@@ -14,8 +14,12 @@ import resource
 import shutil
 import signal
 import subprocess
+import sys
 import tempfile
 import time
+
+sys.path.append(os.path.join(os.path.dirname(os.path.realpath(__file__)), "../../../devtools"))
+from vhost_library import PACKAGED, library_name
 
 # Polls are close together at first and then a tenth of the time waited apart.
 SHORTEST_POLL, LONGEST_POLL = 0.001, 0.05
@@ -173,9 +177,7 @@ class Process:
 
 
 class Library:
-    """Which librte_vhost.so.23 the backends run on; nobody else gets to see it."""
-
-    BASE = "librte_vhost.so.23"
+    """Which librte_vhost the backends run on; nobody else gets to see it."""
 
     def __init__(self, directory=None):
         self.directory = os.path.realpath(directory) if directory else None
@@ -194,8 +196,9 @@ class Library:
 
     def check_loaded_by(self, process):
         """Fail unless the process really runs on this library: a typo must not test the other one."""
-        path = process.mapped_file(self.BASE)
-        check(path, f"{process.name} has not loaded {self.BASE}")
+        name = library_name(self.directory or PACKAGED)
+        path = process.mapped_file(name)
+        check(path, f"{process.name} has not loaded {name}")
         ours = self.directory is not None and os.path.realpath(path).startswith(self.directory + "/")
         check(ours != self.packaged, f"{process.name} runs on {path}")
 

@@ -16,9 +16,9 @@ from guests import BUSYBOX, QemuGuest
 from migration import incoming_arguments, migrate
 from pings import ADDRESS, GATEWAY, SIZES, check_pings, ping_script
 from processes import Process, Skip, check, need_programs, wait_until
+from vhost_library import PACKAGED, driver_folder
 
 PROGRAM = "app/test-vhost-vdpa/dpdk-test-vhost-vdpa"
-PACKAGED = "/usr/lib/x86_64-linux-gnu"
 ANSWER_SECONDS = 30
 # QEMU maps doorbells of modern devices that have a page for each ring.
 DOORBELLS = "disable-legacy=on,page-per-vq=on"
@@ -56,7 +56,7 @@ class Hardware(Process):
         environment = {"LD_LIBRARY_PATH": PACKAGED} if bench.library.packaged else bench.library.environment()
         super().__init__(bench, name, [
             find_program(bench), "--no-huge", "-m", "64", "--no-pci", "--no-telemetry", "--no-shconf", "-l", "0",
-            "-d", PACKAGED + "/librte_mempool_ring.so.23", "--", socket, str(pairs), words], environment)
+            "-d", driver_folder() + "/librte_mempool_ring.so", "--", socket, str(pairs), words], environment)
         self.pairs = pairs
         self.expect("^serving ", ANSWER_SECONDS)
         bench.library.check_loaded_by(self)
