@@ -136,20 +136,25 @@ vhost_block_set_base(struct vhost_virtqueue *block, uint16_t last_avail, uint16_
 	return 0;
 }
 
-bool
+enum ring_resumed
 vhost_block_start(struct vhost_virtqueue *block)
 {
-	bool agree = true;
+	enum ring_resumed resumed;
+	bool place = true;
 
 	/* the size may have come after the indices */
 	if (vhost_block_set_base(block, block->state.last_avail_idx,
 			block->state.last_used_idx) < 0) {
 		set_base_to_start(block);
-		agree = false;
+		place = false;
 	}
-	agree &= ring_resume(block, block->cfg.format);
-	block->state.unheard_used = block->state.last_used_idx;
-	return agree;
+	resumed = ring_resume(block, block->cfg.format);
+	if (resumed == RING_AS_TOLD && !place)
+		resumed = RING_ADOPTED;
+	/* of what a backend gave back that died the guest may not have heard */
+	block->state.unheard_used = resumed == RING_AS_TOLD ? block->state.last_used_idx :
+		(uint16_t)~block->state.last_used_idx;
+	return resumed;
 }
 
 void
