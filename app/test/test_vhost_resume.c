@@ -52,6 +52,7 @@ struct model {
 	uint32_t size;
 	enum ids ids;
 	bool in_order;		/**< one used descriptor for a batch */
+	bool caught;		/**< look while the driver writes as well, which takes long */
 	uint32_t offered;	/**< position of the driver's next chain */
 	uint32_t given;		/**< of what the device gives back next */
 	uint32_t collected;	/**< of what the driver looks at next */
@@ -136,7 +137,8 @@ offer(struct model *m, uint16_t places)
 		desc->id = m->ids == IDS_LIFO || i + 1 == places ? chain.id : 0xaaaa;
 		desc->flags = mark(m, position, false) |
 			(i + 1 < places ? VRING_DESC_F_NEXT : 0);
-		right &= i == 0 || is_right(m, true);
+		/* one that fills the ring looks like another one */
+		right &= i == 0 || places == m->size || !m->caught || is_right(m, true);
 	}
 	m->chains[m->offered % m->size] = chain;
 	m->offered += places;
@@ -327,6 +329,7 @@ every_kill_in_long_lives(void)
 			kind == IDS_KINDS);
 		uint16_t max = 1 + any(RTE_MIN(size, 6u));
 
+		m.caught = true;
 		for (unsigned int step = 0; step < 100; step++)
 			TEST_ASSERT(take_any_step(&m, max), "life %u, step %u, size %u", life,
 				step, size);

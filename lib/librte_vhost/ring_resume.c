@@ -33,7 +33,7 @@
  *
  * The driver goes on meanwhile.  It only turns descriptors in front into newer ones,
  * the head of a chain last, so what is seen in the middle of that has AVAIL bits that
- * change more than once: look again.
+ * change more than once: look again.  (Except where one chain fills the whole ring.)
  *
  * Another backend that was killed leaves no ends.  Its ring is understood as long as
  * its chains have one descriptor each, and mostly found to be unclear otherwise.  Where
