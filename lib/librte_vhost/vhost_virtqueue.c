@@ -151,9 +151,10 @@ vhost_block_start(struct vhost_virtqueue *block)
 	resumed = ring_resume(block, block->cfg.format);
 	if (resumed == RING_AS_TOLD && !place)
 		resumed = RING_ADOPTED;
-	/* of what a backend gave back that died the guest may not have heard */
-	block->state.unheard_used = resumed == RING_AS_TOLD ? block->state.last_used_idx :
-		(uint16_t)~block->state.last_used_idx;
+	/* an earlier backend may have died between giving back and telling the guest */
+	block->state.unheard_used = block->state.last_used_idx;
+	if (block->state.last_used_idx != ring_start(block->cfg.format))
+		block->state.unheard_used = ~block->state.last_used_idx;
 	return resumed;
 }
 
