@@ -12,18 +12,16 @@
  */
 
 #include <string.h>
-#include <unistd.h>
 
 #include <linux/virtio_config.h>
 
 #include <rte_common.h>
 #include <rte_mbuf.h>
 
-#include "device.h"
-#include "queue.h"
 #include "ring_resume.h"
 #include "test.h"
 #include "vhost_fake_frontend.h"
+#include "vhost_test_log.h"
 
 #define WRAP (1u << VRING_PACKED_EVENT_F_WRAP_CTR)
 #define AVAIL (1u << VRING_PACKED_DESC_F_AVAIL)
@@ -482,3 +480,214 @@ test_vhost_resume(void)
 }
 
 REGISTER_TEST_COMMAND(vhost_resume_autotest, test_vhost_resume);
+
+/* ---- the real one ---- */
+
+/** What frontends tell that do not know: both at the start, in the first lap. */
+#define BASE_OF_A_START ((uint64_t)WRAP << 16 | WRAP)
+
+/** The backend has died; another one is told that the ring is at its start. */
+static int
+come_back(struct fake *fe)
+{
+	if (fake_connect(fe) < 0 || fake_negotiate(fe) < 0 || fake_send_mem_table(fe) < 0)
+		return -1;
+	for (unsigned int i = 0; i < fe->nvrings; i++) {
+		struct fake_addr addr = fake_addr_of(fe, i);
+
+		if (fake_call_state(fe, FE_SET_VRING_NUM, i, fe->vqs[i].size) != FAKE_ACK ||
+				fake_call_state(fe, FE_SET_VRING_BASE, i, BASE_OF_A_START) !=
+					FAKE_ACK ||
+				fake_call(fe, FE_SET_VRING_ADDR, &addr, sizeof(addr), NULL, 0) !=
+					FAKE_ACK ||
+				fake_call_fd(fe, FE_SET_VRING_KICK, i, fe->vqs[i].kickfd) != FAKE_ACK ||
+				fake_call_fd(fe, FE_SET_VRING_CALL, i, fe->vqs[i].callfd) != FAKE_ACK)
+			return -1;
+	}
+	for (unsigned int i = 0; i < fe->nvrings; i++)
+		if (fake_enable_vring(fe, i, true) < 0)
+			return -1;
+	return fake_wait_events(fe, FAKE_NEW_DEVICE, 1) ? 0 : -1;
+}
+
+static int
+take_over(struct fake *fe)
+{
+	fake_disconnect(fe);
+	return come_back(fe);
+}
+
+#define LENGTH 300
+
+static bool
+guest_sends(struct fake *fe, uint32_t number, const struct fake_shape *shape)
+{
+	uint8_t packet[LENGTH];
+
+	fake_pattern(packet, sizeof(packet), number);
+	return fake_tx_send(&fe->vqs[1], NULL, packet, sizeof(packet), shape);
+}
+
+static bool
+host_hears(struct fake *fe, uint32_t number)
+{
+	struct rte_mbuf *packet = fake_backend_receive(fe, 0);
+	bool right = packet != NULL && fake_mbuf_matches(packet, LENGTH, number);
+
+	rte_pktmbuf_free(packet);
+	return right;
+}
+
+static bool
+guest_hears(struct fake *fe, uint32_t number)
+{
+	uint8_t packet[2048];
+
+	return fake_rx_take(&fe->vqs[0], NULL, packet, sizeof(packet)) == LENGTH &&
+		fake_pattern_matches(packet, LENGTH, number);
+}
+
+/** A guest and how it cuts its buffers. */
+struct guest {
+	struct fake_config cfg;
+	struct fake_shape shape;
+};
+
+/** Ten backends die, each with packets on their way: what they did not give back is served. */
+static int
+ten_backends_die(const void *arg)
+{
+	const struct guest *guest = arg;
+	uint32_t sent = 0, heard = 0, to_guest = 0, at_guest = 0;
+	struct fake *fe = fake_start_config(&guest->cfg);
+
+	TEST_ASSERT_NOT_NULL(fe, "a device");
+	for (unsigned int i = 0; i < 10; i++) {
+		for (unsigned int n = 0; n < 3 + i % 3; n++)
+			TEST_ASSERT(guest_sends(fe, sent++, &guest->shape), "room");
+		fake_rx_fill(&fe->vqs[0], 3, 512, &guest->shape);
+		for (unsigned int n = 0; n < 1 + i % 2; n++)
+			TEST_ASSERT(host_hears(fe, heard++), "packet %u", heard);
+		TEST_ASSERT(fake_backend_send(fe, 0, LENGTH, to_guest++), "to the guest");
+		if (i % 2 == 0)
+			fake_tx_reap(&fe->vqs[1]);
+		fake_interrupts(&fe->vqs[1]);
+		TEST_ASSERT_SUCCESS(take_over(fe), "another backend, %u", i);
+		TEST_ASSERT(fake_interrupts(&fe->vqs[1]) > 0, "the guest is woken");
+		while (heard < sent)
+			TEST_ASSERT(host_hears(fe, heard++), "packet %u is served", heard);
+		fake_tx_reap(&fe->vqs[1]);
+		TEST_ASSERT(fake_backend_send(fe, 0, LENGTH, to_guest++), "to the guest");
+		while (at_guest < to_guest)
+			TEST_ASSERT(guest_hears(fe, at_guest++), "packet %u", at_guest);
+	}
+	return fake_stop(fe);
+}
+
+/** Mark what is in the ring behind the next one as used, as a batch does. */
+static void
+write_down_a_batch(struct fake_vq *vq, unsigned int n)
+{
+	for (unsigned int i = 1; i < n; i++) {
+		struct vring_packed_desc *desc = &vq->packed[vq->used_idx + i];
+
+		desc->len = 0;
+		desc->flags = vq->used_wrap ? AVAIL | USED : 0;
+	}
+}
+
+static int
+a_batch_half_given_is_finished(void)
+{
+	struct fake *fe = fake_start(.format = FAKE_PACKED, .ring_size = 64);
+
+	TEST_ASSERT_NOT_NULL(fe, "a device");
+	for (uint32_t i = 0; i < 5; i++)
+		TEST_ASSERT(guest_sends(fe, i, NULL), "room");
+	fake_disconnect(fe);
+	write_down_a_batch(&fe->vqs[1], 3);
+	TEST_ASSERT_SUCCESS(come_back(fe), "another backend");
+	TEST_ASSERT_EQUAL(fake_tx_reap(&fe->vqs[1]), 3, "they are lost, and come back");
+	TEST_ASSERT(host_hears(fe, 3) && host_hears(fe, 4), "those behind are served");
+	TEST_ASSERT_EQUAL(fake_tx_reap(&fe->vqs[1]), 2, "and come back");
+	return fake_stop(fe);
+}
+
+static int
+a_position_told_holds(void)
+{
+	struct fake *fe = fake_start(.format = FAKE_PACKED, .ring_size = 8);
+	struct log_capture log;
+
+	TEST_ASSERT_NOT_NULL(fe, "a device");
+	for (uint32_t i = 0; i < 11; i++)
+		TEST_ASSERT(guest_sends(fe, i, NULL) && host_hears(fe, i) &&
+			fake_tx_reap(&fe->vqs[1]) == 1, "packet %u", i);
+	TEST_ASSERT_SUCCESS(log_begin(&log), "a log");
+	for (unsigned int i = 0; i < fe->nvrings; i++)
+		TEST_ASSERT(fake_stop_vring(fe, i) >= 0, "its base");
+	TEST_ASSERT_SUCCESS(fake_run(fe), "it goes on");
+	log_end(&log);
+	TEST_ASSERT_EQUAL(log_count(&log, "descriptors"), 0, "nothing to say:\n%s", log.text);
+	log_free(&log);
+	TEST_ASSERT(guest_sends(fe, 11, NULL) && host_hears(fe, 11), "where it was");
+	return fake_stop(fe);
+}
+
+static int
+nonsense_is_said(void)
+{
+	struct fake *fe = fake_start(.format = FAKE_PACKED, .ring_size = 8);
+	struct log_capture log;
+
+	TEST_ASSERT_NOT_NULL(fe, "a device");
+	fake_disconnect(fe);
+	for (unsigned int i = 0; i < 8; i += 2)
+		fe->vqs[1].packed[i].flags = AVAIL;
+	TEST_ASSERT_SUCCESS(log_begin(&log), "a log");
+	TEST_ASSERT_SUCCESS(come_back(fe), "another backend");
+	log_end(&log);
+	TEST_ASSERT_EQUAL(log_count(&log, "descriptors do not tell"), 1, "one ring:\n%s", log.text);
+	log_free(&log);
+	return fake_stop(fe);
+}
+
+#define GUEST(...) { .format = FAKE_PACKED, .ring_size = 61, __VA_ARGS__ }
+
+static const struct guest
+	plain = { GUEST(.event_idx = true), { 0 } },
+	client = { GUEST(.client = true), { 0 } },
+	mergeable = { GUEST(.mergeable = true, .client = true), { 0 } },
+	in_order = { GUEST(.in_order = true), { 0 } },
+	chained = { GUEST(), { .header = 12, .seg = 100 } },
+	chained_in_order = { GUEST(.in_order = true), { .header = 12, .seg = 100 } },
+	indirect = { GUEST(), { .header = 12, .seg = 100, .indirect = true } };
+
+static const struct test_case real_cases[] = {
+	TEST_CASE_WITH(ten_backends_die, "ten_backends_die", &plain),
+	TEST_CASE_WITH(ten_backends_die, "ten_backends_die_client", &client),
+	TEST_CASE_WITH(ten_backends_die, "ten_backends_die_mergeable", &mergeable),
+	TEST_CASE_WITH(ten_backends_die, "ten_backends_die_in_order", &in_order),
+	TEST_CASE_WITH(ten_backends_die, "ten_backends_die_chained", &chained),
+	TEST_CASE_WITH(ten_backends_die, "ten_backends_die_chained_in_order", &chained_in_order),
+	TEST_CASE_WITH(ten_backends_die, "ten_backends_die_indirect", &indirect),
+	TEST_CASE(a_batch_half_given_is_finished),
+	TEST_CASE(a_position_told_holds),
+	TEST_CASE(nonsense_is_said),
+};
+
+static int
+test_vhost_resume_ring(void)
+{
+	const struct test_suite suite = {
+		.name = "vhost taking packed rings over",
+		.setup = fake_setup_packed,
+		.check = fake_check,
+		.teardown = fake_teardown,
+		TEST_SUITE_CASES(real_cases),
+	};
+
+	return test_suite_run(&suite);
+}
+
+REGISTER_TEST_COMMAND(vhost_resume_packed_autotest, test_vhost_resume_ring);
