@@ -184,11 +184,41 @@ def run_backend_kills(bench, device="", server=False):
     backend.quit()
 
 
+def check_flow(frontend, what):
+    """Packets that the frontend sends without end come back."""
+    before = frontend.port_counters()["RX-packets"]
+    wait_until(lambda: frontend.port_counters()["RX-packets"] > before + 10 * BURST, RESUME_SECONDS,
+               f"packets to come back from {what}")
+
+
+def run_virtio_user_kills(bench, options):
+    """Backends are killed under a virtio-user that sends without end and waits for them as server."""
+    socket = bench.path("vhost.sock")
+    backend = start_mirror(bench, socket, client=True)
+    frontend = Testpmd(bench, "frontend", [f"net_virtio_user0,path={socket},server=1,{options}"]).ready()
+    frontend.command("set fwd flowgen")
+    frontend.command_ok("start", "packet forwarding")
+    check_flow(frontend, "the first backend")
+    for number in range(1, BACKEND_KILLS + 1):
+        backend.kill()
+        backend = Testpmd(bench, f"backend-{number}", [f"net_vhost0,iface={socket},client=1"], backend=True).ready()
+        backend.command_ok("start", "packet forwarding")
+        backend.wait_link_up(seconds=RESUME_SECONDS)
+        check_flow(frontend, backend.name)
+        check("do not tell" not in backend.output(), f"{backend.name} did not find the position")
+    frontend.quit()
+    backend.quit()
+
+
 def cases():
     """Name and function of each case."""
     yield "reconnect-200-connects", run_connects
     yield "reconnect-frontend-kills", run_frontend_kills
     yield "reconnect-backend-kills", run_backend_kills
+    yield "reconnect-virtio-user-kills", lambda bench: run_virtio_user_kills(bench, "mrg_rxbuf=1")
+    yield "reconnect-virtio-user-kills-packed", lambda bench: run_virtio_user_kills(bench, "packed_vq=1,mrg_rxbuf=1")
+    yield "reconnect-virtio-user-kills-packed-any-order", lambda bench: run_virtio_user_kills(
+        bench, "packed_vq=1,mrg_rxbuf=0,in_order=0")
     yield "reconnect-backend-kills-packed", lambda bench: run_backend_kills(bench, "packed=on")
     yield "reconnect-backend-kills-packed-plain", lambda bench: run_backend_kills(
         bench, "packed=on,mrg_rxbuf=off,indirect_desc=off,event_idx=off", server=True)
