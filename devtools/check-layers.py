@@ -33,9 +33,9 @@ LAYERS = (
                'rte_vdpa vdpa_driver'),
     ('ground', 'mem_chunk mem_dax mem_file mem_fs mem_guard mem_heap mem_iotlb mem_iova mem_log mem_map mem_node mem_probe '
                'mem_sanitizer '
-               'dma_channel doorbell event_loop fd_kind quota reaper vu_message vhost_log vhost_trace'),
+               'dma_channel doorbell event_loop fd_kind quota reaper vhost_abi vu_message vhost_log vhost_trace'),
     ('running halves', 'gate vhost_virtqueue virtio_net '
-                       'ring ring_iova ring_log ring_packed ring_piece ring_split '
+                       'ring ring_iova ring_log ring_packed ring_piece ring_resume ring_split '
                        'net_ahead net_async net_async_dequeue net_async_enqueue '
                        'net_copy net_dequeue net_enqueue net_header net_isa net_mbuf net_notify net_stats'),
     ('queues', 'crypto_algo crypto_block crypto_lane crypto_request crypto_session crypto_stream '
@@ -49,13 +49,16 @@ LAYERS = (
                  'vu_on_migration vu_on_queue'),
     ('transports', 'socket socket_client socket_connection socket_guard socket_path '
                    'socket_registry socket_server socket_turn'),
-    ('outside', 'crypto_api crypto_burst crypto_fetch crypto_finalize '
+    ('outside', 'abi_api crypto_api crypto_burst crypto_fetch crypto_finalize '
                 'api api_driver api_inflight api_limits api_numa api_stats async burst burst_iova telemetry '
                 'vdpa_device'),
 )
+# of config/, and nobody's
+OUTSIDE = ('dpdk_compat',)
 INCLUDE = re.compile(r'^\s*#\s*include\s+"([^"]+)\.h"', re.MULTILINE)
 # "librte_vhost_device.c.o" of meson, or "device.o" of anything else
 OBJECT_NAME = re.compile(r'(?:(?:lib_)?librte_vhost_)?(\w+?)(?:\.c)?\.o')
+ABI_OBJECT = re.compile(r'^abi_\d+_')
 MEMBER = re.compile(r'(?:.*[(:/])?([^(:/]+\.o)\)?:')
 UNDEFINED = 'Uwv'
 
@@ -76,15 +79,23 @@ class Layers:
         return user in self.of and used in self.of and self.of[used] > self.of[user]
 
 
+def layer_name(parts):
+    """What a file is called in LAYERS: a header of an ABI as it is included, once for all."""
+    if parts[0] != 'abi':
+        return '_'.join(parts)
+    return parts[-1] if parts[-1] == 'vhost_abi' else f'abi_{parts[-1]}'
+
+
 def sources(folder, suffixes):
     """Name and path of each file of a folder and of the folders in it."""
-    for path in sorted([*folder.glob(f'*.[{suffixes}]'), *folder.glob(f'*/*.[{suffixes}]')]):
-        yield '_'.join(path.relative_to(folder).with_suffix('').parts), path
+    for path in sorted(folder.rglob(f'*.[{suffixes}]')):
+        yield layer_name(path.relative_to(folder).with_suffix('').parts), path
 
 
 def included(path):
     """Names of the headers that a file includes by their paths in the library."""
-    return [name.replace('/', '_') for name in INCLUDE.findall(path.read_text())]
+    return [name.replace('/', '_') for name in INCLUDE.findall(path.read_text())
+            if name not in OUTSIDE]
 
 
 def include_complaints(file, path, layers):
@@ -125,7 +136,7 @@ def symbol_uses(lines):
     """
     home, wanted = {}, collections.defaultdict(set)
     for object_name, kind, symbol in lines:
-        file = OBJECT_NAME.fullmatch(object_name).group(1)
+        file = ABI_OBJECT.sub('abi_', OBJECT_NAME.fullmatch(object_name).group(1))
         wanted.setdefault(file, set())
         if kind in UNDEFINED:
             wanted[file].add(symbol)

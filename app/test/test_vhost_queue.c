@@ -1011,7 +1011,7 @@ state_outlives_the_block(void)
 	TEST_ASSERT_SUCCESS(settle_as(&b, &cfg, &done), "it moves");
 	after = vhost_queue_block(b.q);
 	TEST_ASSERT(done.old == before && after != before, "another block");
-	TEST_ASSERT(!done.resumed_from_used_idx, "a ring that runs is not started again");
+	TEST_ASSERT(!done.started, "a ring that runs is not started again");
 	TEST_ASSERT_BUFFERS_ARE_EQUAL(&after->state, &state, sizeof(state),
 		"the state has come along");
 	TEST_ASSERT_EQUAL(after->node, 8, "on the other node");
@@ -1038,7 +1038,8 @@ a_start_believes_the_used_index_in_memory(void)
 		vhost_queue_set_base(b.q, 40, 40);
 		TEST_ASSERT_SUCCESS(settle_as(&b, &cfg, &done), "the ring starts");
 		vhost_block_destroy(done.old);
-		TEST_ASSERT_EQUAL(done.resumed_from_used_idx, idx != 40, "memory says %u", idx);
+		TEST_ASSERT_EQUAL(done.resumed, idx != 40 ? RING_ADOPTED : RING_AS_TOLD,
+			"memory says %u", idx);
 		TEST_ASSERT_SUCCESS(vhost_queue_get_base(b.q, &avail, &used), "its base");
 		TEST_ASSERT(avail == idx && used == idx, "%u and %u", avail, used);
 		/* Dormant again. */

@@ -146,7 +146,7 @@ connect_to(const char *path)
 static bool
 is_recorded(const struct fake *fe)
 {
-	return fe->cfg.ops == NULL;
+	return fe->cfg.ops == NULL || fe->cfg.ops->new_device == fake_recorder_ops.new_device;
 }
 
 int
@@ -198,7 +198,7 @@ static int
 register_socket(struct fake *fe)
 {
 	const struct rte_vhost_device_ops *ops =
-		is_recorded(fe) ? &fake_recorder_ops : fe->cfg.ops;
+		fe->cfg.ops == NULL ? &fake_recorder_ops : fe->cfg.ops;
 	uint64_t flags = fe->cfg.flags | (fe->cfg.client ? RTE_VHOST_USER_CLIENT : 0) |
 		(fe->cfg.iommu ? RTE_VHOST_USER_IOMMU_SUPPORT : fake_backend_flags());
 

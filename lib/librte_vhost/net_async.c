@@ -281,7 +281,7 @@ put_chains(struct vhost_virtqueue *vq, struct net_async *area, uint32_t n, uint3
 		const struct vq_chain *chain =
 			&area->chains[area->chains_given++ & area->chains_mask];
 
-		ring_put(vq, at, chain->id, chain->len, flags);
+		ring_put(vq, at, chain->id, chain->places, chain->len, flags);
 		at += ring_places(chain, flags);
 	}
 	return at;

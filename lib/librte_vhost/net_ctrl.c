@@ -139,7 +139,7 @@ serve_chain(struct vhost_virtqueue *vq, uint16_t left, uint32_t pairs, uint16_t 
 		if (format & VQ_LOG)
 			vhost_ring_log_data(vq, ack, written);
 	}
-	ring_put(vq, 0, chain.id, written, format);
+	ring_put(vq, 0, chain.id, chain.places, written, format);
 	ring_give(vq, chain.places, format);
 	return chain.places;
 }

@@ -344,7 +344,7 @@ take_planned(struct vhost_virtqueue *vq, struct rte_mempool *pool, struct rte_mb
 			starved = true;
 			break;
 		}
-		ring_put(vq, given, item->id, 0, flags);
+		ring_put(vq, given, item->id, item->places, 0, flags);
 		given += item->places;
 		done += got;
 		pieces += item->pieces;

@@ -319,7 +319,7 @@ put_shares(struct vhost_virtqueue *vq, uint16_t at, const struct vq_chain *chain
 	for (uint16_t i = 0; i < n; i++) {
 		uint32_t share = RTE_MIN(len, chains[i].len);
 
-		ring_put(vq, at, chains[i].id, share, flags);
+		ring_put(vq, at, chains[i].id, chains[i].places, share, flags);
 		at += ring_places(&chains[i], flags);
 		len -= share;
 	}

@@ -488,8 +488,10 @@ vhost_queue_commit(struct vhost_queue *q, const struct queue_wish *wish, bool en
 	}
 	if (wish->has_base)
 		vhost_block_set_base(block, wish->last_avail, wish->last_used);
-	if (block->size != 0 && starts)
-		done.resumed_from_used_idx = !vhost_block_start(block);
+	done.started = block->size != 0 && starts;
+	if (done.started)
+		done.resumed = vhost_block_start(block);
+	missed |= done.started && vhost_block_owes_notification(block);
 	vhost_inflight_commit(&q->inflight, block);
 	vhost_block_apply(block, &attr);
 	/* what an application's own backend has written to its ring meanwhile stays */

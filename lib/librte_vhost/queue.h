@@ -171,8 +171,8 @@ bool vhost_queue_has_moved(struct vhost_queue *q);
 /** What became of a queue in vhost_queue_commit(). */
 struct queue_commit {
 	struct vhost_virtqueue *old;	/**< replaced, the caller's to destroy; or NULL */
-	/** The ring started at a used index other than remembered. */
-	bool resumed_from_used_idx;
+	bool started;			/**< the ring started */
+	enum ring_resumed resumed;	/**< if so: whose indices it has */
 };
 
 /**

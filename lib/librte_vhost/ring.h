@@ -109,11 +109,10 @@ ring_is_place(const struct vhost_virtqueue *vq, uint16_t at, unsigned int flags)
 }
 
 /**
- * A backend takes the ring over, with indices of that ring.
- *
- * @return false if the ring itself says that they are others, which were adopted
+ * A backend takes the ring over, with indices of that ring.  If the ring itself says
+ * that they are others, those are adopted.
  */
-static inline bool
+static inline enum ring_resumed
 ring_resume(struct vhost_virtqueue *vq, unsigned int flags)
 {
 	return RING_VERB(flags, resume, vq);
@@ -242,16 +241,20 @@ ring_take(struct vhost_virtqueue *vq, uint16_t n, unsigned int flags)
 /* ---- what goes back ---- */
 
 /**
- * Write down what goes back at the i-th place: a chain, and the bytes written to it.
+ * Write down what goes back at the i-th place: a chain, its places and the bytes written
+ * to it.
  * With VQ_IN_ORDER nothing was written to any, which makes them one.
  */
 static __rte_always_inline void
-ring_put(struct vhost_virtqueue *vq, uint16_t i, uint16_t id, uint32_t len, unsigned int flags)
+ring_put(struct vhost_virtqueue *vq, uint16_t i, uint16_t id, uint16_t places, uint32_t len,
+		unsigned int flags)
 {
-	if ((flags & VQ_PACKED) && (flags & VQ_IN_ORDER))
+	if (!(flags & VQ_PACKED))
+		ring_split_put(vq, i, id, len);
+	else if (flags & VQ_IN_ORDER)
 		ring_packed_put_in_order(vq, id);
 	else
-		RING_VERB(flags, put, vq, i, id, len);
+		ring_packed_put(vq, i, id, places, len);
 }
 
 /** Likewise in a run. */
@@ -274,6 +277,8 @@ ring_give(struct vhost_virtqueue *vq, uint16_t n, unsigned int flags)
 	/* the data comes before what says that it is there */
 	if (flags & VQ_LOG)
 		vhost_ring_log_flush(vq);
+	if ((flags & VQ_PACKED) && (flags & VQ_IN_ORDER) && n > 1)
+		ring_packed_put_end(vq, 0, n, vq->withheld >> 32);
 	RING_VERB(flags, give, vq, n);
 	if (flags & VQ_LOG) {
 		RING_VERB(flags, log_given, vq, from, n);

@@ -33,6 +33,7 @@
 
 #include "ring_log.h"
 #include "ring_piece.h"
+#include "ring_resume.h"
 #include "vhost_virtqueue.h"
 
 #include "rte_vhost.h"
@@ -250,11 +251,25 @@ ring_packed_run_put(struct vhost_virtqueue *vq, const struct ring_run *run, uint
 	ring_packed_write(vq, i, &run->places[2 * i], run->used, id, len);
 }
 
+/** Say in the last of several places from the i-th on that they are one, see ring_resume.c. */
 static __rte_always_inline void
-ring_packed_put(struct vhost_virtqueue *vq, uint16_t i, uint16_t id, uint32_t len)
+ring_packed_put_end(struct vhost_virtqueue *vq, uint16_t i, uint16_t places, uint16_t id)
+{
+	uint16_t at = ring_packed_plus(vq, vq->state.last_used_idx, i + places - 1);
+
+	__atomic_store_n(ring_packed_rest(vq, ring_packed_place(at)),
+			RING_PACKED_WORD(places - 1, id, ring_packed_mark_used(at) | RING_RESUME_END),
+			__ATOMIC_RELAXED);
+}
+
+static __rte_always_inline void
+ring_packed_put(struct vhost_virtqueue *vq, uint16_t i, uint16_t id, uint16_t places,
+		uint32_t len)
 {
 	uint16_t at = ring_packed_plus(vq, vq->state.last_used_idx, i);
 
+	if (places > 1)
+		ring_packed_put_end(vq, i, places, id);
 	ring_packed_write(vq, i, ring_packed_rest(vq, ring_packed_place(at)),
 			RING_PACKED_WORD(0, 0, ring_packed_mark_used(at)), id, len);
 }
@@ -494,11 +509,15 @@ ring_packed_is_place(const struct vhost_virtqueue *vq, uint16_t at)
 	return ring_packed_place(at) < vq->size;
 }
 
-/** Nothing in the ring tells how far a backend that died had come. */
-static inline bool
-ring_packed_resume(struct vhost_virtqueue *vq __rte_unused)
+/** Only where we serve the ring, and nobody else tells what an earlier backend left. */
+static inline enum ring_resumed
+ring_packed_resume(struct vhost_virtqueue *vq)
 {
-	return true;
+	if (!(vq->net->flags & NET_BUILTIN) || vq->cfg.inflight != NULL)
+		return RING_AS_TOLD;
+	return vhost_ring_resume((void *)vq->desc, vq->size,
+			virtio_net_has(vq->net, VIRTIO_F_IN_ORDER),
+			&vq->state.last_avail_idx, &vq->state.last_used_idx);
 }
 
 #endif /* VHOST_RING_PACKED_H */

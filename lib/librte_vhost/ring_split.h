@@ -336,16 +336,16 @@ ring_split_is_place(const struct vhost_virtqueue *vq __rte_unused, uint16_t at _
 	return true;
 }
 
-static inline bool
+static inline enum ring_resumed
 ring_split_resume(struct vhost_virtqueue *vq)
 {
 	uint16_t used = ring_split_published(vq);
 
 	if (used == vq->state.last_used_idx)
-		return true;
+		return RING_AS_TOLD;
 	vq->state.last_used_idx = used;
 	vq->state.last_avail_idx = used;
-	return false;
+	return RING_ADOPTED;
 }
 
 /*

@@ -25,6 +25,7 @@
 #include "mem_node.h"
 #include "numa_evidence.h"
 #include "queue_async.h"
+#include "ring.h"
 #include "settle.h"
 #include "vhost_log.h"
 
@@ -88,6 +89,26 @@ block_node(const struct vhost_queue *q)
 	return block != NULL ? block->node : VHOST_NODE_ANY;
 }
 
+/** Say where a ring goes on if that is not where the frontend said. */
+static void
+log_resumption(const struct vhost_device *dev, uint32_t index, enum ring_resumed resumed)
+{
+	const struct vhost_virtqueue *block = vhost_queue_block(vhost_device_queue_at(dev, index));
+	const char *path = dev->driver.path;
+	uint16_t at = block->state.last_used_idx;
+
+	if (resumed == RING_UNCLEAR)
+		VHOST_LOG_CONFIG(WARNING, "(%s) vring %u: its descriptors do not tell where an "
+			"earlier backend stopped, it starts as the frontend says, at %u\n",
+			path, index, at);
+	else if (resumed == RING_ADOPTED && ring_has_two_bases(block->cfg.format))
+		VHOST_LOG_CONFIG(WARNING, "(%s) vring %u resumes at 0x%x as its descriptors tell: "
+			"packets in flight may be sent again or lost\n", path, index, at);
+	else if (resumed == RING_ADOPTED)
+		VHOST_LOG_CONFIG(WARNING, "(%s) vring %u resumes from the used index in guest "
+			"memory: packets in flight may be sent again or lost\n", path, index);
+}
+
 /** Swap in a queue's block: where it was, where it is. */
 static struct device_move
 commit_queue(struct vhost_device *dev, uint32_t index)
@@ -107,10 +128,8 @@ commit_queue(struct vhost_device *dev, uint32_t index)
 	wish->has_base = false;
 	move.to = block_node(q);
 	vhost_block_destroy(done.old);
-	if (done.resumed_from_used_idx)
-		VHOST_LOG_CONFIG(WARNING, "(%s) vring %u resumes from the used index in guest "
-			"memory: packets in flight may be sent again or lost\n",
-			dev->driver.path, index);
+	if (done.started)
+		log_resumption(dev, index, done.resumed);
 	return move;
 }
 

@@ -136,20 +136,26 @@ vhost_block_set_base(struct vhost_virtqueue *block, uint16_t last_avail, uint16_
 	return 0;
 }
 
-bool
+enum ring_resumed
 vhost_block_start(struct vhost_virtqueue *block)
 {
-	bool agree = true;
+	enum ring_resumed resumed;
+	bool place = true;
 
 	/* the size may have come after the indices */
 	if (vhost_block_set_base(block, block->state.last_avail_idx,
 			block->state.last_used_idx) < 0) {
 		set_base_to_start(block);
-		agree = false;
+		place = false;
 	}
-	agree &= ring_resume(block, block->cfg.format);
+	resumed = ring_resume(block, block->cfg.format);
+	if (resumed == RING_AS_TOLD && !place)
+		resumed = RING_ADOPTED;
+	/* an earlier backend may have died between giving back and telling the guest */
 	block->state.unheard_used = block->state.last_used_idx;
-	return agree;
+	if (block->state.last_used_idx != ring_start(block->cfg.format))
+		block->state.unheard_used = ~block->state.last_used_idx;
+	return resumed;
 }
 
 void

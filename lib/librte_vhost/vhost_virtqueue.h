@@ -25,6 +25,7 @@
 
 #include "doorbell.h"
 #include "mem_log.h"
+#include "ring_resume.h"
 #include "virtio_net.h"
 
 struct ring_iova;
@@ -205,12 +206,11 @@ int vhost_block_set_base(struct vhost_virtqueue *block, uint16_t last_avail,
 /**
  * The ring of this live block starts, with the state it has by now.  Gate closed.
  *
- * @return false if the ring or its size did not agree with the indices of the
- *         state: the frontend resumes a ring whose backend died, and the used index
- *         in the ring was adopted for both directions (packets may be sent twice,
- *         or lost)
+ * @return whether the ring and its size agreed with the indices of the state.  If not,
+ *         the frontend resumes a ring whose backend died: what the ring tells was
+ *         adopted for both directions (packets may be sent twice, or lost)
  */
-bool vhost_block_start(struct vhost_virtqueue *block);
+enum ring_resumed vhost_block_start(struct vhost_virtqueue *block);
 
 /** Put attributes in force: pick the bursts that may run.  Gate closed. */
 void vhost_block_apply(struct vhost_virtqueue *block, const struct vq_attr *attr);

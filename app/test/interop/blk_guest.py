@@ -10,6 +10,7 @@ its checksum.
 
 import os
 
+import qemu
 from guests import BUSYBOX, MARK, Guest, find_kernel, find_modules, write_initramfs
 from processes import Process, Skip, check, need_programs, wait_until
 from vhost_library import PACKAGED, driver_folder
@@ -52,18 +53,18 @@ class BlkGuest(Guest):
     MEMORY_MIB = 160
 
     def __init__(self, bench, socket, rounds, options):
-        need_programs("qemu-system-x86_64", "busybox")
+        need_programs("busybox")
         kernel, modules_top = find_kernel()
         initramfs = bench.path("guest.cpio")
         self._write_initramfs(initramfs, modules_top, rounds)
         super().__init__(bench, "guest", [
-            "qemu-system-x86_64", "-accel", "tcg,thread=multi", "-cpu", "max,-la57",
+            *qemu.command(), "-accel", "tcg,thread=multi", "-cpu", "max,-la57",
             "-machine", "pc,memory-backend=ram", "-m", f"{self.MEMORY_MIB}M",
             "-object", f"memory-backend-memfd,id=ram,size={self.MEMORY_MIB}M,share=on",
             "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot", "-serial", "stdio",
             "-kernel", kernel, "-initrd", initramfs,
             "-append", "console=ttyS0 quiet panic=-1 no_timer_check mitigations=off",
-            "-chardev", f"socket,id=chr,path={socket},reconnect=1",
+            "-chardev", f"socket,id=chr,path={socket},{qemu.reconnecting()}",
             "-device", "vhost-user-blk-pci,chardev=chr,vectors=0,num-queues=1,queue-size=64" + options])
 
     @staticmethod

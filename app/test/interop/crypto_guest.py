@@ -10,6 +10,7 @@ import os
 import socket
 import subprocess
 
+import qemu
 from guests import BUSYBOX, MARK, Guest, find_kernel, find_modules, write_initramfs
 from processes import Process, Skip, check, need_programs, wait_until
 from vhost_library import driver_folder
@@ -47,13 +48,13 @@ class CryptoGuest(Guest):
     MEMORY_MIB = 160
 
     def __init__(self, bench, path, queues):
-        need_programs("qemu-system-x86_64", "busybox", "cc")
+        need_programs("busybox", "cc")
         kernel, modules_top = find_kernel()
         initramfs = bench.path("guest.cpio")
         self.monitor = bench.path("monitor.sock")
         self._write_initramfs(bench, initramfs, modules_top)
         super().__init__(bench, "guest", [
-            "qemu-system-x86_64", "-accel", "tcg,thread=multi", "-cpu", "max,-la57",
+            *qemu.command(), "-accel", "tcg,thread=multi", "-cpu", "max,-la57",
             "-machine", "pc,memory-backend=ram", "-m", f"{self.MEMORY_MIB}M",
             "-object", f"memory-backend-memfd,id=ram,size={self.MEMORY_MIB}M,share=on",
             "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot", "-serial", "stdio",

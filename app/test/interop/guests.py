@@ -15,6 +15,7 @@ import re
 import sys
 
 import hide_xstate
+import qemu
 from processes import Process, Skip, check, need_programs
 
 BOOT_SECONDS = 90
@@ -135,14 +136,14 @@ class QemuGuest(Guest):
 
     def __init__(self, bench, name, socket, address, script, server=False, queues=1, device="", mac=0x10,
                  extra=(), machine="pc", buses=(), kernel_options="", reboots=False, programs=None):
-        need_programs("qemu-system-x86_64", "busybox")
+        need_programs("busybox")
         kernel, modules_top = find_kernel()
         initramfs = bench.path(name + ".cpio")
         self._write_initramfs(initramfs, modules_top, address, script, programs or {})
         memory = f"memory-backend-memfd,id=ram,size={self.MEMORY_MIB}M,share=on"
-        chardev = f"socket,id=chr,path={socket}," + ("server=on" if server else "reconnect=1")
+        chardev = f"socket,id=chr,path={socket}," + ("server=on" if server else qemu.reconnecting())
         super().__init__(bench, name, [
-            "qemu-system-x86_64", "-accel", "tcg,thread=multi", "-cpu", "max,-la57",
+            *qemu.command(), "-accel", "tcg,thread=multi", "-cpu", "max,-la57",
             "-machine", f"{machine},memory-backend=ram", "-m", f"{self.MEMORY_MIB}M", "-smp", str(queues),
             "-object", memory, "-nodefaults", "-no-user-config", "-display", "none", *(() if reboots else ("-no-reboot",)),
             "-serial", "stdio", "-kernel", kernel, "-initrd", initramfs,

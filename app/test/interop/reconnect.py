@@ -153,21 +153,25 @@ def hear_all_answered(guest):
     guest.hear("10 packets transmitted, 10 packets received, 0% packet loss", RESUME_SECONDS)
 
 
-def run_backend_kills(bench):
-    """Backends are killed under a QEMU guest that pings; QEMU comes back to each new one."""
+def run_backend_kills(bench, device="", server=False):
+    """Backends are killed under a QEMU guest that pings; QEMU comes back to each new one, or is come back to."""
     socket = bench.path("vhost.sock")
-    backend = start_echo(bench, socket, name="backend-0")
-    guest = QemuGuest(bench, "guest", socket, ADDRESS, PING_FOR_EVER)
-    guest.wait_ready()
+    backend = start_echo(bench, socket, name="backend-0", client=server)
+    guest = QemuGuest(bench, "guest", socket, ADDRESS, PING_FOR_EVER, server=server, device=device)
+    check(("RING_PACKED" in guest.wait_ready()) == ("packed=on" in device), "the ring is not what was asked for")
     hear_all_answered(guest)
     descriptors, resident, qemu = [backend.descriptors()], [backend.resident_kib()], [guest.descriptors()]
+    resumed = 0
     for number in range(1, BACKEND_KILLS + 1):
         backend.kill()
-        os.unlink(socket)
-        backend = start_echo(bench, socket, name=f"backend-{number}")
+        if not server:
+            os.unlink(socket)
+        backend = start_echo(bench, socket, name=f"backend-{number}", client=server)
         backend.wait_link_up(seconds=RESUME_SECONDS)
         guest.skip_to_end()
         hear_all_answered(guest)
+        resumed += "as its descriptors tell" in backend.output()
+        check("do not tell" not in backend.output(), f"{backend.name} did not find the position")
         descriptors.append(backend.descriptors())
         resident.append(backend.resident_kib())
         qemu.append(guest.descriptors())
@@ -176,6 +180,33 @@ def run_backend_kills(bench):
     check(max(resident) - min(resident) <= RESIDENT_SLACK_KIB, f"memory of the backends: {resident} KiB")
     complaints = guest.kernel_complaints()
     check(not complaints, f"the guest's kernel: {complaints[:1]}")
+    check(resumed == (BACKEND_KILLS if "packed=on" in device else 0), f"{resumed} rings were read for their position")
+    backend.quit()
+
+
+def check_flow(frontend, what):
+    """Packets that the frontend sends without end come back."""
+    before = frontend.port_counters()["RX-packets"]
+    wait_until(lambda: frontend.port_counters()["RX-packets"] > before + 10 * BURST, RESUME_SECONDS,
+               f"packets to come back from {what}")
+
+
+def run_virtio_user_kills(bench, options):
+    """Backends are killed under a virtio-user that sends without end and waits for them as server."""
+    socket = bench.path("vhost.sock")
+    backend = start_mirror(bench, socket, client=True)
+    frontend = Testpmd(bench, "frontend", [f"net_virtio_user0,path={socket},server=1,{options}"]).ready()
+    frontend.command("set fwd flowgen")
+    frontend.command_ok("start", "packet forwarding")
+    check_flow(frontend, "the first backend")
+    for number in range(1, BACKEND_KILLS + 1):
+        backend.kill()
+        backend = Testpmd(bench, f"backend-{number}", [f"net_vhost0,iface={socket},client=1"], backend=True).ready()
+        backend.command_ok("start", "packet forwarding")
+        backend.wait_link_up(seconds=RESUME_SECONDS)
+        check_flow(frontend, backend.name)
+        check("do not tell" not in backend.output(), f"{backend.name} did not find the position")
+    frontend.quit()
     backend.quit()
 
 
@@ -184,3 +215,10 @@ def cases():
     yield "reconnect-200-connects", run_connects
     yield "reconnect-frontend-kills", run_frontend_kills
     yield "reconnect-backend-kills", run_backend_kills
+    yield "reconnect-virtio-user-kills", lambda bench: run_virtio_user_kills(bench, "mrg_rxbuf=1")
+    yield "reconnect-virtio-user-kills-packed", lambda bench: run_virtio_user_kills(bench, "packed_vq=1,mrg_rxbuf=1")
+    yield "reconnect-virtio-user-kills-packed-any-order", lambda bench: run_virtio_user_kills(
+        bench, "packed_vq=1,mrg_rxbuf=0,in_order=0")
+    yield "reconnect-backend-kills-packed", lambda bench: run_backend_kills(bench, "packed=on")
+    yield "reconnect-backend-kills-packed-plain", lambda bench: run_backend_kills(
+        bench, "packed=on,mrg_rxbuf=off,indirect_desc=off,event_idx=off", server=True)

@@ -361,7 +361,7 @@ refuse(struct fetch *f, bool has_status, uint8_t status, unsigned int flags)
 		if (flags & VQ_LOG)
 			vhost_ring_log_data(f->vq, f->status.base, f->status.len);
 	}
-	ring_put(f->vq, 0, f->chain.id, has_status, flags);
+	ring_put(f->vq, 0, f->chain.id, f->chain.places, has_status, flags);
 	ring_give(f->vq, 1, flags);
 }
 

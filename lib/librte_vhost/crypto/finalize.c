@@ -72,7 +72,8 @@ answer(struct vhost_virtqueue *vq, uint16_t i, const struct crypto_slot *slot,
 	if ((flags & VQ_LOG) && slot->in_place)
 		log_in_place(vq, slot);
 	crypto_write_status(vq, slot->status_gpa, status, flags);
-	ring_put(vq, i, slot->head, status == VIRTIO_CRYPTO_OK ? slot->used_len : 1, flags);
+	ring_put(vq, i, slot->head, 1, status == VIRTIO_CRYPTO_OK ? slot->used_len : 1,
+		flags);
 }
 
 /** The slot of an operation that is under way in a block; NULL: it is not, or came twice. */

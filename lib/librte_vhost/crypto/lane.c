@@ -52,7 +52,7 @@ answer(struct vhost_virtqueue *vq, uint16_t i, const struct crypto_slot *slot)
 		if (vq->cfg.format & VQ_LOG)
 			vhost_ring_log_data(vq, status, 1);
 	}
-	ring_put(vq, i, slot->head, 1, vq->cfg.format);
+	ring_put(vq, i, slot->head, 1, 1, vq->cfg.format);
 }
 
 /** Answer all that is under way: whether there was something. */
