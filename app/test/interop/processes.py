@@ -19,7 +19,7 @@ import tempfile
 import time
 
 sys.path.append(os.path.join(os.path.dirname(os.path.realpath(__file__)), "../../../devtools"))
-from vhost_library import PACKAGED, library_name
+from vhost_library import PACKAGED, NoLibrary, library_name
 
 # Polls are close together at first and then a tenth of the time waited apart.
 SHORTEST_POLL, LONGEST_POLL = 0.001, 0.05
@@ -183,6 +183,11 @@ class Library:
         self.directory = os.path.realpath(directory) if directory else None
 
     @property
+    def name(self):
+        """Under which name programs load it; NoLibrary if there is none."""
+        return library_name(self.directory or PACKAGED)
+
+    @property
     def packaged(self):
         """Whether the backends run on the system's own library."""
         return self.directory is None
@@ -196,9 +201,8 @@ class Library:
 
     def check_loaded_by(self, process):
         """Fail unless the process really runs on this library: a typo must not test the other one."""
-        name = library_name(self.directory or PACKAGED)
-        path = process.mapped_file(name)
-        check(path, f"{process.name} has not loaded {name}")
+        path = process.mapped_file(self.name)
+        check(path, f"{process.name} has not loaded {self.name}")
         ours = self.directory is not None and os.path.realpath(path).startswith(self.directory + "/")
         check(ours != self.packaged, f"{process.name} runs on {path}")
 
