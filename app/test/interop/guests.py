@@ -87,17 +87,26 @@ def find_kernel():
 
 
 def find_modules(top, names):
-    """Paths of modules and of what they need, in the order in which they load; Skip if one is missing."""
+    """Paths of modules and of what they need, in the order in which they load; Skip if one is missing.
+
+    What is built into the kernel needs no loading.
+    """
     needs = {}
     for line in _content(top + "/modules.dep").decode().splitlines():
         path, _, rest = line.partition(":")
-        needs[os.path.basename(path).partition(".")[0]] = [path, *rest.split()]
+        needs[_module_name(path)] = [path, *rest.split()]
+    builtin = {_module_name(path) for path in _content(top + "/modules.builtin").decode().splitlines()}
+    names = [name for name in names if name not in builtin]
     missing = [name for name in names if name not in needs]
     if missing:
         raise Skip(f"no modules {', '.join(missing)} in {top}")
     # depmod lists what is needed last to first.
     ordered = dict.fromkeys(path for name in names for path in reversed(needs[name]))
     return [os.path.join(top, path) for path in ordered]
+
+
+def _module_name(path):
+    return os.path.basename(path).partition(".")[0]
 
 
 class Guest(Process):
