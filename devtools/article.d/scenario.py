@@ -34,7 +34,7 @@ from waiting import ScenarioError, holds_within, wait_for
 KINDS = {'dpdkvhostuser': 'vhost', 'dpdkvhostuserclient': 'vhostclient'}
 HUGEPAGES_NEEDED = (switch.MEMORY + guest.MEMORY) // 2
 START = time.monotonic()
-PATIENCE = 120          # seconds for anything that a guest or the switch does
+PATIENCE = 300          # seconds for anything that a guest or the switch does
 
 Port = collections.namedtuple('Port', 'name number node path')
 

@@ -207,7 +207,7 @@ def distro_steps(name, build):
 # A case for each kind of peer: the release's own testpmd, QEMU and Open vSwitch.
 DISTRO_PEERS = ('testpmd-server-split-mergeable-1q', 'testpmd-client-packed-plain-4q',
                 'qemu-mergeable', 'qemu-packed', 'qemu-client-2q', 'iommu-strict', 'migrate',
-                'ovs-tcp-offloads', 'reconnect-backend-kills', 'blk-split', 'crypto-openssl')
+                'ovs-tcp-offloads', 'reconnect-backend-kills')
 
 # What a build without libnuma does differently: it knows no nodes; and that packets flow.
 NODE_TESTS = [f'vhost_{name}_autotest' for name in (
