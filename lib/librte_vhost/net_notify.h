@@ -18,7 +18,7 @@ net_kick_guest(struct vhost_virtqueue *vq)
 {
 	const struct rte_vhost_device_ops *ops = vq->net->ops;
 
-	if (!vhost_doorbell_ring(vq->callfd, vq->call_kind))
+	if (!vhost_doorbell_call(vq->callfd, vq->call_kind, vq->cfg.index))
 		return;
 	vq->state.stats.guest_notifications++;
 	if (ops != NULL && ops->guest_notified != NULL)

@@ -816,6 +816,22 @@ int
 rte_vhost_driver_get_queue_num(const char *path, uint32_t *queue_num);
 
 /**
+ * Set how many queue pairs a VDUSE device shall have; 128 unless it is called.  Sockets
+ * have as many as their frontends ask for, and nothing changes for them.
+ *
+ * Thread safety: socket call, before the start.
+ *
+ * @param path
+ *   A registered path.
+ * @param max_queue_pairs
+ *   Number of queue pairs, 1 to 128.
+ * @return
+ *   0, or -1 if the path is unknown or a VDUSE device cannot have as many.
+ */
+int
+rte_vhost_driver_set_max_queue_num(const char *path, uint32_t max_queue_pairs);
+
+/**
  * The virtio features that a device and its guest agreed on.
  *
  * Thread safety: device call.
