@@ -163,6 +163,9 @@ tell_if_stopped(struct vhost_device *dev, struct vhost_queue *q,
 static void
 tell_if_started(struct vhost_device *dev, struct vhost_queue *q)
 {
+	/* a VDUSE device has no vrings before the application has it */
+	if (dev->driver.vduse && !dev->told.running)
+		return;
 	if (!q->ready && vring_is_ready(dev, q))
 		tell_vring(dev, q, true);
 }

@@ -20,7 +20,7 @@ CONTROL = "/dev/vduse/control"
 TCP_BYTES = 32 << 20
 TCP_PORT = 5001
 # Emulated machines are slow, and their clocks are late.
-START_SECONDS, DEVICE_SECONDS, TCP_SECONDS = 90, 40, 240
+START_SECONDS, DEVICE_SECONDS, TCP_SECONDS = 90, 40, 100
 KILLS = 10
 RESUME_SECONDS = 40
 
@@ -159,7 +159,7 @@ def testpmd(bench, name="testpmd", lcores="0,1"):
     devices = [option for i in range(2)
                for option in ("--vdev", f"net_vhost{i},iface=/dev/vduse/vduse{i},queues=1")]
     backend = Backend(bench, name, ["stdbuf", "-oL", "dpdk-testpmd", "--no-huge", "-m", "192", "--no-shconf",
-                                    "--no-pci", "--no-telemetry", "-l", lcores, *devices, "--", "-i",
+                                    "--no-pci", "--no-telemetry", "-l", lcores, "--log-level=lib.vhost.config:8", *devices, "--", "-i",
                                     "--forward-mode=io", "--auto-start", "--total-num-mbufs=16384"])
     backend.expect("Start automatic packet forwarding|testpmd>", START_SECONDS)
     return backend.ready()

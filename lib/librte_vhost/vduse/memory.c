@@ -308,7 +308,8 @@ touch(void *start, size_t len)
 	uintptr_t end = RTE_ALIGN_CEIL((uintptr_t)start + len, (uintptr_t)MEM_IOTLB_PAGE);
 
 	/* without it the node becomes known when the ring is used */
-	(void)madvise((void *)from, end - from, MADV_POPULATE_READ);
+	if (madvise((void *)from, end - from, MADV_POPULATE_READ) < 0)
+		VHOST_LOG_CONFIG(DEBUG, "a ring at %p is not at hand: %s\n", start, strerror(errno));
 }
 
 void
