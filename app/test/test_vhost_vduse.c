@@ -529,7 +529,8 @@ next_backend_that_is_another(void)
 {
 	struct log_capture log;
 
-	TEST_ASSERT_SUCCESS(create_running(), "start");
+	TEST_ASSERT_SUCCESS(fake_vduse_init(&vduse, (struct fake_config){ 0 }), "fake");
+	TEST_ASSERT_SUCCESS(fake_vduse_register(&vduse, 2), "start");
 	TEST_ASSERT_SUCCESS(leave(), "unregister");
 	TEST_ASSERT_SUCCESS(log_begin(&log), "capture");
 	TEST_ASSERT_EQUAL(fake_vduse_register(&vduse, 3), -1, "with more queues");
@@ -562,6 +563,7 @@ file_that_is_no_use(void)
 	TEST_ASSERT_EQUAL(fake_vduse_register(&vduse, 1), -1, "refused");
 	TEST_ASSERT_SUCCESS(rte_vhost_driver_unregister(FAKE_VDUSE_PATH), "unregister");
 	vduse.on_bus = false;
+	fake_vduse_forget_story(&vduse);
 	TEST_ASSERT_SUCCESS(fake_vduse_register(&vduse, 1), "off the bus it is made anew");
 	TEST_ASSERT_SUCCESS(fake_vduse_run(&vduse), "driver");
 	TEST_ASSERT(fake_vduse_story_is(&vduse, STARTED), "runs");

@@ -110,6 +110,9 @@ file_is_fit(const struct mem_owner *owner, int fd, const struct vduse_iotlb_entr
 	struct mem_file file;
 	char what[64];
 
+	/* no address is behind it */
+	if (entry->last == UINT64_MAX)
+		return false;
 	snprintf(what, sizeof(what), "memory at IOVA 0x%" PRIx64, (uint64_t)entry->start);
 	if (vhost_mem_file_check(owner, what, fd, &file) < 0)
 		return false;

@@ -224,6 +224,7 @@ start(struct vduse_device *vduse, uint64_t features)
 	struct vhost_device *dev = vduse->dev;
 	int ret;
 
+	vduse->runs = true;
 	ret = vhost_wish_features(&dev->wish, features);
 	if (ret == 0)
 		ret = vhost_vduse_memory_learn(&vduse->memory, dev, vduse->fd);
@@ -231,54 +232,12 @@ start(struct vduse_device *vduse, uint64_t features)
 		return ret;
 	VHOST_LOG_CONFIG(INFO, "(%s) negotiated Virtio features: 0x%" PRIx64 "\n", vduse->path,
 		features);
-	vduse->runs = true;
 	wish_device(vduse, features);
 	ret = vhost_device_change(dev, &nothing_else);
 	if (ret == 0 && vduse->resumed)
 		wake_driver(vduse);
 	vduse->resumed = false;
 	return ret;
-}
-
-static void on_start(struct event_timer *timer);
-
-/** Whether to wait for rings: not for ever, a driver may use fewer. */
-static bool
-waits_for_rings(struct vduse_device *vduse, uint64_t features)
-{
-	if (rings_are_ready(vduse, features) || vduse->tries++ >= READY_TRIES)
-		return false;
-	return vhost_event_timer_arm(&vduse->start, READY_MS, on_start) == 0;
-}
-
-static void
-try_to_start(struct vduse_device *vduse)
-{
-	uint64_t features = 0;
-	int ret;
-
-	if (vduse->dev == NULL || vduse->runs ||
-			!(vduse->state.status & VIRTIO_CONFIG_S_DRIVER_OK) ||
-			ask_features(vduse, &features) < 0 || waits_for_rings(vduse, features))
-		return;
-	vhost_device_lock(vduse->dev);
-	ret = start(vduse, features);
-	vhost_device_unlock(vduse->dev);
-	if (ret < 0)
-		give_up(vduse, "it cannot start");
-}
-
-static void
-on_start(struct event_timer *timer)
-{
-	try_to_start(container_of(timer, struct vduse_device, start));
-}
-
-static void
-begin(struct vduse_device *vduse)
-{
-	vduse->tries = 0;
-	try_to_start(vduse);
 }
 
 void
@@ -306,6 +265,52 @@ stop(struct vduse_device *vduse)
 	vhost_wish_reset(&vduse->dev->wish);
 	vduse->memory.known = false;
 	return vhost_device_change(vduse->dev, &request);
+}
+
+static void on_start(struct event_timer *timer);
+
+/** Whether to wait for rings: not for ever, a driver may use fewer. */
+static bool
+waits_for_rings(struct vduse_device *vduse, uint64_t features)
+{
+	if (rings_are_ready(vduse, features) || vduse->tries++ >= READY_TRIES)
+		return false;
+	return vhost_event_timer_arm(&vduse->start, READY_MS, on_start) == 0;
+}
+
+static void
+try_to_start(struct vduse_device *vduse)
+{
+	uint64_t features = 0;
+	int ret;
+
+	if (vduse->dev == NULL || vduse->runs ||
+			!(vduse->state.status & VIRTIO_CONFIG_S_DRIVER_OK) ||
+			ask_features(vduse, &features) < 0 || waits_for_rings(vduse, features))
+		return;
+	vhost_device_lock(vduse->dev);
+	ret = start(vduse, features);
+	if (ret < 0) {
+		VHOST_LOG_CONFIG(ERR, "(%s) the device cannot start: %s\n", vduse->path,
+			strerror(-ret));
+		ret = stop(vduse);
+	}
+	vhost_device_unlock(vduse->dev);
+	if (ret < 0)
+		give_up(vduse, "it cannot be stopped in order");
+}
+
+static void
+on_start(struct event_timer *timer)
+{
+	try_to_start(container_of(timer, struct vduse_device, start));
+}
+
+static void
+begin(struct vduse_device *vduse)
+{
+	vduse->tries = 0;
+	try_to_start(vduse);
 }
 
 static int
