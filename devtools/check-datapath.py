@@ -31,6 +31,7 @@ ALLOWED = set('''
     vhost_net_cksum_to_guest vhost_net_header_from_guest vhost_net_header_to_guest
     vhost_ring_log_data vhost_ring_log_descs vhost_ring_log_device_area vhost_ring_log_flush
     vhost_virtio_net_gpa vhost_virtio_net_host_elsewhere vhost_virtio_net_piece
+    vhost_vduse_inject
     vhost_crypto_get vhost_crypto_request_check vhost_gate_try_again vhost_gate_wait
 '''.split())
 
@@ -69,6 +70,7 @@ MAY_ALLOCATE = {
     'socket_connection': 'connections',
     'socket_registry': 'registrations',
     'vdpa': 'vDPA devices',
+    'vduse_vduse': 'VDUSE devices',
     'api': 'a copy for the application',
     'api_numa': 'a report for the application',
 }

@@ -33,7 +33,8 @@ LAYERS = (
                'rte_vdpa vdpa_driver'),
     ('ground', 'mem_chunk mem_dax mem_file mem_fs mem_guard mem_heap mem_iotlb mem_iova mem_log mem_map mem_node mem_probe '
                'mem_sanitizer '
-               'dma_channel doorbell event_loop fd_kind quota reaper vhost_abi vu_message vhost_log vhost_trace'),
+               'dma_channel doorbell event_loop fd_kind quota reaper vhost_abi vu_message vhost_log vhost_trace '
+               'vduse_kernel'),
     ('running halves', 'gate vhost_virtqueue virtio_net '
                        'ring ring_iova ring_log ring_packed ring_piece ring_resume ring_split '
                        'net_ahead net_async net_async_dequeue net_async_enqueue '
@@ -46,9 +47,10 @@ LAYERS = (
     ('change', 'plan settle listener_app listeners device_change'),
     ('life', 'crypto_crypto device_life host_notifier iotlb_ask listener_vdpa net_ctrl numa_watch postcopy vu_backchannel'),
     ('protocol', 'vu_dispatch vu_on vu_on_crypto vu_on_device vu_on_inflight vu_on_iotlb vu_on_memory '
-                 'vu_on_migration vu_on_queue'),
+                 'vu_on_migration vu_on_queue '
+                 'vduse_memory vduse_serve vduse_state'),
     ('transports', 'socket socket_client socket_connection socket_guard socket_path '
-                   'socket_registry socket_server socket_turn'),
+                   'socket_registry socket_server socket_turn vduse_vduse'),
     ('outside', 'abi_api crypto_api crypto_burst crypto_fetch crypto_finalize '
                 'api api_driver api_inflight api_limits api_numa api_stats async burst burst_iova telemetry '
                 'vdpa_device'),

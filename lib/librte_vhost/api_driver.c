@@ -22,6 +22,8 @@
 #include "rte_vhost.h"
 #include "socket.h"
 #include "socket_registry.h"
+#include "vduse/kernel.h"
+#include "vduse/vduse.h"
 #include "vdpa_driver.h"
 #include "vhost_log.h"
 
@@ -136,6 +138,7 @@ add_socket(const char *path, uint64_t flags)
 {
 	struct vhost_driver driver = {
 		.flags = flags,
+		.vduse = vhost_vduse_is_path(path),
 		.supported_features = default_features(flags),
 		.features = default_features(flags),
 		.protocol_features = default_protocol_features(path, flags),
@@ -145,6 +148,10 @@ add_socket(const char *path, uint64_t flags)
 
 	if (rte_strscpy(driver.path, path, sizeof(driver.path)) < 0)
 		return -ENAMETOOLONG;
+	if (driver.vduse) {
+		driver.supported_features &= ~VDUSE_NO_FEATURES;
+		driver.features &= ~VDUSE_NO_FEATURES;
+	}
 	return vhost_socket_add(&driver);
 }
 
@@ -153,6 +160,9 @@ rte_vhost_driver_register(const char *path, uint64_t flags)
 {
 	int ret;
 
+	/* a VDUSE device's memory is behind an IOMMU, whatever was asked for */
+	if (path != NULL && vhost_vduse_is_path(path))
+		flags |= RTE_VHOST_USER_IOMMU_SUPPORT;
 	if (path == NULL || check_flags(path, flags) != 0)
 		return -1;
 	ret = add_socket(path, flags);
@@ -302,6 +312,8 @@ rte_vhost_driver_get_queue_num(const char *path, uint32_t *queue_num)
 
 	if (queue_num == NULL || edit(path, copy_out, &driver) != 0)
 		return -1;
+	if (driver.vduse && driver.max_pairs != 0)
+		pairs = driver.max_pairs;
 	if (driver.vdpa != NULL && rte_vdpa_get_queue_num(driver.vdpa, &pairs) != 0)
 		return -1;
 	*queue_num = RTE_MIN(pairs, (uint32_t)VHOST_MAX_QUEUE_PAIRS);

@@ -48,6 +48,7 @@ struct rte_vdpa_device;
 struct vhost_postcopy;
 struct inflight_pool;
 struct vhost_quota;
+struct vduse_device;
 
 #define VHOST_MAX_DEVICES	1024
 #define VHOST_MAX_QUEUE_PAIRS	128
@@ -85,6 +86,8 @@ struct vhost_driver {
 	const struct rte_vhost_device_ops *ops;	/**< the application's; may be NULL */
 	struct rte_vdpa_device *vdpa;	/**< or NULL */
 	uint32_t vdpa_vrings;		/**< that it has; 0: no bound */
+	bool vduse;			/**< a VDUSE device, not a socket */
+	uint32_t max_pairs;		/**< queue pairs that a VDUSE device shall have */
 	struct rte_vhost_numa_policy numa;	/**< where devices are placed */
 	rte_vhost_numa_changed_t numa_changed;	/**< told of moves; or NULL */
 	void *numa_arg;			/**< of numa_changed */
@@ -176,6 +179,12 @@ struct vhost_device {
 	struct numa_evidence *evidence;	/**< of where the guest's memory is */
 	struct device_ctrl ctrl;
 	struct event_timer ask_again;	/**< for rings that are not translated */
+	/**
+	 * Asks the kernel, and settles; NULL: a frontend is asked.  Control lock held, event
+	 * thread only; the pointer is atomic.
+	 */
+	void (*learn)(struct vhost_device *dev);
+	struct vduse_device *vduse;	/**< for that */
 	struct vhost_postcopy *postcopy;	/**< is the destination of a migration */
 };
 

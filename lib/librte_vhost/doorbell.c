@@ -88,7 +88,7 @@ void
 vhost_doorbell_close(struct vhost_quota *quota, int fd, enum doorbell_kind kind)
 {
 	/* harmless; to look at it once more costs more than to close it */
-	if (kind == DOORBELL_EVENTFD && fd >= 0)
+	if ((kind == DOORBELL_EVENTFD || kind == DOORBELL_VDUSE) && fd >= 0)
 		close(fd);
 	else
 		vhost_reap(quota, fd);

@@ -19,6 +19,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "vduse/kernel.h"
+
 struct vhost_quota;
 
 /** What a doorbell is, as far as ringing it goes. */
@@ -26,6 +28,7 @@ enum doorbell_kind {
 	DOORBELL_EVENTFD,	/**< its flags are the peer's as well as ours */
 	DOORBELL_PIPE,		/**< without a name; opened by us, non-blocking */
 	DOORBELL_SOCKET,	/**< a stream socket: how user-mode Linux is notified */
+	DOORBELL_VDUSE,		/**< a VDUSE device: see vhost_doorbell_call() */
 };
 
 /**
@@ -87,6 +90,14 @@ vhost_doorbell_ring(int fd, enum doorbell_kind kind)
 	sent = kind == DOORBELL_SOCKET ? send(fd, &one, sizeof(one), MSG_DONTWAIT | MSG_NOSIGNAL) :
 		write(fd, &one, sizeof(one));
 	return sent >= 0 || errno == EAGAIN;
+}
+
+/** Notify of a ring, by whatever doorbell it has; as vhost_doorbell_ring(). */
+static inline bool
+vhost_doorbell_call(int fd, enum doorbell_kind kind, uint16_t vring)
+{
+	return kind == DOORBELL_VDUSE ? vhost_vduse_inject(fd, vring) :
+		vhost_doorbell_ring(fd, kind);
 }
 
 /** Take pending notifications out of a pipe that was adopted; no more than one fills. */

@@ -14,10 +14,17 @@
 /** After so long a ring that is still not known is asked for again. */
 #define RING_AGAIN_MS 50
 
+static void on_ask_again(struct event_timer *timer);
+
 bool
 vhost_iotlb_ask(struct vhost_device *dev, const struct iova_wants *wants)
 {
-	return wants->n == 0 || vhost_backchannel_ask(dev, wants->pages, wants->n) == 0;
+	if (wants->n == 0)
+		return true;
+	/* the kernel tells all that there is, and is asked by the event thread only */
+	if (__atomic_load_n(&dev->learn, __ATOMIC_RELAXED) != NULL)
+		return vhost_event_timer_arm(&dev->ask_again, 0, on_ask_again) == 0;
+	return vhost_backchannel_ask(dev, wants->pages, wants->n) == 0;
 }
 
 /** Pages of a ring that are not known, all at once: each answer takes its time. */
@@ -68,6 +75,8 @@ on_ask_again(struct event_timer *timer)
 
 	/* whoever holds the lock may be waiting for this thread */
 	if (vhost_device_try_lock(dev)) {
+		if (dev->learn != NULL)
+			dev->learn(dev);
 		for (i = 0; i < dev->nvrings; i++)
 			dev->wish.queues[i].asked = false;
 		any = ask_for_rings(dev);

@@ -163,6 +163,9 @@ tell_if_stopped(struct vhost_device *dev, struct vhost_queue *q,
 static void
 tell_if_started(struct vhost_device *dev, struct vhost_queue *q)
 {
+	/* a VDUSE device has no vrings before the application has it */
+	if (dev->driver.vduse && !dev->told.running)
+		return;
 	if (!q->ready && vring_is_ready(dev, q))
 		tell_vring(dev, q, true);
 }
@@ -199,6 +202,13 @@ vrings_needed(const struct vhost_device *dev)
 	return dev->driver.builtin ? 2 : dev->nvrings;
 }
 
+/** Whether a vring is there as far as the device has to have it to start. */
+static bool
+vring_counts(const struct vhost_device *dev, const struct vhost_queue *q)
+{
+	return dev->driver.vduse ? vring_is_ready(dev, q) : q->ready;
+}
+
 static bool
 device_is_ready(const struct vhost_device *dev)
 {
@@ -207,7 +217,7 @@ device_is_ready(const struct vhost_device *dev)
 	if (needed == 0 || dev->nvrings < needed || dev->running.map == NULL)
 		return false;
 	for (i = 0; i < needed; i++)
-		if (!vhost_device_queue_at(dev, i)->ready)
+		if (!vring_counts(dev, vhost_device_queue_at(dev, i)))
 			return false;
 	return !vhost_device_has_protocol(dev, VHOST_USER_PROTOCOL_F_STATUS) ||
 		vhost_device_starts_by_kick(dev) ||
@@ -235,6 +245,9 @@ vhost_listeners_after(struct vhost_device *dev, const struct settle_request *req
 	tell_moves(dev, settlement);
 	if (dev->running.net->features != settlement->features_before)
 		TELL(dev, features);
+	/* of a VDUSE device applications hear before its vrings, as with the packaged library */
+	if (dev->driver.vduse)
+		tell_start(dev);
 	tell_vrings(dev, request);
 	tell_start(dev);
 	TELL(dev, settled);

@@ -148,14 +148,14 @@ vhost_mem_file_is_same(int fd, int other_fd)
 
 /* Mapping it */
 
-void *
-vhost_mem_file_map(int fd, size_t len, int prot, int flags)
+static void *
+map_at(int fd, uint64_t offset, size_t len, int prot, int flags)
 {
 	/*
 	 * Under mlockall(MCL_FUTURE) the kernel populates a new mapping, but not
 	 * one that cannot be accessed, and not one that is not locked any more.
 	 */
-	void *at = mmap(NULL, len, PROT_NONE, MAP_SHARED | flags, fd, 0);
+	void *at = mmap(NULL, len, PROT_NONE, MAP_SHARED | flags, fd, offset);
 
 	if (at == MAP_FAILED)
 		return NULL;
@@ -164,6 +164,12 @@ vhost_mem_file_map(int fd, size_t len, int prot, int flags)
 		return at;
 	munmap(at, len);
 	return NULL;
+}
+
+void *
+vhost_mem_file_map(int fd, size_t len, int prot, int flags)
+{
+	return map_at(fd, 0, len, prot, flags);
 }
 
 struct mem_mapping {
@@ -179,10 +185,9 @@ struct mem_mapping {
 
 /** Map and guard: 0, or a negative errno and nothing is mapped. */
 static int
-mapping_open(struct mem_mapping *mapping, int fd, size_t page_size)
+mapping_open(struct mem_mapping *mapping, int fd, uint64_t offset, size_t page_size)
 {
-	mapping->addr = vhost_mem_file_map(fd, mapping->size, PROT_READ | PROT_WRITE,
-		MAP_NORESERVE);
+	mapping->addr = map_at(fd, offset, mapping->size, PROT_READ | PROT_WRITE, MAP_NORESERVE);
 	if (mapping->addr == NULL)
 		return -errno;
 	/* What is the guest's has no place in our core dumps; refused is no harm. */
@@ -197,8 +202,8 @@ mapping_open(struct mem_mapping *mapping, int fd, size_t page_size)
 
 /** The bytes are taken. */
 static int
-mapping_create(const struct mem_owner *owner, int fd, size_t size, size_t page_size,
-		struct mem_mapping **out)
+mapping_create(const struct mem_owner *owner, int fd, uint64_t offset, size_t size,
+		size_t page_size, struct mem_mapping **out)
 {
 	struct mem_mapping *mapping = calloc(1, sizeof(*mapping));
 	int ret;
@@ -208,7 +213,7 @@ mapping_create(const struct mem_owner *owner, int fd, size_t size, size_t page_s
 	mapping->refcnt = 1;
 	mapping->size = size;
 	mapping->fd = -1;
-	ret = mapping_open(mapping, fd, page_size);
+	ret = mapping_open(mapping, fd, offset, page_size);
 	if (ret < 0) {
 		free(mapping);
 		return ret;
@@ -219,17 +224,24 @@ mapping_create(const struct mem_owner *owner, int fd, size_t size, size_t page_s
 }
 
 int
-vhost_mem_mapping_create(const struct mem_owner *owner, int fd, size_t size,
-		size_t page_size, struct mem_mapping **out)
+vhost_mem_mapping_create_at(const struct mem_owner *owner, int fd, uint64_t offset,
+		size_t size, size_t page_size, struct mem_mapping **out)
 {
 	int ret;
 
 	if (!vhost_quota_take(owner->quota, QUOTA_MAPPED_BYTES, size))
 		return -EDQUOT;
-	ret = mapping_create(owner, fd, size, page_size, out);
+	ret = mapping_create(owner, fd, offset, size, page_size, out);
 	if (ret < 0)
 		vhost_quota_give(owner->quota, QUOTA_MAPPED_BYTES, size);
 	return ret;
+}
+
+int
+vhost_mem_mapping_create(const struct mem_owner *owner, int fd, size_t size,
+		size_t page_size, struct mem_mapping **out)
+{
+	return vhost_mem_mapping_create_at(owner, fd, 0, size, page_size, out);
 }
 
 uint8_t *

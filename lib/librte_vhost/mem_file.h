@@ -22,6 +22,7 @@ struct mem_owner {
 	const char *name;		/**< the socket path */
 	struct vhost_quota *quota;	/**< the registration's; NULL: unlimited */
 	int sock;			/**< the connection, to find the peer's mounts; -1: none */
+	bool vduse;			/**< it may be memory of the kernel's, see vduse/kernel.h */
 };
 
 /** What is known of a descriptor. */
@@ -69,6 +70,10 @@ struct mem_mapping;
  */
 int vhost_mem_mapping_create(const struct mem_owner *owner, int fd, size_t size,
 		size_t page_size, struct mem_mapping **mapping);
+
+/** The same from an offset on, for what is not looked at by mem_probe.c. */
+int vhost_mem_mapping_create_at(const struct mem_owner *owner, int fd, uint64_t offset,
+		size_t size, size_t page_size, struct mem_mapping **mapping);
 
 uint8_t *vhost_mem_mapping_addr(const struct mem_mapping *mapping);
 

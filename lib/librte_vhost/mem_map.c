@@ -17,10 +17,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <rte_common.h>
 
 #include "mem_map.h"
+#include "vduse/kernel.h"
 #include "vhost_log.h"
 #include "vu_message.h"
 
@@ -81,6 +83,45 @@ regions_check(const struct mem_owner *owner, const struct vu_region *regions,
 
 /* Building */
 
+/** Map what a region says; what is known of its file is in it. */
+static int
+region_map(const struct mem_owner *owner, unsigned int i, int fd, uint64_t offset,
+		struct mem_region *r)
+{
+	int ret = vhost_mem_mapping_create_at(owner, fd, offset, r->mmap_size, r->page_size,
+		&r->mapping);
+
+	if (ret < 0)
+		VHOST_LOG_CONFIG(ERR, "(%s) memory region %u: cannot map 0x%zx bytes: %s\n",
+			owner->name, i, r->mmap_size, strerror(-ret));
+	else
+		r->mmap_addr = vhost_mem_mapping_addr(r->mapping);
+	return ret;
+}
+
+/** There is no file, and so no end of it; it is far from its beginning, too. */
+static int
+domain_create(const struct mem_owner *owner, unsigned int i, const struct vu_region *wire,
+		int fd, struct mem_region *r)
+{
+	const size_t page_size = sysconf(_SC_PAGESIZE);
+	int ret;
+
+	if (wire->mmap_offset % page_size != 0 || wire->size > SIZE_MAX - page_size) {
+		VHOST_LOG_CONFIG(ERR, "(%s) memory region %u begins within a page\n",
+			owner->name, i);
+		return -EINVAL;
+	}
+	*r = (struct mem_region){
+		.gpa = wire->gpa, .uva = wire->uva, .size = wire->size,
+		.mmap_size = RTE_ALIGN_CEIL(wire->size, page_size),
+		.page_size = page_size, .domain = true, .fd = fd,
+	};
+	ret = region_map(owner, i, fd, wire->mmap_offset, r);
+	r->host = r->mmap_addr;
+	return ret;
+}
+
 static int
 region_create(const struct mem_owner *owner, unsigned int i, const struct vu_region *wire,
 		int fd, struct mem_region *r)
@@ -90,6 +131,8 @@ region_create(const struct mem_owner *owner, unsigned int i, const struct vu_reg
 	char what[32];
 	int ret;
 
+	if (owner->vduse && vhost_vduse_is_domain(fd))
+		return domain_create(owner, i, wire, fd, r);
 	snprintf(what, sizeof(what), "memory region %u", i);
 	ret = vhost_mem_file_check(owner, what, fd, &file);
 	if (ret < 0)
@@ -105,13 +148,9 @@ region_create(const struct mem_owner *owner, unsigned int i, const struct vu_reg
 		.page_size = file.page_size, .hugetlb = file.hugetlb,
 		.fd = fd,
 	};
-	ret = vhost_mem_mapping_create(owner, fd, r->mmap_size, r->page_size, &r->mapping);
-	if (ret < 0) {
-		VHOST_LOG_CONFIG(ERR, "(%s) memory region %u: cannot map 0x%zx bytes: %s\n",
-			owner->name, i, r->mmap_size, strerror(-ret));
+	ret = region_map(owner, i, fd, 0, r);
+	if (ret < 0)
 		return ret;
-	}
-	r->mmap_addr = vhost_mem_mapping_addr(r->mapping);
 	r->host = r->mmap_addr + wire->mmap_offset;
 	return 0;
 }
@@ -205,7 +244,9 @@ vhost_mem_map_find(const struct mem_map *map, const struct vu_region *region, in
 	for (i = 0; map != NULL && i < map->nregions; i++) {
 		const struct mem_region *r = &map->regions[i];
 
-		if (!vhost_mem_mapping_is_broken(r->mapping) && region_matches(r, region, fd))
+		/* of a domain the pages that are mapped may not be those that it has now */
+		if (!r->domain && !vhost_mem_mapping_is_broken(r->mapping) &&
+				region_matches(r, region, fd))
 			return i;
 	}
 	return -1;

@@ -39,6 +39,7 @@ struct mem_region {
 	size_t page_size;	/**< of the backing file: 4 KiB, or a huge page */
 	int fd;			/**< the backing file, closed with the mapping */
 	bool hugetlb;		/**< the file is on hugetlbfs */
+	bool domain;		/**< memory of a VDUSE device that the kernel has by itself */
 	struct mem_mapping *mapping;	/**< one reference; equal in maps that share it */
 };
 

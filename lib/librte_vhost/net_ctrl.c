@@ -188,7 +188,7 @@ serve_queue(struct vhost_device *dev, struct vhost_queue *q)
 	vhost_gate_open(&q->gate);
 	vhost_iotlb_ask(dev, &wants);
 	if (notify && q->callfd >= 0)
-		vhost_doorbell_ring(q->callfd, q->call_kind);
+		vhost_doorbell_call(q->callfd, q->call_kind, q->index);
 	if (wanted == dev->wish.ctrl_pairs)
 		return false;
 	VHOST_LOG_CONFIG(INFO, "(%s) the guest uses %u queue pairs\n", dev->driver.path, wanted);

@@ -17,7 +17,7 @@ net_ring_guest(struct vhost_virtqueue *vq)
 {
 	const struct rte_vhost_device_ops *ops = vq->net->ops;
 
-	if (!vhost_doorbell_ring(vq->callfd, vq->call_kind)) {
+	if (!vhost_doorbell_call(vq->callfd, vq->call_kind, vq->cfg.index)) {
 		vq->state.stats.notifications_failed++;
 		return;
 	}

@@ -504,6 +504,6 @@ vhost_queue_commit(struct vhost_queue *q, const struct queue_wish *wish, bool en
 	if (done.old != NULL)
 		q->pause_ns = ns_since(since);
 	if (missed && q->callfd >= 0)
-		vhost_doorbell_ring(q->callfd, q->call_kind);
+		vhost_doorbell_call(q->callfd, q->call_kind, q->index);
 	return done;
 }

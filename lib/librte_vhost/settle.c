@@ -220,7 +220,8 @@ update_view(struct vhost_device *dev, uint32_t index, const struct device_move *
 		.avail = block->avail,
 		.used = block->used,
 		.log_guest_addr = wish->log_gpa,
-		.callfd = q->callfd,
+		/* nobody can write to a device what would notify of a ring */
+		.callfd = q->call_kind == DOORBELL_VDUSE ? QUEUE_FD_NONE : q->callfd,
 		.kickfd = q->kickfd,
 		.size = wish->size,
 	};

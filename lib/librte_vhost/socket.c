@@ -23,6 +23,7 @@
 #include "socket_guard.h"
 #include "socket_registry.h"
 #include "socket_server.h"
+#include "vduse/vduse.h"
 #include "vhost_log.h"
 
 int
@@ -45,7 +46,8 @@ vhost_socket_add(const struct vhost_driver *driver)
 {
 	bool client = driver->flags & RTE_VHOST_USER_CLIENT;
 	struct registration *reg;
-	int fd, ret = vhost_socket_path_check(driver->path);
+	int fd, ret = driver->vduse ? vhost_vduse_path_check(driver->path) :
+		vhost_socket_path_check(driver->path);
 
 	if (ret != 0)
 		return ret;
@@ -56,7 +58,7 @@ vhost_socket_add(const struct vhost_driver *driver)
 	ret = vhost_registry_add(reg);
 	if (ret != 0)
 		vhost_registration_put(reg);
-	else
+	else if (!driver->vduse)
 		VHOST_LOG_CONFIG(INFO, "(%s) vhost-user %s: socket created, fd: %d\n",
 				driver->path, client ? "client" : "server", fd);
 	return ret;
@@ -70,11 +72,14 @@ registration_start(struct registration *reg)
 
 	if (reg->started)
 		return -EALREADY;
-	if (reg->fd < 0)
+	if (reg->fd < 0 && !reg->driver.vduse)
 		return reg->fd;		/* an earlier start has failed, and left none */
 	vhost_socket_guard_start();
-	ret = vhost_registration_is_client(reg) ? vhost_client_start(reg) :
-		vhost_server_start(reg);
+	if (reg->driver.vduse)
+		ret = vhost_vduse_start(reg);
+	else
+		ret = vhost_registration_is_client(reg) ? vhost_client_start(reg) :
+			vhost_server_start(reg);
 	reg->started = ret == 0;
 	return ret;
 }
@@ -101,6 +106,7 @@ end_deferred(struct event_timer *timer)
 	struct registration *reg = container_of(timer, struct registration, retry);
 
 	vhost_connection_end_deferred(reg);
+	vhost_vduse_end(reg, true);
 	vhost_registration_put(reg);
 }
 
@@ -123,7 +129,7 @@ vhost_socket_remove(const char *path)
 	if (reg == NULL)
 		return -ENOENT;
 	registration_stop(reg);
-	if (vhost_connection_end_all(reg)) {
+	if (vhost_connection_end_all(reg) || vhost_vduse_end(reg, false)) {
 		vhost_event_timer_arm(&reg->retry, 0, end_deferred);
 		return 0;
 	}

@@ -17,6 +17,7 @@
 #include "mem_guard.h"
 #include "socket_connection.h"
 #include "socket_guard.h"
+#include "vduse/vduse.h"
 #include "vhost_log.h"
 
 /** The descriptor of mem_guard.c; registry's lock, to add it. */
@@ -32,6 +33,7 @@ on_event(struct event_source *source __rte_unused, uint32_t events __rte_unused)
 		return;
 	vhost_connection_end_lost(vhost_device_lost_memory,
 		"guest memory is gone (file truncated, or given up)");
+	vhost_vduse_end_lost(vhost_device_lost_memory);
 }
 
 void

@@ -96,13 +96,13 @@ vhost_registration_create(const struct vhost_driver *driver, struct registration
 	new->driver.quota = vhost_quota_create(driver->path);
 	new->driver.inflight = vhost_inflight_pool_create(new->driver.quota);
 	new->refs = 1;
-	new->fd = vhost_socket_path_open();
+	new->fd = new->driver.vduse ? -1 : vhost_socket_path_open();
 	vhost_turn_init(&new->turn, new->driver.quota);
-	if (new->fd >= 0 && new->driver.quota != NULL && new->driver.inflight != NULL) {
+	if ((new->fd >= 0 || new->driver.vduse) && new->driver.quota != NULL && new->driver.inflight != NULL) {
 		*reg = new;
 		return 0;
 	}
-	ret = new->fd < 0 ? new->fd : -ENOMEM;
+	ret = new->fd < 0 && !new->driver.vduse ? new->fd : -ENOMEM;
 	registration_free(new);
 	return ret;
 }

@@ -27,6 +27,7 @@
 #define VHOST_MAX_SOCKETS 1024
 
 struct connection;
+struct vduse_registration;
 LIST_HEAD(connection_list, connection);
 
 /** One path that an application registered. */
@@ -54,6 +55,7 @@ struct registration {
 	bool complained;		/**< the present trouble was logged; event thread */
 	unsigned int short_lived;	/**< client: connections in a row; event thread */
 	uint64_t connected_ns;		/**< client: when last; event thread */
+	struct vduse_registration *vduse;	/**< a started VDUSE device's, or NULL */
 };
 
 void vhost_registry_lock(void);
@@ -95,7 +97,7 @@ void vhost_registration_wait(const struct registration *reg);
 static inline bool
 vhost_registration_is_client(const struct registration *reg)
 {
-	return (reg->driver.flags & RTE_VHOST_USER_CLIENT) != 0;
+	return !reg->driver.vduse && (reg->driver.flags & RTE_VHOST_USER_CLIENT) != 0;
 }
 
 /**

@@ -16,6 +16,9 @@
 #define VHOST_ABI_POSTCOPY_THREAD	"vhost-postcopy"
 #define VHOST_ABI_REAPER_THREAD		"vhost-reaper"
 
+/** Whether paths below /dev/vduse are devices of the kernel's vdpa bus. */
+#define VHOST_ABI_HAS_VDUSE		0
+
 /** How the log calls us in names of messages. */
 #define VHOST_ABI_BACKEND		"SLAVE"
 

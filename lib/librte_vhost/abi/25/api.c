@@ -4,27 +4,38 @@
 
 /* Public functions that librte_vhost.so.25 and later have. */
 
+#include <errno.h>
+
 #include "device.h"
 #include "rte_vhost.h"
 #include "socket.h"
 #include "vhost_log.h"
 
-/** Of a socket the frontend decides. */
+/** Sockets have as many as their frontends ask for. */
 static int
-keep_pairs(struct vhost_driver *driver __rte_unused, void *arg __rte_unused)
+set_max_pairs(struct vhost_driver *driver, void *arg)
 {
+	uint32_t pairs = *(const uint32_t *)arg;
+
+	if (!driver->vduse)
+		return 0;
+	if (pairs == 0 || pairs > VHOST_MAX_QUEUE_PAIRS) {
+		VHOST_LOG_CONFIG(ERR, "(%s) %u queue pairs: 1 to %u are possible\n", driver->path,
+			pairs, VHOST_MAX_QUEUE_PAIRS);
+		return -EINVAL;
+	}
+	driver->max_pairs = pairs;
 	return 0;
 }
 
 int
 rte_vhost_driver_set_max_queue_num(const char *path, uint32_t max_queue_num)
 {
-	if (path == NULL || vhost_socket_edit(path, keep_pairs, &max_queue_num) != 0) {
-		VHOST_LOG_CONFIG(ERR, "(%s) no such socket is registered\n",
-				path != NULL ? path : "");
-		return -1;
-	}
-	return 0;
+	int ret = path != NULL ? vhost_socket_edit(path, set_max_pairs, &max_queue_num) : -EINVAL;
+
+	if (ret == -ENOENT)
+		VHOST_LOG_CONFIG(ERR, "(%s) no such socket is registered\n", path);
+	return ret == 0 ? 0 : -1;
 }
 
 void
