@@ -24,8 +24,8 @@ import vhost_library
 
 COUNTS = re.compile(r'(\d+) passed, (\d+) failed(?:, (\d+) skipped)?')
 # Lines of a failed test that say what went wrong, wherever they are.
-WORDS_OF_FAILURE = re.compile(r'TestCase .* failed|WARNING: ThreadSanitizer|ERROR: \w+Sanitizer|'
-                              r'SUMMARY: \w+Sanitizer|runtime error:|Test assert|assert')
+WORDS_OF_FAILURE = re.compile(r'FAILED|\.c:\d+: |WARNING: ThreadSanitizer|ERROR: \w+Sanitizer|'
+                              r'SUMMARY: \w+Sanitizer|runtime error:')
 DISTROS = ('bookworm', 'trixie', 'sid')
 
 
