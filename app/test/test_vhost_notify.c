@@ -44,7 +44,7 @@ start_asking(bool answer)
 	ops.guest_notify = on_guest_notify;
 	promises = answer;
 	asked = 0;
-	fe = fake_start(.queues = 1, .mergeable = true, .ops = &ops,
+	fe = fake_start(.queues = 1, .mergeable = true, .more_ops = &ops,
 		.flags = RTE_VHOST_USER_NET_STATS_ENABLE);
 	if (fe != NULL && fake_rx_fill(&fe->vqs[0], 64, 256, NULL) == 64)
 		fake_interrupts(&fe->vqs[0]);

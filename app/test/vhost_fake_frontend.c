@@ -146,7 +146,7 @@ connect_to(const char *path)
 static bool
 is_recorded(const struct fake *fe)
 {
-	return fe->cfg.ops == NULL || fe->cfg.ops->new_device == fake_recorder_ops.new_device;
+	return fe->cfg.ops == NULL;
 }
 
 int
@@ -197,8 +197,9 @@ offer_more(const struct fake *fe)
 static int
 register_socket(struct fake *fe)
 {
-	const struct rte_vhost_device_ops *ops =
-		fe->cfg.ops == NULL ? &fake_recorder_ops : fe->cfg.ops;
+	const struct rte_vhost_device_ops *recorder =
+		fe->cfg.more_ops != NULL ? fe->cfg.more_ops : &fake_recorder_ops;
+	const struct rte_vhost_device_ops *ops = is_recorded(fe) ? recorder : fe->cfg.ops;
 	uint64_t flags = fe->cfg.flags | (fe->cfg.client ? RTE_VHOST_USER_CLIENT : 0) |
 		(fe->cfg.iommu ? RTE_VHOST_USER_IOMMU_SUPPORT : fake_backend_flags());
 

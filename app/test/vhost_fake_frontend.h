@@ -172,7 +172,8 @@ struct fake_config {
 	int memory_on_node;		/**< FAKE_NODE(n) [any] */
 	int rings_on_node;		/**< FAKE_NODE(n): region 0 [any] */
 	unsigned int refuse_new_device;	/**< new_device() fails that often [0] */
-	const struct rte_vhost_device_ops *ops;	/**< instead of the recorder's, or those and more */
+	const struct rte_vhost_device_ops *ops;	/**< instead of the recorder's */
+	const struct rte_vhost_device_ops *more_ops;	/**< the recorder's, and more */
 	fake_hook hook;			/**< on each event [none] */
 	void *hook_arg;
 	enum fake_stage until;		/**< [FAKE_RUNNING] */

@@ -75,7 +75,8 @@ struct row {
 static struct entry
 read_entry(const struct vring_packed_desc *desc)
 {
-	uint64_t rest = __atomic_load_n((const uint64_t *)desc + 1, __ATOMIC_ACQUIRE);
+	const uint64_t *behind_addr = (const uint64_t *)desc + 1;
+	uint64_t rest = __atomic_load_n(behind_addr, __ATOMIC_ACQUIRE);
 
 	return (struct entry){ .len = rest, .id = rest >> 32, .flags = rest >> 48 };
 }
@@ -83,9 +84,10 @@ read_entry(const struct vring_packed_desc *desc)
 static void
 write_entry(struct vring_packed_desc *desc, struct entry entry)
 {
+	uint64_t *behind_addr = (uint64_t *)desc + 1;
 	uint64_t rest = entry.len | (uint64_t)entry.id << 32 | (uint64_t)entry.flags << 48;
 
-	__atomic_store_n((uint64_t *)desc + 1, rest, __ATOMIC_RELEASE);
+	__atomic_store_n(behind_addr, rest, __ATOMIC_RELEASE);
 }
 
 static bool
