@@ -109,6 +109,19 @@ def _module_name(path):
     return os.path.basename(path).partition(".")[0]
 
 
+def write_guest_initramfs(path, modules_top, names, address, script, programs=None):
+    """Store what a guest of QEMU starts from."""
+    modules = find_modules(modules_top, names)
+    names = ["lib/" + os.path.basename(module) for module in modules]
+    init = PRELUDE.format(busybox=BUSYBOX, mark=MARK, address=address,
+                          modules=" ".join("/" + name for name in names))
+    init += script + "\npoweroff -f\n"
+    files = {"init": init.encode(), "bin/busybox": _content(BUSYBOX)}
+    files.update({name: _content(module) for name, module in zip(names, modules)})
+    files.update({"bin/" + name: _content(program) for name, program in (programs or {}).items()})
+    write_initramfs(path, files, ("bin", "dev", "host", "lib", "proc", "sys", "tmp"))
+
+
 class Guest(Process):
     """What the two kinds of guest have in common: the console."""
 
@@ -163,15 +176,7 @@ class QemuGuest(Guest):
 
     @classmethod
     def _write_initramfs(cls, path, modules_top, address, script, programs):
-        modules = find_modules(modules_top, cls.MODULES)
-        names = ["lib/" + os.path.basename(module) for module in modules]
-        init = PRELUDE.format(busybox=BUSYBOX, mark=MARK, address=address,
-                              modules=" ".join("/" + name for name in names))
-        init += script + "\npoweroff -f\n"
-        files = {"init": init.encode(), "bin/busybox": _content(BUSYBOX)}
-        files.update({name: _content(module) for name, module in zip(names, modules)})
-        files.update({"bin/" + name: _content(program) for name, program in programs.items()})
-        write_initramfs(path, files, ("bin", "dev", "host", "lib", "proc", "sys", "tmp"))
+        write_guest_initramfs(path, modules_top, cls.MODULES, address, script, programs)
 
 
 class UmlGuest(Guest):

@@ -14,6 +14,7 @@ import signal
 import subprocess
 import time
 
+import guests
 from processes import Failure, Process, Skip, check, need_programs, wait_until
 
 CONTROL = "/dev/vduse/control"
@@ -23,21 +24,23 @@ TCP_PORT = 5001
 START_SECONDS, DEVICE_SECONDS, TCP_SECONDS = 90, 40, 100
 KILLS = 10
 RESUME_SECONDS = 40
+GUEST_SECONDS = 500
 
 RECEIVE = f"""
 import socket, sys
 with socket.create_server(("", {TCP_PORT})) as server:
     print("listening", flush=True)
     peer = server.accept()[0]
-    count, wrong, expected = 0, 0, int(sys.argv[1])
+    count, wrong, expected, modulus = 0, 0, int(sys.argv[1]), int(sys.argv[2])
     while count < expected:
         data = peer.recv(1 << 18)
         if not data:
             break
-        wrong += sum(data[i] != (count + i) % 251 for i in range(0, len(data), 509))
+        wrong += sum(data[i] != (count + i) % modulus for i in range(0, len(data), 509))
         count += len(data)
         print("so far", count, flush=True)
-    peer.sendall(b"!")
+    if modulus > 1:
+        peer.sendall(b"!")
     print("received", count, "wrong", wrong, flush=True)
 """
 SEND = f"""
@@ -114,12 +117,18 @@ class Interface:
         raise Failure(f"ping: {(done.stderr or done.stdout).strip()[-200:]}")
 
 
+def receiver(bench, sink, size, modulus):
+    """Wait for a connection, and for as many bytes, each its place modulo that."""
+    process = Process(bench, "receiver", sink.inside("python3", "-c", RECEIVE, str(size), str(modulus)))
+    process.expect("listening", 30)
+    return process
+
+
 class Transfer:
     """A TCP connection from one interface to another one, and what has arrived."""
 
     def __init__(self, bench, source, sink, size):
-        self._receiver = Process(bench, "receiver", sink.inside("python3", "-c", RECEIVE, str(size)))
-        self._receiver.expect("listening", 30)
+        self._receiver = receiver(bench, sink, size, 251)
         self._sender = Process(bench, "sender", source.inside("python3", "-c", SEND, str(size), sink.address))
         self._size = size
 
@@ -228,6 +237,70 @@ def follows_node(bench, start, node):
     backend.end()
 
 
+class VirtualMachine(guests.Guest):
+    """A Linux guest of QEMU on a device of vhost_vdpa; emulated in an emulated machine, so it takes its time."""
+
+    MEMORY_MIB = 192
+
+    def __init__(self, bench, device, script):
+        need_programs("qemu-system-x86_64", "busybox")
+        kernel, modules = guests.find_kernel()
+        initramfs = bench.path("guest.cpio")
+        guests.write_guest_initramfs(initramfs, modules, guests.MODULES_QEMU, "10.7.7.1", script)
+        super().__init__(bench, "guest", [
+            "qemu-system-x86_64", "-accel", "tcg", "-cpu", "max,-la57", "-machine", "pc,memory-backend=ram",
+            "-m", f"{self.MEMORY_MIB}M", "-object", f"memory-backend-memfd,id=ram,size={self.MEMORY_MIB}M,share=on",
+            "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot", "-serial", "stdio",
+            "-kernel", kernel, "-initrd", initramfs,
+            "-append", "console=ttyS0 quiet panic=-1 no_timer_check mitigations=off",
+            "-netdev", f"vhost-vdpa,id=net,vhostdev={device}",
+            "-device", "virtio-net-pci,netdev=net,vectors=0,mac=02:00:00:00:00:10"])
+
+
+def give_to_vhost(name):
+    """Have the device on the bus as one for virtual machines; its node."""
+    wait_until(lambda: os.path.exists(f"/dev/vduse/{name}"), START_SECONDS, f"device {name}")
+    run("modprobe", "vhost_vdpa")
+    run("vdpa", "dev", "add", "name", name, "mgmtdev", "vduse")
+    device = f"/sys/bus/vdpa/devices/{name}"
+    for path, value in ((device + "/driver_override", "vhost_vdpa"), (device + "/driver/unbind", name),
+                        ("/sys/bus/vdpa/drivers/vhost_vdpa/bind", name)):
+        with open(path, "w", encoding="ascii") as file:
+            file.write(value)
+    found = wait_until(lambda: glob.glob(device + "/vhost-vdpa-*"), DEVICE_SECONDS, "a device of vhost_vdpa")
+    return "/dev/" + os.path.basename(found[0])
+
+
+GUEST_SCRIPT = f"""
+for size in 56 1400; do
+    say pings $(ping -c 4 -W 20 -s $size 10.7.7.2 | grep 'packets received' | awk '{{print $4}}')
+done
+dd if=/dev/zero bs=65536 count={TCP_BYTES >> 16} 2>/dev/null | nc 10.7.7.2 {TCP_PORT}
+say sent
+"""
+
+
+def serves_guest(bench):
+    """A virtual machine on one device, the kernel on the other one."""
+    need_vduse()
+    backend = testpmd(bench)
+    node = give_to_vhost("vduse0")
+    peer = Interface(1)
+    peer.attach()
+    sink = receiver(bench, peer, TCP_BYTES, 1)
+    guest = VirtualMachine(bench, node, GUEST_SCRIPT)
+    guest.hear("ready", GUEST_SECONDS)
+    for _ in range(2):
+        answered, = guest.hear("pings (\\d+)", GUEST_SECONDS)
+        check(int(answered) >= 3, f"{answered} of 4 pings answered")
+    sink.expect(rf"received {TCP_BYTES} wrong 0\b", GUEST_SECONDS)
+    guest.hear("sent", GUEST_SECONDS)
+    guest.finish(GUEST_SECONDS)
+    run("vdpa", "dev", "del", "vduse0")
+    peer.detach()
+    backend.end()
+
+
 def survives_kills(bench, start, kills=KILLS):
     """The backend is killed in mid-traffic; the next one goes on with the same devices."""
     need_vduse()
@@ -250,9 +323,25 @@ def survives_kills(bench, start, kills=KILLS):
     backend.end()
 
 
+def serves_in_short(bench):
+    """What takes a minute."""
+    need_vduse()
+    backend = testpmd(bench)
+    pair = attach()
+    check_pings(*pair)
+    Transfer(bench, *pair, TCP_BYTES >> 3).finish()
+    backend.kill()
+    backend = testpmd(bench, "testpmd-again")
+    check_pings(*pair)
+    detach(pair)
+    backend.end()
+
+
 def cases():
+    yield "vduse-short", serves_in_short
     yield "vduse-testpmd", lambda bench: serves(bench, testpmd)
     yield "vduse-dpdk-vhost", lambda bench: serves(bench, dpdk_vhost)
+    yield "vduse-guest", serves_guest
     yield "vduse-kill", lambda bench: survives_kills(bench, testpmd)
     yield "vduse-kill-dpdk-vhost", lambda bench: survives_kills(bench, dpdk_vhost)
     for node in (0, 1):

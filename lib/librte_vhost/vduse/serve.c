@@ -19,11 +19,11 @@
  */
 
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <string.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
-#include <fcntl.h>
 
 #include <linux/vduse.h>
 #include <linux/virtio_config.h>
@@ -42,6 +42,9 @@
 /** How often, and in which distance, rings are looked at that are not ready. */
 #define READY_TRIES 100
 #define READY_MS 1
+
+/** Requests that an earlier backend has not answered, and more. */
+#define REQUESTS_WAITING 16
 
 /* Rings */
 
@@ -157,13 +160,8 @@ wish_ring(struct vduse_device *vduse, uint32_t index)
 static void
 give_up(struct vduse_device *vduse, const char *why)
 {
-	struct vhost_device *dev = vduse->dev;
-
 	VHOST_LOG_CONFIG(ERR, "(%s) %s: the device ends\n", vduse->path, why);
-	vhost_vduse_detach(vduse);
-	vduse->dev = NULL;
-	vduse->runs = false;
-	vhost_device_destroy(dev, false);
+	vhost_vduse_destroy(vduse);
 }
 
 static void
@@ -216,15 +214,14 @@ wake_driver(const struct vduse_device *vduse)
 			vhost_vduse_inject(vduse->fd, i);
 }
 
-/** Lock held. */
+/** Edit the wishes, and settle.  Lock held. */
 static int
-start(struct vduse_device *vduse, uint64_t features)
+wish_and_settle(struct vduse_device *vduse, uint64_t features)
 {
 	const struct settle_request nothing_else = { 0 };
 	struct vhost_device *dev = vduse->dev;
 	int ret;
 
-	vduse->runs = true;
 	ret = vhost_wish_features(&dev->wish, features);
 	if (ret == 0)
 		ret = vhost_vduse_memory_learn(&vduse->memory, dev, vduse->fd);
@@ -233,21 +230,54 @@ start(struct vduse_device *vduse, uint64_t features)
 	VHOST_LOG_CONFIG(INFO, "(%s) negotiated Virtio features: 0x%" PRIx64 "\n", vduse->path,
 		features);
 	wish_device(vduse, features);
-	ret = vhost_device_change(dev, &nothing_else);
+	return vhost_device_change(dev, &nothing_else);
+}
+
+/** Lock held. */
+static int
+start(struct vduse_device *vduse, uint64_t features)
+{
+	struct device_wish *wish = &vduse->dev->wish, before;
+	int ret;
+
+	vduse->runs = true;
+	vhost_wish_keep(wish, &before);
+	ret = wish_and_settle(vduse, features);
+	if (ret < 0)
+		vhost_wish_restore(wish, &before, vduse->dev->driver.quota);
+	else
+		vhost_wish_forget(&before);
 	if (ret == 0 && vduse->resumed)
 		wake_driver(vduse);
 	vduse->resumed = false;
 	return ret;
 }
 
-void
-vhost_vduse_detach(struct vduse_device *vduse)
+/** Take kicks back from the kernel, which would write to them for ever. */
+static void
+take_kicks_back(const struct vduse_device *vduse)
 {
 	uint32_t i;
 
-	/* it would go on writing to descriptors that are closed, and are others by then */
 	for (i = 0; vduse->runs && i < vduse->state.nvrings; i++)
 		set_kicks(vduse, i, VDUSE_EVENTFD_DEASSIGN);
+}
+
+void
+vhost_vduse_destroy(struct vduse_device *vduse)
+{
+	struct vhost_device *dev = vduse->dev;
+
+	if (dev == NULL)
+		return;
+	take_kicks_back(vduse);
+	vduse->runs = false;
+	vduse->dev = NULL;
+	vhost_device_lock(dev);
+	__atomic_store_n(&dev->learn, NULL, __ATOMIC_RELAXED);
+	dev->vduse = NULL;
+	vhost_device_unlock(dev);
+	vhost_device_destroy(dev, false);
 }
 
 /** Nothing of the driver's is used any more when this returns 0.  Lock held. */
@@ -260,7 +290,7 @@ stop(struct vduse_device *vduse)
 	vduse->resumed = false;
 	if (!vduse->runs)
 		return 0;
-	vhost_vduse_detach(vduse);
+	take_kicks_back(vduse);
 	vduse->runs = false;
 	vhost_wish_reset(&vduse->dev->wish);
 	vduse->memory.known = false;
@@ -334,15 +364,6 @@ vhost_vduse_lose(struct vduse_device *vduse)
 	VHOST_LOG_CONFIG(ERR, "(%s) memory is gone (file truncated, or given up): stopped until it is reset\n",
 		vduse->path);
 	end(vduse);
-}
-
-void
-vhost_vduse_resume(struct vduse_device *vduse)
-{
-	if (!(vduse->state.status & VIRTIO_CONFIG_S_DRIVER_OK))
-		return;
-	vduse->resumed = true;
-	begin(vduse);
 }
 
 /* Requests */
@@ -465,4 +486,17 @@ vhost_vduse_serve(struct vduse_device *vduse)
 	if (ret == 0)
 		follow_up(vduse, &request);
 	return ret < 0 ? ret : 1;
+}
+
+void
+vhost_vduse_resume(struct vduse_device *vduse)
+{
+	unsigned int i;
+
+	vduse->resumed = true;
+	/* what the driver has asked for since then comes first */
+	for (i = 0; i < REQUESTS_WAITING && vhost_vduse_serve(vduse) > 0; i++)
+		;
+	if (vduse->dev != NULL && has_driver(vduse) && !vduse->runs)
+		begin(vduse);
 }

@@ -49,7 +49,7 @@ void vhost_vduse_resume(struct vduse_device *vduse);
 /** Its memory is gone: stop, until the driver starts it again. */
 void vhost_vduse_lose(struct vduse_device *vduse);
 
-/** Take kicks back from the kernel, before the device is destroyed. */
-void vhost_vduse_detach(struct vduse_device *vduse);
+/** Our device ends, if there is one; the kernel's stays. */
+void vhost_vduse_destroy(struct vduse_device *vduse);
 
 #endif /* VHOST_VDUSE_SERVE_H */

@@ -449,21 +449,6 @@ detach(struct vduse_registration *mine)
 	vhost_event_timer_cancel(&mine->device.start);
 }
 
-static void
-destroy_device(struct vduse_device *vduse)
-{
-	struct vhost_device *dev = vduse->dev;
-
-	if (dev == NULL)
-		return;
-	vhost_vduse_detach(vduse);
-	vhost_device_lock(dev);
-	__atomic_store_n(&dev->learn, NULL, __ATOMIC_RELAXED);
-	dev->vduse = NULL;
-	vhost_device_unlock(dev);
-	vhost_device_destroy(dev, false);
-}
-
 bool
 vhost_vduse_end(struct registration *reg, bool now)
 {
@@ -474,7 +459,7 @@ vhost_vduse_end(struct registration *reg, bool now)
 	detach(mine);
 	if (!now && mine->device.dev != NULL && vhost_device_is_inside(mine->device.dev))
 		return true;
-	destroy_device(&mine->device);
+	vhost_vduse_destroy(&mine->device);
 	close(mine->device.fd);
 	if (mine->device.state_fd >= 0)
 		close(mine->device.state_fd);
