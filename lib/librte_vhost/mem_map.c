@@ -262,25 +262,35 @@ find_same(const struct mem_map *before, const struct vu_region *wire, int fd)
 }
 
 int
-vhost_mem_map_renew(const struct mem_owner *owner, const struct mem_map *before,
-		const struct vu_memory *table, int *fds, struct mem_map **map)
+vhost_mem_map_renew_regions(const struct mem_owner *owner, const struct mem_map *before,
+		const struct vu_region *regions, unsigned int n, int *fds, struct mem_map **map)
 {
-	struct blueprint plan = { .n = table->nregions };
+	struct blueprint plan = { .n = n };
 	unsigned int i;
 	int ret;
 
-	if (table->nregions > RTE_DIM(table->regions))
-		return too_many_regions(owner, table->nregions);
+	if (n > RTE_DIM(plan.wire))
+		return too_many_regions(owner, n);
 	for (i = 0; i < plan.n; i++) {
-		plan.wire[i] = table->regions[i];
+		plan.wire[i] = regions[i];
 		plan.fds[i] = fds[i];
-		plan.shared[i] = find_same(before, &table->regions[i], fds[i]);
+		plan.shared[i] = find_same(before, &regions[i], fds[i]);
 	}
 	ret = build(owner, &plan, map);
 	for (i = 0; i < plan.n && ret == 0; i++)
 		if (plan.shared[i] == NULL)
 			fds[i] = -1;
 	return ret;
+}
+
+int
+vhost_mem_map_renew(const struct mem_owner *owner, const struct mem_map *before,
+		const struct vu_memory *table, int *fds, struct mem_map **map)
+{
+	if (table->nregions > RTE_DIM(table->regions))
+		return too_many_regions(owner, table->nregions);
+	return vhost_mem_map_renew_regions(owner, before, table->regions, table->nregions, fds,
+		map);
 }
 
 int

@@ -92,6 +92,10 @@ int vhost_mem_map_create(const struct mem_owner *owner, const struct vu_memory *
 int vhost_mem_map_renew(const struct mem_owner *owner, const struct mem_map *before,
 		const struct vu_memory *table, int *fds, struct mem_map **map);
 
+/** The same of n regions, which a table of a message may have no room for. */
+int vhost_mem_map_renew_regions(const struct mem_owner *owner, const struct mem_map *before,
+		const struct vu_region *regions, unsigned int n, int *fds, struct mem_map **map);
+
 /**
  * A map of an earlier one's regions, if any, and another one.  What it overlaps, and
  * is leaving, makes room.

@@ -120,7 +120,7 @@ class Interface:
 def receiver(bench, sink, size, modulus):
     """Wait for a connection, and for as many bytes, each its place modulo that."""
     process = Process(bench, "receiver", sink.inside("python3", "-c", RECEIVE, str(size), str(modulus)))
-    process.expect("listening", 30)
+    process.expect("^listening$", 60)
     return process
 
 

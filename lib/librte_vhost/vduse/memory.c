@@ -22,7 +22,6 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <unistd.h>
 
 #include <linux/vduse.h>
@@ -37,18 +36,14 @@
 #include "vhost_log.h"
 #include "vu_message.h"
 
-/* Younger than the C library's headers. */
-#ifndef MADV_POPULATE_READ
-#define MADV_POPULATE_READ 22
-#endif
-
 /** Between ranges that are one region. */
 #define GAP_MAX (UINT64_C(1) << 20)
 
 /** Ranges as they are found. */
 struct finding {
 	struct vduse_memory ranges;
-	struct vu_memory table;
+	unsigned int nregions;
+	struct vu_region regions[VHOST_MAX_REGIONS];
 	bool domain[VHOST_MAX_REGIONS];		/**< region is memory of the kernel's own */
 	int fds[VHOST_MAX_REGIONS];
 	bool full;		/**< more regions than a map has */
@@ -93,11 +88,13 @@ size_of(const struct vduse_iotlb_entry *entry)
 static struct vu_region *
 neighbour(struct finding *found, const struct vduse_iotlb_entry *entry)
 {
-	unsigned int last = found->table.nregions - 1;
-	struct vu_region *region = &found->table.regions[last];
+	const unsigned int n = found->nregions;
+	struct vu_region *region;
 
-	if (found->table.nregions == 0 || !found->domain[last] ||
-			entry->offset - entry->start != region->mmap_offset - region->gpa ||
+	if (n == 0 || !found->domain[n - 1])
+		return NULL;
+	region = &found->regions[n - 1];
+	if (entry->offset - entry->start != region->mmap_offset - region->gpa ||
 			entry->start - region->gpa > region->size + GAP_MAX)
 		return NULL;
 	return region;
@@ -130,7 +127,7 @@ add_region(struct finding *found, const struct mem_owner *owner, int fd,
 {
 	const bool domain = vhost_vduse_is_domain(fd);
 	struct vu_region *region = domain ? neighbour(found, entry) : NULL;
-	unsigned int n = found->table.nregions;
+	unsigned int n = found->nregions;
 
 	if (region != NULL) {
 		region->size = entry->last - region->gpa + 1;
@@ -142,13 +139,13 @@ add_region(struct finding *found, const struct mem_owner *owner, int fd,
 		vhost_reap(owner->quota, fd);
 		return false;
 	}
-	found->table.regions[n] = (struct vu_region){
+	found->regions[n] = (struct vu_region){
 		.gpa = entry->start, .uva = entry->start, .size = size_of(entry),
 		.mmap_offset = entry->offset,
 	};
 	found->domain[n] = domain;
 	found->fds[n] = fd;
-	found->table.nregions++;
+	found->nregions++;
 	return true;
 }
 
@@ -190,7 +187,7 @@ close_rest(const struct finding *found, struct vhost_quota *quota)
 {
 	uint32_t i;
 
-	for (i = 0; i < found->table.nregions; i++)
+	for (i = 0; i < found->nregions; i++)
 		vhost_reap(quota, found->fds[i]);
 }
 
@@ -234,7 +231,8 @@ adopt(struct vduse_memory *memory, struct vhost_device *dev, struct finding *fou
 
 	if (is_as_before(memory, &found->ranges))
 		return 0;
-	ret = vhost_mem_map_renew(&owner, dev->wish.map, &found->table, found->fds, &map);
+	ret = vhost_mem_map_renew_regions(&owner, dev->wish.map, found->regions, found->nregions,
+		found->fds, &map);
 	if (ret < 0)
 		return ret;
 	log_regions(dev, map);
@@ -303,16 +301,20 @@ vhost_vduse_memory_forget(struct vduse_memory *memory, struct vhost_device *dev,
 
 /* Rings */
 
-/** Fails, without a signal, where there is nothing. */
+/**
+ * Have the pages of a part at hand, if they are the kernel's own, which are all there and
+ * where they are.  Others are looked for by themselves, without making any.
+ */
 static void
-touch(void *start, size_t len)
+touch(const struct mem_map *map, const void *start, size_t len)
 {
-	uintptr_t from = RTE_ALIGN_FLOOR((uintptr_t)start, (uintptr_t)MEM_IOTLB_PAGE);
-	uintptr_t end = RTE_ALIGN_CEIL((uintptr_t)start + len, (uintptr_t)MEM_IOTLB_PAGE);
+	const struct mem_region *region = vhost_mem_map_region(map, start, len);
+	uintptr_t at = RTE_ALIGN_FLOOR((uintptr_t)start, (uintptr_t)MEM_IOTLB_PAGE);
 
-	/* without it the node becomes known when the ring is used */
-	if (madvise((void *)from, end - from, MADV_POPULATE_READ) < 0)
-		VHOST_LOG_CONFIG(DEBUG, "a ring at %p is not at hand: %s\n", start, strerror(errno));
+	if (region == NULL || !region->domain)
+		return;
+	for (; at < (uintptr_t)start + len; at += MEM_IOTLB_PAGE)
+		(void)*(const volatile uint8_t *)RTE_MAX(at, (uintptr_t)start);
 }
 
 void
@@ -330,8 +332,8 @@ vhost_vduse_memory_touch_rings(const struct vhost_device *dev)
 		if (cfg.size == 0)
 			continue;
 		areas = ring_areas(cfg.size, format);
-		touch(cfg.desc, areas.desc.bytes);
-		touch(cfg.avail, areas.avail.bytes);
-		touch(cfg.used, areas.used.bytes);
+		touch(memory.map, cfg.desc, areas.desc.bytes);
+		touch(memory.map, cfg.avail, areas.avail.bytes);
+		touch(memory.map, cfg.used, areas.used.bytes);
 	}
 }
