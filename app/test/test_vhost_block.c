@@ -486,11 +486,11 @@ a_start_compares_the_used_index(void)
 	block->state.last_used_idx = 10;
 	block->state.signalled_used_valid = true;
 	USED->idx = 10;
-	TEST_ASSERT_EQUAL(vhost_block_start(block), RING_AS_TOLD, "it agrees");
+	TEST_ASSERT_EQUAL(vhost_block_start(block, false), RING_AS_TOLD, "it agrees");
 	TEST_ASSERT_EQUAL(block->state.last_avail_idx, 12, "as it was");
 	TEST_ASSERT(!block->state.signalled_used_valid, "nobody was notified yet");
 	USED->idx = 65535;
-	TEST_ASSERT_EQUAL(vhost_block_start(block), RING_ADOPTED, "it does not");
+	TEST_ASSERT_EQUAL(vhost_block_start(block, false), RING_ADOPTED, "it does not");
 	TEST_ASSERT_EQUAL(block->state.last_used_idx, 65535, "adopted");
 	TEST_ASSERT_EQUAL(block->state.last_avail_idx, 65535, "for both directions");
 	return done(net, block, NULL);

@@ -199,7 +199,7 @@ def distro_steps(name, build):
     yield step('real peers', [['app/test/interop/run', '--lib', build / 'lib', '--durations',
                *DISTRO_PEERS]], suites='stdout', wants=lanes.MACHINE)
     yield step('two nodes: the article', [['devtools/article', '--no-build', '--lib',
-               build / 'lib', '--output', build / 'article']], wants=lanes.MACHINE)
+               build / 'lib', '--output', build / 'article']], wants=lanes.MACHINE, group='long')
     yield step('fast suite', [suite(build, 'fast-tests', 4)],
                suites=test_log(build, 'fast-tests'))
 
@@ -350,7 +350,8 @@ def arguments():
     parser.add_argument('--fast', action='store_true', help='only what takes a few minutes and '
                         'needs neither root nor hugepages')
     parser.add_argument('--long', action='store_true', help='what CI has no time for, too: the '
-                        'fast suite built with clang, which its run with TSan stands for')
+                        'fast suite built with clang, which its run with TSan stands for, and '
+                        'the article on another release')
     parser.add_argument('--only', metavar='TEXT', action='append', help='only steps whose name '
                         'holds TEXT, and the builds that they need; may be repeated')
     parser.add_argument('--distro', metavar='NAME', action='append', choices=(*DISTROS, 'none'),

@@ -490,7 +490,7 @@ vhost_queue_commit(struct vhost_queue *q, const struct queue_wish *wish, bool en
 		vhost_block_set_base(block, wish->last_avail, wish->last_used);
 	done.started = block->size != 0 && starts;
 	if (done.started)
-		done.resumed = vhost_block_start(block);
+		done.resumed = vhost_block_start(block, !q->has_run);
 	missed |= done.started && vhost_block_owes_notification(block);
 	vhost_inflight_commit(&q->inflight, block);
 	vhost_block_apply(block, &attr);
@@ -499,6 +499,7 @@ vhost_queue_commit(struct vhost_queue *q, const struct queue_wish *wish, bool en
 		wake = vhost_block_request_kicks(block);
 	put_fds_in_force(q, wish);
 	q->live = block->size != 0;
+	q->has_run |= q->live;
 	q->enabled = enabled;
 	open_gate(q, wake);
 	if (done.old != NULL)

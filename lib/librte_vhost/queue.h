@@ -44,6 +44,7 @@ struct vhost_queue {
 	struct rte_vhost_numa_queue numa;	/**< likewise; node is atomic */
 	enum vq_kicks kicks;	/**< rte_vhost_enable_guest_notification(); atomic, any thread */
 	bool live;		/**< the block in place runs a ring */
+	bool has_run;		/**< one did before, since the frontend is there */
 	bool enabled;		/**< packets may flow, as last committed */
 	bool ready;		/**< listeners were told so */
 	bool notify_again;	/**< the listeners': tell it again, although nothing changes */

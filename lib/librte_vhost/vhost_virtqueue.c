@@ -137,7 +137,7 @@ vhost_block_set_base(struct vhost_virtqueue *block, uint16_t last_avail, uint16_
 }
 
 enum ring_resumed
-vhost_block_start(struct vhost_virtqueue *block)
+vhost_block_start(struct vhost_virtqueue *block, bool taken_over)
 {
 	enum ring_resumed resumed;
 	bool place = true;
@@ -153,7 +153,7 @@ vhost_block_start(struct vhost_virtqueue *block)
 		resumed = RING_ADOPTED;
 	/* an earlier backend may have died between giving back and telling the guest */
 	block->state.unheard_used = block->state.last_used_idx;
-	if (block->state.last_used_idx != ring_start(block->cfg.format))
+	if (taken_over && block->state.last_used_idx != ring_start(block->cfg.format))
 		block->state.unheard_used = ~block->state.last_used_idx;
 	return resumed;
 }

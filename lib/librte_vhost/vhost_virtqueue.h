@@ -206,11 +206,13 @@ int vhost_block_set_base(struct vhost_virtqueue *block, uint16_t last_avail,
 /**
  * The ring of this live block starts, with the state it has by now.  Gate closed.
  *
+ * @param taken_over  whether another backend may have had it before, and died between
+ *                    giving back and telling the guest
  * @return whether the ring and its size agreed with the indices of the state.  If not,
  *         the frontend resumes a ring whose backend died: what the ring tells was
  *         adopted for both directions (packets may be sent twice, or lost)
  */
-enum ring_resumed vhost_block_start(struct vhost_virtqueue *block);
+enum ring_resumed vhost_block_start(struct vhost_virtqueue *block, bool taken_over);
 
 /** Put attributes in force: pick the bursts that may run.  Gate closed. */
 void vhost_block_apply(struct vhost_virtqueue *block, const struct vq_attr *attr);
