@@ -15,6 +15,7 @@ import subprocess
 import time
 
 import guests
+import telemetry
 from processes import Failure, Process, Skip, check, need_programs, wait_until
 
 CONTROL = "/dev/vduse/control"
@@ -168,7 +169,7 @@ def testpmd(bench, name="testpmd", lcores="0,1"):
     devices = [option for i in range(2)
                for option in ("--vdev", f"net_vhost{i},iface=/dev/vduse/vduse{i},queues=1")]
     backend = Backend(bench, name, ["stdbuf", "-oL", "dpdk-testpmd", "--no-huge", "-m", "192", "--no-shconf",
-                                    "--no-pci", "--no-telemetry", "-l", lcores, "--log-level=lib.vhost.config:8", *devices, "--", "-i",
+                                    "--no-pci", f"--file-prefix={name}", "-l", lcores, *devices, "--", "-i",
                                     "--forward-mode=io", "--auto-start", "--total-num-mbufs=16384"])
     backend.expect("Start automatic packet forwarding|testpmd>", START_SECONDS)
     return backend.ready()
@@ -232,7 +233,10 @@ def follows_node(bench, start, node):
     pair = attach(cpus)
     check_pings(*pair)
     Transfer(bench, *pair, TCP_BYTES).finish()
-    backend.expect(rf"vduse0\) reallocate vq from {1 - node} to {node} node", 30, 0)
+    for queue in range(2):
+        told = telemetry.ask(bench.path("dpdk/testpmd/dpdk_telemetry.v2"), f"/vhost/vq,0,{queue}")
+        check(told["ring_node"] == node and told["node"] == node,
+              f"queue {queue} is on node {told['node']}, its ring on {told['ring_node']}, not {node}")
     detach(pair)
     backend.end()
 
