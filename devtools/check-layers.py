@@ -41,7 +41,7 @@ LAYERS = (
                        'net_copy net_dequeue net_enqueue net_header net_isa net_mbuf net_notify net_stats'),
     ('queues', 'crypto_algo crypto_block crypto_lane crypto_request crypto_session crypto_stream '
                'inflight_area inflight_layout inflight_pool inflight_record inflight_recover '
-               'queue queue_async queue_inflight queue_wish ring_locate'),
+               'queue queue_async queue_inflight queue_wish ring_locate ring_window'),
     ('evidence', 'numa_evidence numa_regions numa_rings numa_sample placement'),
     ('device', 'device device_wish vdpa'),
     ('change', 'plan settle listener_app listeners device_change'),

@@ -10,6 +10,7 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -262,6 +263,67 @@ ring_without_translation_is_not_touched(void)
 	TEST_ASSERT_EQUAL(fake_events(fe, FAKE_NEW_DEVICE), 1, "one device");
 	TEST_ASSERT_EQUAL(fake_events(fe, FAKE_DESTROY_DEVICE), 0, "all the time");
 	return fake_iommu_stop(&iommu);
+}
+
+/** Pages of a scattered ring's descriptors. */
+#define DESC_PAGES 4u
+
+/** Tell that a page of a ring's descriptors is where another one would be. */
+static enum fake_verdict
+map_scattered(const struct fake_vq *vq, unsigned int i)
+{
+	return fake_iommu_map(&iommu, vq->desc_gpa + vq->fe->iova + i * PAGE, PAGE,
+		vq->desc_gpa + (DESC_PAGES - 1 - i) * PAGE, FAKE_BOTH);
+}
+
+/** Have the pages of a ring's descriptors in the guest's memory last to first. */
+static int
+scatter(struct fake_vq *vq, uint8_t *at)
+{
+	for (unsigned int i = 0; i < DESC_PAGES; i++) {
+		uint8_t *page = fake_va(vq->fe, vq->desc_gpa + (DESC_PAGES - 1 - i) * PAGE, PAGE);
+
+		TEST_ASSERT(mremap(page, 0, PAGE, MREMAP_MAYMOVE | MREMAP_FIXED,
+			at + i * PAGE) == at + i * PAGE, "the driver's own sight of page %u", i);
+		TEST_ASSERT_EQUAL(map_scattered(vq, i), FAKE_ACK, "page %u", i);
+	}
+	vq->desc = (struct vring_desc *)at;
+	return 0;
+}
+
+/* Linux takes the pages of a ring from anywhere, if there is an IOMMU. */
+static int
+pages_of_a_ring_may_be_apart(void)
+{
+	struct fake *fe = fake_start(.iommu = true, .until = FAKE_MEMORY, .queues = 1,
+		.ring_size = 1024);
+	const size_t bytes = DESC_PAGES * PAGE;
+	uint8_t *at = mmap(NULL, 2 * bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	uint8_t got[BUF_LEN];
+
+	TEST_ASSERT(at != MAP_FAILED, "addresses");
+	TEST_ASSERT_NOT_NULL(fe, "a device");
+	TEST_ASSERT_SUCCESS(fake_iommu_init(&iommu, fe), "a channel");
+	TEST_ASSERT_SUCCESS(scatter(&fe->vqs[0], at), "one ring");
+	TEST_ASSERT_SUCCESS(scatter(&fe->vqs[1], at + bytes), "the other one");
+	TEST_ASSERT_SUCCESS(fake_iommu_run(&iommu), "it runs");
+	TEST_ASSERT_EQUAL(fake_rx_fill(&fe->vqs[0], 900, BUF_LEN, NULL), 900, "buffers");
+	for (unsigned int i = 0; i < 900; i++) {
+		TEST_ASSERT(send_answering(fe, FRAME, i) >= 0, "packet %u", i);
+		TEST_ASSERT_EQUAL(fake_rx_take(&fe->vqs[0], NULL, got, sizeof(got)), FRAME,
+			"packet %u", i);
+		TEST_ASSERT(fake_pattern_matches(got, FRAME, i), "packet %u", i);
+		TEST_ASSERT_SUCCESS(to_host(fe, FRAME, NULL), "packet %u", i);
+	}
+	TEST_ASSERT_EQUAL(fake_iommu_unmap(&iommu, fe->vqs[0].desc_gpa + fe->iova + PAGE, PAGE),
+		FAKE_ACK, "taken back");
+	TEST_ASSERT_EQUAL(fake_rx_fill(&fe->vqs[0], 1, BUF_LEN, NULL), 1, "a buffer");
+	TEST_ASSERT_EQUAL(send_once(fe, FRAME, 1), 0, "no ring");
+	TEST_ASSERT_EQUAL(map_scattered(&fe->vqs[0], 1), FAKE_ACK, "told again");
+	TEST_ASSERT(send_answering(fe, FRAME, 5) >= 0, "it goes on");
+	TEST_ASSERT_EQUAL(fake_rx_take(&fe->vqs[0], NULL, got, sizeof(got)), FRAME, "a packet");
+	TEST_ASSERT_SUCCESS(fake_iommu_stop(&iommu), "end");
+	return munmap(at, 2 * bytes);
 }
 
 /* ---- packets ---- */
@@ -966,6 +1028,7 @@ static const struct test_case fixed_cases[] = {
 	TEST_CASE(rings_are_asked_for_at_once),
 	TEST_CASE(update_before_kick_is_kept),
 	TEST_CASE(ring_without_translation_is_not_touched),
+	TEST_CASE(pages_of_a_ring_may_be_apart),
 	TEST_CASE(buffers_are_asked_for_ahead),
 	TEST_CASE(indirect_buffers_are_asked_for_ahead),
 	TEST_CASE(all_pages_of_a_frame_are_asked_for_at_once),

@@ -813,7 +813,7 @@ good_wish(void)
 }
 
 static bool
-fits(const struct queue_wish *wish, const struct mem_map *map)
+fits(const struct queue_wish *wish, struct mem_map *map)
 {
 	const struct ring_memory_map memory = { .map = map };
 
@@ -822,7 +822,7 @@ fits(const struct queue_wish *wish, const struct mem_map *map)
 
 /** Compare the shape of a wish with what it should be. */
 static int
-check_shape(const struct bench *b, const struct mem_map *map, bool live, const char *what)
+check_shape(const struct bench *b, struct mem_map *map, bool live, const char *what)
 {
 	struct vq_cfg cfg = { .generation = GENERATION };
 
@@ -976,7 +976,7 @@ settle_as(struct bench *b, const struct vq_cfg *cfg, struct queue_commit *done)
 
 /** A live shape on the good wish's ring. */
 static struct vq_cfg
-live_shape(struct bench *b, const struct mem_map *map)
+live_shape(struct bench *b, struct mem_map *map)
 {
 	struct vq_cfg cfg = {
 		.index = b->q->index, .node = vhost_queue_block(b->q)->node,

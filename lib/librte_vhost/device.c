@@ -199,12 +199,24 @@ net_flags(const struct vhost_driver *driver)
 		(driver->flags & RTE_VHOST_USER_NET_STATS_ENABLE ? NET_STATS : 0);
 }
 
+/**
+ * Whether rings may be mapped a second time: hardware knows the first mapping only, and
+ * of memory that still comes by postcopy the second one would find pages empty.
+ */
+static bool
+may_have_windows(const struct vhost_device *dev)
+{
+	return dev->driver.vdpa == NULL && (dev->wish.protocol_features &
+		(1ULL << VHOST_USER_PROTOCOL_F_PAGEFAULT)) == 0;
+}
+
 struct ring_memory_map
 vhost_device_ring_memory(const struct vhost_device *dev)
 {
 	return (struct ring_memory_map){
 		.map = dev->wish.map,
 		.iotlb = vhost_device_has(dev, VIRTIO_F_ACCESS_PLATFORM) ? dev->wish.iotlb : NULL,
+		.windows = may_have_windows(dev) ? dev->wish.windows : NULL,
 	};
 }
 

@@ -54,6 +54,11 @@ vhost_wish_features(struct device_wish *wish, uint64_t features)
 		if (wish->iotlb == NULL)
 			return -ENOMEM;
 	}
+	if ((features & (1ULL << VIRTIO_F_ACCESS_PLATFORM)) != 0 && wish->windows == NULL) {
+		wish->windows = vhost_ring_windows_create();
+		if (wish->windows == NULL)
+			return -ENOMEM;
+	}
 	vhost_wish_forget_iotlb(wish);
 	wish->features = features;
 	wish->generation++;
@@ -142,7 +147,9 @@ vhost_wish_end(struct device_wish *wish)
 	vhost_mem_log_put(wish->log);
 	vhost_inflight_area_put(&wish->inflight);
 	vhost_mem_iotlb_destroy(wish->iotlb);
+	vhost_ring_windows_destroy(wish->windows);
 	wish->iotlb = NULL;
+	wish->windows = NULL;
 	wish->map = NULL;
 	wish->log = NULL;
 	wish->nvrings = 0;

@@ -15,6 +15,7 @@
 
 #include "inflight_area.h"
 #include "mem_iotlb.h"
+#include "ring_window.h"
 #include "mem_log.h"
 #include "mem_map.h"
 #include "queue_wish.h"
@@ -30,6 +31,7 @@ struct device_wish {
 	uint16_t mtu;			/**< 0 until NET_SET_MTU; atomic */
 	uint16_t ctrl_pairs;		/**< queue pairs set by VIRTIO_NET_CTRL_MQ, 0: all */
 	uint8_t status;			/**< virtio device status */
+	struct ring_windows *windows;	/**< of rings behind an IOMMU; made with the table */
 	struct mem_iotlb *iotlb;	/**< what the guest's IOMMU told; a message that fails changes it too */
 	struct mem_map *map;		/**< of the last SET_MEM_TABLE, a reference or NULL */
 	struct mem_log *log;		/**< of the last SET_LOG_BASE, likewise */

@@ -312,3 +312,9 @@ vhost_mem_mapping_is_broken(const struct mem_mapping *mapping)
 {
 	return __atomic_load_n(&mapping->broken, __ATOMIC_ACQUIRE);
 }
+
+int
+vhost_mem_mapping_guard(struct mem_mapping *mapping, void *start, size_t len, size_t page_size)
+{
+	return vhost_mem_guard_add(start, len, page_size, &mapping->broken);
+}

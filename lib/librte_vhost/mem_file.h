@@ -102,4 +102,12 @@ bool vhost_mem_mapping_detach(struct mem_mapping *mapping);
 /** Whether zero pages had to replace it: the device has to go. */
 bool vhost_mem_mapping_is_broken(const struct mem_mapping *mapping);
 
+/**
+ * Guard what is mapped of it at another place as well: when that breaks the mapping is
+ * broken.  A handle for vhost_mem_guard_remove(), before the mapping goes, or a negative
+ * errno.
+ */
+int vhost_mem_mapping_guard(struct mem_mapping *mapping, void *start, size_t len,
+		size_t page_size);
+
 #endif /* VHOST_MEM_FILE_H */

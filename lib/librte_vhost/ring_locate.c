@@ -61,26 +61,54 @@ ring_part(const struct queue_wish *wish, unsigned int format, enum ring_part par
 	}
 }
 
-/** Our address of a part whose address is an IOVA; NULL unless it is known and one piece. */
-static uint8_t *
-translate_iova(const struct ring_memory_map *memory, const struct part *part)
+/** Add a piece behind n others, or to the last one: how many there are then. */
+static unsigned int
+add_piece(struct window_piece *pieces, unsigned int n, uint8_t *host, size_t len)
 {
-	uint8_t *host = NULL, *next;
+	if (n > 0 && pieces[n - 1].host + pieces[n - 1].len == host) {
+		pieces[n - 1].len += len;
+		return n;
+	}
+	pieces[n] = (struct window_piece){ host, len };
+	return n + 1;
+}
+
+/** Where a part is whose address is an IOVA: pieces of memory, how many; 0: not known. */
+static unsigned int
+find_pieces(const struct ring_memory_map *memory, const struct part *part,
+		struct window_piece *pieces)
+{
 	uint64_t done = 0, len, uva;
+	unsigned int n = 0;
+	uint8_t *host;
 
 	while (done < part->bytes) {
 		len = part->bytes - done;
 		if (!vhost_mem_iotlb_uva(memory->iotlb, part->addr + done, part->access, &len, &uva))
-			return NULL;
-		next = vhost_mem_map_from_uva(memory->map, uva, len);
-		if (next == NULL || (host != NULL && next != host + done))
-			return NULL;
-		host = host != NULL ? host : next;
+			return 0;
+		host = vhost_mem_map_from_uva(memory->map, uva, len);
+		/* smaller pieces than pages are not mapped side by side */
+		if (host == NULL || n == RING_WINDOW_PIECES)
+			return 0;
+		n = add_piece(pieces, n, host, len);
 		done += len;
 	}
+	return n;
+}
+
+/** Our address of a part whose address is an IOVA; NULL unless it is known and one piece. */
+static uint8_t *
+translate_iova(const struct ring_memory_map *memory, const struct part *part)
+{
+	struct window_piece pieces[RING_WINDOW_PIECES];
+	unsigned int n = find_pieces(memory, part, pieces);
+
+	if (n > 1)
+		return memory->windows != NULL ?
+			vhost_ring_window(memory->windows, memory->map, pieces, n) : NULL;
 	/* together they have to be in one region as well, not only side by side */
-	return host != NULL && vhost_mem_map_region(memory->map, host, part->bytes) != NULL ?
-		host : NULL;
+	return n == 1 && vhost_mem_map_region(memory->map, pieces[0].host, part->bytes) != NULL ?
+		pieces[0].host : NULL;
 }
 
 /**
@@ -156,6 +184,10 @@ shape_log(const struct queue_wish *wish, const struct ring_memory_map *memory,
 	uint64_t gpa = wish->log_gpa;
 	const uint8_t *host;
 
+	/* pages that are apart have no one address of the guest's to be logged by */
+	if (vhost_mem_map_region(memory->map, cfg->desc, 1) == NULL ||
+			(part.bytes == 0 && vhost_mem_map_region(memory->map, cfg->used, 1) == NULL))
+		return false;
 	if (part.bytes != 0) {
 		host = translate_iova(memory, &part);
 		if (host == NULL)

@@ -16,12 +16,14 @@
 #include "mem_iotlb.h"
 #include "mem_map.h"
 #include "queue_wish.h"
+#include "ring_window.h"
 #include "vhost_virtqueue.h"
 
 /** What a frontend's addresses refer to. */
 struct ring_memory_map {
-	const struct mem_map *map;	/**< of the guest's memory, or NULL */
+	struct mem_map *map;		/**< of the guest's memory, or NULL */
 	const struct mem_iotlb *iotlb;	/**< addresses are IOVAs, or NULL: they are not */
+	struct ring_windows *windows;	/**< for rings in several pieces; NULL: there are none */
 };
 
 /**

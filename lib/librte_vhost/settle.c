@@ -328,6 +328,24 @@ vhost_settle_prepare(struct vhost_device *dev, const struct settle_request *requ
 	return 0;
 }
 
+/** Windows of rings that were given up, or that a plan had that was dropped. */
+static void
+sweep_windows(struct vhost_device *dev)
+{
+	const struct vhost_virtqueue *block;
+	uint32_t i;
+
+	if (dev->wish.windows == NULL)
+		return;
+	for (i = 0; i < dev->nvrings; i++) {
+		block = vhost_queue_block(vhost_device_queue_at(dev, i));
+		vhost_ring_windows_keep(dev->wish.windows, block->cfg.desc);
+		vhost_ring_windows_keep(dev->wish.windows, block->cfg.avail);
+		vhost_ring_windows_keep(dev->wish.windows, block->cfg.used);
+	}
+	vhost_ring_windows_sweep(dev->wish.windows);
+}
+
 void
 vhost_settle_commit(struct vhost_device *dev, struct settlement *settlement)
 {
@@ -350,6 +368,7 @@ vhost_settle_commit(struct vhost_device *dev, struct settlement *settlement)
 		update_view(dev, i, &settlement->queues[i]);
 	}
 	publish_queues(dev, plan->nvrings);
+	sweep_windows(dev);
 	vhost_device_migrate_handles(dev);
 }
 
