@@ -170,9 +170,7 @@ tell(struct ring_windows *windows)
 {
 	if (!windows->told)
 		VHOST_LOG_CONFIG(ERR, "a ring behind an IOMMU is in pages of guest memory that are "
-			"apart and cannot be mapped side by side (huge pages?): it is not served; "
-			"a ring of 256 descriptors is in one page each (QEMU: rx_queue_size=256,"
-			"tx_queue_size=256)\n");
+			"apart and cannot be mapped side by side (huge pages?): it is not served\n");
 	windows->told = true;
 }
 
