@@ -53,6 +53,7 @@ MAY_ALLOCATE = {
     'mem_file': 'mappings of files of the frontend',
     'mem_map': 'the map of guest memory, of which replicas have a copy',
     'mem_iotlb': 'what the frontend told of the guest\'s IOMMU, of which replicas have views',
+    'ring_window': 'scattered pages of a ring that are mapped side by side',
     'mem_log': 'the log of written pages, likewise',
     'mem_guard': 'what stands in for lost guest memory; a signal handler that was there',
     'mem_probe': 'a window on a file that is never filled',
