@@ -50,7 +50,7 @@ class Step:
     """One step: a name, the commands to run, how its cases are counted, and for the lanes
     what it makes, what it needs, and what it wants for itself."""
 
-    def __init__(self, name, commands, *, group, suites=None, timeout=1200,
+    def __init__(self, name, commands, *, group, suites=None, timeout=2400,
                  env=None, makes=None, needs=(), wants=''):
         self.name = name
         self.commands = commands
@@ -106,9 +106,9 @@ def fast_steps(build):
 
 def builds(work):
     """The other ways to build it; what is slow to compile or to test comes first."""
-    def build(name, folder, *options, env=None):
+    def build(name, folder, *options, env=None, group='full'):
         return Step(name, [setup(work / folder, *options, env=env), ninja(work / folder)],
-                    group='full', makes=work / folder, wants=lanes.BUILD)
+                    group=group, makes=work / folder, wants=lanes.BUILD)
 
     yield build('build with ASan and UBSan', 'asan', '-Db_sanitize=address,undefined',
                 '-Dbuildtype=debugoptimized', '-Dexamples=vhost')
@@ -118,7 +118,7 @@ def builds(work):
     yield Step('build of the fuzzers', [['app/test/fuzz/run', '--build', work / 'fuzz']],
                group='full', makes=work / 'fuzz', wants=lanes.BUILD)
     yield build('build without libnuma', 'no-numa', '-Dnuma=disabled')
-    yield build('build with clang', 'clang', '-Dexamples=vhost', env='CC=clang')
+    yield build('build with clang', 'clang', '-Dexamples=vhost', env='CC=clang', group='long')
     yield Step('compiles for aarch64', [['devtools/check-arm64.py', work / 'arm64']],
                group='full', suites='stdout', wants=lanes.BUILD)
     yield build('guides', 'docs', '-Denable_docs=true', '-Dtests=false')
@@ -311,14 +311,19 @@ def what_failed(step, path):
 class Runner:
     """Runs steps, tells of each how it ended, and keeps the counts; for several lanes."""
 
-    def __init__(self, folder):
+    def __init__(self, folder, limit):
         self.tally = Tally()
         self._folder = folder
+        self._end_of_starts = time.monotonic() + 60 * limit
         self._number = 0
         self._tell = threading.Lock()
 
     def __call__(self, step, ready):
         with self._tell:
+            if time.monotonic() > self._end_of_starts:
+                self.tally.add(0, 0, 1)
+                print(f'SKIP  {step.name}: no time', flush=True)
+                return False
             self._number += 1
             name = re.sub('[^a-z0-9]+', '-', step.name.lower())
             path = self._folder / f'{self._number:02}-{name}.log'
@@ -350,13 +355,16 @@ def arguments():
     parser.add_argument('--fast', action='store_true', help='only what takes a few minutes and '
                         'needs neither root nor hugepages')
     parser.add_argument('--long', action='store_true', help='what CI has no time for, too: the '
-                        'fast suite built with clang, which its run with TSan stands for, and '
+                        'build with clang and its fast suite, which those with TSan stand for, and '
                         'the article on another release')
     parser.add_argument('--only', metavar='TEXT', action='append', help='only steps whose name '
                         'holds TEXT, and the builds that they need; may be repeated')
     parser.add_argument('--distro', metavar='NAME', action='append', choices=(*DISTROS, 'none'),
                         help='the other Debian release to build and test for, in a root tree of '
                         'it: bookworm, trixie, sid, or none; may be repeated (trixie)')
+    parser.add_argument('--limit', metavar='MINUTES', type=float, default=70,
+                        help='start no step later than that; what is left out is named and '
+                        'counted as skipped (70)')
     parser.add_argument('--list', action='store_true', help='name the steps')
     parser.add_argument('--work', type=pathlib.Path, metavar='DIR',
                         default=TREE / 'build-test', help='where to build (build-test)')
@@ -399,7 +407,7 @@ def main():
         print('\n'.join(f'{step.group:5} {step.name}' for step in chosen))
         return 0
     work.mkdir(parents=True, exist_ok=True)
-    runner = Runner(pathlib.Path(tempfile.mkdtemp(prefix='logs-', dir=work)))
+    runner = Runner(pathlib.Path(tempfile.mkdtemp(prefix='logs-', dir=work)), args.limit)
     if left_out and not args.fast:
         print(left_out)
         runner.tally.add(0, 0, 1)
