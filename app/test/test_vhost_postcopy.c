@@ -16,7 +16,10 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/vfs.h>
 #include <unistd.h>
+
+#include <linux/magic.h>
 
 #include <rte_mbuf.h>
 #include <rte_vhost.h>
@@ -372,6 +375,16 @@ only_the_acknowledgement_goes_on(void)
 	return two_end(&t);
 }
 
+/** Whether a file is none of memory, nor one whose pages another file has. */
+static bool
+is_on_disk(int fd)
+{
+	struct statfs fs;
+
+	return fstatfs(fd, &fs) == 0 && fs.f_type != TMPFS_MAGIC &&
+		fs.f_type != OVERLAYFS_SUPER_MAGIC;
+}
+
 static int
 what_cannot_be_registered_is_refused(void)
 {
@@ -397,7 +410,7 @@ what_cannot_be_registered_is_refused(void)
 	disk = mkstemp(path);
 	if (disk >= 0)
 		unlink(path);
-	if (disk >= 0 && ftruncate(disk, fe->regions[1].map_len) == 0) {
+	if (disk >= 0 && is_on_disk(disk) && ftruncate(disk, fe->regions[1].map_len) == 0) {
 		fds[1] = disk;
 		TEST_ASSERT_EQUAL(fake_call(fe, FE_SET_MEM_TABLE, &table, 72, fds, 2),
 			FAKE_NACK, "no memory file");
