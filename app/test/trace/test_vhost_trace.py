@@ -120,8 +120,13 @@ class Traced(unittest.TestCase):
 
     @unittest.skipUnless(shutil.which('babeltrace2'), 'no babeltrace2')
     def test_babeltrace2_reads_the_same(self):
-        answer = subprocess.run(['babeltrace2', self.trace], capture_output=True, text=True,
-                                check=True, timeout=60).stdout
+        done = subprocess.run(['babeltrace2', self.trace], capture_output=True, text=True,
+                              check=False, timeout=60)
+        if done.returncode < 0:
+            # Debian 13's does so with traces of DPDK 24.11
+            self.skipTest(f'babeltrace2 itself was ended by signal {-done.returncode}')
+        self.assertEqual(done.returncode, 0, done.stderr)
+        answer = done.stdout
         found = collections.defaultdict(list)
         for name, values in re.findall(rf'{PREFIX}(\w+): .*\{{ (.*) \}}$', answer, re.MULTILINE):
             found[name].append({key: int(value, 0) for key, value in (
