@@ -491,6 +491,7 @@ vhost_queue_commit(struct vhost_queue *q, const struct queue_wish *wish, bool en
 	done.started = block->size != 0 && starts;
 	if (done.started)
 		done.resumed = vhost_block_start(block, !q->has_run);
+	done.at = block->state.last_used_idx;
 	missed |= done.started && vhost_block_owes_notification(block);
 	vhost_inflight_commit(&q->inflight, block);
 	vhost_block_apply(block, &attr);

@@ -174,6 +174,7 @@ struct queue_commit {
 	struct vhost_virtqueue *old;	/**< replaced, the caller's to destroy; or NULL */
 	bool started;			/**< the ring started */
 	enum ring_resumed resumed;	/**< if so: whose indices it has */
+	uint16_t at;			/**< and where chains are given back from */
 };
 
 /**

@@ -91,11 +91,11 @@ block_node(const struct vhost_queue *q)
 
 /** Say where a ring goes on if that is not where the frontend said. */
 static void
-log_resumption(const struct vhost_device *dev, uint32_t index, enum ring_resumed resumed)
+log_resumption(const struct vhost_device *dev, uint32_t index, enum ring_resumed resumed,
+		uint16_t at)
 {
 	const struct vhost_virtqueue *block = vhost_queue_block(vhost_device_queue_at(dev, index));
 	const char *path = dev->driver.path;
-	uint16_t at = block->state.last_used_idx;
 
 	if (resumed == RING_UNCLEAR)
 		VHOST_LOG_CONFIG(WARNING, "(%s) vring %u: its descriptors do not tell where an "
@@ -129,7 +129,7 @@ commit_queue(struct vhost_device *dev, uint32_t index)
 	move.to = block_node(q);
 	vhost_block_destroy(done.old);
 	if (done.started)
-		log_resumption(dev, index, done.resumed);
+		log_resumption(dev, index, done.resumed, done.at);
 	return move;
 }
 
