@@ -116,6 +116,21 @@ unwanted_notification_is_not_asked_about(void)
 	return fake_stop(fe);
 }
 
+/* An application that has forgotten its promise by then must not silence the ring. */
+static int
+promise_ends_with_the_ring(void)
+{
+	struct fake *fe = start_asking(true);
+
+	TEST_ASSERT_NOT_NULL(fe, "a device");
+	TEST_ASSERT_EQUAL(send_frame(fe), 1, "a frame");
+	TEST_ASSERT(fake_stop_vring(fe, 0) >= 0 && fake_stop_vring(fe, 1) >= 0, "stop");
+	TEST_ASSERT_SUCCESS(fake_run(fe), "start again");
+	TEST_ASSERT_EQUAL(send_frame(fe), 1, "another");
+	TEST_ASSERT_EQUAL(asked, 2, "asked again");
+	return fake_stop(fe);
+}
+
 static int
 promise_moves_with_the_queue(void)
 {
@@ -238,6 +253,7 @@ test_vhost_notify(void)
 		TEST_CASE(promised_notification_waits),
 		TEST_CASE(declined_notification_is_done_at_once),
 		TEST_CASE(unwanted_notification_is_not_asked_about),
+		TEST_CASE(promise_ends_with_the_ring),
 		TEST_CASE(promise_moves_with_the_queue),
 		TEST_CASE(notify_guest_ignores_what_is_not_there),
 		TEST_CASE(failed_notification_is_counted),

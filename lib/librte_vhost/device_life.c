@@ -104,7 +104,8 @@ app_accepts(const struct vhost_device *dev)
 	const struct rte_vhost_device_ops *ops = dev->driver.ops;
 
 	/* a VDUSE device is there without a connection */
-	if (dev->driver.vduse || ops == NULL || ops->new_connection == NULL || ops->new_connection(dev->vid) >= 0)
+	if (dev->driver.vduse || ops == NULL || ops->new_connection == NULL ||
+			ops->new_connection(dev->vid) >= 0)
 		return true;
 	VHOST_LOG_CONFIG(ERR, "(%s) the application refuses the connection\n",
 		dev->driver.path);

@@ -15,10 +15,10 @@
 
 #include "inflight_area.h"
 #include "mem_iotlb.h"
-#include "ring_window.h"
 #include "mem_log.h"
 #include "mem_map.h"
 #include "queue_wish.h"
+#include "ring_window.h"
 
 #define VHOST_MAX_VRINGS	256
 

@@ -261,14 +261,17 @@ vhost_queue_try_notify(struct vhost_queue *q)
 void
 vhost_queue_keep_promise(struct vhost_queue *q)
 {
-	struct vhost_virtqueue *block = vhost_gate_close(&q->gate);
+	/* as a burst, which may call back */
+	struct vhost_virtqueue *block = vhost_gate_enter(&q->gate);
 
-	if (block != NULL && block->state.notification_promised) {
+	if (block == NULL)
+		return;
+	if (block->state.notification_promised) {
 		block->state.notification_promised = false;
 		if (block->callfd >= 0)
 			net_ring_guest(block);
 	}
-	open_gate(q, false);
+	vhost_gate_leave(&q->gate);
 }
 
 int

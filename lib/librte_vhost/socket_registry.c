@@ -98,7 +98,8 @@ vhost_registration_create(const struct vhost_driver *driver, struct registration
 	new->refs = 1;
 	new->fd = new->driver.vduse ? -1 : vhost_socket_path_open();
 	vhost_turn_init(&new->turn, new->driver.quota);
-	if ((new->fd >= 0 || new->driver.vduse) && new->driver.quota != NULL && new->driver.inflight != NULL) {
+	if ((new->fd >= 0 || new->driver.vduse) && new->driver.quota != NULL &&
+			new->driver.inflight != NULL) {
 		*reg = new;
 		return 0;
 	}

@@ -148,6 +148,8 @@ vhost_block_start(struct vhost_virtqueue *block, bool taken_over)
 		set_base_to_start(block);
 		place = false;
 	}
+	/* whatever the application promised was about the ring before */
+	block->state.notification_promised = false;
 	resumed = ring_resume(block, block->cfg.format);
 	if (resumed == RING_AS_TOLD && !place)
 		resumed = RING_ADOPTED;
