@@ -357,6 +357,19 @@ bad_ring_does_not_start(const void *arg)
 	return fake_vduse_fini(&vduse);
 }
 
+/** After a reset all is given back, and the driver starts with memory that is in order. */
+static int
+recovers(unsigned int fds)
+{
+	TEST_ASSERT_EQUAL(fake_vduse_status(&vduse, 0), OK, "reset");
+	TEST_ASSERT(fake_wait_fds(fds) <= fds, "descriptors");
+	fake_vduse_describe(&vduse);
+	fake_vduse_forget_story(&vduse);
+	TEST_ASSERT_SUCCESS(fake_vduse_run(&vduse), "driver");
+	TEST_ASSERT(fake_vduse_story_is(&vduse, STARTED), "it runs");
+	return fake_vduse_fini(&vduse);
+}
+
 struct bad_range {
 	const char *name;
 	struct vduse_iotlb_entry entry;	/**< instead of the true one */
@@ -392,13 +405,7 @@ bad_range_is_left_out(const void *arg)
 	TEST_ASSERT_SUCCESS(fake_vduse_run(&vduse), "driver");
 	usleep(20000);
 	TEST_ASSERT(fake_vduse_story_is(&vduse, ""), "the device does not start");
-	TEST_ASSERT_EQUAL(fake_vduse_status(&vduse, 0), OK, "reset");
-	TEST_ASSERT(fake_wait_fds(fds) <= fds, "descriptors");
-	fake_vduse_describe(&vduse);
-	fake_vduse_forget_story(&vduse);
-	TEST_ASSERT_SUCCESS(fake_vduse_run(&vduse), "driver");
-	TEST_ASSERT(fake_vduse_story_is(&vduse, STARTED), "with a good range it does");
-	return fake_vduse_fini(&vduse);
+	return recovers(fds);
 }
 
 /** Ranges that a map has no room for are left out, and looked for no longer than a while. */
@@ -422,13 +429,7 @@ more_ranges_than_a_map_has(void)
 	fds = fake_count_fds();
 	TEST_ASSERT_SUCCESS(fake_vduse_run(&vduse), "driver");
 	usleep(20000);
-	TEST_ASSERT_EQUAL(fake_vduse_status(&vduse, 0), OK, "reset");
-	TEST_ASSERT(fake_wait_fds(fds) <= fds, "descriptors");
-	fake_vduse_describe(&vduse);
-	fake_vduse_forget_story(&vduse);
-	TEST_ASSERT_SUCCESS(fake_vduse_run(&vduse), "driver");
-	TEST_ASSERT(fake_vduse_story_is(&vduse, STARTED), "runs");
-	return fake_vduse_fini(&vduse);
+	return recovers(fds);
 }
 
 static int

@@ -24,17 +24,16 @@ class LabError(Exception):
     """The machine cannot be built or did not start; the text says why."""
 
 
-def find_kernel(path=None, tree='/'):
+def find_kernel(path=None):
     """Return (image, version): the given image, or the newest that can do it.
 
-    The modules must be installed in that tree, which is the host's own or another one.
+    The modules must be installed: they come from the host's own tree.
     """
-    images = [path] if path else (
-        glob.glob(os.path.join(tree, 'boot/vmlinuz-*')) +
-        glob.glob(os.path.join(tree, 'lib/modules/*/vmlinuz')))
+    images = [path] if path else (glob.glob('/boot/vmlinuz-*') +
+                                  glob.glob('/lib/modules/*/vmlinuz'))
     for image in sorted(images, key=_version_key, reverse=True):
         version = _version(image)
-        if _has_modules(version, tree) and os.access(image, os.R_OK):
+        if _has_modules(version) and os.access(image, os.R_OK):
             return image, version
     if path:
         raise LabError(f'{path}: not readable, or /lib/modules has no 9p and '
@@ -43,7 +42,7 @@ def find_kernel(path=None, tree='/'):
                    'linux-image-amd64 (devtools/setup-debian does)')
 
 
-def build(kernel_version, files, tree='/'):
+def build(kernel_version, files):
     """Return the initramfs as bytes; files maps names under /lab to bytes."""
     out = io.BytesIO()
     for name in ('lab', 'lab/modules'):
@@ -51,7 +50,7 @@ def build(kernel_version, files, tree='/'):
     _add(out, 'init', _read(os.path.join(HERE, 'guest-init')))
     _add(out, 'lab/start', _read(os.path.join(HERE, 'guest-start')))
     _add(out, 'lab/busybox', _busybox())
-    for number, module in enumerate(_module_files(kernel_version, tree)):
+    for number, module in enumerate(_module_files(kernel_version)):
         _add(out, f'lab/modules/{number:02}.ko', _read_module(module))
     for name, content in files.items():
         _add(out, f'lab/{name}', content)
@@ -69,16 +68,16 @@ def _version_key(image):
     return [int(n) for n in re.findall(r'\d+', _version(image))]
 
 
-def _has_modules(version, tree):
-    return glob.glob(os.path.join(tree, f'lib/modules/{version}/kernel/fs/9p/9p.ko*')) != []
+def _has_modules(version):
+    return glob.glob(f'/lib/modules/{version}/kernel/fs/9p/9p.ko*') != []
 
 
-def _module_files(version, tree):
+def _module_files(version):
     """Paths of MODULES and what they depend on, in the order of loading."""
     files = []
     for module in MODULES:
         answer = subprocess.run(
-            ['/sbin/modprobe', '-d', tree, '-S', version, '--show-depends', module],
+            ['/sbin/modprobe', '-S', version, '--show-depends', module],
             capture_output=True, text=True)
         if answer.returncode != 0:
             raise LabError(f'module {module}: {answer.stderr.strip()}')

@@ -198,6 +198,11 @@ def distro_steps(name, build):
     yield step('every packaged plug-in loads', [['devtools/check-plugins', build / 'lib']])
     yield step('real peers', [['app/test/interop/run', '--lib', build / 'lib', '--durations',
                *DISTRO_PEERS]], suites='stdout', wants=lanes.MACHINE)
+    # Debian 12's kernel has none
+    yield Step(f'{name}: two nodes: VDUSE', [['devtools/numa-lab', '--distro', name,
+               '--timeout', '600', '--', 'app/test/interop/run', '--lib', build / 'lib',
+               '--durations', 'vduse-short']], group='full', suites='stdout', timeout=900,
+               needs=[build], wants=lanes.MACHINE)
     yield step('two nodes: the article', [['devtools/article', '--no-build', '--lib',
                build / 'lib', '--output', build / 'article']], wants=lanes.MACHINE, group='long')
     yield step('fast suite', [suite(build, 'fast-tests', 4)],

@@ -5,7 +5,7 @@
 The host's network interfaces on them talk to each other through the backend, each from
 a network namespace of its own. That takes root and a kernel with VDUSE:
 
-    devtools/numa-lab --kernel-tree TREE -- app/test/interop/run vduse
+    devtools/numa-lab --distro trixie -- app/test/interop/run --lib BUILD/lib vduse
 """
 
 import glob
