@@ -32,6 +32,8 @@ WARNINGS = tuple('''-Werror -Wall -Wextra -Wcast-qual -Wformat-security -Wmissin
     -Wno-missing-field-initializers'''.split())
 DEFINES = ('-D_GNU_SOURCE', '-DALLOW_INTERNAL_API', '-DALLOW_EXPERIMENTAL_API',
            '-DVHOST_HAS_LIBNUMA=1', '-DVHOST_BUILD_AVX2=0')
+# As in lib/librte_vhost/meson.build: the folder of what an ABI has of its own.
+ABI_FOLDERS = {'23': '23', '25': '25', '26': '25'}
 # As in lib/meson.build: what is compiled several times, and with what.
 ISA_SOURCES = ('net_dequeue.c', 'net_enqueue.c')
 ISA_BUILDS = {'plain': (), 'log': ('-DNET_ISA_FLAGS=VQ_LOG',), 'iova': ('-DNET_ISA_FLAGS=VQ_IOVA',),
@@ -70,9 +72,17 @@ def fetch(work):
     return None
 
 
-def jobs():
+def abi_of(work):
+    """The number of the ABI of the packaged library."""
+    link = work / 'root' / 'usr' / 'lib' / TRIPLET / 'librte_vhost.so'
+    return os.readlink(link).rpartition('.')[2]
+
+
+def jobs(abi):
     """Sources, each with its name and options of its own."""
     for path in sorted(LIBRARY.rglob('*.c')):
+        if path.parent.parent.name == 'abi' and path.parent.name != ABI_FOLDERS[abi]:
+            continue
         name = str(path.relative_to(LIBRARY)).replace('/', '_').removesuffix('.c')
         if path.name in ISA_SOURCES:
             for isa, options in ISA_BUILDS.items():
@@ -81,14 +91,15 @@ def jobs():
             yield path, name, ()
 
 
-def compile_one(work, job):
+def compile_one(work, abi, job):
     """Compile one source: what the compiler says, empty if all is well."""
     path, name, options = job
     root = work / 'root'
     include = root / 'usr' / 'include'
-    folders = [LIBRARY] + [path.parent for path in LIBRARY.glob('*/*.h')]
+    folders = [LIBRARY, LIBRARY / 'abi' / ABI_FOLDERS[abi], TREE / 'config']
+    folders += [path.parent for path in LIBRARY.glob('*/*.h')]
     command = [f'{TRIPLET}-gcc', f'--sysroot={root}', '-std=gnu11', '-O3', '-fPIC',
-               '-march=armv8-a+crc', *WARNINGS, *DEFINES, *options,
+               '-march=armv8-a+crc', *WARNINGS, *DEFINES, f'-DVHOST_ABI={abi}', *options,
                *(f'-I{folder}' for folder in dict.fromkeys(folders)),
                '-isystem', include / TRIPLET, '-isystem', include / TRIPLET / 'dpdk',
                '-isystem', include / 'dpdk', '-include', 'rte_config.h',
@@ -129,9 +140,10 @@ def main():
         return 0
     for path in (work / 'objects').glob('*.o'):
         path.unlink()
-    todo = list(jobs())
+    abi = abi_of(work)
+    todo = list(jobs(abi))
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        wrong = [text for text in pool.map(lambda job: compile_one(work, job), todo) if text]
+        wrong = [text for text in pool.map(lambda job: compile_one(work, abi, job), todo) if text]
     if not wrong:
         wrong = [f'no package for arm64 has {name}' for name in nowhere(work)]
     for text in wrong:
