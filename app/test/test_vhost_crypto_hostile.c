@@ -18,6 +18,7 @@
 #define WRITE VRING_DESC_F_WRITE
 #define INDIRECT VRING_DESC_F_INDIRECT
 #define UNMAPPED 0x7f0000000000ULL
+#define WIDE 1072	/* bytes of a session as QEMU has sent it since 8.0 */
 
 static const struct fake_crypto_app in_place = { .zero_copy = true };
 
@@ -628,6 +629,69 @@ session_without_op_code_is_understood(void)
 	return fake_stop(fe);
 }
 
+/** As QEMU has sent it since 8.0: the op code first, and the id behind room for long keys. */
+static int64_t
+open_wide(struct fake *fe, uint64_t op_code)
+{
+	const struct fake_crypto_session session = fake_crypto_cipher(VIRTIO_CRYPTO_CIPHER_AES_CBC,
+		16, VIRTIO_CRYPTO_OP_ENCRYPT);
+	uint8_t wire[WIDE] = { 0 };
+	struct fake_msg reply;
+	int64_t id;
+
+	memcpy(wire, &op_code, sizeof(op_code));
+	memcpy(wire + 8, &session.cipher_algo, 28);
+	memcpy(wire + 56, session.cipher_key, sizeof(session.cipher_key));
+	if (fake_ask(fe, FE_CREATE_CRYPTO_SESSION, wire, sizeof(wire), &reply) < 0 ||
+			reply.size != sizeof(wire))
+		return INT64_MIN;
+	memset(wire, 0, sizeof(wire));
+	if (memcmp(reply.payload + 56, wire, WIDE - 64) != 0)
+		return INT64_MIN;	/* keys of somebody */
+	memcpy(&id, reply.payload + WIDE - sizeof(id), sizeof(id));
+	return id;
+}
+
+static int
+wide_session_is_understood(void)
+{
+	struct fake *fe = fake_crypto_start(NULL, .ring_size = 64);
+
+	TEST_ASSERT_NOT_NULL(fe, "the device must start");
+	TEST_ASSERT(is_served(fe, open_wide(fe, VIRTIO_CRYPTO_CIPHER_CREATE_SESSION)), "works");
+	TEST_ASSERT_EQUAL(open_wide(fe, VIRTIO_CRYPTO_AKCIPHER_CREATE_SESSION),
+		-VIRTIO_CRYPTO_NOTSUPP, "of two keys");
+	TEST_ASSERT_EQUAL(open_wide(fe, UINT64_MAX), -VIRTIO_CRYPTO_NOTSUPP, "of no known kind");
+	TEST_ASSERT_EQUAL(fake_crypto_sessions_out(), 1, "only the first was made");
+	TEST_ASSERT(is_served(fe, fake_crypto_open_aes(fe)), "a short one after it");
+	return fake_stop(fe);
+}
+
+/** Only a session may be longer than all other messages, and it is so by the byte. */
+static int
+wide_messages_of_others_are_refused(void)
+{
+	static const struct {
+		uint32_t request, size;
+	} wrong[] = {
+		{ FE_CREATE_CRYPTO_SESSION, WIDE + 1 }, { FE_CREATE_CRYPTO_SESSION, WIDE - 1 },
+		{ FE_CREATE_CRYPTO_SESSION, 633 }, { FE_CLOSE_CRYPTO_SESSION, WIDE },
+		{ FE_SET_MEM_TABLE, WIDE }, { FE_SET_FEATURES, 633 },
+	};
+	static const uint8_t payload[WIDE + 1];
+
+	for (unsigned int i = 0; i < RTE_DIM(wrong); i++) {
+		struct fake *fe = fake_crypto_start(NULL, .ring_size = 64);
+
+		TEST_ASSERT_NOT_NULL(fe, "the device must start");
+		TEST_ASSERT(fake_call(fe, wrong[i].request, payload, wrong[i].size, NULL, 0) !=
+			FAKE_ACK, "%u bytes of request %u", wrong[i].size, wrong[i].request);
+		TEST_ASSERT_EQUAL(fake_crypto_sessions_out(), 0, "nothing was made");
+		TEST_ASSERT_SUCCESS(fake_stop(fe), "ends");
+	}
+	return TEST_SUCCESS;
+}
+
 static const struct test_case cases[] = {
 	TEST_CASE(lies_are_answered),
 	TEST_CASE(lies_are_answered_with_zero_copy),
@@ -644,6 +708,8 @@ static const struct test_case cases[] = {
 	TEST_CASE(sessions_of_a_wrong_size_are_refused),
 	TEST_CASE(sessions_need_a_device),
 	TEST_CASE(session_without_op_code_is_understood),
+	TEST_CASE(wide_session_is_understood),
+	TEST_CASE(wide_messages_of_others_are_refused),
 };
 
 static int

@@ -86,6 +86,12 @@ inflight_size_fits(const struct vu_message *msg)
 		msg->size == RTE_ALIGN_CEIL(sizeof(struct vu_inflight), sizeof(uint64_t));
 }
 
+static bool
+crypto_session_size_fits(const struct vu_message *msg)
+{
+	return msg->size == sizeof(struct vu_crypto_session) || msg->size == VU_CRYPTO_SESSION_WIDE;
+}
+
 #define PROTOCOL(feature) (1ULL << VHOST_USER_PROTOCOL_F_ ## feature)
 #define SIZE_OF(member) sizeof(((struct vu_message *)NULL)->payload.member)
 
@@ -126,8 +132,8 @@ static const struct rule rules[] = {
 	[VU_GET_CONFIG] = { vhost_vu_on_get_config, .size_fits = config_size_fits,
 		.reply = REPLY_PAYLOAD },
 	[VU_SET_CONFIG] = { vhost_vu_on_set_config, .size_fits = config_size_fits },
-	[VU_CRYPTO_CREATE_SESS] = { vhost_vu_on_crypto_create_session, SIZE_OF(crypto),
-		.reply = REPLY_PAYLOAD, .needs = PROTOCOL(CRYPTO_SESSION) },
+	[VU_CRYPTO_CREATE_SESS] = { vhost_vu_on_crypto_create_session,
+		.size_fits = crypto_session_size_fits, .reply = REPLY_PAYLOAD, .needs = PROTOCOL(CRYPTO_SESSION) },
 	[VU_CRYPTO_CLOSE_SESS] = { vhost_vu_on_crypto_close_session, SIZE_OF(u64),
 		.needs = PROTOCOL(CRYPTO_SESSION) },
 	[VU_POSTCOPY_ADVISE] = { vhost_vu_on_postcopy_advise, .reply = REPLY_PAYLOAD,

@@ -30,7 +30,10 @@
 static_assert(offsetof(struct vu_message, payload) == VU_HEADER_SIZE, "header");
 static_assert(offsetof(struct vu_message, fds) == VU_HEADER_SIZE + VU_PAYLOAD_MAX,
 		"payload");
-static_assert(sizeof(struct vu_message) == 680, "ABI of extern handlers");
+static_assert(offsetof(struct vu_message, more) == 680, "ABI of extern handlers");
+
+/** Of a message on the wire, what is together in struct vu_message. */
+#define VU_FIRST_BYTES (VU_HEADER_SIZE + VU_PAYLOAD_MAX)
 
 /** As many descriptors as the kernel takes in one lot (unix(7): SCM_MAX_FD). */
 #define LOT_MAX_FDS 253
@@ -209,6 +212,23 @@ take_in_control(struct vu_link *link, struct msghdr *hdr)
 	return ret;
 }
 
+/** Bytes 'from' to 'to' of a message on the wire, in the one or two places where they are. */
+static int
+places_of(const struct vu_message *msg, uint32_t from, uint32_t to, struct iovec places[2])
+{
+	const uint32_t first = RTE_MIN(to, VU_FIRST_BYTES);
+	uint8_t *bytes = (uint8_t *)(uintptr_t)msg;
+	int n = 0;
+
+	if (from < first)
+		places[n++] = (struct iovec){ bytes + from, first - from };
+	from = RTE_MAX(from, first);
+	if (from < to)
+		places[n++] = (struct iovec){ bytes + offsetof(struct vu_message, more) +
+			from - VU_FIRST_BYTES, to - from };
+	return n;
+}
+
 /**
  * Receive towards the first 'upto' bytes of the message.
  *
@@ -218,13 +238,10 @@ static int
 receive_upto(struct vu_link *link, uint32_t upto)
 {
 	union receive_control control;
-	struct iovec part = {
-		.iov_base = (uint8_t *)&link->msg + link->have,
-		.iov_len = upto - link->have,
-	};
+	struct iovec places[2];
 	struct msghdr hdr = {
-		.msg_iov = &part,
-		.msg_iovlen = 1,
+		.msg_iov = places,
+		.msg_iovlen = places_of(&link->msg, link->have, upto, places),
 		.msg_control = &control,
 		.msg_controllen = sizeof(control),
 	};
@@ -247,13 +264,20 @@ receive_upto(struct vu_link *link, uint32_t upto)
 	return link->have == upto;
 }
 
+/** Payload bytes that a message of the request may have. */
+static uint32_t
+payload_max(uint32_t request)
+{
+	return request == VU_CRYPTO_CREATE_SESS ? VU_CRYPTO_SESSION_WIDE : VU_PAYLOAD_MAX;
+}
+
 /** 0, or -EPROTO when no vhost-user message begins like this. */
 static int
 check_header(const struct vu_message *msg)
 {
 	if ((msg->flags & VU_VERSION_MASK) != VU_VERSION)
 		return -EPROTO;
-	if (msg->size > VU_PAYLOAD_MAX)
+	if (msg->size > payload_max(msg->request))
 		return -EPROTO;
 	return 0;
 }
@@ -309,15 +333,14 @@ vhost_vu_send(struct vu_link *link, const struct vu_message *msg, const int *fds
 		unsigned int nfds)
 {
 	union send_control control;
-	struct iovec all = {
-		.iov_base = (void *)(uintptr_t)msg,
-		.iov_len = (size_t)VU_HEADER_SIZE + msg->size,
-	};
-	struct msghdr hdr = { .msg_iov = &all, .msg_iovlen = 1 };
+	const uint32_t bytes = VU_HEADER_SIZE + msg->size;
+	struct iovec places[2];
+	struct msghdr hdr = { .msg_iov = places };
 	ssize_t n;
 
-	if (msg->size > VU_PAYLOAD_MAX || nfds > VU_MAX_FDS)
+	if (msg->size > payload_max(msg->request) || nfds > VU_MAX_FDS)
 		return -EMSGSIZE;
+	hdr.msg_iovlen = places_of(msg, 0, bytes, places);
 	if (nfds > 0)
 		attach_fds(&hdr, &control, fds, nfds);
 
@@ -325,5 +348,5 @@ vhost_vu_send(struct vu_link *link, const struct vu_message *msg, const int *fds
 	if (n < 0)
 		return -errno;
 	/* The kernel takes so little whole or not at all; half is beyond repair. */
-	return (size_t)n == all.iov_len ? 0 : -EIO;
+	return (size_t)n == bytes ? 0 : -EIO;
 }

@@ -182,6 +182,8 @@ struct vu_crypto_session {
 	uint8_t auth_key[512];
 } __attribute__((__packed__));
 
+#define VU_PAYLOAD_MORE 440u
+
 /**
  * A message and its descriptors.  The layout is ABI: applications that
  * registered extern handlers (rte_vhost_extern_callback_register()) get a
@@ -207,10 +209,14 @@ struct vu_message {
 	} payload;
 	int fds[VU_MAX_FDS];	/**< -1 once taken */
 	int nfds;
+	/* behind what applications know */
+	uint8_t more[VU_PAYLOAD_MORE];	/**< payload bytes that have no room in the union */
 } __attribute__((__packed__));
 
 #define VU_HEADER_SIZE 12u
 #define VU_PAYLOAD_MAX 632u
+/** A crypto session as QEMU has sent it since 8.0. */
+#define VU_CRYPTO_SESSION_WIDE (VU_PAYLOAD_MAX + VU_PAYLOAD_MORE)
 
 struct vhost_quota;
 
@@ -238,7 +244,7 @@ void vhost_vu_link_close(struct vu_link *link);
  *                  bytes zeroed; its descriptors are the caller's
  * @return 1 a message; 0 none complete yet; -ECONNRESET the peer is gone;
  *         -EPROTO what came is no vhost-user message (wrong version, payload
- *         beyond VU_PAYLOAD_MAX, too many descriptors, or descriptors that did
+ *         beyond what the request may have, too many descriptors, or descriptors that did
  *         not come in one lot with the header).  After an error the link can
  *         only be closed; link->msg still holds the offending header.
  */
