@@ -42,6 +42,27 @@ ip addr add {address}/24 dev eth0
 say ready
 say features $(cat /sys/bus/virtio/devices/virtio0/features)
 """
+# pings COUNT SIZE DESTINATION [CPU], as fast as they are answered: "LOST of SENT lost, slowest MS ms". Counted by the
+# kernel, after a while for the last replies: ping ends with as many as it wants, and sends one more if one is late.
+PINGS = r"""
+echoes() {
+    awk '/^IcmpMsg: [A-Z]/ { for (i = 2; i <= NF; i++) name[i] = $i }
+         /^IcmpMsg: [0-9]/ { for (i = 2; i <= NF; i++) count[name[i]] = $i }
+         END { print count["OutType8"] + 0, count["InType0"] + 0 }' /proc/net/snmp
+}
+pings() {
+    local before="$(echoes)" count=$1 size=$2 destination=$3 cpu=${4:-0} sent lost slowest i
+    taskset -c $cpu BUSYBOX ping -A -q -c $count -w 60 -s $size $destination > /tmp/pings
+    slowest=$(awk -F / '/round-trip/ { sub(" ms", ""); print $5 }' /tmp/pings)
+    for i in 1 2 3 4 5 6 7 8 9 10; do
+        set -- $before $(echoes)
+        sent=$(($3 - $1)) lost=$(($3 - $1 - $4 + $2))
+        [ $lost -gt 0 ] || break
+        usleep 300000
+    done
+    echo "$lost of $sent lost, slowest ${slowest:-none} ms"
+}
+""".replace("BUSYBOX", BUSYBOX)
 # Bit numbers of virtio-net features, as far as tests ask for them.
 FEATURES = {"CSUM": 0, "GUEST_CSUM": 1, "MTU": 3, "GUEST_TSO4": 7, "HOST_TSO4": 11, "MRG_RXBUF": 15, "MQ": 22,
             "INDIRECT_DESC": 28, "EVENT_IDX": 29, "ACCESS_PLATFORM": 33, "RING_PACKED": 34}
@@ -115,7 +136,7 @@ def write_guest_initramfs(path, modules_top, names, address, script, programs=No
     names = ["lib/" + os.path.basename(module) for module in modules]
     init = PRELUDE.format(busybox=BUSYBOX, mark=MARK, address=address,
                           modules=" ".join("/" + name for name in names))
-    init += script + "\npoweroff -f\n"
+    init += PINGS + script + "\npoweroff -f\n"
     files = {"init": init.encode(), "bin/busybox": _content(BUSYBOX)}
     files.update({name: _content(module) for name, module in zip(names, modules)})
     files.update({"bin/" + name: _content(program) for name, program in (programs or {}).items()})
@@ -193,7 +214,7 @@ class UmlGuest(Guest):
         with open(init, "w", encoding="ascii") as out:
             out.write(PRELUDE.format(busybox=BUSYBOX, mark=MARK, address=address,
                                      modules=" ".join(find_modules(tops[-1], MODULES_UML))))
-            out.write(script + "\npoweroff -f\n")
+            out.write(PINGS + script + "\npoweroff -f\n")
         os.chmod(init, 0o755)
         launcher, extra = [], []
         if hide_xstate.needed():

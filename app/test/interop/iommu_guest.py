@@ -2,11 +2,10 @@
 # Copyright(c) 2026 The vhost-numa authors
 """A Linux guest with an IOMMU: nearly every buffer is mapped for its one use, and yet no packet is lost."""
 
-import re
 import time
 
-from guests import BUSYBOX, QemuGuest
-from pings import ADDRESS, GATEWAY, SIZE_SECONDS
+from guests import QemuGuest
+from pings import ADDRESS, GATEWAY, SIZE_SECONDS, hear_pings
 from processes import check
 from qemu_guest import device_options, start_echo
 
@@ -24,8 +23,7 @@ PASSTHROUGH = "intel_iommu=on iommu=pt"
 
 def ping_once(name, count, size):
     """Shell line: as many pings as fast as they are answered, and what came of it."""
-    return (f"say {name} {size} $({BUSYBOX} ping -A -q -c {count} -w {SIZE_SECONDS} -s {size} {GATEWAY} | "
-            "grep transmitted)\n")
+    return f"say {name} {size} $(pings {count} {size} {GATEWAY})\n"
 
 
 def script():
@@ -36,21 +34,13 @@ def script():
     return lines + "dmesg | grep -i -e DMAR -e virtio -e eth0\nsay end\n"
 
 
-def lost(guest, name, size):
-    """How many of the pings of that name and size were not answered, by what the guest reports."""
-    report, = guest.hear(f"{name} {size} (.*)", SIZE_SECONDS + 30)
-    counts = re.match(r"(\d+) packets transmitted, (\d+) packets received", report)
-    check(counts, f"{name} {size}: {report or 'ping failed'}")
-    return int(counts.group(1)) - int(counts.group(2))
-
-
 def check_losses(guest):
     """Nothing is lost once warm, and next to nothing before."""
-    cold = lost(guest, "cold", 56)
+    cold, _ = hear_pings(guest, "cold 56", COLD_COUNT)
     warm = []
     for size in SIZES:
-        cold += lost(guest, "warming", size)
-        warm.append(lost(guest, "warm", size))
+        cold += hear_pings(guest, f"warming {size}", COUNT)[0]
+        warm.append(hear_pings(guest, f"warm {size}", COUNT)[0])
     guest.hear("end", 10)
     check(not any(warm), f"warm pings lost: {warm} of {COUNT} each, cold {cold}")
     check(cold <= COLD_LOST, f"{cold} cold pings lost of {COLD_COUNT + COUNT * len(SIZES)}")
@@ -146,7 +136,7 @@ def run_reboot(bench, features):
     guest = IommuGuest(bench, "guest", socket, lines, STRICT, features, reboots=True)
     for word in ("again", "again", "enough"):
         guest.wait_ready()
-        cold = lost(guest, "pings", 56)
+        cold, _ = hear_pings(guest, "pings 56", COUNT)
         check(cold <= COLD_LOST, f"{cold} pings lost of {COUNT}")
         guest.send(word)
     guest.finish()

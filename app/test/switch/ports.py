@@ -8,6 +8,7 @@ import frames
 import netns
 import traffic
 from guests import QemuGuest
+from pings import hear_pings
 from processes import check, wait_until
 from station import Station
 from vswitch import VhostSwitch
@@ -124,8 +125,8 @@ def run_wire(bench, start, port, interface):
 
 
 TALK = f"""
-say pings $(ping -A -q -c 50 -w 60 -s 56 {HOST} | grep transmitted)
-say pings $(ping -A -q -c 50 -w 60 -s 1472 {HOST} | grep transmitted)
+say pings 56 $(pings 50 56 {HOST})
+say pings 1472 $(pings 50 1472 {HOST})
 dd if=/dev/urandom of=/tmp/data bs=1M count={MEBIBYTES} 2>/dev/null
 say sum $(md5sum < /tmp/data)
 until nc {HOST} {PORT} < /tmp/data; do usleep 100000; done
@@ -145,8 +146,8 @@ def run_linux(bench, start, port, interface, device):
     guest = QemuGuest(bench, "guest", bench.path("vhost1"), GUEST, TALK, device=device)
     guest.wait_ready()
     for size in (56, 1472):
-        pings, = guest.hear("pings (.*)", 90)
-        check("50 packets received, 0% packet loss" in pings, f"pings of {size} bytes: {pings}")
+        lost, _ = hear_pings(guest, f"pings {size}", 50)
+        check(lost == 0, f"{lost} pings of {size} bytes lost")
     sent, = guest.hear("sum ([0-9a-f]+) .*", TRANSFER_SECONDS)
     guest.hear("sent", TRANSFER_SECONDS)
     store.finish(TRANSFER_SECONDS)
