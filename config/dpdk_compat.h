@@ -7,7 +7,8 @@
 
 /*
  * What DPDK itself calls differently in the releases that this tree builds against.
- * The only place that asks for DPDK's version, but for the public headers.
+ * The only place that asks for DPDK's version, but for what is used without this tree:
+ * the public headers, and the example, which is built alone as well.
  */
 
 #include <pthread.h>

@@ -15,13 +15,17 @@
 #include <rte_cycles.h>
 #include <rte_ether.h>
 #include <rte_telemetry.h>
+#include <rte_version.h>
 
 #include "dma.h"
-#include "dpdk_compat.h"
 #include "mac_table.h"
 #include "plan.h"
 #include "telemetry.h"
 #include "view.h"
+
+#if RTE_VERSION < RTE_VERSION_NUM(23, 3, 0, 0)
+#define rte_tel_data_add_dict_uint rte_tel_data_add_dict_u64
+#endif
 
 /** Add a container to a dictionary; without memory it is left out. */
 static void
