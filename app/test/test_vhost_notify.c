@@ -191,6 +191,37 @@ failed_notification_is_counted(void)
 }
 
 static int
+missing_call_descriptor_is_a_failure(void)
+{
+	struct fake *fe = start_asking(false);
+
+	TEST_ASSERT_NOT_NULL(fe, "a device");
+	TEST_ASSERT_EQUAL(fake_call_fd(fe, FE_SET_VRING_CALL, 0, -1), FAKE_ACK, "none");
+	TEST_ASSERT_EQUAL(send_frame(fe), 1, "a frame");
+	TEST_ASSERT_SUCCESS(rte_vhost_vring_call(fe->vid, 0), "by hand");
+	TEST_ASSERT_EQUAL(fake_counter(fe, 0, "guest_notifications_error"), 2, "counted");
+	TEST_ASSERT_EQUAL(fake_counter(fe, 0, "guest_notifications"), 0, "not as done");
+	return fake_stop(fe);
+}
+
+static int
+full_call_descriptor_is_a_failure(void)
+{
+	struct fake *fe = start_asking(false);
+	const uint64_t most = UINT64_MAX - 1;
+	unsigned int told;
+
+	TEST_ASSERT_NOT_NULL(fe, "a device");
+	TEST_ASSERT_EQUAL(write(fe->vqs[0].callfd, &most, sizeof(most)), sizeof(most), "full");
+	told = fake_events(fe, FAKE_GUEST_NOTIFIED);
+	TEST_ASSERT_EQUAL(send_frame(fe), 1, "a frame");
+	TEST_ASSERT_EQUAL(fake_counter(fe, 0, "guest_notifications_error"), 1, "counted");
+	TEST_ASSERT_EQUAL(fake_counter(fe, 0, "guest_notifications"), 0, "not as done");
+	TEST_ASSERT_EQUAL(fake_events(fe, FAKE_GUEST_NOTIFIED), told, "nor told");
+	return fake_stop(fe);
+}
+
+static int
 packets_without_mbufs_are_counted(void)
 {
 	struct fake *fe = fake_start(.queues = 1, .mergeable = true,
@@ -257,6 +288,8 @@ test_vhost_notify(void)
 		TEST_CASE(promise_moves_with_the_queue),
 		TEST_CASE(notify_guest_ignores_what_is_not_there),
 		TEST_CASE(failed_notification_is_counted),
+	TEST_CASE(missing_call_descriptor_is_a_failure),
+	TEST_CASE(full_call_descriptor_is_a_failure),
 		TEST_CASE(packets_without_mbufs_are_counted),
 		TEST_CASE(client_connects_in_the_background),
 		TEST_CASE(queue_number_of_a_socket_is_the_frontends),

@@ -78,22 +78,26 @@ doorbell_has_room(int fd)
 	return poll(&pfd, 1, 0) == 1 && (pfd.revents & POLLOUT) != 0;
 }
 
-/** Notify; whether the other side will notice.  What is full has a notification pending. */
-static inline bool
+/**
+ * Notify.
+ *
+ * @return 0; -EAGAIN when it is full, so that a notification is pending anyway; another errno
+ */
+static inline int
 vhost_doorbell_ring(int fd, enum doorbell_kind kind)
 {
 	const uint64_t one = 1;
 	ssize_t sent;
 
 	if (kind == DOORBELL_EVENTFD && !doorbell_has_room(fd))
-		return true;
+		return -EAGAIN;
 	sent = kind == DOORBELL_SOCKET ? send(fd, &one, sizeof(one), MSG_DONTWAIT | MSG_NOSIGNAL) :
 		write(fd, &one, sizeof(one));
-	return sent >= 0 || errno == EAGAIN;
+	return sent >= 0 ? 0 : -errno;
 }
 
 /** Notify of a ring, by whatever doorbell it has; as vhost_doorbell_ring(). */
-static inline bool
+static inline int
 vhost_doorbell_call(int fd, enum doorbell_kind kind, uint16_t vring)
 {
 	return kind == DOORBELL_VDUSE ? vhost_vduse_inject(fd, vring) :

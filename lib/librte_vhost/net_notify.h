@@ -12,12 +12,21 @@
 #include "vhost_abi.h"
 #include "vhost_virtqueue.h"
 
+/** Whether there is a doorbell, or one is missed. */
+static inline bool
+net_may_ring_guest(const struct vhost_virtqueue *vq)
+{
+	return VHOST_ABI_MISSED_CALL_FAILS || vq->callfd >= 0;
+}
+
 static __rte_noinline void
 net_ring_guest(struct vhost_virtqueue *vq)
 {
 	const struct rte_vhost_device_ops *ops = vq->net->ops;
+	int ret = vq->callfd < 0 ? -EBADF :
+		vhost_doorbell_call(vq->callfd, vq->call_kind, vq->cfg.index);
 
-	if (!vhost_doorbell_call(vq->callfd, vq->call_kind, vq->cfg.index)) {
+	if (ret != 0 && (ret != -EAGAIN || VHOST_ABI_MISSED_CALL_FAILS)) {
 		vq->state.stats.notifications_failed++;
 		return;
 	}
@@ -60,7 +69,8 @@ net_kick_guest(struct vhost_virtqueue *vq)
 static __rte_always_inline void
 net_notify(struct vhost_virtqueue *vq, uint16_t used, unsigned int flags)
 {
-	if (vq->state.last_used_idx != used && vq->callfd >= 0 && ring_should_notify(vq, flags))
+	if (vq->state.last_used_idx != used && net_may_ring_guest(vq) &&
+			ring_should_notify(vq, flags))
 		net_kick_guest(vq);
 }
 

@@ -231,7 +231,7 @@ notify_inside(struct vhost_virtqueue *block)
 {
 	if (block == NULL || block->size == 0)
 		return -ENODEV;
-	if (ring_should_call(block, block->cfg.format) && block->callfd >= 0)
+	if (ring_should_call(block, block->cfg.format) && net_may_ring_guest(block))
 		net_kick_guest(block);
 	return 0;
 }
@@ -268,7 +268,7 @@ vhost_queue_keep_promise(struct vhost_queue *q)
 		return;
 	if (block->state.notification_promised) {
 		block->state.notification_promised = false;
-		if (block->callfd >= 0)
+		if (net_may_ring_guest(block))
 			net_ring_guest(block);
 	}
 	vhost_gate_leave(&q->gate);

@@ -11,6 +11,8 @@
 
 #include <linux/vduse.h>
 
+#include <rte_common.h>
+
 #include "vduse/kernel.h"
 
 static int
@@ -73,8 +75,10 @@ vhost_vduse_is_domain(int fd)
 	return kernel_in_use->is_domain(fd);
 }
 
-bool
+int
 vhost_vduse_inject(int fd, uint32_t index)
 {
-	return vhost_vduse_ioctl(fd, VDUSE_VQ_INJECT_IRQ, &index) >= 0;
+	int ret = vhost_vduse_ioctl(fd, VDUSE_VQ_INJECT_IRQ, &index);
+
+	return RTE_MIN(ret, 0);
 }

@@ -50,7 +50,7 @@ int vhost_vduse_ioctl(int fd, unsigned long request, void *arg);
  */
 bool vhost_vduse_is_domain(int fd);
 
-/** Interrupt the driver for a ring: whether it will notice.  Any thread. */
-bool vhost_vduse_inject(int fd, uint32_t index);
+/** Interrupt the driver for a ring: 0 or -errno.  Any thread. */
+int vhost_vduse_inject(int fd, uint32_t index);
 
 #endif /* VHOST_VDUSE_KERNEL_H */

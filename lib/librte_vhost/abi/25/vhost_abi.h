@@ -19,6 +19,9 @@
 /** Whether paths below /dev/vduse are devices of the kernel's vdpa bus. */
 #define VHOST_ABI_HAS_VDUSE		1
 
+/** Whether a call descriptor that is missing or full counts as a failed notification. */
+#define VHOST_ABI_MISSED_CALL_FAILS	1
+
 /** How the log calls us in names of messages. */
 #define VHOST_ABI_BACKEND		"BACKEND"
 
