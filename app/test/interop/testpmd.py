@@ -2,9 +2,8 @@
 # Copyright(c) 2026 The vhost-numa authors
 """An unmodified dpdk-testpmd, driven at its prompt.
 
-It runs without hugepages: with --no-huge and --single-file-segments EAL takes
-its memory from one shareable memfd, so that a virtio-user port can hand it to
-the backend.
+It runs without hugepages: with --no-huge EAL takes its memory from one shareable
+memfd, so that a virtio-user port can hand it to the backend.
 """
 
 import itertools
@@ -35,8 +34,8 @@ class Testpmd(Process):
         anywhere = sorted(os.sched_getaffinity(0))
         lcores = ",".join(f"{lcore}@({','.join(map(str, cpus))})" for lcore, cpus in
                           enumerate([anywhere] + forwarders * [forwarding_cpus or anywhere]))
-        argv = [*launcher, "stdbuf", "-oL", "dpdk-testpmd", "--no-huge", "-m", "192", "--single-file-segments",
-                "--no-shconf", "--no-pci", "--lcores", lcores, *eal_args,
+        argv = [*launcher, "stdbuf", "-oL", "dpdk-testpmd", "--no-huge", "-m", "192", "--no-shconf", "--no-pci",
+                "--lcores", lcores, *eal_args,
                 *([f"--file-prefix={name}"] if with_telemetry else ["--no-telemetry"])]
         for vdev in vdevs:
             argv += ["--vdev", vdev]
