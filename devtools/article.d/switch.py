@@ -7,6 +7,7 @@ a switch that the host may be running.
 """
 
 import collections
+import errno
 import glob
 import json
 import os
@@ -211,9 +212,18 @@ class Switch:
         return os.path.getsize(self.log)
 
     def log_since(self, position):
-        with open(self.log, errors='replace') as file:
-            file.seek(position)
-            return file.read()
+        """What the log has from there on."""
+        def read():
+            with open(self.log, errors='replace') as file:
+                file.seek(position)
+                try:
+                    return [file.read()]
+                except OSError as error:
+                    # Linux 7, of a file on 9p that grows meanwhile
+                    if error.errno != errno.ENODATA:
+                        raise
+                    return None
+        return wait_for('the log to be readable', read, 10)[0]
 
     def library(self):
         """The vhost library that the daemon has really loaded."""

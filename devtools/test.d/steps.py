@@ -196,6 +196,10 @@ def distro_steps(name, build):
                makes=build, wants=lanes.BUILD)
     yield step('ABI', [compare_abi(build)])
     yield step('every packaged plug-in loads', [['devtools/check-plugins', build / 'lib']])
+    yield step('features and statistics are those of the packaged library',
+               [['devtools/compare-answers', '--build', build]], suites='stdout')
+    yield step('log lines are those of the packaged library',
+               [['devtools/compare-log', '--build', build]], suites='stdout')
     yield step('real peers', [['app/test/interop/run', '--lib', build / 'lib', '--durations',
                *DISTRO_PEERS]], suites='stdout', wants=lanes.MACHINE)
     # Debian 12's kernel has none
@@ -212,7 +216,7 @@ def distro_steps(name, build):
 # A case for each kind of peer: the release's own testpmd, QEMU and Open vSwitch.
 DISTRO_PEERS = ('testpmd-server-split-mergeable-1q', 'testpmd-client-packed-plain-4q',
                 'qemu-mergeable', 'qemu-packed', 'qemu-client-2q', 'iommu-strict', 'migrate',
-                'ovs-tcp-offloads', 'reconnect-backend-kills')
+                'ovs-tcp-offloads', 'reconnect-backend-kills', 'crypto-openssl')
 
 # What a build without libnuma does differently: it knows no nodes; and that packets flow.
 NODE_TESTS = [f'vhost_{name}_autotest' for name in (
