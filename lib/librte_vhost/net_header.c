@@ -409,12 +409,14 @@ gso_is_wanted(const struct virtio_net *net, const struct virtio_net_hdr *hdr,
 
 /** Flags as for a packet to be sent: a NIC could do by them what is left to do. */
 static __rte_always_inline void
-set_legacy_flags(struct rte_mbuf *pkt, const struct frame_kind *kind, uint16_t gso_size)
+set_legacy_flags(struct rte_mbuf *pkt, const struct net_frame *frame, uint16_t gso_size)
 {
+	const struct frame_kind *kind = frame->kind;
+
 	pkt->ol_flags |= kind->tx_flags;
 	if (gso_size != 0)
 		pkt->ol_flags |= gso_kinds[kind->gso_type].seg_flag;
-	pkt->tx_offload = kind->lengths | (uint64_t)gso_size << RTE_MBUF_TSO_SEGSZ_OFS;
+	pkt->tx_offload = frame->lengths | (uint64_t)gso_size << RTE_MBUF_TSO_SEGSZ_OFS;
 }
 
 /** Flags as for a packet that a NIC received. */
@@ -432,24 +434,24 @@ set_received_flags(struct rte_mbuf *pkt, uint32_t ptype, uint64_t cksum_flag, ui
 /** Say in an mbuf what the header says of the frame; the checksum that is open is L4's. */
 static __rte_always_inline void
 set_flags(const struct virtio_net *net, const struct virtio_net_hdr *hdr,
-		struct rte_mbuf *pkt, const struct frame_kind *kind, bool cksum_is_open)
+		struct rte_mbuf *pkt, const struct net_frame *frame, bool cksum_is_open)
 {
-	uint16_t gso_size = gso_is_wanted(net, hdr, kind) ? hdr->gso_size : 0;
+	uint16_t gso_size = gso_is_wanted(net, hdr, frame->kind) ? hdr->gso_size : 0;
 	uint64_t cksum_flag = 0;
 
 	if (net->flags & NET_COMPLIANT_OL_FLAGS) {
 		if (cksum_is_open)
 			cksum_flag = RTE_MBUF_F_RX_L4_CKSUM_NONE;
-		else if (kind->tx_flags != 0 && (hdr->flags & VIRTIO_NET_HDR_F_DATA_VALID))
+		else if (frame->kind->tx_flags != 0 && (hdr->flags & VIRTIO_NET_HDR_F_DATA_VALID))
 			cksum_flag = RTE_MBUF_F_RX_L4_CKSUM_GOOD;
-		set_received_flags(pkt, kind->ptype, cksum_flag, gso_size);
+		set_received_flags(pkt, frame->kind->ptype, cksum_flag, gso_size);
 	} else if (cksum_is_open) {
-		set_legacy_flags(pkt, kind, gso_size);
+		set_legacy_flags(pkt, frame, gso_size);
 	}
 }
 
-void
-vhost_net_header_from_guest(const struct virtio_net *net,
+__rte_noinline void
+vhost_net_header_from_guest_of_any_kind(const struct virtio_net *net,
 		const struct virtio_net_hdr *hdr, struct rte_mbuf *pkt)
 {
 	struct frame_kind kind;
@@ -459,5 +461,17 @@ vhost_net_header_from_guest(const struct virtio_net *net,
 	is_open = kind.tx_flags != 0 && l4_cksum_is_open(hdr, &kind);
 	if ((hdr->flags & VIRTIO_NET_HDR_F_NEEDS_CSUM) && !is_open)
 		complete_cksum(pkt, hdr);
-	set_flags(net, hdr, pkt, &kind, is_open);
+	set_flags(net, hdr, pkt, &(struct net_frame){ &kind, kind.lengths }, is_open);
+}
+
+void
+vhost_net_header_from_guest(const struct virtio_net *net,
+		const struct virtio_net_hdr *hdr, struct rte_mbuf *pkt)
+{
+	struct net_frame frame;
+
+	if (likely(net_frame_is_common(pkt, &frame) && l4_cksum_is_open(hdr, frame.kind)))
+		set_flags(net, hdr, pkt, &frame, true);
+	else
+		vhost_net_header_from_guest_of_any_kind(net, hdr, pkt);
 }
