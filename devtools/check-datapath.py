@@ -14,7 +14,7 @@ import pathlib
 import subprocess
 import sys
 
-OBJECTS = ('net_enqueue', 'net_dequeue', 'net_header', 'net_ahead', 'ring_iova',
+OBJECTS = ('net_enqueue', 'net_dequeue', 'net_frame', 'net_header', 'net_ahead', 'ring_iova',
            'net_async_enqueue', 'net_async_dequeue', 'crypto_fetch', 'crypto_finalize')
 
 ALLOWED = set('''
@@ -28,7 +28,8 @@ ALLOWED = set('''
     vhost_net_look_ahead vhost_ring_iova_host_elsewhere vhost_ring_iova_may_look_ahead
     vhost_ring_iova_piece vhost_iotlb_view_find
     vhost_net_async_add_iovas vhost_net_async_give vhost_net_async_submit
-    vhost_net_cksum_to_guest vhost_net_header_from_guest vhost_net_header_to_guest
+    vhost_net_cksum_to_guest vhost_net_frame_parse
+    vhost_net_header_from_guest vhost_net_header_from_guest_of_any_kind vhost_net_header_to_guest
     vhost_ring_log_data vhost_ring_log_descs vhost_ring_log_device_area vhost_ring_log_flush
     vhost_virtio_net_gpa vhost_virtio_net_host_elsewhere vhost_virtio_net_piece
     vhost_vduse_inject

@@ -10,69 +10,25 @@
 #include <rte_byteorder.h>
 #include <rte_ether.h>
 #include <rte_ip.h>
-#include <rte_net.h>
-#include <rte_sctp.h>
-#include <rte_tcp.h>
-#include <rte_udp.h>
 
+#include "net_frame.h"
 #include "net_header.h"
 
-/** An L4 protocol, and where it has its checksum. */
-struct l4_proto {
-	uint32_t ptype;
-	uint8_t number;		/**< in the IP header */
-	uint16_t cksum_offset;
-	uint8_t min_len;	/**< of a header */
-};
-
-/** The field of ol_flags that names the protocol, as a small number; 0 for none. */
-#define L4_INDEX(cksum_flag) ((cksum_flag) / RTE_MBUF_F_TX_TCP_CKSUM)
-#define L4_CKSUM_FLAG(index) ((index) * RTE_MBUF_F_TX_TCP_CKSUM)
-
-static const struct l4_proto l4_protos[L4_INDEX(RTE_MBUF_F_TX_L4_MASK) + 1] = {
-	[L4_INDEX(RTE_MBUF_F_TX_TCP_CKSUM)] = { RTE_PTYPE_L4_TCP, IPPROTO_TCP,
-		offsetof(struct rte_tcp_hdr, cksum), sizeof(struct rte_tcp_hdr) },
-	[L4_INDEX(RTE_MBUF_F_TX_UDP_CKSUM)] = { RTE_PTYPE_L4_UDP, IPPROTO_UDP,
-		offsetof(struct rte_udp_hdr, dgram_cksum), sizeof(struct rte_udp_hdr) },
-	[L4_INDEX(RTE_MBUF_F_TX_SCTP_CKSUM)] = { RTE_PTYPE_L4_SCTP, IPPROTO_SCTP,
-		offsetof(struct rte_sctp_hdr, cksum), sizeof(struct rte_sctp_hdr) },
-};
-
-/** A kind of segmentation, as the header and as an mbuf name it. */
+/** A kind of segmentation, as the features and an mbuf name it. */
 struct gso_kind {
-	uint8_t gso_type;
+	uint64_t seg_flag;	/**< RTE_MBUF_F_TX_* */
 	uint8_t host_feature;	/**< that lets the guest ask us for it */
 	uint8_t guest_feature;	/**< that lets us ask the guest for it */
-	bool ipv6;		/**< only over IPv6 */
-	bool ipv4;		/**< only over IPv4 */
-	uint32_t ptype;		/**< of the L4 header it cuts behind */
-	uint64_t seg_flag;	/**< RTE_MBUF_F_TX_* */
 };
 
+/** By what the header names them. */
 static const struct gso_kind gso_kinds[] = {
-	{
-		.gso_type = VIRTIO_NET_HDR_GSO_TCPV4,
-		.host_feature = VIRTIO_NET_F_HOST_TSO4,
-		.guest_feature = VIRTIO_NET_F_GUEST_TSO4,
-		.ipv4 = true,
-		.ptype = RTE_PTYPE_L4_TCP,
-		.seg_flag = RTE_MBUF_F_TX_TCP_SEG,
-	},
-	{
-		.gso_type = VIRTIO_NET_HDR_GSO_TCPV6,
-		.host_feature = VIRTIO_NET_F_HOST_TSO6,
-		.guest_feature = VIRTIO_NET_F_GUEST_TSO6,
-		.ipv6 = true,
-		.ptype = RTE_PTYPE_L4_TCP,
-		.seg_flag = RTE_MBUF_F_TX_TCP_SEG,
-	},
-	{
-		.gso_type = VIRTIO_NET_HDR_GSO_UDP,
-		.host_feature = VIRTIO_NET_F_HOST_UFO,
-		.guest_feature = VIRTIO_NET_F_GUEST_UFO,
-		.ptype = RTE_PTYPE_L4_UDP,
-		.seg_flag = RTE_MBUF_F_TX_UDP_SEG,
-	},
+	[VIRTIO_NET_HDR_GSO_TCPV4] = {
+		RTE_MBUF_F_TX_TCP_SEG, VIRTIO_NET_F_HOST_TSO4, VIRTIO_NET_F_GUEST_TSO4 },
+	[VIRTIO_NET_HDR_GSO_TCPV6] = {
+		RTE_MBUF_F_TX_TCP_SEG, VIRTIO_NET_F_HOST_TSO6, VIRTIO_NET_F_GUEST_TSO6 },
+	[VIRTIO_NET_HDR_GSO_UDP] = {
+		RTE_MBUF_F_TX_UDP_SEG, VIRTIO_NET_F_HOST_UFO, VIRTIO_NET_F_GUEST_UFO },
 };
 
 /* ---- to the guest ---- */
@@ -97,24 +53,6 @@ fold(uint64_t sum)
 	half += half < (uint32_t)sum;
 	half = (half & UINT16_MAX) + (half >> 16);
 	return half + (half >> 16);
-}
-
-static uint32_t
-load32(const uint8_t *at)
-{
-	uint32_t value;
-
-	memcpy(&value, at, sizeof(value));
-	return value;
-}
-
-static uint16_t
-load16(const uint8_t *at)
-{
-	uint16_t value;
-
-	memcpy(&value, at, sizeof(value));
-	return value;
 }
 
 /**
@@ -152,10 +90,8 @@ struct headers {
 
 /** The version of the IP header, as the application says it and if it can be so. */
 static __rte_always_inline unsigned int
-ip_version(const struct rte_mbuf *pkt, const uint8_t *ip)
+ip_version(const struct rte_mbuf *pkt)
 {
-	if (ip == NULL)
-		return 0;
 	if ((pkt->ol_flags & RTE_MBUF_F_TX_IPV6) && pkt->l3_len >= sizeof(struct rte_ipv6_hdr))
 		return 6;
 	if ((pkt->ol_flags & RTE_MBUF_F_TX_IPV4) && pkt->l3_len >= sizeof(struct rte_ipv4_hdr))
@@ -209,34 +145,13 @@ write_pseudo_sum(struct rte_mbuf *pkt, uint32_t l4_start, const struct l4_proto 
 	if (l4_start + l4->cksum_offset + sizeof(sum) > pkt->data_len)
 		return;
 	at.ip = l4_header - pkt->l3_len;
-	at.version = ip_version(pkt, at.ip);
+	at.version = ip_version(pkt);
 	if (at.version == 0)
 		return;
 	sum = sum_pseudo_header(&at, l4_length(pkt, &at));
 	/* at any address; and not written without need, as above */
 	if (load16(field) != sum)
 		memcpy(field, &sum, sizeof(sum));
-}
-
-/** Have the guest cut the packet, if it negotiated that. */
-static void
-ask_for_segments(const struct virtio_net *net, const struct rte_mbuf *pkt,
-		struct virtio_net_hdr *hdr)
-{
-	bool ipv6 = (pkt->ol_flags & RTE_MBUF_F_TX_IPV6) != 0;
-
-	for (unsigned int i = 0; i < RTE_DIM(gso_kinds); i++) {
-		const struct gso_kind *kind = &gso_kinds[i];
-
-		if (!(pkt->ol_flags & kind->seg_flag) || (kind->ipv4 && ipv6) ||
-				(kind->ipv6 && !ipv6) ||
-				!virtio_net_has(net, kind->guest_feature))
-			continue;
-		hdr->gso_type = kind->gso_type;
-		hdr->gso_size = pkt->tso_segsz;
-		hdr->hdr_len = l3_offset(pkt) + pkt->l3_len + pkt->l4_len;
-		return;
-	}
 }
 
 /**
@@ -267,6 +182,20 @@ open_cksum(const struct rte_mbuf *pkt)
 	if (pkt->ol_flags & RTE_MBUF_F_TX_UDP_SEG)
 		return RTE_MBUF_F_TX_UDP_CKSUM;
 	return pkt->ol_flags & RTE_MBUF_F_TX_L4_MASK;
+}
+
+/** Have the guest cut a packet whose checksum is open, if it negotiated that. */
+static void
+ask_for_segments(const struct virtio_net *net, const struct rte_mbuf *pkt,
+		struct virtio_net_hdr *hdr)
+{
+	uint8_t type = net_frame_gso_type(open_cksum(pkt), pkt->ol_flags & RTE_MBUF_F_TX_IPV6);
+
+	if (!virtio_net_has(net, gso_kinds[type].guest_feature))
+		return;
+	hdr->gso_type = type;
+	hdr->gso_size = pkt->tso_segsz;
+	hdr->hdr_len = l3_offset(pkt) + pkt->l3_len + pkt->l4_len;
 }
 
 /** Leave a checksum to the guest. */
@@ -405,7 +334,7 @@ vhost_net_cksum_to_guest(const struct rte_mbuf *pkt, struct net_cksum *cksum)
 
 	*cksum = (struct net_cksum){ 0 };
 	at.ip = rte_pktmbuf_read(pkt, start, pkt->l3_len, copy);
-	at.version = ip_version(pkt, at.ip);
+	at.version = at.ip != NULL ? ip_version(pkt) : 0;
 	at.l4_start = start + pkt->l3_len;
 	if (at.version == 0 || l4_length(pkt, &at) < at.l4->min_len)
 		return;
@@ -424,38 +353,6 @@ vhost_net_cksum_to_guest(const struct rte_mbuf *pkt, struct net_cksum *cksum)
 }
 
 /* ---- from the guest ---- */
-
-/** What was found in a packet, all of it within its first segment. */
-struct parsed {
-	struct rte_net_hdr_lens lens;
-	uint32_t ptype;
-	const struct l4_proto *l4;	/**< NULL if there is none that we, and an mbuf, know */
-	uint32_t l4_start;		/**< offset of the L4 header, if there is one */
-};
-
-/** Whether the lengths fit an mbuf's fields; IPv6 extension headers can be longer. */
-static bool
-lens_fit_mbuf(const struct rte_net_hdr_lens *lens)
-{
-	return lens->l2_len < (1u << RTE_MBUF_L2_LEN_BITS) &&
-		lens->l3_len < (1u << RTE_MBUF_L3_LEN_BITS);
-}
-
-static void
-parse(const struct rte_mbuf *pkt, struct parsed *parsed)
-{
-	const struct rte_net_hdr_lens *lens = &parsed->lens;
-
-	*parsed = (struct parsed){ 0 };
-	parsed->ptype = rte_net_get_ptype(pkt, &parsed->lens, RTE_PTYPE_ALL_MASK);
-	parsed->l4_start = lens->l2_len + lens->l3_len;
-	if (parsed->l4_start + lens->l4_len > pkt->data_len || !lens_fit_mbuf(lens))
-		return;
-	for (unsigned int i = 1; i < RTE_DIM(l4_protos); i++)
-		if ((parsed->ptype & RTE_PTYPE_L4_MASK) == l4_protos[i].ptype &&
-				lens->l4_len >= l4_protos[i].min_len)
-			parsed->l4 = &l4_protos[i];
-}
 
 /** Write one byte of a packet, wherever its segment is; the offset is within it. */
 static void
@@ -491,83 +388,90 @@ complete_cksum(struct rte_mbuf *pkt, const struct virtio_net_hdr *hdr)
 	write_byte(pkt, field + 1, bytes[1]);
 }
 
-/** Whether the checksum that the guest wants is the one of the L4 header. */
-static bool
-cksum_is_l4(const struct virtio_net_hdr *hdr, const struct parsed *parsed)
+/** Whether the guest wants the checksum of the L4 header, if there is one. */
+static __rte_always_inline bool
+l4_cksum_is_open(const struct virtio_net_hdr *hdr, const struct frame_kind *kind)
 {
-	return parsed->l4 != NULL && hdr->csum_start == parsed->l4_start &&
-		hdr->csum_offset == parsed->l4->cksum_offset;
+	return (hdr->flags & VIRTIO_NET_HDR_F_NEEDS_CSUM) && hdr->csum_start == kind->l4_start &&
+		hdr->csum_offset == kind->cksum_offset;
 }
 
-/** The segmentation that the guest asks for, NULL if none that is right for the packet. */
-static const struct gso_kind *
-wanted_gso(const struct virtio_net *net, const struct virtio_net_hdr *hdr,
-		const struct parsed *parsed)
+/** Whether the guest asks for segmentation, of the kind that is right for the frame. */
+static __rte_always_inline bool
+gso_is_wanted(const struct virtio_net *net, const struct virtio_net_hdr *hdr,
+		const struct frame_kind *kind)
 {
 	uint8_t type = hdr->gso_type & ~VIRTIO_NET_HDR_GSO_ECN;
 
-	if (hdr->gso_size == 0 || parsed->l4 == NULL)
-		return NULL;
-	for (unsigned int i = 0; i < RTE_DIM(gso_kinds); i++) {
-		const struct gso_kind *kind = &gso_kinds[i];
-
-		if (kind->gso_type == type && kind->ptype == parsed->l4->ptype &&
-				!(kind->ipv4 && !RTE_ETH_IS_IPV4_HDR(parsed->ptype)) &&
-				!(kind->ipv6 && !RTE_ETH_IS_IPV6_HDR(parsed->ptype)) &&
-				virtio_net_has(net, kind->host_feature))
-			return kind;
-	}
-	return NULL;
+	return hdr->gso_size != 0 && type != VIRTIO_NET_HDR_GSO_NONE && type == kind->gso_type &&
+		virtio_net_has(net, gso_kinds[kind->gso_type].host_feature);
 }
 
-/** Flags as for a packet to be sent: those that a NIC could do the rest by. */
-static void
-set_legacy_flags(struct rte_mbuf *pkt, const struct virtio_net_hdr *hdr,
-		const struct parsed *parsed, const struct gso_kind *gso)
+/** Flags as for a packet to be sent: a NIC could do by them what is left to do. */
+static __rte_always_inline void
+set_legacy_flags(struct rte_mbuf *pkt, const struct net_frame *frame, uint16_t gso_size)
 {
-	if (!cksum_is_l4(hdr, parsed) || !(hdr->flags & VIRTIO_NET_HDR_F_NEEDS_CSUM))
-		return;
-	pkt->l2_len = parsed->lens.l2_len;
-	pkt->l3_len = parsed->lens.l3_len;
-	pkt->l4_len = parsed->lens.l4_len;
-	pkt->ol_flags |= L4_CKSUM_FLAG(parsed->l4 - l4_protos);
-	pkt->ol_flags |= RTE_ETH_IS_IPV4_HDR(parsed->ptype) ? RTE_MBUF_F_TX_IPV4 :
-		RTE_MBUF_F_TX_IPV6;
-	if (gso != NULL) {
-		pkt->ol_flags |= gso->seg_flag;
-		pkt->tso_segsz = hdr->gso_size;
-	}
+	const struct frame_kind *kind = frame->kind;
+
+	pkt->ol_flags |= kind->tx_flags;
+	if (gso_size != 0)
+		pkt->ol_flags |= gso_kinds[kind->gso_type].seg_flag;
+	pkt->tx_offload = frame->lengths | (uint64_t)gso_size << RTE_MBUF_TSO_SEGSZ_OFS;
 }
 
 /** Flags as for a packet that a NIC received. */
-static void
-set_received_flags(struct rte_mbuf *pkt, const struct virtio_net_hdr *hdr,
-		const struct parsed *parsed, const struct gso_kind *gso)
+static __rte_always_inline void
+set_received_flags(struct rte_mbuf *pkt, uint32_t ptype, uint64_t cksum_flag, uint16_t gso_size)
 {
-	pkt->packet_type = parsed->ptype;
-	if (cksum_is_l4(hdr, parsed) && (hdr->flags & VIRTIO_NET_HDR_F_NEEDS_CSUM))
-		pkt->ol_flags |= RTE_MBUF_F_RX_L4_CKSUM_NONE;
-	else if (parsed->l4 != NULL && (hdr->flags & VIRTIO_NET_HDR_F_DATA_VALID))
-		pkt->ol_flags |= RTE_MBUF_F_RX_L4_CKSUM_GOOD;
-	if (gso != NULL) {
-		pkt->ol_flags |= RTE_MBUF_F_RX_LRO | RTE_MBUF_F_RX_L4_CKSUM_NONE;
-		pkt->tso_segsz = hdr->gso_size;
+	pkt->packet_type = ptype;
+	if (gso_size != 0) {
+		cksum_flag = RTE_MBUF_F_RX_LRO | RTE_MBUF_F_RX_L4_CKSUM_NONE;
+		pkt->tx_offload = (uint64_t)gso_size << RTE_MBUF_TSO_SEGSZ_OFS;
 	}
+	pkt->ol_flags |= cksum_flag;
+}
+
+/** Say in an mbuf what the header says of the frame; the checksum that is open is L4's. */
+static __rte_always_inline void
+set_flags(const struct virtio_net *net, const struct virtio_net_hdr *hdr,
+		struct rte_mbuf *pkt, const struct net_frame *frame, bool cksum_is_open)
+{
+	uint16_t gso_size = gso_is_wanted(net, hdr, frame->kind) ? hdr->gso_size : 0;
+	uint64_t cksum_flag = 0;
+
+	if (net->flags & NET_COMPLIANT_OL_FLAGS) {
+		if (cksum_is_open)
+			cksum_flag = RTE_MBUF_F_RX_L4_CKSUM_NONE;
+		else if (frame->kind->tx_flags != 0 && (hdr->flags & VIRTIO_NET_HDR_F_DATA_VALID))
+			cksum_flag = RTE_MBUF_F_RX_L4_CKSUM_GOOD;
+		set_received_flags(pkt, frame->kind->ptype, cksum_flag, gso_size);
+	} else if (cksum_is_open) {
+		set_legacy_flags(pkt, frame, gso_size);
+	}
+}
+
+__rte_noinline void
+vhost_net_header_from_guest_of_any_kind(const struct virtio_net *net,
+		const struct virtio_net_hdr *hdr, struct rte_mbuf *pkt)
+{
+	struct frame_kind kind;
+	bool is_open;
+
+	vhost_net_frame_parse(pkt, &kind);
+	is_open = kind.tx_flags != 0 && l4_cksum_is_open(hdr, &kind);
+	if ((hdr->flags & VIRTIO_NET_HDR_F_NEEDS_CSUM) && !is_open)
+		complete_cksum(pkt, hdr);
+	set_flags(net, hdr, pkt, &(struct net_frame){ &kind, kind.lengths }, is_open);
 }
 
 void
 vhost_net_header_from_guest(const struct virtio_net *net,
 		const struct virtio_net_hdr *hdr, struct rte_mbuf *pkt)
 {
-	const struct gso_kind *gso;
-	struct parsed parsed;
+	struct net_frame frame;
 
-	parse(pkt, &parsed);
-	gso = wanted_gso(net, hdr, &parsed);
-	if ((hdr->flags & VIRTIO_NET_HDR_F_NEEDS_CSUM) && !cksum_is_l4(hdr, &parsed))
-		complete_cksum(pkt, hdr);
-	if (net->flags & NET_COMPLIANT_OL_FLAGS)
-		set_received_flags(pkt, hdr, &parsed, gso);
+	if (likely(net_frame_is_common(pkt, &frame) && l4_cksum_is_open(hdr, frame.kind)))
+		set_flags(net, hdr, pkt, &frame, true);
 	else
-		set_legacy_flags(pkt, hdr, &parsed, gso);
+		vhost_net_header_from_guest_of_any_kind(net, hdr, pkt);
 }

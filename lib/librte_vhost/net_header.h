@@ -125,4 +125,8 @@ net_read_header(const uint8_t *guest, struct virtio_net_hdr *hdr)
 void vhost_net_header_from_guest(const struct virtio_net *net,
 		const struct virtio_net_hdr *hdr, struct rte_mbuf *pkt);
 
+/** The same, but slower for most packets: looks for headers of any kind in all of them. */
+void vhost_net_header_from_guest_of_any_kind(const struct virtio_net *net,
+		const struct virtio_net_hdr *hdr, struct rte_mbuf *pkt);
+
 #endif /* VHOST_NET_HEADER_H */
