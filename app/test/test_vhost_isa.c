@@ -673,6 +673,40 @@ each_start_to_host(struct world *w, uint32_t len)
 	return receive_frames(w, pools[2], 32);
 }
 
+/** A header, some of the data with it, and the rest in so many pieces, as a chain or a table. */
+static int
+offer_headed(struct world *w, uint32_t len, uint32_t start, uint32_t with, unsigned int pieces,
+		bool indirect)
+{
+	struct model_chain *chain = begin_chain(w, TO_HOST);
+	static const uint8_t header[12];
+
+	if (chain == NULL)
+		return -1;
+	with = RTE_MIN(with, len - 1);
+	add_piece(chain, start % 64, w->header + with);
+	for (uint32_t left = len - with; pieces > 0 && left > 0; pieces--) {
+		uint32_t n = pieces == 1 ? left : (left + pieces - 1) / pieces;
+
+		add_piece(chain, 1 + start % 64, n);
+		left -= n;
+	}
+	store(&w->rings[TO_HOST], chain, 0, header, w->header);
+	store(&w->rings[TO_HOST], chain, w->header, sources + start, len);
+	return offer_chain(w, TO_HOST, indirect);
+}
+
+/** A burst of one shape, with a chain of another one in its middle. */
+static int
+headed_burst(struct world *w, uint32_t len, uint32_t with, unsigned int pieces, bool indirect)
+{
+	for (unsigned int i = 0; i < 12; i++)
+		TEST_ASSERT_SUCCESS(offer_headed(w, len, 5 * i, i == 9 ? 40 : with,
+			i == 9 ? 3 : pieces, indirect ^ (i == 9)), "room");
+	publish(w, TO_HOST);
+	return receive_frames(w, pools[len % RTE_DIM(pools)], 12);
+}
+
 /** All short ones, and from every class of the longer. */
 static uint32_t
 next_length(uint32_t len)
@@ -693,6 +727,21 @@ every_length_at_every_start(const void *arg)
 			printf("frames of %u bytes\n", len);
 			return TEST_FAILED;
 		}
+	return world_stop(&w);
+}
+
+static int
+every_length_behind_a_header(const void *arg)
+{
+	struct world w;
+
+	TEST_ASSERT_SUCCESS(world_start(&w, arg, 1), "the devices must start");
+	for (uint32_t len = 1; len <= MAX_FRAME - 300; len = next_length(len))
+		for (unsigned int i = 0; i < 12; i++)
+			if (headed_burst(&w, len, i / 6 * 54, 1 + i / 2 % 3, i % 2) != 0) {
+				printf("%u bytes, shape %u\n", len, i);
+				return TEST_FAILED;
+			}
 	return world_stop(&w);
 }
 
@@ -917,8 +966,10 @@ static const struct fake_config legacy = { .legacy = true };
 static const struct test_case split_cases[] = {
 	TEST_CASE(width_chooses_the_build),
 	TEST_CASE_WITH(every_length_at_every_start, "every_length_plain", &plain),
+	TEST_CASE_WITH(every_length_behind_a_header, "every_length_behind_a_header_plain", &plain),
 	TEST_CASE_WITH(every_length_at_every_start, "every_length_mergeable", &mergeable),
 	TEST_CASE_WITH(every_length_at_every_start, "every_length_legacy", &legacy),
+	TEST_CASE_WITH(every_length_behind_a_header, "every_length_behind_a_header_legacy", &legacy),
 	RANDOM(plain), RANDOM(mergeable), RANDOM(event_idx), RANDOM(in_order),
 	RANDOM(mergeable_in_order), RANDOM(legacy),
 };
@@ -926,8 +977,10 @@ static const struct test_case split_cases[] = {
 static const struct test_case packed_cases[] = {
 	TEST_CASE(width_chooses_the_build),
 	TEST_CASE_WITH(every_length_at_every_start, "every_length_plain", &plain),
+	TEST_CASE_WITH(every_length_behind_a_header, "every_length_behind_a_header_plain", &plain),
 	TEST_CASE_WITH(every_length_at_every_start, "every_length_mergeable", &mergeable),
 	TEST_CASE_WITH(every_length_at_every_start, "every_length_in_order", &in_order),
+	TEST_CASE_WITH(every_length_behind_a_header, "every_length_behind_a_header_in_order", &in_order),
 	RANDOM(plain), RANDOM(mergeable), RANDOM(event_idx), RANDOM(in_order),
 	RANDOM(mergeable_in_order),
 };

@@ -5,11 +5,22 @@
 /*
  * Packets from the guest.
  *
- * The same two steps as in net_enqueue.c: plan_chains() looks at chains and has
- * their memory at hand, copy_packets() fills mbufs.  A pass allocates its mbufs at
- * once (net_mbuf.h); each chain either fills the next of them, or is given back
- * without a packet because it is wrong or of no use.  What is left of the mbufs goes
- * back to the pool.
+ * A pass allocates its mbufs at once (net_mbuf.h).  Each chain either fills the next
+ * of them, or is given back without a packet because it is wrong or of no use.  What is
+ * left of the mbufs goes back to the pool.
+ *
+ * As in net_enqueue.c chains are looked at some time before they are copied, so that
+ * memory has time to come.  There are three ways, each for what the one before it is
+ * not for:
+ *
+ *	take_simple	chains of one descriptor, from the start of a pass on
+ *	take_plain	chains of several, or tables of them, nothing unusual about them:
+ *			in most of them a header and then the data, which is copied
+ *			without a thought for pieces
+ *	take_odd	one chain that is anything else: wrong, long, in memory that is
+ *			not in one piece, or not known yet, or without mbufs for it
+ *
+ * After an odd chain it goes on with plain ones.
  *
  * No memory for a packet: its chain stays in the ring and the burst ends.
  */
@@ -68,11 +79,12 @@ gather_segments(struct net_cursor *from, struct rte_mbuf *pkt, uint32_t len)
 
 /* ---- the burst ---- */
 
-/** A simple packet, where it is and how long. */
+/** A packet that is in one piece, and where. */
 struct slot {
-	const uint8_t *src;
+	const uint8_t *src;	/**< behind the header */
 	uint32_t len;		/**< header not included */
 	uint16_t id;
+	uint16_t places;	/**< of its chain; not filled where all have one */
 };
 
 /** Whether a header asks for anything. */
@@ -87,6 +99,14 @@ static __rte_always_inline struct net_next
 packet_data(const struct rte_mbuf *pkt, uint32_t len)
 {
 	return (struct net_next){ (const uint8_t *)pkt->buf_addr + RTE_PKTMBUF_HEADROOM, len };
+}
+
+/** Room for the data of a packet; the same for all mbufs of a pool. */
+static __rte_always_inline uint32_t
+packet_room(struct rte_mbuf *pkt)
+{
+	rte_pktmbuf_reset_headroom(pkt);
+	return pkt->buf_len - pkt->data_off;
 }
 
 /** Look at the i-th chain and have it and its mbuf at hand; false unless it is simple. */
@@ -105,7 +125,9 @@ find_slot(const struct vhost_virtqueue *vq, const struct ring_run *run, struct r
 		return false;
 	rte_prefetch0(piece.base);
 	rte_prefetch0_write(pkt);
-	*slot = (struct slot){ piece.base, piece.len - hdr_len, id };
+	slot->src = piece.base + hdr_len;
+	slot->len = piece.len - hdr_len;
+	slot->id = id;
 	return true;
 }
 
@@ -118,23 +140,23 @@ slot_data(const struct slot *slots, struct rte_mbuf *const *pkts, unsigned int i
 }
 
 /**
- * How many places in front are put down after all copies only.  The driver may be
- * looking at the ring right now: of a split ring at the line with the index and the
- * first entries, of a packed one at the first descriptor, whose line has three more.
+ * Whether what the i-th place gives back is put down at once, and not after all copies.
+ * The driver may be looking at the ring right now: of a split ring at the line with the
+ * index and the first entries, of a packed one at the first descriptor, whose line has
+ * three more.
  */
-static __rte_always_inline unsigned int
-late_places(unsigned int flags)
+static __rte_always_inline bool
+is_put_early(unsigned int i, unsigned int flags)
 {
-	return (flags & VQ_PACKED) && !(flags & VQ_IN_ORDER) ? 4 : VHOST_BURST;
+	return (flags & VQ_PACKED) && !(flags & VQ_IN_ORDER) && i >= 4;
 }
 
-/** Empty the i-th of n places. */
+/** Empty the i-th of n slots, whose header is at hdr. */
 static __rte_always_inline void
-empty_slot(struct vhost_virtqueue *vq, const struct ring_run *run, struct rte_mbuf **pkts,
-		const struct slot *slots, unsigned int i, unsigned int n, uint32_t hdr_len,
-		unsigned int flags)
+empty_slot(const struct virtio_net *net, struct rte_mbuf **pkts, const struct slot *slots,
+		unsigned int i, unsigned int n, const uint8_t *hdr_at)
 {
-	const uint8_t *src = slots[i].src + hdr_len;
+	const uint8_t *src = slots[i].src;
 	uint32_t len = slots[i].len;
 	struct rte_mbuf *pkt = pkts[i];
 	uint8_t *dst;
@@ -147,23 +169,21 @@ empty_slot(struct vhost_virtqueue *vq, const struct ring_run *run, struct rte_mb
 		net_copy_short(dst, src, len);
 	pkt->pkt_len = len;
 	pkt->data_len = len;
-	if (i >= late_places(flags))
-		ring_run_put(vq, run, i, slots[i].id, 0, flags);
-	if (vq->net->guest_offloads) {
+	if (net->guest_offloads) {
 		struct virtio_net_hdr hdr;
 
-		net_read_header(slots[i].src, &hdr);
+		net_read_header(hdr_at, &hdr);
 		if (unlikely(header_matters(&hdr)))
-			vhost_net_header_from_guest(vq->net, &hdr, pkt);
+			vhost_net_header_from_guest(net, &hdr, pkt);
 	}
 }
 
-/** Give n places back; those behind late_places() are down already. */
+/** Give n places back, some of which are put down already. */
 static __rte_always_inline void
 give_slots(struct vhost_virtqueue *vq, const struct ring_run *run, const struct slot *slots,
 		unsigned int n, unsigned int flags)
 {
-	for (unsigned int i = 0; i < n && i < late_places(flags); i++)
+	for (unsigned int i = 0; i < n && !is_put_early(i, flags); i++)
 		ring_run_put(vq, run, i, slots[i].id, 0, flags);
 	ring_take(vq, n, flags);
 	ring_give(vq, n, flags);
@@ -176,13 +196,9 @@ take_simple(struct vhost_virtqueue *vq, const struct ring_run *run, struct rte_m
 {
 	const unsigned int first = RTE_MIN(n, (unsigned int)NET_LOOK_AHEAD);
 	const uint32_t hdr_len = net_hdr_len(vq->net, flags);
+	const uint32_t room = packet_room(pkts[0]);
 	struct slot slots[VHOST_BURST];
 	unsigned int ahead, i;
-	uint32_t room;
-
-	/* the same for all mbufs of a pool */
-	rte_pktmbuf_reset_headroom(pkts[0]);
-	room = pkts[0]->buf_len - pkts[0]->data_off;
 	for (ahead = 0; ahead < first; ahead++)
 		if (!find_slot(vq, run, pkts[ahead], ahead, hdr_len, room, &slots[ahead], flags)) {
 			n = ahead;
@@ -192,67 +208,22 @@ take_simple(struct vhost_virtqueue *vq, const struct ring_run *run, struct rte_m
 		if (ahead < n && !find_slot(vq, run, pkts[ahead], ahead, hdr_len, room,
 				&slots[ahead], flags))
 			n = ahead;
-		empty_slot(vq, run, pkts, slots, i, n, hdr_len, flags);
+		empty_slot(vq->net, pkts, slots, i, n, slots[i].src - hdr_len);
+		if (is_put_early(i, flags))
+			ring_run_put(vq, run, i, slots[i].id, 0, flags);
 	}
 	if (n > 0)
 		give_slots(vq, run, slots, n, flags);
 	return n;
 }
 
-/** A chain and its packet. */
-struct item {
-	uint16_t id;
-	uint16_t places;
-	uint16_t pieces;
-	uint32_t len;		/**< of the packet, header not included; 0 for none */
-};
+/* ---- chains of several descriptors ---- */
 
-/** Chains that were looked at, in their order; their pieces are in the block. */
-struct plan {
-	uint16_t pieces;	/**< of all of them */
-	uint16_t places;	/**< likewise, in the ring */
-	uint16_t skipped;	/**< places of the ring after them, to be taken and not given back */
-	bool empty;		/**< nothing is on offer after them */
-};
-
-/** Look at the next chain and have it at hand; false if the plan ends before it. */
-static __rte_always_inline bool
-plan_chain(const struct vhost_virtqueue *vq, uint16_t available, uint32_t hdr_len,
-		struct plan *plan, struct item *item, unsigned int flags)
+/** Places that a chain takes. */
+static __rte_always_inline uint16_t
+slot_places(const struct slot *slot, unsigned int flags)
 {
-	struct vq_piece *pieces = &vq->pieces[plan->pieces];
-	struct vq_chain chain;
-	int got;
-
-	if (unlikely(!ring_offers(vq, plan->places, available, flags))) {
-		plan->empty = true;
-		return false;
-	}
-	got = ring_gather(vq, plan->places, false, pieces, VHOST_MAX_PIECES - plan->pieces,
-			&chain, flags);
-	if (unlikely(got == -ENOENT)) {
-		plan->skipped = chain.places;
-		return false;
-	}
-	if ((flags & VQ_IOVA) && unlikely(got == -EAGAIN)) {
-		vq->iova->missed = true;
-		plan->empty = true;
-		return false;
-	}
-	/* the next plan has more room, unless this one had it all */
-	if (unlikely(got == -E2BIG && plan->pieces > 0))
-		return false;
-	plan->places += ring_places(&chain, flags);
-	*item = (struct item){ .id = chain.id, .places = chain.places };
-	if (unlikely(got <= 0 || chain.len <= hdr_len || chain.len - hdr_len > NET_LARGEST_PACKET))
-		return true;
-	rte_prefetch0(pieces[0].base);
-	/* the first piece may be the header's alone */
-	rte_prefetch0(pieces[got - 1].base);
-	item->pieces = got;
-	item->len = chain.len - hdr_len;
-	plan->pieces += got;
-	return true;
+	return flags & VQ_PACKED ? slot->places : 1;
 }
 
 /** Copy header and data of a packet into an mbuf that has room. */
@@ -282,33 +253,193 @@ copy_packet(const struct virtio_net *net, struct rte_mbuf *pkt, const struct vq_
 		vhost_net_header_from_guest(net, &hdr.hdr, pkt);
 }
 
+/** Whether a chain of len bytes holds a packet: there is some behind the header, not too much. */
+static __rte_always_inline bool
+holds_packet(uint64_t len, uint64_t hdr_len)
+{
+	return len - hdr_len - 1 < NET_LARGEST_PACKET;
+}
+
 /**
  * Take the packet of a chain.
  *
  * @param pkt  an mbuf as it came from its pool
+ * @param len  header not included
  * @param next  where the packet after it goes
- * @return 1 it holds the packet; 0 there is none for the application; -ENOMEM
+ * @return 0; -ENOMEM; -EMSGSIZE if the application cannot have such a packet
  */
 static __rte_always_inline int
 take_packet(struct vhost_virtqueue *vq, struct rte_mempool *pool, struct rte_mbuf *pkt,
-		const struct item *item, const struct vq_piece *pieces, struct net_next next)
+		const struct vq_piece *pieces, uint32_t len, struct net_next next)
 {
 	int ret = 0;
 
-	if (unlikely(item->len == 0))
-		return 0;
 	rte_pktmbuf_reset(pkt);
-	if (unlikely(item->len > rte_pktmbuf_tailroom(pkt)))
-		ret = net_mbuf_make_room(vq, pool, pkt, item->len);
-	if (likely(ret == 0)) {
-		copy_packet(vq->net, pkt, pieces, item->len, next);
-		return 1;
+	if (unlikely(len > rte_pktmbuf_tailroom(pkt)))
+		ret = net_mbuf_make_room(vq, pool, pkt, len);
+	if (likely(ret == 0))
+		copy_packet(vq->net, pkt, pieces, len, next);
+	return ret;
+}
+
+/** Chains that are looked at before they are taken; each has a row of the block's pieces. */
+#define ROWS 8
+#define ROW_PIECES (VHOST_MAX_PIECES / ROWS)
+
+static __rte_always_inline struct vq_piece *
+plain_row(const struct vhost_virtqueue *vq, unsigned int i)
+{
+	return &vq->pieces[i % ROWS * ROW_PIECES];
+}
+
+/** Plain chains that were found, and their packets. */
+struct batch {
+	uint16_t place;		/**< of the next chain */
+	uint16_t available;	/**< places that may be taken */
+	uint32_t room;		/**< in an mbuf */
+	struct slot slots[VHOST_BURST];	/**< src: NULL unless it is in one piece, and fits */
+	const uint8_t *hdrs[VHOST_BURST];	/**< of those whose src is not NULL */
+};
+
+/** Look at the next chain and have it at hand, as the i-th; false unless it is plain. */
+static __rte_always_inline bool
+find_plain(const struct vhost_virtqueue *vq, struct batch *batch, unsigned int i,
+		uint32_t hdr_len, unsigned int flags)
+{
+	struct vq_piece *first = plain_row(vq, i), last;
+	struct ring_memory memory = { .pieces = first, .room = ROW_PIECES };
+	struct slot *slot = &batch->slots[i];
+	struct vq_chain chain;
+	unsigned int n;
+
+	if (unlikely(!ring_offers(vq, batch->place, batch->available, flags)))
+		return false;
+	n = ring_gather_plain(vq, batch->place, false, &memory, &chain, flags);
+	if (unlikely(n == 0 || !holds_packet(memory.len, hdr_len)))
+		return false;
+	last = first[n - 1];
+	rte_prefetch0(first->base);
+	rte_prefetch0(last.base);
+	slot->id = chain.id;
+	if (flags & VQ_PACKED)
+		slot->places = chain.places;
+	slot->len = memory.len - hdr_len;
+	/* what is last may be the first: then the header is in front of the data */
+	slot->src = likely(first->len >= hdr_len && last.len >= slot->len &&
+			slot->len <= batch->room) ? last.base + (last.len - slot->len) : NULL;
+	batch->hdrs[i] = first->base;
+	batch->place += slot_places(slot, flags);
+	return true;
+}
+
+/** Find plain chains, from the i-th on and before the n-th: where that ends. */
+static __rte_always_inline unsigned int
+find_batch(const struct vhost_virtqueue *vq, struct rte_mbuf **pkts, struct batch *batch,
+		unsigned int i, unsigned int n, unsigned int flags)
+{
+	const uint32_t hdr_len = net_hdr_len(vq->net, flags);
+
+	for (; i < n && likely(find_plain(vq, batch, i, hdr_len, flags)); i++)
+		rte_prefetch0_write(pkts[i]);
+	return i;
+}
+
+/** Take their packets, from the i-th on and before the n-th: where that ends, without memory. */
+static __rte_always_inline unsigned int
+take_batch(struct vhost_virtqueue *vq, struct rte_mempool *pool, struct rte_mbuf **pkts,
+		const struct batch *batch, unsigned int i, unsigned int n)
+{
+	const struct slot *slots = batch->slots;
+
+	for (; i < n; i++) {
+		if (likely(slots[i].src != NULL))
+			empty_slot(vq->net, pkts, slots, i, n, batch->hdrs[i]);
+		else if (take_packet(vq, pool, pkts[i], plain_row(vq, i), slots[i].len,
+				slot_data(slots, pkts, i + 1, n)) != 0)
+			break;
 	}
-	if (ret == -EMSGSIZE) {
-		net_mbuf_report_oversized(vq, pkt, item->len);
+	return i;
+}
+
+/** Give the chains of n slots back: the places they took. */
+static __rte_always_inline uint16_t
+give_chains(struct vhost_virtqueue *vq, const struct slot *slots, unsigned int n,
+		unsigned int flags)
+{
+	uint16_t places = 0;
+
+	for (unsigned int i = 0; i < n; i++) {
+		ring_put(vq, places, slots[i].id, slot_places(&slots[i], flags), 0, flags);
+		places += slot_places(&slots[i], flags);
+	}
+	ring_take(vq, places, flags);
+	ring_give(vq, places, flags);
+	return places;
+}
+
+/**
+ * Take the packets of the chains in front that are plain, as long as there is memory:
+ * their number.
+ */
+static __rte_always_inline unsigned int
+take_plain(struct vhost_virtqueue *vq, struct rte_mempool *pool, struct rte_mbuf **pkts,
+		unsigned int n, uint16_t *available, unsigned int flags)
+{
+	struct batch batch;
+	unsigned int end, found, done = 0;
+
+	batch.place = 0;
+	batch.available = *available;
+	batch.room = packet_room(pkts[0]);
+	do {
+		end = RTE_MIN(done + ROWS, n);
+		found = find_batch(vq, pkts, &batch, done, end, flags);
+		done = take_batch(vq, pool, pkts, &batch, done, found);
+	} while (done == end && done < n);
+	if (likely(done > 0))
+		*available -= RTE_MIN(give_chains(vq, batch.slots, done, flags), *available);
+	return done;
+}
+
+/**
+ * Take the chain in front, whatever it is: how many packets it gave.
+ *
+ * @param[in,out] available  0 if nothing can be taken by this burst; stays as it is if
+ *                           there is no memory
+ */
+static __rte_always_inline uint16_t
+take_odd(struct vhost_virtqueue *vq, struct rte_mempool *pool, struct rte_mbuf *pkt,
+		uint16_t *available, unsigned int flags)
+{
+	const uint32_t hdr_len = net_hdr_len(vq->net, flags);
+	struct vq_chain chain;
+	int got, ret = -EINVAL;
+	uint16_t places;
+
+	if (!ring_offers(vq, 0, *available, flags)) {
+		*available = 0;
 		return 0;
 	}
-	return ret;
+	got = ring_gather(vq, 0, false, vq->pieces, VHOST_MAX_PIECES, &chain, flags);
+	if ((flags & VQ_IOVA) && got == -EAGAIN) {
+		vq->iova->missed = true;
+		*available = 0;
+		return 0;
+	}
+	if (got > 0 && holds_packet(chain.len, hdr_len))
+		ret = take_packet(vq, pool, pkt, vq->pieces, chain.len - hdr_len, NET_NEXT_NONE);
+	if (ret == -ENOMEM)
+		return 0;
+	if (ret == -EMSGSIZE)
+		net_mbuf_report_oversized(vq, pkt, chain.len - hdr_len);
+	places = ring_places(&chain, flags);
+	ring_take(vq, places, flags);
+	if (likely(got != -ENOENT)) {
+		ring_put(vq, 0, chain.id, places, 0, flags);
+		ring_give(vq, places, flags);
+	}
+	*available -= RTE_MIN(places, *available);
+	return ret == 0;
 }
 
 /**
@@ -317,48 +448,18 @@ take_packet(struct vhost_virtqueue *vq, struct rte_mempool *pool, struct rte_mbu
  * @param[in,out] available  stays as it is if there is no memory for the first
  */
 static __rte_always_inline uint16_t
-take_planned(struct vhost_virtqueue *vq, struct rte_mempool *pool, struct rte_mbuf **pkts,
+take_chains(struct vhost_virtqueue *vq, struct rte_mempool *pool, struct rte_mbuf **pkts,
 		uint16_t n, uint16_t *available, unsigned int flags)
 {
-	const uint32_t hdr_len = net_hdr_len(vq->net, flags);
-	const struct vq_piece *pieces = vq->pieces;
-	struct item items[VHOST_BURST];
-	struct plan plan = { 0 };
-	uint16_t given = 0, taken, done = 0;
-	bool starved = false;
+	uint16_t done = take_plain(vq, pool, pkts, n, available, flags);
 
-	for (uint16_t i = 0; i < n + NET_LOOK_AHEAD; i++) {
-		struct net_next next = NET_NEXT_NONE;
-		const struct item *item;
-		int got;
-
-		if (i < n && !plan_chain(vq, *available, hdr_len, &plan, &items[i], flags))
-			n = i;
-		if (i < NET_LOOK_AHEAD || i - NET_LOOK_AHEAD >= n)
-			continue;
-		item = &items[i - NET_LOOK_AHEAD];
-		if (i - NET_LOOK_AHEAD + 1 < n)
-			next = packet_data(pkts[done + 1], item[1].len);
-		got = take_packet(vq, pool, pkts[done], item, pieces, next);
-		if (unlikely(got < 0)) {
-			starved = true;
-			break;
-		}
-		ring_put(vq, given, item->id, item->places, 0, flags);
-		given += item->places;
-		done += got;
-		pieces += item->pieces;
-	}
-	taken = starved ? given : given + plan.skipped;
-	ring_take(vq, taken, flags);
-	if (likely(given > 0))
-		ring_give(vq, given, flags);
-	*available = plan.empty && !starved ? 0 : *available - RTE_MIN(taken, *available);
+	if (done < n && *available > 0)
+		done += take_odd(vq, pool, pkts[done], available, flags);
 	return done;
 }
 
-/** take_planned() of one variant, apart from the burst, whose registers are all needed. */
-typedef uint16_t (*take_planned_t)(struct vhost_virtqueue *vq, struct rte_mempool *pool,
+/** take_chains() of one variant, apart from the burst, whose registers are all needed. */
+typedef uint16_t (*take_chains_t)(struct vhost_virtqueue *vq, struct rte_mempool *pool,
 		struct rte_mbuf **pkts, uint16_t n, uint16_t *available);
 
 /**
@@ -367,11 +468,11 @@ typedef uint16_t (*take_planned_t)(struct vhost_virtqueue *vq, struct rte_mempoo
  */
 static __rte_noinline uint16_t
 take_alone(struct vhost_virtqueue *vq, struct rte_mempool *pool, struct rte_mbuf **pkts,
-		uint16_t *available, take_planned_t planned)
+		uint16_t *available, take_chains_t any)
 {
 	uint16_t n = net_mbuf_allocate(vq, pool, pkts, 1);
 	uint16_t before = *available;
-	uint16_t done = n > 0 ? planned(vq, pool, pkts, 1, available) : 0;
+	uint16_t done = n > 0 ? any(vq, pool, pkts, 1, available) : 0;
 
 	if (done < n)
 		rte_mempool_put(pool, pkts[0]);
@@ -383,7 +484,7 @@ take_alone(struct vhost_virtqueue *vq, struct rte_mempool *pool, struct rte_mbuf
 /** One pass: as many packets as there are, at most VHOST_BURST. */
 static __rte_always_inline uint16_t
 take_pass(struct vhost_virtqueue *vq, struct rte_mempool *pool, struct rte_mbuf **pkts,
-		uint16_t count, uint16_t *available, unsigned int flags, take_planned_t planned)
+		uint16_t count, uint16_t *available, unsigned int flags, take_chains_t any)
 {
 	struct ring_run run = ring_run(vq, RTE_MIN(RTE_MIN(count, *available), (uint16_t)VHOST_BURST),
 			flags);
@@ -394,12 +495,12 @@ take_pass(struct vhost_virtqueue *vq, struct rte_mempool *pool, struct rte_mbuf 
 	*available -= done;
 	while (done < n && *available > 0 && *available != before) {
 		before = *available;
-		done += planned(vq, pool, pkts + done, n - done, available);
+		done += any(vq, pool, pkts + done, n - done, available);
 	}
 	if (unlikely(done < n)) {
 		rte_mempool_put_bulk(pool, (void **)(pkts + done), n - done);
 		if (*available > 0)
-			done += take_alone(vq, pool, pkts + done, available, planned);
+			done += take_alone(vq, pool, pkts + done, available, any);
 	} else if (unlikely(n < run.n || run.n == 0)) {
 		*available = 0;
 	}
@@ -408,7 +509,7 @@ take_pass(struct vhost_virtqueue *vq, struct rte_mempool *pool, struct rte_mbuf 
 
 static __rte_always_inline uint16_t
 dequeue(struct vhost_virtqueue *vq, struct rte_mempool *pool, struct rte_mbuf **pkts,
-		uint16_t count, unsigned int flags, take_planned_t planned)
+		uint16_t count, unsigned int flags, take_chains_t any)
 {
 	uint16_t used = vq->state.last_used_idx;
 	uint16_t left, done = 0;
@@ -418,7 +519,7 @@ dequeue(struct vhost_virtqueue *vq, struct rte_mempool *pool, struct rte_mbuf **
 	if (unlikely(vq->state.announce) && count > 0)
 		done = net_mbuf_announce(vq, pool, pkts);
 	while (done < count && left > 0)
-		done += take_pass(vq, pool, pkts + done, count - done, &left, flags, planned);
+		done += take_pass(vq, pool, pkts + done, count - done, &left, flags, any);
 	if (vq->net->flags & NET_STATS)
 		net_stats_count(&vq->state.stats, pkts, done);
 	net_notify(vq, used, flags);
@@ -429,16 +530,16 @@ dequeue(struct vhost_virtqueue *vq, struct rte_mempool *pool, struct rte_mbuf **
 
 #define DEFINE_VARIANT(name, flags) \
 	static __rte_noinline uint16_t \
-	take_planned_ ## name(struct vhost_virtqueue *vq, struct rte_mempool *pool, \
+	take_chains_ ## name(struct vhost_virtqueue *vq, struct rte_mempool *pool, \
 			struct rte_mbuf **pkts, uint16_t n, uint16_t *available) \
 	{ \
-		return take_planned(vq, pool, pkts, n, available, flags); \
+		return take_chains(vq, pool, pkts, n, available, flags); \
 	} \
 	static uint16_t \
 	dequeue_ ## name(struct vhost_virtqueue *vq, struct rte_mempool *pool, \
 			struct rte_mbuf **pkts, uint16_t count) \
 	{ \
-		return dequeue(vq, pool, pkts, count, flags, take_planned_ ## name); \
+		return dequeue(vq, pool, pkts, count, flags, take_chains_ ## name); \
 	}
 DEQUEUE_VARIANTS(DEFINE_VARIANT)
 

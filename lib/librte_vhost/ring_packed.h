@@ -380,6 +380,43 @@ ring_packed_gather(const struct vhost_virtqueue *vq, uint16_t place, struct vrin
 	return n;
 }
 
+/** All entries of an indirect table, as ring_packed_gather_table(). */
+static __rte_always_inline unsigned int
+ring_packed_gather_plain_table(const struct vhost_virtqueue *vq, struct vring_desc desc,
+		bool write, struct ring_memory *memory, unsigned int flags)
+{
+	const struct ring_table table = ring_indirect_table(vq, desc, flags);
+	unsigned int n = 0;
+
+	if (unlikely(table.host == NULL || table.entries > memory->room))
+		return 0;
+	for (; n < table.entries; n++) {
+		desc = ring_packed_desc(ring_read_words(table.host +
+				n * sizeof(struct ring_words)));
+		desc.flags = write ? VRING_DESC_F_WRITE : 0;
+		if (unlikely(!ring_add_plain(vq, desc, write, n, memory, flags)))
+			return 0;
+	}
+	return n;
+}
+
+static __rte_always_inline unsigned int
+ring_packed_gather_plain(const struct vhost_virtqueue *vq, uint16_t place,
+		struct vring_desc desc, struct vq_chain *chain, bool write,
+		struct ring_memory *memory, unsigned int flags)
+{
+	unsigned int n = 0;
+
+	if ((desc.flags & (VRING_DESC_F_INDIRECT | VRING_DESC_F_NEXT)) == VRING_DESC_F_INDIRECT)
+		return ring_packed_gather_plain_table(vq, desc, write, memory, flags);
+	do {
+		if (unlikely(n == memory->room ||
+				!ring_add_plain(vq, desc, write, n++, memory, flags)))
+			return 0;
+	} while (ring_packed_follow(vq, place, &desc, chain));
+	return unlikely(desc.flags & VRING_DESC_F_NEXT) ? 0 : n;
+}
+
 static __rte_always_inline void
 ring_packed_take(struct vhost_virtqueue *vq, uint16_t n)
 {

@@ -186,6 +186,25 @@ ring_add_buffer(const struct vhost_virtqueue *vq, struct vring_desc desc, enum r
 	return ret;
 }
 
+/**
+ * Add the memory of one descriptor to n pieces, for one more of which there is room, if it
+ * is in one, and of the use that all of the chain has; false if not.
+ */
+static __rte_always_inline bool
+ring_add_plain(const struct vhost_virtqueue *vq, struct vring_desc desc, bool write,
+		unsigned int n, struct ring_memory *memory, unsigned int flags)
+{
+	const unsigned int kind = VRING_DESC_F_INDIRECT | VRING_DESC_F_WRITE;
+	uint8_t *base = ring_host(vq, desc.addr, desc.len, write, flags);
+
+	if (unlikely((desc.flags & kind) != (write ? VRING_DESC_F_WRITE : 0) ||
+			base == NULL))
+		return false;
+	memory->pieces[n] = (struct vq_piece){ base, desc.len };
+	memory->len += desc.len;
+	return true;
+}
+
 /** A table of descriptors: the ring's own or an indirect one. */
 struct ring_table {
 	const uint8_t *host;	/**< NULL if it is not in one piece */

@@ -200,6 +200,33 @@ ring_split_gather(const struct vhost_virtqueue *vq, uint16_t place __rte_unused,
 	return -ELOOP;
 }
 
+/** Descriptors of the ring, or those of an indirect table. */
+static __rte_always_inline unsigned int
+ring_split_gather_plain(const struct vhost_virtqueue *vq, uint16_t place __rte_unused,
+		struct vring_desc desc, struct vq_chain *chain __rte_unused, bool write,
+		struct ring_memory *memory, unsigned int flags)
+{
+	struct ring_table table = { .host = (const uint8_t *)vq->desc, .entries = vq->size };
+	unsigned int n = 0;
+
+	if (desc.flags & VRING_DESC_F_INDIRECT) {
+		table = ring_indirect_table(vq, desc, flags);
+		if (unlikely((desc.flags & VRING_DESC_F_NEXT) || table.host == NULL ||
+				table.entries == 0))
+			return 0;
+		desc = ring_split_desc(ring_read_words(table.host));
+	}
+	while (ring_add_plain(vq, desc, write, n++, memory, flags)) {
+		if (!(desc.flags & VRING_DESC_F_NEXT))
+			return n;
+		if (unlikely(desc.next >= table.entries || n == memory->room))
+			return 0;
+		desc = ring_split_desc(ring_read_words(table.host +
+				desc.next * sizeof(struct ring_words)));
+	}
+	return 0;
+}
+
 static __rte_always_inline void
 ring_split_take(struct vhost_virtqueue *vq, uint16_t n)
 {
