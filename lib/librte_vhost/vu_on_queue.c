@@ -35,6 +35,18 @@ is_live(const struct vu_call *call)
 	return call->queue != NULL && call->queue->live;
 }
 
+/** QEMU 10.0 asks for an area of the size that its user wants, and has a ring of another. */
+static void
+warn_of_short_area(const struct vu_call *call)
+{
+	const struct inflight_area *area = &call->dev->wish.inflight;
+
+	if (area->mapping != NULL && call->wish->size > area->queue_size)
+		VHOST_LOG_CONFIG(ERR, "(%s) vring %u: %u descriptors, but the in-flight area is for %u: "
+			"what is in others is lost when this backend dies\n",
+			call->dev->driver.path, call->vring, call->wish->size, area->queue_size);
+}
+
 int
 vhost_vu_on_set_vring_num(struct vu_call *call)
 {
@@ -51,6 +63,7 @@ vhost_vu_on_set_vring_num(struct vu_call *call)
 		return -EBUSY;
 	}
 	call->wish->size = num;
+	warn_of_short_area(call);
 	return 0;
 }
 

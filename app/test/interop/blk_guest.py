@@ -65,7 +65,8 @@ class BlkGuest(Guest):
             "-kernel", kernel, "-initrd", initramfs,
             "-append", "console=ttyS0 quiet panic=-1 no_timer_check mitigations=off",
             "-chardev", f"socket,id=chr,path={socket},{qemu.reconnecting()}",
-            "-device", "vhost-user-blk-pci,chardev=chr,vectors=0,num-queues=1,queue-size=64" + options])
+            "-device", "vhost-user-blk-pci,chardev=chr,vectors=0,num-queues=1,"
+            f"queue-size={qemu.queue_size(64)}" + options])
 
     @staticmethod
     def _write_initramfs(path, modules_top, rounds):

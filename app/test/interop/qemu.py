@@ -19,6 +19,9 @@ DATA = ("usr/share/qemu", "usr/share/seabios", "usr/lib/ipxe/qemu")
 # "reconnect" of a socket (seconds) was superseded in this version, and later taken away.
 RECONNECT_MS = (9, 2)
 
+# This version has rings of 1024 descriptors whatever it is asked for, but in-flight areas of the size it is asked for.
+LONG_RINGS = (10, 0)
+
 _root = None
 
 
@@ -51,3 +54,8 @@ def version():
 def reconnecting():
     """Option of a socket that is to be connected again a second after its peer has gone."""
     return "reconnect-ms=1000" if version() >= RECONNECT_MS else "reconnect=1"
+
+
+def queue_size(wanted):
+    """The size to ask for, so that a ring and its in-flight area have the same."""
+    return 1024 if version() == LONG_RINGS else wanted
