@@ -129,6 +129,24 @@ one_byte_descriptors_make_a_packet(void)
 	return fake_stop(fe);
 }
 
+/** Short chains and tables are taken in another way than long ones. */
+static int
+data_in_any_number_of_descriptors(void)
+{
+	struct fake *fe = fake_start(.mergeable = true);
+
+	TEST_ASSERT_NOT_NULL(fe, "the device must start");
+	for (unsigned int n = 1; n <= 40; n++)
+		for (int indirect = 0; indirect < 2; indirect++) {
+			const struct fake_shape shape = { .header = 12, .indirect = indirect,
+				.seg = (1000 + n - 1) / n };
+
+			TEST_ASSERT_EQUAL(fake_to_host(fe, 0, 1000, &shape), 1000,
+				"in %u behind the header, indirect %d", n, indirect);
+		}
+	return fake_stop(fe);
+}
+
 static int
 small_buffers_are_merged(void)
 {
@@ -1261,6 +1279,7 @@ static const struct fake_config random_in_order_odd = {
 
 static const struct test_case common_cases[] = {
 	TEST_CASE(one_byte_descriptors_make_a_packet),
+	TEST_CASE(data_in_any_number_of_descriptors),
 	TEST_CASE(small_buffers_are_merged),
 	TEST_CASE(num_buffers_is_one_without_merging),
 	TEST_CASE(too_small_buffer_without_merging_is_no_overrun),
