@@ -673,10 +673,13 @@ wide_messages_of_others_are_refused(void)
 {
 	static const struct {
 		uint32_t request, size;
+		enum fake_verdict verdict;
 	} wrong[] = {
-		{ FE_CREATE_CRYPTO_SESSION, WIDE + 1 }, { FE_CREATE_CRYPTO_SESSION, WIDE - 1 },
-		{ FE_CREATE_CRYPTO_SESSION, 633 }, { FE_CLOSE_CRYPTO_SESSION, WIDE },
-		{ FE_SET_MEM_TABLE, WIDE }, { FE_SET_FEATURES, 633 },
+		{ FE_CREATE_CRYPTO_SESSION, WIDE + 1, FAKE_CLOSED },
+		{ FE_CREATE_CRYPTO_SESSION, WIDE - 1, FAKE_NACK },
+		{ FE_CREATE_CRYPTO_SESSION, 633, FAKE_NACK },
+		{ FE_CLOSE_CRYPTO_SESSION, WIDE, FAKE_CLOSED },
+		{ FE_SET_MEM_TABLE, WIDE, FAKE_CLOSED }, { FE_SET_FEATURES, 633, FAKE_CLOSED },
 	};
 	static const uint8_t payload[WIDE + 1];
 
@@ -684,8 +687,9 @@ wide_messages_of_others_are_refused(void)
 		struct fake *fe = fake_crypto_start(NULL, .ring_size = 64);
 
 		TEST_ASSERT_NOT_NULL(fe, "the device must start");
-		TEST_ASSERT(fake_call(fe, wrong[i].request, payload, wrong[i].size, NULL, 0) !=
-			FAKE_ACK, "%u bytes of request %u", wrong[i].size, wrong[i].request);
+		TEST_ASSERT_EQUAL(fake_call(fe, wrong[i].request, payload, wrong[i].size, NULL, 0),
+			wrong[i].verdict, "%u bytes of request %u", wrong[i].size,
+			wrong[i].request);
 		TEST_ASSERT_EQUAL(fake_crypto_sessions_out(), 0, "nothing was made");
 		TEST_ASSERT_SUCCESS(fake_stop(fe), "ends");
 	}

@@ -325,7 +325,8 @@ test_any_features(void)
 			for (unsigned int bit = 0; bit < RTE_DIM(bits); bit++)
 				if (set & 1u << bit)
 					features |= BIT(bits[bit]);
-			TEST_ASSERT(is_same(&s, features), "kind %u, features 0x%" PRIx64, i, features);
+			TEST_ASSERT(is_same(&s, features), "kind %u, features 0x%" PRIx64, i,
+				features);
 			s.hdr.gso_type |= VIRTIO_NET_HDR_GSO_ECN;
 			TEST_ASSERT(is_same(&s, features), "kind %u, features 0x%" PRIx64 ", ECN",
 				i, features);

@@ -980,7 +980,8 @@ static const struct test_case packed_cases[] = {
 	TEST_CASE_WITH(every_length_behind_a_header, "every_length_behind_a_header_plain", &plain),
 	TEST_CASE_WITH(every_length_at_every_start, "every_length_mergeable", &mergeable),
 	TEST_CASE_WITH(every_length_at_every_start, "every_length_in_order", &in_order),
-	TEST_CASE_WITH(every_length_behind_a_header, "every_length_behind_a_header_in_order", &in_order),
+	TEST_CASE_WITH(every_length_behind_a_header, "every_length_behind_a_header_in_order",
+		&in_order),
 	RANDOM(plain), RANDOM(mergeable), RANDOM(event_idx), RANDOM(in_order),
 	RANDOM(mergeable_in_order),
 };

@@ -199,6 +199,7 @@ take_simple(struct vhost_virtqueue *vq, const struct ring_run *run, struct rte_m
 	const uint32_t room = packet_room(pkts[0]);
 	struct slot slots[VHOST_BURST];
 	unsigned int ahead, i;
+
 	for (ahead = 0; ahead < first; ahead++)
 		if (!find_slot(vq, run, pkts[ahead], ahead, hdr_len, room, &slots[ahead], flags)) {
 			n = ahead;

@@ -222,7 +222,10 @@ ring_gather_plain(const struct vhost_virtqueue *vq, uint16_t place, bool write,
 	return RING_VERB(flags, gather_plain, vq, place, first, chain, write, memory, flags);
 }
 
-/** As ring_gather(), both directions of a chain that has both; the first *nread pieces are to be read. */
+/**
+ * As ring_gather(), both directions of a chain that has both; the first *nread pieces are to
+ * be read.
+ */
 static inline int
 ring_gather_both(const struct vhost_virtqueue *vq, uint16_t place, struct vq_piece *pieces,
 		unsigned int room, struct vq_chain *chain, unsigned int *nread,
