@@ -175,6 +175,7 @@ class QemuGuest(Guest):
     """
 
     MEMORY_MIB = 192
+    MEMORY_SLOTS = ""
     MODULES = MODULES_QEMU
 
     def __init__(self, bench, name, socket, address, script, server=False, queues=1, device="", mac=0x10,
@@ -187,7 +188,8 @@ class QemuGuest(Guest):
         chardev = f"socket,id=chr,path={socket}," + ("server=on" if server else qemu.reconnecting())
         super().__init__(bench, name, [
             *qemu.command(), "-accel", "tcg,thread=multi", "-cpu", "max,-la57",
-            "-machine", f"{machine},memory-backend=ram", "-m", f"{self.MEMORY_MIB}M", "-smp", str(queues),
+            "-machine", f"{machine},memory-backend=ram", "-m", f"{self.MEMORY_MIB}M{self.MEMORY_SLOTS}",
+            "-smp", str(queues),
             "-object", memory, "-nodefaults", "-no-user-config", "-display", "none", *(() if reboots else ("-no-reboot",)),
             "-serial", "stdio", "-kernel", kernel, "-initrd", initramfs,
             "-append", "console=ttyS0 quiet panic=-1 no_timer_check mitigations=off " + kernel_options,
