@@ -298,37 +298,59 @@ struct batch {
 	uint16_t place;		/**< of the next chain */
 	uint16_t available;	/**< places that may be taken */
 	uint32_t room;		/**< in an mbuf */
+	bool pairs;		/**< of two descriptors, as far as was seen */
 	struct slot slots[VHOST_BURST];	/**< src: NULL unless it is in one piece, and fits */
 	const uint8_t *hdrs[VHOST_BURST];	/**< of those whose src is not NULL */
 };
+
+/** Look at a chain of any number of descriptors; false unless it is plain. */
+static __rte_always_inline bool
+find_pieces(const struct vhost_virtqueue *vq, struct batch *batch, unsigned int i,
+		uint32_t hdr_len, struct vq_chain *chain, unsigned int flags)
+{
+	struct vq_piece *first = plain_row(vq, i), last;
+	struct ring_memory memory = { .pieces = first, .room = ROW_PIECES };
+	struct slot *slot = &batch->slots[i];
+	unsigned int n;
+
+	if (unlikely(!ring_offers(vq, batch->place, batch->available, flags)))
+		return false;
+	n = ring_gather_plain(vq, batch->place, false, &memory, chain, flags);
+	if (unlikely(n == 0 || !holds_packet(memory.len, hdr_len)))
+		return false;
+	last = first[n - 1];
+	rte_prefetch0(first->base);
+	slot->len = memory.len - hdr_len;
+	/* what is last may be the first: then the header is in front of the data */
+	slot->src = likely(first->len >= hdr_len && last.len >= slot->len &&
+			slot->len <= batch->room) ? last.base + (last.len - slot->len) : NULL;
+	rte_prefetch0(last.base);
+	batch->hdrs[i] = first->base;
+	return true;
+}
 
 /** Look at the next chain and have it at hand, as the i-th; false unless it is plain. */
 static __rte_always_inline bool
 find_plain(const struct vhost_virtqueue *vq, struct batch *batch, unsigned int i,
 		uint32_t hdr_len, unsigned int flags)
 {
-	struct vq_piece *first = plain_row(vq, i), last;
-	struct ring_memory memory = { .pieces = first, .room = ROW_PIECES };
 	struct slot *slot = &batch->slots[i];
+	struct ring_pair pair;
 	struct vq_chain chain;
-	unsigned int n;
 
-	if (unlikely(!ring_offers(vq, batch->place, batch->available, flags)))
+	batch->pairs = batch->pairs && ring_pair(vq, batch->place, batch->available, hdr_len, false,
+			&pair, &chain, flags) && pair.data.len - 1 < batch->room;
+	if (batch->pairs) {
+		rte_prefetch0(pair.data.base);
+		slot->src = pair.data.base;
+		slot->len = pair.data.len;
+		batch->hdrs[i] = pair.header;
+	} else if (unlikely(!find_pieces(vq, batch, i, hdr_len, &chain, flags))) {
 		return false;
-	n = ring_gather_plain(vq, batch->place, false, &memory, &chain, flags);
-	if (unlikely(n == 0 || !holds_packet(memory.len, hdr_len)))
-		return false;
-	last = first[n - 1];
-	rte_prefetch0(first->base);
-	rte_prefetch0(last.base);
+	}
 	slot->id = chain.id;
 	if (flags & VQ_PACKED)
 		slot->places = chain.places;
-	slot->len = memory.len - hdr_len;
-	/* what is last may be the first: then the header is in front of the data */
-	slot->src = likely(first->len >= hdr_len && last.len >= slot->len &&
-			slot->len <= batch->room) ? last.base + (last.len - slot->len) : NULL;
-	batch->hdrs[i] = first->base;
 	batch->place += slot_places(slot, flags);
 	return true;
 }
@@ -392,6 +414,7 @@ take_plain(struct vhost_virtqueue *vq, struct rte_mempool *pool, struct rte_mbuf
 	batch.place = 0;
 	batch.available = *available;
 	batch.room = packet_room(pkts[0]);
+	batch.pairs = true;
 	do {
 		end = RTE_MIN(done + ROWS, n);
 		found = find_batch(vq, pkts, &batch, done, end, flags);

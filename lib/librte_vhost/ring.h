@@ -25,6 +25,7 @@
  *	ring_offers	whether there is one at a place
  *	ring_gather	its id, its places and all its memory
  *	ring_gather_plain	likewise if it is as nearly all are, sooner
+ *	ring_pair	likewise if it is a header and the data, sooner still
  *	ring_put	write down that it goes back, and the bytes written to it
  *
  * Both:
@@ -220,6 +221,20 @@ ring_gather_plain(const struct vhost_virtqueue *vq, uint16_t place, bool write,
 	if (unlikely(RING_VERB(flags, chain, vq, place, chain, &first) != 0))
 		return 0;
 	return RING_VERB(flags, gather_plain, vq, place, first, chain, write, memory, flags);
+}
+
+/**
+ * ring_offers(), and likewise for a chain, or a table, of two descriptors: the header, alone,
+ * and the data.
+ *
+ * @param[out] chain  id and places
+ * @return false if ring_offers() and ring_gather_plain() have to look
+ */
+static __rte_always_inline bool
+ring_pair(const struct vhost_virtqueue *vq, uint16_t place, uint16_t left, uint32_t hdr_len,
+		bool write, struct ring_pair *pair, struct vq_chain *chain, unsigned int flags)
+{
+	return RING_VERB(flags, pair, vq, place, left, hdr_len, write, pair, chain, flags);
 }
 
 /**

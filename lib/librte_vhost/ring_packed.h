@@ -417,6 +417,48 @@ ring_packed_gather_plain(const struct vhost_virtqueue *vq, uint16_t place,
 	return unlikely(desc.flags & VRING_DESC_F_NEXT) ? 0 : n;
 }
 
+/** A pair in an indirect table. */
+static __rte_always_inline bool
+ring_packed_pair_table(const struct vhost_virtqueue *vq, struct vring_desc desc,
+		uint32_t hdr_len, bool write, struct ring_pair *pair, unsigned int flags)
+{
+	const struct ring_table table = ring_indirect_table(vq, desc, flags);
+	struct vring_desc header, data;
+
+	if (unlikely(table.host == NULL || table.entries != 2))
+		return false;
+	header = ring_packed_desc(ring_read_words(table.host));
+	data = ring_packed_desc(ring_read_words(table.host + sizeof(struct ring_words)));
+	header.flags = data.flags = write ? VRING_DESC_F_WRITE : 0;
+	return ring_pair_memory(vq, header, data, hdr_len, write, pair, flags);
+}
+
+static __rte_always_inline bool
+ring_packed_pair(const struct vhost_virtqueue *vq, uint16_t place, uint16_t left,
+		uint32_t hdr_len, bool write, struct ring_pair *pair, struct vq_chain *chain,
+		unsigned int flags)
+{
+	const uint16_t at = ring_packed_plus(vq, vq->state.last_avail_idx, place);
+	uint32_t next = ring_packed_place(at) + 1;
+	struct vring_desc header;
+	struct ring_words words;
+
+	if (unlikely(place >= left || ring_packed_count(vq, at, 1) == 0))
+		return false;
+	words = ring_read_words(ring_packed_words(vq, ring_packed_place(at)));
+	header = ring_packed_desc(words);
+	chain->id = ring_packed_id(words);
+	chain->places = 1;
+	if (!(header.flags & VRING_DESC_F_NEXT))
+		return (header.flags & VRING_DESC_F_INDIRECT) &&
+			ring_packed_pair_table(vq, header, hdr_len, write, pair, flags);
+	words = ring_read_words(ring_packed_words(vq, next == vq->size ? 0 : next));
+	chain->id = ring_packed_id(words);
+	chain->places = 2;
+	return likely(place + 1 < vq->size) && ring_pair_memory(vq, header,
+			ring_packed_desc(words), hdr_len, write, pair, flags);
+}
+
 static __rte_always_inline void
 ring_packed_take(struct vhost_virtqueue *vq, uint16_t n)
 {

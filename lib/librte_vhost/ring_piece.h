@@ -212,6 +212,26 @@ struct ring_table {
 	uint32_t entries;
 };
 
+/** A chain of two descriptors: a header that is alone in its one, and the data. */
+struct ring_pair {
+	const uint8_t *header;
+	struct vq_piece data;
+};
+
+/** The memory of such a pair; false if that is not what it is, or wrong. */
+static __rte_always_inline bool
+ring_pair_memory(const struct vhost_virtqueue *vq, struct vring_desc header,
+		struct vring_desc data, uint32_t hdr_len, bool write, struct ring_pair *pair,
+		unsigned int flags)
+{
+	if (unlikely(header.len != hdr_len ||
+			(header.flags & (VRING_DESC_F_INDIRECT | VRING_DESC_F_WRITE)) !=
+				(write ? VRING_DESC_F_WRITE : 0)))
+		return false;
+	pair->header = ring_host(vq, header.addr, hdr_len, write, flags);
+	return pair->header != NULL && ring_simple(vq, data, write, &pair->data, flags);
+}
+
 /** Read a descriptor that lies across the border of two pieces: 0, -EFAULT or -EAGAIN. */
 static inline int
 ring_read_split_words(const struct vhost_virtqueue *vq, uint64_t addr, struct ring_words *words,

@@ -227,6 +227,30 @@ ring_split_gather_plain(const struct vhost_virtqueue *vq, uint16_t place __rte_u
 	return 0;
 }
 
+static __rte_always_inline bool
+ring_split_pair(const struct vhost_virtqueue *vq, uint16_t place, uint16_t left,
+		uint32_t hdr_len, bool write, struct ring_pair *pair, struct vq_chain *chain,
+		unsigned int flags)
+{
+	struct ring_table table = { .host = (const uint8_t *)vq->desc, .entries = vq->size };
+	struct vring_desc desc;
+
+	chain->places = 1;
+	if (unlikely(place >= left || !ring_split_first(vq, place, &chain->id, &desc)))
+		return false;
+	if (desc.flags & VRING_DESC_F_INDIRECT) {
+		table = ring_indirect_table(vq, desc, flags);
+		if (unlikely((desc.flags & VRING_DESC_F_NEXT) || table.host == NULL ||
+				table.entries == 0))
+			return false;
+		desc = ring_split_desc(ring_read_words(table.host));
+	}
+	if (unlikely(!(desc.flags & VRING_DESC_F_NEXT) || desc.next >= table.entries))
+		return false;
+	return ring_pair_memory(vq, desc, ring_split_desc(ring_read_words(table.host +
+			desc.next * sizeof(struct ring_words))), hdr_len, write, pair, flags);
+}
+
 static __rte_always_inline void
 ring_split_take(struct vhost_virtqueue *vq, uint16_t n)
 {
