@@ -355,33 +355,18 @@ find_plain(const struct vhost_virtqueue *vq, struct batch *batch, unsigned int i
 	return true;
 }
 
-/** Find plain chains, from the i-th on and before the n-th: where that ends. */
-static __rte_always_inline unsigned int
-find_batch(const struct vhost_virtqueue *vq, struct rte_mbuf **pkts, struct batch *batch,
-		unsigned int i, unsigned int n, unsigned int flags)
-{
-	const uint32_t hdr_len = net_hdr_len(vq->net, flags);
-
-	for (; i < n && likely(find_plain(vq, batch, i, hdr_len, flags)); i++)
-		rte_prefetch0_write(pkts[i]);
-	return i;
-}
-
-/** Take their packets, from the i-th on and before the n-th: where that ends, without memory. */
-static __rte_always_inline unsigned int
-take_batch(struct vhost_virtqueue *vq, struct rte_mempool *pool, struct rte_mbuf **pkts,
+/** Take the packet of the i-th of n slots; false if there is no memory. */
+static __rte_always_inline bool
+take_slot(struct vhost_virtqueue *vq, struct rte_mempool *pool, struct rte_mbuf **pkts,
 		const struct batch *batch, unsigned int i, unsigned int n)
 {
 	const struct slot *slots = batch->slots;
 
-	for (; i < n; i++) {
-		if (likely(slots[i].src != NULL))
-			empty_slot(vq->net, pkts, slots, i, n, batch->hdrs[i]);
-		else if (take_packet(vq, pool, pkts[i], plain_row(vq, i), slots[i].len,
-				slot_data(slots, pkts, i + 1, n)) != 0)
-			break;
-	}
-	return i;
+	if (unlikely(slots[i].src == NULL))
+		return take_packet(vq, pool, pkts[i], plain_row(vq, i), slots[i].len,
+				slot_data(slots, pkts, i + 1, n)) == 0;
+	empty_slot(vq->net, pkts, slots, i, n, batch->hdrs[i]);
+	return true;
 }
 
 /** Give the chains of n slots back: the places they took. */
@@ -408,18 +393,24 @@ static __rte_always_inline unsigned int
 take_plain(struct vhost_virtqueue *vq, struct rte_mempool *pool, struct rte_mbuf **pkts,
 		unsigned int n, uint16_t *available, unsigned int flags)
 {
+	const uint32_t hdr_len = net_hdr_len(vq->net, flags);
 	struct batch batch;
-	unsigned int end, found, done = 0;
+	unsigned int ahead, done;
 
 	batch.place = 0;
 	batch.available = *available;
 	batch.room = packet_room(pkts[0]);
 	batch.pairs = true;
-	do {
-		end = RTE_MIN(done + ROWS, n);
-		found = find_batch(vq, pkts, &batch, done, end, flags);
-		done = take_batch(vq, pool, pkts, &batch, done, found);
-	} while (done == end && done < n);
+	for (ahead = 0, done = 0; done < n; done++) {
+		for (; ahead < n && ahead - done <= NET_LOOK_AHEAD; ahead++) {
+			if (unlikely(!find_plain(vq, &batch, ahead, hdr_len, flags)))
+				n = ahead;
+			else
+				rte_prefetch0_write(pkts[ahead]);
+		}
+		if (done == n || unlikely(!take_slot(vq, pool, pkts, &batch, done, n)))
+			break;
+	}
 	if (likely(done > 0))
 		*available -= RTE_MIN(give_chains(vq, batch.slots, done, flags), *available);
 	return done;
