@@ -9,7 +9,8 @@
  * has time to come: find places for as many packets as possible, then copy.
  *
  * Most packets have one segment, and most chains one descriptor: as long as that
- * is so, a pass gets along with a short list of addresses (place_simple).  From
+ * is so, a pass gets along with a short list of addresses (place_simple).  So it does
+ * where chains are a descriptor for the header and one for the data (place_pairs).  From
  * the first that is different it makes a plan (place_planned): which chains serve
  * which packet, and in which pieces of guest memory, in the scratch rows of the
  * block.
@@ -47,10 +48,11 @@
 	X(packed, NET_ISA_FLAGS | VQ_PACKED) \
 	X(packed_mrg, NET_ISA_FLAGS | VQ_PACKED | VQ_MERGEABLE)
 
-/** A simple packet's place. */
+/** A packet's place, if it is in one piece. */
 struct slot {
-	uint8_t *dst;
+	uint8_t *dst;		/**< behind the header */
 	uint16_t id;
+	uint16_t places;	/**< of its chain; not filled where all have one */
 };
 
 /** Find the place of the i-th packet and have it at hand; false unless it is simple. */
@@ -69,18 +71,17 @@ find_slot(const struct vhost_virtqueue *vq, const struct ring_run *run,
 		return false;
 	rte_prefetch0_write(piece.base);
 	rte_prefetch0(rte_pktmbuf_mtod(pkt, const void *));
-	*slot = (struct slot){ piece.base, id };
+	slot->dst = piece.base + hdr_len;
+	slot->id = id;
 	return true;
 }
 
 /** Where the data of the i-th packet goes, if it is one of those n. */
 static __rte_always_inline struct net_next
 slot_data(const struct slot *slots, struct rte_mbuf *const *pkts, unsigned int i,
-		unsigned int n, uint32_t hdr_len)
+		unsigned int n)
 {
-	if (i >= n)
-		return NET_NEXT_NONE;
-	return (struct net_next){ slots[i].dst + hdr_len, pkts[i]->data_len };
+	return i < n ? (struct net_next){ slots[i].dst, pkts[i]->data_len } : NET_NEXT_NONE;
 }
 
 /** Copy a packet and complete its checksum there. */
@@ -95,23 +96,26 @@ copy_and_complete(const struct rte_mbuf *pkt, uint8_t *dst, struct net_next next
 		memcpy(dst + cksum.offset, &cksum.value, cksum.len);
 }
 
-/** Fill the i-th of n places. */
+/** Fill the i-th of n places, whose header goes to hdr. */
 static __rte_always_inline void
 fill_slot(struct vhost_virtqueue *vq, struct rte_mbuf **pkts, const struct slot *slots,
-		unsigned int i, unsigned int n, uint32_t hdr_len, unsigned int flags)
+		unsigned int i, unsigned int n, uint8_t *hdr, uint32_t hdr_len,
+		unsigned int flags)
 {
-	uint8_t *dst = slots[i].dst + hdr_len;
+	uint8_t *dst = slots[i].dst;
 	const uint8_t *src = rte_pktmbuf_mtod(pkts[i], const uint8_t *);
 	uint32_t len = pkts[i]->data_len;
 
-	if (unlikely(net_write_header(vq->net, pkts[i], 1, slots[i].dst, hdr_len)))
-		copy_and_complete(pkts[i], dst, slot_data(slots, pkts, i + 1, n, hdr_len));
+	if (unlikely(net_write_header(vq->net, pkts[i], 1, hdr, hdr_len)))
+		copy_and_complete(pkts[i], dst, slot_data(slots, pkts, i + 1, n));
 	else if (len > NET_COPY_SHORT)
-		net_copy_long(dst, src, len, slot_data(slots, pkts, i + 1, n, hdr_len));
+		net_copy_long(dst, src, len, slot_data(slots, pkts, i + 1, n));
 	else
 		net_copy_short(dst, src, len);
-	if (flags & VQ_LOG)
-		vhost_ring_log_data(vq, slots[i].dst, hdr_len + len);
+	if (flags & VQ_LOG) {
+		vhost_ring_log_data(vq, hdr, hdr_len);
+		vhost_ring_log_data(vq, dst, len);
+	}
 }
 
 /** Give the places back, all at once: the driver may be looking at the ring right now. */
@@ -144,12 +148,95 @@ place_simple(struct vhost_virtqueue *vq, const struct ring_run *run, struct rte_
 		if (ahead < n && !find_slot(vq, run, pkts[ahead], ahead, hdr_len,
 				&slots[ahead], flags))
 			n = ahead;
-		fill_slot(vq, pkts, slots, i, n, hdr_len, flags);
+		fill_slot(vq, pkts, slots, i, n, slots[i].dst - hdr_len, hdr_len, flags);
 	}
 	if (n > 0)
 		give_slots(vq, run, pkts, slots, n, hdr_len, flags);
 	return n;
 }
+
+/* ---- chains of a header and the data ---- */
+
+/** Places for packets in such chains. */
+struct batch {
+	uint16_t place;		/**< of the next chain */
+	uint16_t available;	/**< places that may be taken */
+	struct slot slots[VHOST_BURST];
+	uint8_t *hdrs[VHOST_BURST];
+};
+
+/** Places that a chain takes. */
+static __rte_always_inline uint16_t
+slot_places(const struct slot *slot, unsigned int flags)
+{
+	return flags & VQ_PACKED ? slot->places : 1;
+}
+
+/** Find the place of the i-th packet and have it at hand; false unless it is a pair. */
+static __rte_always_inline bool
+find_pair(const struct vhost_virtqueue *vq, struct batch *batch, const struct rte_mbuf *pkt,
+		unsigned int i, uint32_t hdr_len, unsigned int flags)
+{
+	struct slot *slot = &batch->slots[i];
+	struct ring_pair pair;
+	struct vq_chain chain;
+
+	if (unlikely(pkt->nb_segs != 1 || !ring_pair(vq, batch->place, batch->available, hdr_len,
+			true, &pair, &chain, flags) || pair.data.len < pkt->data_len))
+		return false;
+	rte_prefetch0_write(pair.header);
+	rte_prefetch0_write(pair.data.base);
+	rte_prefetch0(rte_pktmbuf_mtod(pkt, const void *));
+	slot->dst = pair.data.base;
+	slot->id = chain.id;
+	if (flags & VQ_PACKED)
+		slot->places = chain.places;
+	batch->hdrs[i] = pair.header;
+	batch->place += slot_places(slot, flags);
+	return true;
+}
+
+/** Give the chains of n slots back: the places they took. */
+static __rte_always_inline uint16_t
+give_pairs(struct vhost_virtqueue *vq, struct rte_mbuf **pkts, const struct slot *slots,
+		unsigned int n, uint32_t hdr_len, unsigned int flags)
+{
+	uint16_t places = 0;
+
+	for (unsigned int i = 0; i < n; i++) {
+		ring_put(vq, places, slots[i].id, slot_places(&slots[i], flags),
+				pkts[i]->data_len + hdr_len, flags);
+		places += slot_places(&slots[i], flags);
+	}
+	ring_take(vq, places, flags);
+	ring_give(vq, places, flags);
+	return places;
+}
+
+/** Place the packets in front that go to such chains: their number. */
+static __rte_always_inline uint16_t
+place_pairs(struct vhost_virtqueue *vq, struct rte_mbuf **pkts, unsigned int n,
+		uint16_t *available, unsigned int flags)
+{
+	const uint32_t hdr_len = net_hdr_len(vq->net, flags);
+	struct batch batch;
+	unsigned int ahead = 0, i;
+
+	batch.place = 0;
+	batch.available = *available;
+	for (i = 0; i < n; i++) {
+		for (; ahead < n && ahead <= i + NET_LOOK_AHEAD; ahead++)
+			if (!find_pair(vq, &batch, pkts[ahead], ahead, hdr_len, flags))
+				n = ahead;
+		if (i < n)
+			fill_slot(vq, pkts, batch.slots, i, n, batch.hdrs[i], hdr_len, flags);
+	}
+	if (n > 0)
+		*available -= give_pairs(vq, pkts, batch.slots, n, hdr_len, flags);
+	return n;
+}
+
+/* ---- packets and chains of any kind ---- */
 
 /** The place of one packet. */
 struct place {
@@ -326,7 +413,7 @@ put_shares(struct vhost_virtqueue *vq, uint16_t at, const struct vq_chain *chain
 	return at;
 }
 
-/** Place packets of any kind: their number. */
+/** Place packets by a plan: their number. */
 static __rte_always_inline uint16_t
 place_planned(struct vhost_virtqueue *vq, struct rte_mbuf **pkts, uint16_t n,
 		uint16_t *available, unsigned int flags)
@@ -365,14 +452,26 @@ place_planned(struct vhost_virtqueue *vq, struct rte_mbuf **pkts, uint16_t n,
 	return n;
 }
 
-/** place_planned() of one variant, apart from the burst, whose registers are all needed. */
-typedef uint16_t (*place_planned_t)(struct vhost_virtqueue *vq, struct rte_mbuf **pkts,
+/** Place packets of any kind: their number. */
+static __rte_always_inline uint16_t
+place_any(struct vhost_virtqueue *vq, struct rte_mbuf **pkts, uint16_t n, uint16_t *available,
+		unsigned int flags)
+{
+	uint16_t done = place_pairs(vq, pkts, n, available, flags);
+
+	if (done < n && *available > 0)
+		done += place_planned(vq, pkts + done, n - done, available, flags);
+	return done;
+}
+
+/** place_any() of one variant, apart from the burst, whose registers are all needed. */
+typedef uint16_t (*place_any_t)(struct vhost_virtqueue *vq, struct rte_mbuf **pkts,
 		uint16_t n, uint16_t *available);
 
 /** One pass: as many packets as there are places for, at most VHOST_BURST. */
 static __rte_always_inline uint16_t
 place_pass(struct vhost_virtqueue *vq, struct rte_mbuf **pkts, uint16_t count,
-		uint16_t *available, unsigned int flags, place_planned_t planned)
+		uint16_t *available, unsigned int flags, place_any_t any)
 {
 	uint16_t n = RTE_MIN(count, (uint16_t)VHOST_BURST);
 	struct ring_run run = ring_run(vq, RTE_MIN(n, *available), flags);
@@ -382,13 +481,13 @@ place_pass(struct vhost_virtqueue *vq, struct rte_mbuf **pkts, uint16_t count,
 	if (likely(done == run.n))
 		return done;
 	while (done < n && *available > 0)
-		done += planned(vq, pkts + done, n - done, available);
+		done += any(vq, pkts + done, n - done, available);
 	return done;
 }
 
 static __rte_always_inline uint16_t
 enqueue(struct vhost_virtqueue *vq, struct rte_mbuf **pkts, uint16_t count,
-		unsigned int flags, place_planned_t planned)
+		unsigned int flags, place_any_t any)
 {
 	uint16_t used = vq->state.last_used_idx;
 	uint16_t left, done = 0;
@@ -396,7 +495,7 @@ enqueue(struct vhost_virtqueue *vq, struct rte_mbuf **pkts, uint16_t count,
 	ring_renew_kick_request(vq, flags);
 	left = ring_available(vq, flags);
 	while (done < count && left > 0)
-		done += place_pass(vq, pkts + done, count - done, &left, flags, planned);
+		done += place_pass(vq, pkts + done, count - done, &left, flags, any);
 	if (vq->net->flags & NET_STATS)
 		net_stats_count(&vq->state.stats, pkts, done);
 	net_notify(vq, used, flags);
@@ -407,15 +506,15 @@ enqueue(struct vhost_virtqueue *vq, struct rte_mbuf **pkts, uint16_t count,
 
 #define DEFINE_VARIANT(name, flags) \
 	static __rte_noinline uint16_t \
-	place_planned_ ## name(struct vhost_virtqueue *vq, struct rte_mbuf **pkts, \
+	place_any_ ## name(struct vhost_virtqueue *vq, struct rte_mbuf **pkts, \
 			uint16_t n, uint16_t *available) \
 	{ \
-		return place_planned(vq, pkts, n, available, flags); \
+		return place_any(vq, pkts, n, available, flags); \
 	} \
 	static uint16_t \
 	enqueue_ ## name(struct vhost_virtqueue *vq, struct rte_mbuf **pkts, uint16_t count) \
 	{ \
-		return enqueue(vq, pkts, count, flags, place_planned_ ## name); \
+		return enqueue(vq, pkts, count, flags, place_any_ ## name); \
 	}
 ENQUEUE_VARIANTS(DEFINE_VARIANT)
 

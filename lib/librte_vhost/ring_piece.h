@@ -214,7 +214,7 @@ struct ring_table {
 
 /** A chain of two descriptors: a header that is alone in its one, and the data. */
 struct ring_pair {
-	const uint8_t *header;
+	uint8_t *header;
 	struct vq_piece data;
 };
 
