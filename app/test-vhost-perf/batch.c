@@ -247,6 +247,21 @@ batch_check_mbuf(const struct cell *cell, const struct rte_mbuf *mbuf, unsigned 
 	return frame_check_mbuf(mbuf, cell) || cell_fail(cell, "wrong offload marks");
 }
 
+bool
+batch_take_mbufs(const struct batch *batch, bool check)
+{
+	bool good = true;
+
+	for (unsigned int i = 0; good && i < batch->n_packets; i++) {
+		if (batch->mbufs[i]->pkt_len != batch->cell->size)
+			good = cell_fail(batch->cell, "wrong length");
+		else if (check)
+			good = batch_check_mbuf(batch->cell, batch->mbufs[i], i);
+	}
+	rte_pktmbuf_free_bulk(batch->mbufs, batch->n_packets);
+	return good;
+}
+
 static struct rte_mempool *
 make_pool(const char *name, unsigned int count, unsigned int room)
 {

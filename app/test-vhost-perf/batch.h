@@ -56,4 +56,7 @@ bool batch_move(struct batch *batch, uint64_t *cycles);
 bool batch_check_mbuf(const struct cell *cell, const struct rte_mbuf *mbuf,
 		      unsigned int index);
 
+/** Look at the frames 0, 1, ... that came from the guest, byte by byte on "check"; free them. */
+bool batch_take_mbufs(const struct batch *batch, bool check);
+
 #endif /* PERF_BATCH_H */

@@ -22,11 +22,13 @@
 #include "backend.h"
 #include "batch.h"
 #include "report.h"
+#include "turns.h"
 #include "two_cores.h"
 
 struct options {
 	struct bench_limits limits;
 	struct two_cores two_cores;
+	const char *lines;	/**< folder to tell the counter of lines what lies where, or NULL */
 	const char *cells;	/**< regular expression */
 	FILE *csv;
 	bool list;
@@ -44,6 +46,7 @@ static const char usage[] =
 	"  --driver-core N\n"
 	"                 the driver on that core, at the same time; cells of one device\n"
 	"  --work N       cycles per packet that this driver does something else (0)\n"
+	"  --lines FOLDER driver and library in turns, for perf-compare --lines\n"
 	"  --realtime     keep others from the two cores while measuring (root)\n"
 	"  --stdin        read names of cells, one a line, and answer each with a CSV line\n";
 
@@ -81,6 +84,7 @@ parse_options(int argc, char **argv)
 		{ "callgrind", no_argument, NULL, 'g' },
 		{ "driver-core", required_argument, NULL, 'd' },
 		{ "work", required_argument, NULL, 'w' },
+		{ "lines", required_argument, NULL, 'i' },
 		{ "realtime", no_argument, NULL, 'r' },
 		{ "stdin", no_argument, NULL, 's' },
 		{ "help", no_argument, NULL, 'h' },
@@ -103,6 +107,7 @@ parse_options(int argc, char **argv)
 		case 'g': options.limits = callgrind_limits; break;
 		case 'd': options.two_cores.driver_core = strtol(optarg, NULL, 0); break;
 		case 'w': options.two_cores.work = strtoul(optarg, NULL, 0); break;
+		case 'i': options.lines = optarg; break;
 		case 'r': options.two_cores.realtime = true; break;
 		case 's': options.from_stdin = true; break;
 		default: usage_exit(option == 'h' ? 0 : 2);
@@ -119,12 +124,21 @@ between_two_cores(const struct options *options)
 }
 
 static bool
+measure_cell(const struct cell *cell, const struct options *options,
+	     struct bench_result *result)
+{
+	if (options->lines != NULL)
+		return turns_run(cell, &options->limits, options->lines, result);
+	if (between_two_cores(options))
+		return two_cores_run(cell, &options->limits, &options->two_cores, result);
+	return bench_run(cell, &options->limits, result);
+}
+
+static bool
 run_cell(const struct cell *cell, const struct options *options)
 {
 	struct bench_result result;
-	bool good = between_two_cores(options) ?
-		two_cores_run(cell, &options->limits, &options->two_cores, &result) :
-		bench_run(cell, &options->limits, &result);
+	bool good = measure_cell(cell, options, &result);
 
 	report_prepare(&result);
 	if (good && options->csv != NULL)
@@ -158,6 +172,13 @@ run_from_stdin(struct options *options)
 	return good;
 }
 
+/** Driver and library on one core, one after the other: for any cell. */
+static bool
+is_usual(const struct options *options)
+{
+	return options->lines == NULL && !between_two_cores(options);
+}
+
 /** Do something for each cell that was asked for; true if it went well for all. */
 static bool
 for_cells(const struct options *options,
@@ -171,7 +192,8 @@ for_cells(const struct options *options,
 	if (regcomp(&regex, options->cells, REG_EXTENDED | REG_NOSUB) != 0)
 		usage_exit(2);
 	for (unsigned int i = 0; i < count; i++)
-		if (regexec(&regex, cells[i].name, 0, NULL, 0) == 0)
+		if (regexec(&regex, cells[i].name, 0, NULL, 0) == 0 &&
+		    (is_usual(options) || two_cores_fit(&cells[i])))
 			good &= function(&cells[i], options);
 	regfree(&regex);
 	return good;

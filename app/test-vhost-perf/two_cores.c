@@ -27,10 +27,8 @@
 #include <pthread.h>
 #include <sched.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include <rte_cycles.h>
-#include <rte_mbuf.h>
 #include <rte_pause.h>
 
 #include "batch.h"
@@ -58,9 +56,14 @@ struct crossing {
 	bool give_up;				/**< what is posted will not be worked on */
 };
 
-/** Windows shorter than half of the ring, and such that frames change places, see driver_side.h. */
-static unsigned int
-window_bursts(unsigned int in_ring)
+bool
+two_cores_fit(const struct cell *cell)
+{
+	return cell->devices == 1 && !cell->async;
+}
+
+unsigned int
+two_cores_window(unsigned int in_ring)
 {
 	return in_ring < 4 ? 1 : (in_ring / 2 - 1) | 1;
 }
@@ -181,22 +184,6 @@ await_posted(const struct crossing *crossing, uint64_t bursts)
 	return true;
 }
 
-/** Look at what came from the guest, and free it. */
-static bool
-take_mbufs(const struct batch *batch, bool check)
-{
-	bool good = true;
-
-	for (unsigned int i = 0; good && i < batch->n_packets; i++) {
-		if (batch->mbufs[i]->pkt_len != batch->cell->size)
-			good = cell_fail(batch->cell, "wrong length");
-		else if (check)
-			good = batch_check_mbuf(batch->cell, batch->mbufs[i], i);
-	}
-	rte_pktmbuf_free_bulk(batch->mbufs, batch->n_packets);
-	return good;
-}
-
 /** Move what is posted; "cycles" is 0 if it cannot serve as a measurement. */
 static bool
 move_window(struct crossing *crossing, uint64_t burst, uint64_t *cycles)
@@ -208,7 +195,7 @@ move_window(struct crossing *crossing, uint64_t burst, uint64_t *cycles)
 		return false;
 	if (check)
 		*cycles = 0;
-	return batch->cell->direction == ENQUEUE || take_mbufs(batch, check);
+	return batch->cell->direction == ENQUEUE || batch_take_mbufs(batch, check);
 }
 
 static bool
@@ -298,7 +285,7 @@ set_up(struct crossing *crossing, const struct cell *cell)
 	unsigned int n_calls;
 
 	crossing->in_ring = port_ring_chains(cell) / port_packet_chains(cell) / cell->burst;
-	n_calls = window_bursts(crossing->in_ring);
+	n_calls = two_cores_window(crossing->in_ring);
 	return batch_set_up(&crossing->batch, cell, n_calls) &&
 		driver_side_init(&crossing->driver, cell, crossing->batch.ports,
 				 crossing->batch.n_packets, &crossing->give_up);
@@ -312,8 +299,6 @@ two_cores_run(const struct cell *cell, const struct bench_limits *limits,
 	bool good;
 
 	*result = (struct bench_result){ 0 };
-	if (cell->devices != 1 || cell->async)
-		return cell_fail(cell, "has one core only");
 	if (posix_memalign((void **)&crossing, RTE_CACHE_LINE_SIZE, sizeof(*crossing)) != 0)
 		return cell_fail(cell, "not enough memory");
 	*crossing = (struct crossing){ .how = how };
