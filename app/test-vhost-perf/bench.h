@@ -25,6 +25,7 @@ struct bench_result {
 	struct samples driver;		/**< at work, for each batch */
 	struct samples library_waits;	/**< for the driver, before each timed batch */
 	struct samples driver_waits;	/**< for the library, in each batch */
+	uint64_t round_trip;		/**< cycles of a line to the other core and back */
 };
 
 /** The result has samples enough. */

@@ -22,7 +22,8 @@ report_table_head(FILE *out, bool two_cores)
 {
 	fprintf(out, "%-44s %10s %10s %10s %8s %10s", "cell", "median", "p10", "least",
 		"Mpps", "packets");
-	fprintf(out, two_cores ? " %10s %10s %10s\n" : "\n", "driver p10", "waits", "driver's");
+	fprintf(out, two_cores ? " %10s %10s %10s %10s\n" : "\n", "driver p10", "waits", "driver's",
+		"round trip");
 }
 
 void
@@ -34,9 +35,9 @@ report_table_line(FILE *out, const struct cell *cell, const struct bench_result 
 		samples_quantile(&result->library, 10), samples_quantile(&result->library, 0),
 		median > 0 ? rte_get_tsc_hz() / median / 1e6 : 0, result->packets);
 	if (result->driver.n != 0)
-		fprintf(out, " %10.1f %10.1f %10.1f", samples_quantile(&result->driver, 10),
+		fprintf(out, " %10.1f %10.1f %10.1f %10" PRIu64, samples_quantile(&result->driver, 10),
 			samples_quantile(&result->library_waits, 50),
-			samples_quantile(&result->driver_waits, 50));
+			samples_quantile(&result->driver_waits, 50), result->round_trip);
 	fputc('\n', out);
 	fflush(out);
 }
@@ -46,7 +47,8 @@ report_csv_head(FILE *out, bool two_cores)
 {
 	fprintf(out, "cell,direction,ring,mergeable,bytes,burst,devices,ring_size,packets,checked,"
 		"batches,short_batches,median,p10,least,mean,tsc_hz%s\n", two_cores ?
-		",driver_median,driver_p10,driver_least,driver_mean,library_waits,driver_waits" : "");
+		",driver_median,driver_p10,driver_least,driver_mean"
+		",library_waits,driver_waits,round_trip" : "");
 	fflush(out);
 }
 
@@ -63,11 +65,11 @@ report_csv_line(FILE *out, const struct cell *cell, const struct bench_result *r
 		samples_quantile(library, 50), samples_quantile(library, 10),
 		samples_quantile(library, 0), samples_mean(library), rte_get_tsc_hz());
 	if (driver->n != 0)
-		fprintf(out, ",%.2f,%.2f,%.2f,%.2f,%.2f,%.2f", samples_quantile(driver, 50),
+		fprintf(out, ",%.2f,%.2f,%.2f,%.2f,%.2f,%.2f,%" PRIu64, samples_quantile(driver, 50),
 			samples_quantile(driver, 10), samples_quantile(driver, 0),
 			samples_mean(driver),
 			samples_quantile(&result->library_waits, 50),
-			samples_quantile(&result->driver_waits, 50));
+			samples_quantile(&result->driver_waits, 50), result->round_trip);
 	fputc('\n', out);
 	fflush(out);
 }

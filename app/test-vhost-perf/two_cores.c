@@ -19,6 +19,9 @@
  * The driver's time is that of its own work: what it waits is counted apart.  Its
  * work is the same whichever library is measured.
  *
+ * Before and after, a line goes back and forth between the two.  Cores that are not two
+ * are found out by that: threads of one core, or what a hypervisor has put on such.
+ *
  * Each packet's contents are looked at if it went to the guest, and in some windows
  * if it came from there.  In these, buffers that the guest gives are overwritten
  * before; they are not timed.
@@ -37,6 +40,8 @@
 
 /** One window of so many is checked byte by byte. */
 #define CHECK_INTERVAL 64
+/** Times that a line goes back and forth, to find out how long that takes. */
+#define ROUND_TRIPS 64
 /** Above what is ordinary, below what the kernel itself needs. */
 #define REALTIME_PRIORITY 50
 
@@ -47,10 +52,12 @@ struct crossing {
 	unsigned int in_ring;		/**< bursts that the ring has room for */
 	struct samples driver_cycles, driver_waits;	/**< the driver's */
 	bool driver_failed;
+	unsigned int driver_balls, library_balls;	/**< how the ball came back last */
 
 	/* What the sides tell each other, atomic, each in a line of who writes it. */
 	uint64_t posted __rte_cache_aligned;	/**< bursts, by the driver */
 	bool ended;				/**< the driver posts no more */
+	unsigned int ball __rte_cache_aligned;	/**< odd: the driver's turn, even: the library's */
 	bool measuring __rte_cache_aligned;	/**< the library is warm: samples count */
 	bool stop;				/**< the driver is to end, with a whole window */
 	bool give_up;				/**< what is posted will not be worked on */
@@ -82,6 +89,21 @@ set_realtime(bool on)
 	pthread_setschedparam(pthread_self(), on ? SCHED_FIFO : SCHED_OTHER, &param);
 }
 
+static void
+await_ball(const struct crossing *crossing, unsigned int value)
+{
+	unsigned int turns = 0;
+
+	while (__atomic_load_n(&crossing->ball, __ATOMIC_ACQUIRE) != value)
+		wait_a_turn(&turns);
+}
+
+static void
+send_ball(struct crossing *crossing, unsigned int value)
+{
+	__atomic_store_n(&crossing->ball, value, __ATOMIC_RELEASE);
+}
+
 /* The driver's thread. */
 
 static void
@@ -92,6 +114,18 @@ go_to_core(int core)
 	CPU_ZERO(&set);
 	CPU_SET(core, &set);
 	pthread_setaffinity_np(pthread_self(), sizeof(set), &set);
+}
+
+static void
+return_balls(struct crossing *crossing)
+{
+	unsigned int ball = crossing->driver_balls;
+
+	for (unsigned int i = 0; i < ROUND_TRIPS; i++, ball += 2) {
+		await_ball(crossing, ball + 1);
+		send_ball(crossing, ball + 2);
+	}
+	crossing->driver_balls = ball;
 }
 
 static void
@@ -163,8 +197,10 @@ run_driver(void *arg)
 	go_to_core(crossing->how->driver_core);
 	if (crossing->how->realtime)
 		set_realtime(true);
+	return_balls(crossing);
 	crossing->driver_failed = !drive(crossing);
 	__atomic_store_n(&crossing->ended, true, __ATOMIC_RELEASE);
+	return_balls(crossing);
 	return NULL;
 }
 
@@ -182,6 +218,33 @@ await_posted(const struct crossing *crossing, uint64_t bursts)
 		wait_a_turn(&turns);
 	}
 	return true;
+}
+
+static int
+compare(const void *a, const void *b)
+{
+	uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+
+	return (x > y) - (x < y);
+}
+
+/** Cycles until a line is back from the other core; the middle one of several times. */
+static uint64_t
+measure_round_trip(struct crossing *crossing)
+{
+	unsigned int ball = crossing->library_balls;
+	uint64_t trips[ROUND_TRIPS];
+
+	for (unsigned int i = 0; i < ROUND_TRIPS; i++, ball += 2) {
+		uint64_t start = rte_rdtsc();
+
+		send_ball(crossing, ball + 1);
+		await_ball(crossing, ball + 2);
+		trips[i] = rte_rdtsc() - start;
+	}
+	crossing->library_balls = ball;
+	qsort(trips, ROUND_TRIPS, sizeof(trips[0]), compare);
+	return trips[ROUND_TRIPS / 2];
 }
 
 /** Move what is posted; "cycles" is 0 if it cannot serve as a measurement. */
@@ -258,6 +321,7 @@ static bool
 run_both(struct crossing *crossing, const struct bench_limits *limits,
 	 struct bench_result *result)
 {
+	uint64_t before, after;
 	pthread_t driver;
 	bool good;
 
@@ -265,14 +329,17 @@ run_both(struct crossing *crossing, const struct bench_limits *limits,
 		return cell_fail(crossing->batch.cell, "no thread for the driver");
 	if (crossing->how->realtime)
 		set_realtime(true);
+	before = measure_round_trip(crossing);
 	good = move_all(crossing, limits, result);
 	if (!good) {
 		__atomic_store_n(&crossing->stop, true, __ATOMIC_RELAXED);
 		__atomic_store_n(&crossing->give_up, true, __ATOMIC_RELAXED);
 	}
+	after = measure_round_trip(crossing);
 	if (crossing->how->realtime)
 		set_realtime(false);
 	pthread_join(driver, NULL);
+	result->round_trip = RTE_MIN(before, after);
 	result->driver = crossing->driver_cycles;
 	result->driver_waits = crossing->driver_waits;
 	return good && !crossing->driver_failed;
