@@ -6,6 +6,7 @@
 #define PERF_BENCH_H
 
 #include "cell.h"
+#include "samples.h"
 
 /** How long a cell is measured. */
 struct bench_limits {
@@ -19,16 +20,24 @@ struct bench_result {
 	uint64_t packets;	/**< moved between the two handles below */
 	uint64_t checked;	/**< compared byte by byte, some of them before or after */
 	uint64_t short_batches;	/**< not timed: a call moved less than it was given */
-	float *samples;		/**< cycles per packet of each timed batch; the caller frees */
-	unsigned int n_samples;
+	struct samples library;	/**< in its calls, of each timed batch */
+	/* Between two cores only: */
+	struct samples driver;		/**< at work, for each batch */
+	struct samples library_waits;	/**< for the driver, before each timed batch */
+	struct samples driver_waits;	/**< for the library, in each batch */
+	uint64_t round_trip;		/**< cycles of a line to the other core and back */
 };
 
-/** Make the mempools; false if there is not enough memory. */
-bool bench_init(void);
+/** The result has samples enough. */
+bool bench_enough(const struct bench_limits *limits, const struct bench_result *result,
+		  uint64_t end);
 
 /** Measure a cell; false, with a message on stderr, if anything went wrong. */
 bool bench_run(const struct cell *cell, const struct bench_limits *limits,
 	       struct bench_result *result);
+
+/** Free the samples. */
+void bench_result_free(struct bench_result *result);
 
 /** Called before and after the measured batches: handles for an instruction counter. */
 void bench_counters_start(void);

@@ -80,16 +80,23 @@ frame_fill(uint8_t *frame, const struct cell *cell, unsigned int index)
 		fill_tcp(frame, cell);
 }
 
+unsigned int
+frame_open_sum(const struct cell *cell)
+{
+	if (cell->offload != OFFLOAD_TSO)
+		return 0;
+	return L2_LEN + L3_LEN + offsetof(struct rte_tcp_hdr, cksum);
+}
+
 bool
 frame_arrived(const uint8_t *frame, const struct cell *cell, unsigned int index)
 {
-	const size_t tcp = L2_LEN + sizeof(struct rte_ipv4_hdr);
-	const size_t cksum = tcp + offsetof(struct rte_tcp_hdr, cksum);
+	const unsigned int cksum = frame_open_sum(cell);
 	uint8_t expected[FRAME_MAX];
 
 	frame_fill(expected, cell, index);
 	/* the sum of the pseudo header is with the length for virtio, without for NICs */
-	if (cell->offload == OFFLOAD_TSO)
+	if (cksum != 0)
 		memcpy(expected + cksum, frame + cksum, sizeof(rte_be16_t));
 	return memcmp(frame, expected, cell->size) == 0;
 }

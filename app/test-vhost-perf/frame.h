@@ -24,6 +24,12 @@ void frame_fill(uint8_t *frame, const struct cell *cell, unsigned int index);
 /** Is this what a guest should find of frame number "index"? */
 bool frame_arrived(const uint8_t *frame, const struct cell *cell, unsigned int index);
 
+/**
+ * What is checksum in a frame and depends on who asks, as frame_arrived() knows:
+ * where it is, or 0 if there is nothing of the kind in the frames of a cell.
+ */
+unsigned int frame_open_sum(const struct cell *cell);
+
 /** The header that a guest puts in front of a frame it sends. */
 void frame_guest_header(uint8_t *header, const struct cell *cell);
 

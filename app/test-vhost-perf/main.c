@@ -20,10 +20,15 @@
 #include <rte_eal.h>
 
 #include "backend.h"
+#include "batch.h"
 #include "report.h"
+#include "turns.h"
+#include "two_cores.h"
 
 struct options {
 	struct bench_limits limits;
+	struct two_cores two_cores;
+	const char *lines;	/**< folder to tell the counter of lines what lies where, or NULL */
 	const char *cells;	/**< regular expression */
 	FILE *csv;
 	bool list;
@@ -38,6 +43,11 @@ static const char usage[] =
 	"  --packets N    packets per cell, instead of --ms\n"
 	"  --csv FILE     write all figures there too\n"
 	"  --callgrind    a few batches per cell, for counting instructions\n"
+	"  --driver-core N\n"
+	"                 the driver on that core, at the same time; cells of one device\n"
+	"  --work N       cycles per packet that this driver does something else (0)\n"
+	"  --lines FOLDER driver and library in turns, for perf-compare --lines\n"
+	"  --realtime     keep others from the two cores while measuring (root)\n"
 	"  --stdin        read names of cells, one a line, and answer each with a CSV line\n";
 
 /** Warm-up and measured packets when instructions are counted: they do not vary. */
@@ -72,11 +82,19 @@ parse_options(int argc, char **argv)
 		{ "packets", required_argument, NULL, 'p' },
 		{ "csv", required_argument, NULL, 'o' },
 		{ "callgrind", no_argument, NULL, 'g' },
+		{ "driver-core", required_argument, NULL, 'd' },
+		{ "work", required_argument, NULL, 'w' },
+		{ "lines", required_argument, NULL, 'i' },
+		{ "realtime", no_argument, NULL, 'r' },
 		{ "stdin", no_argument, NULL, 's' },
 		{ "help", no_argument, NULL, 'h' },
 		{ 0 },
 	};
-	struct options options = { .limits = { .ms = 100, .warmup = 20 }, .cells = "" };
+	struct options options = {
+		.limits = { .ms = 100, .warmup = 20 },
+		.two_cores.driver_core = -1,
+		.cells = "",
+	};
 	int option;
 
 	while ((option = getopt_long(argc, argv, "", table, NULL)) != -1)
@@ -87,6 +105,10 @@ parse_options(int argc, char **argv)
 		case 'p': options.limits.packets = strtoull(optarg, NULL, 0); break;
 		case 'o': options.csv = open_csv(optarg); break;
 		case 'g': options.limits = callgrind_limits; break;
+		case 'd': options.two_cores.driver_core = strtol(optarg, NULL, 0); break;
+		case 'w': options.two_cores.work = strtoul(optarg, NULL, 0); break;
+		case 'i': options.lines = optarg; break;
+		case 'r': options.two_cores.realtime = true; break;
 		case 's': options.from_stdin = true; break;
 		default: usage_exit(option == 'h' ? 0 : 2);
 		}
@@ -96,17 +118,34 @@ parse_options(int argc, char **argv)
 }
 
 static bool
+between_two_cores(const struct options *options)
+{
+	return options->two_cores.driver_core >= 0;
+}
+
+static bool
+measure_cell(const struct cell *cell, const struct options *options,
+	     struct bench_result *result)
+{
+	if (options->lines != NULL)
+		return turns_run(cell, &options->limits, options->lines, result);
+	if (between_two_cores(options))
+		return two_cores_run(cell, &options->limits, &options->two_cores, result);
+	return bench_run(cell, &options->limits, result);
+}
+
+static bool
 run_cell(const struct cell *cell, const struct options *options)
 {
 	struct bench_result result;
-	bool good = bench_run(cell, &options->limits, &result);
+	bool good = measure_cell(cell, options, &result);
 
 	report_prepare(&result);
 	if (good && options->csv != NULL)
 		report_csv_line(options->csv, cell, &result);
 	if (good && !options->from_stdin)
 		report_table_line(stdout, cell, &result);
-	free(result.samples);
+	bench_result_free(&result);
 	return good;
 }
 
@@ -118,7 +157,7 @@ run_from_stdin(struct options *options)
 	bool good = true;
 
 	options->csv = stdout;
-	report_csv_head(stdout);
+	report_csv_head(stdout, between_two_cores(options));
 	while (fgets(line, sizeof(line), stdin) != NULL) {
 		const struct cell *cell;
 
@@ -131,6 +170,13 @@ run_from_stdin(struct options *options)
 		}
 	}
 	return good;
+}
+
+/** Driver and library on one core, one after the other: for any cell. */
+static bool
+is_usual(const struct options *options)
+{
+	return options->lines == NULL && !between_two_cores(options);
 }
 
 /** Do something for each cell that was asked for; true if it went well for all. */
@@ -146,7 +192,8 @@ for_cells(const struct options *options,
 	if (regcomp(&regex, options->cells, REG_EXTENDED | REG_NOSUB) != 0)
 		usage_exit(2);
 	for (unsigned int i = 0; i < count; i++)
-		if (regexec(&regex, cells[i].name, 0, NULL, 0) == 0)
+		if (regexec(&regex, cells[i].name, 0, NULL, 0) == 0 &&
+		    (is_usual(options) || two_cores_fit(&cells[i])))
 			good &= function(&cells[i], options);
 	regfree(&regex);
 	return good;
@@ -163,9 +210,9 @@ static bool
 run_cells(struct options *options)
 {
 	printf("%s, cycles per packet\n", backend_library());
-	report_table_head(stdout);
+	report_table_head(stdout, between_two_cores(options));
 	if (options->csv != NULL)
-		report_csv_head(options->csv);
+		report_csv_head(options->csv, between_two_cores(options));
 	return for_cells(options, run_cell);
 }
 
@@ -218,7 +265,7 @@ main(int argc, char **argv)
 	if (options.list)
 		return for_cells(&options, print_name) ? 0 : 1;
 
-	if (!start_eal(skip != 0 ? skip : argc, argv) || !bench_init())
+	if (!start_eal(skip != 0 ? skip : argc, argv) || !batch_init())
 		rte_exit(1, "cannot start\n");
 	if (options.from_stdin) {
 		printf("library,%s\n", backend_library());

@@ -114,6 +114,31 @@ chain_read(const struct chain *chain, unsigned int offset, uint8_t *bytes, unsig
 	return chain_copy(chain, offset, bytes, len, false);
 }
 
+void
+chain_write(const struct chain *chain, unsigned int offset, const uint8_t *bytes,
+	    unsigned int len)
+{
+	chain_copy(chain, offset, (uint8_t *)(uintptr_t)bytes, len, true);
+}
+
+bool
+chain_matches(const struct chain *chain, unsigned int offset, const uint8_t *bytes,
+	      unsigned int len)
+{
+	for (unsigned int i = 0; i < chain->n_segs && len != 0; i++) {
+		const struct chain_seg *seg = &chain->segs[i];
+		unsigned int skip = RTE_MIN(offset, seg->len);
+		unsigned int n = RTE_MIN(seg->len - skip, len);
+
+		if (memcmp(seg->va + skip, bytes, n) != 0)
+			return false;
+		offset -= skip;
+		bytes += n;
+		len -= n;
+	}
+	return len == 0;
+}
+
 static void
 chain_poison(const struct chain *chain)
 {
@@ -308,6 +333,12 @@ port_free(struct port *port)
 }
 
 /* The way to the device and back. */
+
+const struct chain *
+port_next(const struct port *port)
+{
+	return &port->chains[port->posted % port->n_chains];
+}
 
 void
 port_post(struct port *port, unsigned int count, bool poison)

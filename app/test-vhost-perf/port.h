@@ -44,6 +44,9 @@ void port_hang_up(struct port *port);
 /** Free the guest's memory. */
 void port_free(struct port *port);
 
+/** The chain that is posted next. */
+const struct chain *port_next(const struct port *port);
+
 /** Post the next chains, overwriting their buffers first if "poison" is set. */
 void port_post(struct port *port, unsigned int count, bool poison);
 
@@ -59,6 +62,14 @@ const struct chain *port_reap(struct port *port, uint32_t *len);
 /** Copy bytes out of a chain; how many there were. */
 unsigned int chain_read(const struct chain *chain, unsigned int offset, uint8_t *bytes,
 			unsigned int len);
+
+/** Copy bytes into a chain. */
+void chain_write(const struct chain *chain, unsigned int offset, const uint8_t *bytes,
+		 unsigned int len);
+
+/** Does a chain hold these bytes from this offset on? */
+bool chain_matches(const struct chain *chain, unsigned int offset, const uint8_t *bytes,
+		   unsigned int len);
 
 /** Are all bytes of a chain from this offset on as poisoning left them? */
 bool chain_is_poison(const struct chain *chain, unsigned int offset);

@@ -81,8 +81,24 @@ def means(results, columns):
     return ["**geometric mean**", *(f"**{geometric_mean(ratios):.2f}**" for ratios in by_column)]
 
 
+def render_lines(results):
+    """Lines that travel, which are no matter of where and when; buffers merged or not are the same."""
+    rows = {}
+    for result in results:
+        column, mergeable, row = split_name(result["cell"])
+        if mergeable:
+            rows.setdefault(row, {})[column] = "{ours:.2f} / {theirs:.2f} / {least:.2f}".format(**result)
+    columns = [c for c in COLUMNS if any(c in row for row in rows.values())]
+    body = [[name, *(row.get(column, "") for column in columns)] for name, row in rows.items()]
+    text = ["Cache lines per packet that the library gets from the driver's core, counted by "
+            "a model: ours / theirs / the least that is possible.", ""]
+    return HEAD + "\n".join(text + write_table(["frame", *map(" ".join, columns)], body)) + "\n"
+
+
 def render(results, unit, about):
     """The whole file; "about" says where and when, in one sentence."""
+    if "least" in results[0]:
+        return render_lines(results)
     rows = group(results)
     columns = [c for c in COLUMNS if any(c in row for row in rows.values())]
     body = [[name, *(place(row.get(column, {})) for column in columns)]

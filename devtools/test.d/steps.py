@@ -101,6 +101,12 @@ def fast_steps(build):
                 [build / 'app/test-vhost-perf/dpdk-test-vhost-perf', '--no-huge', '--no-pci',
                  '--no-telemetry', '-m', '512', '--no-shconf', '--', '--packets', '4096'],
                 env={'LD_LIBRARY_PATH': str(build / 'lib')})
+    yield check('packets of the benchmark between two cores are right',
+                [build / 'app/test-vhost-perf/dpdk-test-vhost-perf', '--no-huge', '--no-pci',
+                 '--no-telemetry', '-m', '512', '--no-shconf', '--', '--packets', '2048',
+                 '--driver-core', str(max(os.sched_getaffinity(0))),
+                 '--cells', '^(enqueue|dequeue)-[a-z]+-(no)?mrg-(64|256|1518|9000(-chained)?-tso)$'],
+                env={'LD_LIBRARY_PATH': str(build / 'lib')})
     yield fast_suite('fast suite', build, group='fast')
 
 

@@ -9,4 +9,5 @@ html_theme = 'sphinx_rtd_theme'
 html_show_sourcelink = False
 highlight_language = 'none'
 # Part of another page.
-exclude_patterns = ['prog_guide/vhost_lib_control_table.rst', 'prog_guide/vhost_lib_speed.rst']
+exclude_patterns = ['prog_guide/vhost_lib_control_table.rst', 'prog_guide/vhost_lib_cores.rst',
+                    'prog_guide/vhost_lib_lines.rst', 'prog_guide/vhost_lib_speed.rst']
