@@ -65,6 +65,25 @@ struct net_cksum {
 void vhost_net_cksum_to_guest(const struct rte_mbuf *pkt, struct net_cksum *cksum);
 
 /**
+ * Whether guest memory holds the header of a packet in one chain that asks for nothing: the
+ * packet before it may have left that there, as drivers do not write to it.
+ */
+static __rte_always_inline bool
+net_header_is_plain(const uint8_t *guest, uint32_t hdr_len)
+{
+	const volatile struct words {
+		uint64_t first;
+		uint16_t last;
+		uint16_t chains;
+	} __attribute__((__packed__)) *words = (const volatile void *)guest;
+	uint64_t differs = words->first | words->last;
+
+	if (likely(hdr_len > sizeof(struct virtio_net_hdr)))
+		differs |= words->chains ^ 1;
+	return differs == 0;
+}
+
+/**
  * Write the header of a packet to memory that has room for all of it.
  *
  * @param chains  that the packet fills
