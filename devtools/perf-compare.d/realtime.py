@@ -12,8 +12,16 @@ import re
 from pathlib import Path
 
 PRIORITY = 50
-# Names of threads that never give their core back: DPDK's lcores and Open vSwitch's.
-POLLS = re.compile("worker|pmd-")
+# Names of threads that never give their core back: DPDK's lcores, Open vSwitch's, and QEMU's processors.
+POLLS = re.compile("worker|pmd-|^CPU ")
+
+
+def _set_thread(thread, pid, policy, priority):
+    """Threads that poll have the lowest of our priorities; one that has just ended needs none."""
+    with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+        name = Path(f"/proc/{pid}/task/{thread}/comm").read_text(encoding="ascii")
+        above = int(not POLLS.search(name))
+        os.sched_setscheduler(thread, policy, os.sched_param(priority and priority + above))
 
 
 def _set_priority(pids, priority):
@@ -21,9 +29,7 @@ def _set_priority(pids, priority):
     policy = os.SCHED_FIFO if priority else os.SCHED_OTHER
     for pid in pids:
         for thread in os.listdir(f"/proc/{pid}/task"):
-            name = Path(f"/proc/{pid}/task/{thread}/comm").read_text(encoding="ascii")
-            above = int(not POLLS.search(name))
-            os.sched_setscheduler(int(thread), policy, os.sched_param(priority and priority + above))
+            _set_thread(int(thread), pid, policy, priority)
     os.sched_setscheduler(0, policy, os.sched_param(priority and priority + 2))
 
 

@@ -37,6 +37,7 @@ sys.path[:0] = [str(TOP / "app/test/interop"), str(TOP / "app/test/switch")]
 import frames  # noqa: E402
 from processes import Bench, Failure, Library, Skip, check, wait_until  # noqa: E402
 from realtime import undisturbed  # noqa: E402
+import tcp_stream  # noqa: E402
 from switch import Switch  # noqa: E402
 from testpmd import Testpmd  # noqa: E402
 from vswitch import VhostSwitch  # noqa: E402
@@ -277,51 +278,72 @@ class Pair:
             start, before = end, after
 
 
-def cell_name(switch, form, buffers, size):
-    return f"{switch}-{form}-{buffers}-{size}"
+class Configuration:
+    """What is measured with one set of processes: a pair for each library."""
+
+    def __init__(self, name, make_pair, cells, turns=1):
+        self.name = name
+        self.make_pair = make_pair
+        self.cells = cells
+        self.turns = turns
+
+    def measure(self, options, figures, rates):
+        """Add the rows of all cells."""
+        libraries = {"ours": options.ours, "theirs": options.theirs, "again": options.theirs}
+        pairs = {}
+        try:
+            for role, library in libraries.items():
+                pairs[role] = self.make_pair(library)
+            for (cell, what), _ in itertools.product(self.cells.items(), range(self.turns)):
+                order = random.sample(sorted(pairs), len(pairs))
+                measured = {role: pairs[role].measure(what, options) for role in order}
+                figures.setdefault(cell, []).append({role: cycles for role, (cycles, _) in measured.items()})
+                rates.setdefault(cell, []).append({role: rate for role, (_, rate) in measured.items()})
+        finally:
+            for pair in pairs.values():
+                pair.close()
 
 
-def all_cells(options):
-    """Names of all cells that match."""
-    names = (cell_name(options.switch, *rest) for rest in itertools.product(FORMATS, BUFFERS, SIZES))
-    return [name for name in names if re.search(options.cells, name)]
+def virtio_user_configurations(options):
+    """Those with two virtio-user ports; sizes are cells."""
+    for form, buffers in itertools.product(FORMATS, BUFFERS):
+        cells = {f"{options.switch}-{form}-{buffers}-{size}": size for size in SIZES}
+        yield Configuration(f"{form}-{buffers}",
+                            lambda library, f=form, b=buffers: Pair(library, options, f, b), cells)
 
 
-def measure_configuration(options, form, buffers, figures, rates):
-    """One set of processes for one kind of ring."""
-    libraries = {"ours": options.ours, "theirs": options.theirs, "again": options.theirs}
-    pairs = {}
-    try:
-        for role, library in libraries.items():
-            pairs[role] = Pair(library, options, form, buffers)
-        for size in SIZES:
-            cell = cell_name(options.switch, form, buffers, size)
-            if cell not in figures:
-                continue
-            order = random.sample(sorted(pairs), len(pairs))
-            measured = {role: pairs[role].measure(size, options) for role in order}
-            figures[cell].append({role: cycles for role, (cycles, _) in measured.items()})
-            rates[cell].append({role: rate for role, (_, rate) in measured.items()})
-    finally:
-        for pair in pairs.values():
-            pair.close()
+def tcp_configurations(options):
+    """Those with two Linux guests. They take long to boot, so they have to be asked for, and have several turns."""
+    if options.switch == "ovs" and "tcp" in options.cells:
+        for form, packed in FORMATS.items():
+            yield Configuration(f"tcp-{form}-mrg",
+                                lambda library, p=packed: tcp_stream.Pair(library, options, p),
+                                {f"tcp-{form}-mrg": None}, turns=tcp_stream.TURNS)
+
+
+def chosen_configurations(options):
+    """Those with cells that are wanted, and no other cells."""
+    for configuration in itertools.chain(virtio_user_configurations(options), tcp_configurations(options)):
+        configuration.cells = {cell: what for cell, what in configuration.cells.items()
+                               if re.search(options.cells, cell)}
+        if configuration.cells:
+            yield configuration
 
 
 def measure(options):
     """Cycles per packet and packets per second of all rounds by cell, and whether all went well."""
-    figures, rates = ({cell: [] for cell in all_cells(options)} for _ in range(2))
+    figures, rates = {}, {}
     good = True
-    for number, form, buffers in itertools.product(range(options.rounds), FORMATS, BUFFERS):
-        if not any(f"-{form}-{buffers}-" in cell for cell in figures):
-            continue
-        print(f"round {number + 1} of {options.rounds}: {form}-{buffers}, "
-              f"load {os.getloadavg()[0]:.2f}", file=sys.stderr)
-        try:
-            measure_configuration(options, form, buffers, figures, rates)
-        except Failure as failure:
-            print(f"FAILED {form}-{buffers}: {failure}", file=sys.stderr)
-            good = False
-    return {cell: rows for cell, rows in figures.items() if rows}, rates, good
+    for number in range(options.rounds):
+        for configuration in chosen_configurations(options):
+            print(f"round {number + 1} of {options.rounds}: {configuration.name}, "
+                  f"load {os.getloadavg()[0]:.2f}", file=sys.stderr)
+            try:
+                configuration.measure(options, figures, rates)
+            except Failure as failure:
+                print(f"FAILED {configuration.name}: {failure}", file=sys.stderr)
+                good = False
+    return figures, rates, good
 
 
 def add_rates(results, rates):

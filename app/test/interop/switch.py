@@ -130,6 +130,14 @@ class Switch:
         return tuple(int(re.search(rf"^\s+{name}: (\d+)", text, re.M).group(1))
                      for name in ("processing cycles", "packets received"))
 
+    def received(self, port):
+        """Bytes and packets that have come in at a port."""
+        text = self.ask("dpctl/show", "-s")
+        found = re.search(rf"port \d+: {port} .*?RX packets:(\d+).*?RX bytes:(\d+)", text, re.S)
+        check(found, f"the switch has no counters of {port}")
+        packets, octets = map(int, found.groups())
+        return octets, packets
+
     def ask(self, command, *arguments):
         """What ovs-appctl would print, without the time that it takes to start a program."""
         request = json.dumps({"id": 0, "method": command, "params": arguments})
