@@ -8,7 +8,8 @@ and without in one place.
 import math
 import statistics
 
-COLUMNS = [(way, form) for way in ("enqueue", "dequeue", "io") for form in ("split", "packed")]
+WAYS = ("enqueue", "dequeue", "io", "ovs", "testpmd", "dpdk-vhost", "tcp")
+COLUMNS = [(way, form) for way in WAYS for form in ("split", "packed")]
 WORDS = {
     "chained": "chained descriptors", "indirect": "indirect descriptors",
     "multiseg": "several segments", "negotiated": "offloads negotiated",
@@ -30,8 +31,10 @@ HEAD = """\
 
 def split_name(cell):
     """(direction, format), mergeable, and what is measured in words."""
-    way, form, buffers, size, *rest = cell.removeprefix("async-").split("-")
-    words = [f"{size} bytes", *map(in_words, rest)]
+    plain = cell.removeprefix("async-")
+    way = next(way for way in WAYS if plain.startswith(way + "-"))
+    form, buffers, *rest = plain.removeprefix(way + "-").split("-")
+    words = [f"{rest[0]} bytes", *map(in_words, rest[1:])] if rest else ["a stream, for each 1000 bytes"]
     if cell.startswith("async-"):
         words.append("asynchronous")
     return (way, form), buffers == "mrg", ", ".join(words)

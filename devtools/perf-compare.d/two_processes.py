@@ -12,11 +12,10 @@ at the same time but only one works, so that the libraries are measured one
 right after the other.  What is found is bounded by the slower side, which for
 small packets may be the driver: then the libraries look alike.
 
-On a machine that is not idle, threads of real-time priority tell the same as on
-one that is: each measurement is shorter than the kernel lets them have a core.
+On a machine that is not idle, --realtime helps (realtime.py): each measurement
+is shorter than the kernel lets such threads have a core.
 """
 
-import contextlib
 import itertools
 import os
 import random
@@ -27,7 +26,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent.parent / "app/test/interop"))
 # pylint: disable-next=wrong-import-position
-from processes import Bench, Failure, Library, Skip, check, wait_until  # noqa: E402
+from processes import Bench, Failure, Library, Skip, check  # noqa: E402
+from realtime import undisturbed  # noqa: E402
 from testpmd import Testpmd  # noqa: E402
 
 FORMATS = {"split": 0, "packed": 1}
@@ -36,27 +36,12 @@ WAYS = ("enqueue", "dequeue", "io")
 SIZES = (64, 1518)
 # Until queues are as full as they get.
 WARM_UP_SECONDS = 0.1
-# Longer than a core is given to others.
-SILENCE_SECONDS = 0.02
-REAL_TIME_PRIORITY = 50
 # Bursts that go round: less than a ring holds, so that none gets lost.
 IO_BURSTS = 3
 
 
 def cell_name(way, form, buffers, size):
     return f"{way}-{form}-{buffers}-{size}"
-
-
-def wait_for_silence(receiver):
-    """Wait until nothing more arrives."""
-    seen = [-1]
-
-    def silent():
-        time.sleep(SILENCE_SECONDS)
-        seen.append(receiver.port_counters()["RX-packets"])
-        return seen[-1] == seen[-2]
-
-    wait_until(silent, 10, f"the last packet at the {receiver.name}")
 
 
 class Pair:
@@ -100,41 +85,17 @@ class Pair:
         """Come to rest with empty rings: the next packets may have another size."""
         sender, receiver = self._sides(way)
         if way == "io":
-            receiver.command("stop")
-            receiver.command("set fwd rxonly")
-            receiver.command_ok("start", "packet forwarding")
-            wait_for_silence(receiver)
+            receiver.swallow()
         sender.command("stop")
-        wait_for_silence(receiver)
+        receiver.wait_silent()
         receiver.command("stop")
-
-    def _set_priority(self, priority):
-        """Let nobody but each other disturb the two programs, and them not us; 0: as usual."""
-        policy = os.SCHED_FIFO if priority else os.SCHED_OTHER
-        for process in (self.backend, self.frontend):
-            for thread in os.listdir(f"/proc/{process.pid}/task"):
-                name = Path(f"/proc/{process.pid}/task/{thread}/comm").read_text(encoding="ascii")
-                above = int("worker" not in name)
-                os.sched_setscheduler(int(thread), policy, os.sched_param(priority and priority + above))
-        os.sched_setscheduler(0, policy, os.sched_param(priority and priority + 2))
-
-    @contextlib.contextmanager
-    def _undisturbed(self, wanted):
-        if not wanted:
-            yield
-            return
-        try:
-            self._set_priority(REAL_TIME_PRIORITY)
-            yield
-        finally:
-            self._set_priority(0)
 
     def measure(self, way, size, seconds, realtime):
         """Nanoseconds from packet to packet at the receiving end."""
         receiver = self._sides(way)[1]
         before = receiver.port_counters()
         self._run(way, size)
-        with self._undisturbed(realtime):
+        with undisturbed([self.backend.pid, self.frontend.pid], realtime):
             time.sleep(WARM_UP_SECONDS)
             receiver.port_counters()
             time.sleep(seconds)

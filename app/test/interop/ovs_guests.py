@@ -9,6 +9,7 @@ from switch import Switch
 MEBIBYTES = 32
 PORT = 5001
 SENDER, RECEIVER = "10.9.9.2", "10.9.9.3"
+SENDER_PORT, RECEIVER_PORT = "port-s", "port-r"
 TRANSFER_SECONDS = 180
 # The features that make a large segment cross in one piece.
 OFFLOADS = {"CSUM", "GUEST_CSUM", "GUEST_TSO4", "HOST_TSO4"}
@@ -31,15 +32,20 @@ say sent
 """
 
 
-def run_case(bench):
-    """Boot both guests, move the file, compare sums; segments must have crossed whole."""
-    switch = Switch(bench, ("port-s", "port-r"))
-    receiver = QemuGuest(bench, "receiver", bench.path("port-r"), RECEIVER, RECEIVE, server=True, mac=0x33)
-    sender = QemuGuest(bench, "sender", bench.path("port-s"), SENDER, SEND, server=True, mac=0x22)
+def start_guests(bench, more_receive="", more_send="", device=""):
+    """The two guests at their ports, all offloads on: (receiver, sender). What more they run comes after the file."""
+    receiver = QemuGuest(bench, "receiver", bench.path(RECEIVER_PORT), RECEIVER, RECEIVE + more_receive, server=True,
+                         mac=0x33, device=device)
+    sender = QemuGuest(bench, "sender", bench.path(SENDER_PORT), SENDER, SEND + more_send, server=True, mac=0x22,
+                       device=device)
+    return receiver, sender
+
+
+def check_file(receiver, sender):
+    """Wait for the file and compare sums; segments must have crossed whole."""
     for guest in (receiver, sender):
         missing = OFFLOADS - guest.wait_ready()
         check(not missing, f"{guest.name} has not negotiated {', '.join(missing)}")
-    switch.check_healthy()
     sent, = sender.hear("sum ([0-9a-f]+) .*", TRANSFER_SECONDS)
     sender.hear("sent", TRANSFER_SECONDS)
     received, = receiver.hear("sum ([0-9a-f]+) .*", TRANSFER_SECONDS)
@@ -48,6 +54,13 @@ def run_case(bench):
     check(volume >= MEBIBYTES << 20, f"only {volume} bytes came through the device")
     check(volume / packets > LARGEST_WITHOUT_TSO,
           f"{volume} bytes in {packets} packets: segments were cut on the way")
+
+
+def run_case(bench):
+    """Boot both guests and let the file move."""
+    switch = Switch(bench, (SENDER_PORT, RECEIVER_PORT))
+    receiver, sender = start_guests(bench)
+    check_file(receiver, sender)
     switch.check_healthy()
     for guest in (receiver, sender):
         guest.finish()

@@ -9,12 +9,15 @@ memfd, so that a virtio-user port can hand it to the backend.
 import itertools
 import os
 import re
+import time
 
 import telemetry
 from processes import Failure, Process, check, need_programs, wait_until
 
 START_SECONDS = 30
 COMMAND_SECONDS = 20
+# Longer than a core is given to others.
+SILENCE_SECONDS = 0.05
 
 _sentinels = itertools.count(1)
 
@@ -90,6 +93,28 @@ class Testpmd(Process):
         if "TX-packets" not in counters:
             raise Failure(f"{self.name}: no counters in {answer[-200:]!r}")
         return counters
+
+    def received(self, ports=(0,)):
+        """Packets that these ports have received."""
+        return sum(self.port_counters(port)["RX-packets"] for port in ports)
+
+    def wait_silent(self, ports=(0,)):
+        """Wait until nothing more arrives."""
+        seen = [-1]
+
+        def silent():
+            time.sleep(SILENCE_SECONDS)
+            seen.append(self.received(ports))
+            return seen[-1] == seen[-2]
+
+        wait_until(silent, 10, f"the last packet at the {self.name}")
+
+    def swallow(self, ports=(0,)):
+        """Send on nothing more, but receive, until nothing is left that goes round."""
+        self.command("stop")
+        self.command("set fwd rxonly")
+        self.command_ok("start", "packet forwarding")
+        self.wait_silent(ports)
 
     def quit(self, seconds=20):
         """Leave the prompt; fail unless testpmd ends well."""

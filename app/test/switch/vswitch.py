@@ -33,11 +33,12 @@ def is_socket(path):
 class VhostSwitch(Process):
     """One switch with a socket for each name in `ports`, in the bench's folder.
 
-    Its polling lcores share all CPUs unless lcores says otherwise (EAL's syntax).
+    Its polling lcores share all CPUs unless lcores says otherwise (EAL's syntax). It is that
+    of the library's build folder unless another one is given.
     """
 
     def __init__(self, bench, ports=(), options=(), *, name="switch", eal=(), workers=1, lcores=None,
-                 memory=("--no-huge", "-m", "512"), launcher=(), environment=None):
+                 memory=("--no-huge", "-m", "512"), launcher=(), environment=None, binary=None):
         self._bench = bench
         self.ports = list(ports)
         self.options = list(options)
@@ -48,8 +49,8 @@ class VhostSwitch(Process):
         sockets = [f"--socket-file={bench.path(port)}" for port in ports]
         super().__init__(
             bench, name,
-            [*launcher, program(bench.library), "--no-pci", *memory, f"--file-prefix={name}", "--lcores", lcores,
-             *eal, "--", *sockets, *options],
+            [*launcher, binary or program(bench.library), "--no-pci", *memory, f"--file-prefix={name}",
+             "--lcores", lcores, *eal, "--", *sockets, *options],
             {"RUNTIME_DIRECTORY": bench.directory, **self._library.environment(), **(environment or {})})
 
     def ready(self):
