@@ -55,6 +55,18 @@ struct slot {
 	uint16_t places;	/**< of its chain; not filled where all have one */
 };
 
+/** Have the first lines at hand that a packet is copied to; net_copy_long() fetches others. */
+static __rte_always_inline void
+have_lines(const uint8_t *dst, uint32_t len)
+{
+	rte_prefetch0_write(dst);
+	if (len > NET_COPY_SHORT) {
+		rte_prefetch0_write(dst + 64);
+		rte_prefetch0_write(dst + 128);
+		rte_prefetch0_write(dst + 192);
+	}
+}
+
 /** Find the place of the i-th packet and have it at hand; false unless it is simple. */
 static __rte_always_inline bool
 find_slot(const struct vhost_virtqueue *vq, const struct ring_run *run,
@@ -70,7 +82,7 @@ find_slot(const struct vhost_virtqueue *vq, const struct ring_run *run,
 			unlikely(piece.len < pkt->data_len + hdr_len))
 		return false;
 	slot->dst = piece.base + hdr_len;
-	rte_prefetch0_write(slot->dst);
+	have_lines(slot->dst, pkt->data_len);
 	/* most headers are read only; they may be in the same line */
 	rte_prefetch0(piece.base);
 	rte_prefetch0(rte_pktmbuf_mtod(pkt, const void *));
@@ -200,7 +212,7 @@ find_pair(const struct vhost_virtqueue *vq, struct batch *batch, const struct rt
 	if (unlikely(pkt->nb_segs != 1 || !ring_pair(vq, batch->place, batch->available, hdr_len,
 			true, &pair, &chain, flags) || pair.data.len < pkt->data_len))
 		return false;
-	rte_prefetch0_write(pair.data.base);
+	have_lines(pair.data.base, pkt->data_len);
 	rte_prefetch0(pair.header);
 	rte_prefetch0(rte_pktmbuf_mtod(pkt, const void *));
 	slot->dst = pair.data.base;
