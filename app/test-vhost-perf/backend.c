@@ -23,12 +23,16 @@
 
 #define WAIT_SECONDS 30
 
+/** Guests of a socket: this project's library takes no more by default. */
+#define SOCKET_GUESTS 64
+
 struct server {
 	uint64_t flags;
+	unsigned int number;	/**< of those with such flags */
 	char path[64];
 };
 
-static struct server servers[8];
+static struct server servers[32];
 static unsigned int n_servers;
 static char directory[] = "/tmp/vhost-perf.XXXXXX";
 
@@ -63,9 +67,10 @@ static const struct rte_vhost_device_ops callbacks = {
 };
 
 static bool
-start_server(struct server *server, uint64_t flags)
+start_server(struct server *server, uint64_t flags, unsigned int number)
 {
 	server->flags = flags;
+	server->number = number;
 	snprintf(server->path, sizeof(server->path), "%s/%u", directory, n_servers);
 	return rte_vhost_driver_register(server->path, flags) == 0 &&
 		rte_vhost_driver_callback_register(server->path, &callbacks) == 0 &&
@@ -73,15 +78,16 @@ start_server(struct server *server, uint64_t flags)
 }
 
 const char *
-backend_socket(uint64_t flags)
+backend_socket(uint64_t flags, unsigned int guest)
 {
+	unsigned int number = guest / SOCKET_GUESTS;
 	struct server *server = servers;
 
 	for (; server < servers + n_servers; server++)
-		if (server->flags == flags)
+		if (server->flags == flags && server->number == number)
 			return server->path;
 	if (n_servers == RTE_DIM(servers) || (n_servers == 0 && mkdtemp(directory) == NULL) ||
-	    !start_server(server, flags))
+	    !start_server(server, flags, number))
 		return NULL;
 	n_servers++;
 	return server->path;

@@ -9,10 +9,10 @@
 #include <stdint.h>
 
 /**
- * The path of a server socket registered with these flags; registered at the
- * first call.  NULL if the library refuses.
+ * The path of a server socket, registered with these flags, for the n-th guest of a cell;
+ * registered at the first call.  NULL if the library refuses.
  */
-const char *backend_socket(uint64_t flags);
+const char *backend_socket(uint64_t flags, unsigned int guest);
 
 /** Wait for new_device() and return its vid, or -1 after a few seconds. */
 int backend_wait_ready(void);

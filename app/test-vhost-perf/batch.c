@@ -82,13 +82,15 @@ static bool
 open_ports(struct batch *batch)
 {
 	const struct cell *cell = batch->cell;
-	const char *socket = backend_socket(cell->flags);
 
-	if (socket == NULL)
-		return cell_fail(cell, "the library does not listen");
-	while (batch->n_ports < cell->devices)
+	while (batch->n_ports < cell->devices) {
+		const char *socket = backend_socket(cell->flags, batch->n_ports);
+
+		if (socket == NULL)
+			return cell_fail(cell, "the library does not listen");
 		if (!port_open(&batch->ports[batch->n_ports++], cell, socket))
 			return false;
+	}
 	for (unsigned int i = 0; i < batch->n_calls; i++)
 		batch->calls[i].vid = batch->calls[i].port->vid;
 	return true;
@@ -113,7 +115,7 @@ batch_set_up(struct batch *batch, const struct cell *cell, unsigned int n_calls)
 		.pool = pool_for(cell),
 		.packet_chains = port_packet_chains(cell),
 		.n_calls = n_calls,
-		.n_packets = n_calls * cell->burst,
+		.n_packets = cell->idle ? cell->burst : n_calls * cell->burst,
 	};
 	batch->ports = calloc(cell->devices, sizeof(*batch->ports));
 	batch->calls = calloc(batch->n_calls, sizeof(*batch->calls));
@@ -122,7 +124,7 @@ batch_set_up(struct batch *batch, const struct cell *cell, unsigned int n_calls)
 		return cell_fail(cell, "not enough memory");
 	for (unsigned int i = 0; i < batch->n_calls; i++)
 		batch->calls[i] = (struct call){ .port = &batch->ports[i % cell->devices],
-						 .mbufs = &batch->mbufs[i * cell->burst] };
+						 .mbufs = &batch->mbufs[i * cell->burst % batch->n_packets] };
 	return open_ports(batch) && (!cell->async || register_ports(batch)) &&
 		(cell->direction == DEQUEUE || make_sources(batch));
 }
@@ -228,6 +230,33 @@ batch_move(struct batch *batch, uint64_t *cycles)
 	for (unsigned int i = 0; i < batch->n_calls; i++)
 		if (!finish_call(batch, &batch->calls[i]))
 			return false;
+	return true;
+}
+
+/** The calls of a batch, up to the first that moves anything; their cycles. */
+static __rte_always_inline uint64_t
+time_polls(const struct batch *batch, enum direction direction)
+{
+	struct call *call = batch->calls, *end = call + batch->n_calls;
+	uint64_t start = rte_rdtsc_precise();
+
+	do
+		call->done = move(batch, direction, call);
+	while (call->done == 0 && ++call < end);
+	return rte_rdtsc_precise() - start;
+}
+
+bool
+batch_poll(struct batch *batch, uint64_t *cycles)
+{
+	for (unsigned int i = 0; i < batch->n_calls; i++)
+		batch->calls[i].done = 0;
+	*cycles = batch->cell->direction == ENQUEUE ? time_polls(batch, ENQUEUE)
+		: time_polls(batch, DEQUEUE);
+	*cycles -= RTE_MIN(*cycles, window_cost);
+	for (unsigned int i = 0; i < batch->n_calls; i++)
+		if (batch->calls[i].done != 0)
+			return cell_fail(batch->cell, "packets that nobody sent");
 	return true;
 }
 

@@ -28,8 +28,8 @@ struct batch {
 	unsigned int n_ports;		/**< opened so far */
 	struct call *calls;		/**< in their order */
 	unsigned int n_calls;
-	struct rte_mbuf **mbufs;	/**< of all calls */
-	unsigned int n_packets;		/**< of all calls */
+	struct rte_mbuf **mbufs;	/**< of all calls; where all are idle they share those of one */
+	unsigned int n_packets;		/**< likewise */
 };
 
 /** Make the mempools; false if there is not enough memory. */
@@ -51,6 +51,9 @@ bool batch_take_down(struct batch *batch);
  * @return false if the library does not move them at all
  */
 bool batch_move(struct batch *batch, uint64_t *cycles);
+
+/** Make all calls; false if one of them moves anything, as the guests offer nothing. */
+bool batch_poll(struct batch *batch, uint64_t *cycles);
 
 /** Is this mbuf what the guest sent as frame number "index"? */
 bool batch_check_mbuf(const struct cell *cell, const struct rte_mbuf *mbuf,

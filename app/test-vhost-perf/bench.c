@@ -30,6 +30,8 @@
  * overflow parts of a 2 MiB cache in some processes and not in others.
  */
 #define BATCH_PACKETS 128u
+/** Calls that find nothing, at least. */
+#define BATCH_POLLS 32u
 /** One batch of so many is checked byte by byte. */
 #define CHECK_INTERVAL 512
 /** Quantiles need so many batches, even if they take longer than was asked for. */
@@ -53,6 +55,8 @@ calls_per_batch(const struct cell *cell)
 {
 	unsigned int room = port_ring_chains(cell) / port_packet_chains(cell);
 
+	if (cell->idle)
+		return RTE_MAX(cell->devices, BATCH_POLLS);
 	return cell->devices > 1 ? cell->devices : RTE_MIN(room, BATCH_PACKETS) / cell->burst;
 }
 
@@ -167,6 +171,8 @@ run_batch(struct batch *batch, bool check, uint64_t *cycles)
 {
 	bool enqueue = batch->cell->direction == ENQUEUE, good;
 
+	if (batch->cell->idle)
+		return batch_poll(batch, cycles);
 	post_batch(batch, check && enqueue);
 	if (!batch_move(batch, cycles))
 		return false;
@@ -180,6 +186,13 @@ run_batch(struct batch *batch, bool check, uint64_t *cycles)
 
 /* All batches of a cell. */
 
+/** What is counted: packets, or calls where there are none. */
+static unsigned int
+batch_units(const struct batch *batch)
+{
+	return batch->cell->idle ? batch->n_calls : batch->n_packets;
+}
+
 static bool
 measure_batch(struct batch *batch, struct bench_result *result, bool check)
 {
@@ -187,13 +200,13 @@ measure_batch(struct batch *batch, struct bench_result *result, bool check)
 
 	if (!run_batch(batch, check, &cycles))
 		return false;
-	result->packets += batch->n_packets;
+	result->packets += batch_units(batch);
 	if (check)
-		result->checked += batch->n_packets;
+		result->checked += batch_units(batch);
 	else if (cycles == 0)
 		result->short_batches++;
 	else
-		return samples_add(&result->library, (float)cycles / batch->n_packets);
+		return samples_add(&result->library, (float)cycles / batch_units(batch));
 	return true;
 }
 
@@ -219,7 +232,7 @@ warm_up(struct batch *batch, const struct bench_limits *limits, struct bench_res
 	uint64_t end = limits->packets != 0 ? 0 : tsc_in(limits->ms / 4), cycles;
 	unsigned int number = 0;
 
-	result->checked += batch->n_packets;
+	result->checked += batch_units(batch);
 	do
 		if (!run_batch(batch, number == 0, &cycles))
 			return false;
@@ -247,7 +260,7 @@ measure(struct batch *batch, const struct bench_limits *limits, struct bench_res
 			return false;
 	} while (!bench_enough(limits, result, end));
 	bench_counters_stop();
-	result->checked += batch->n_packets;
+	result->checked += batch_units(batch);
 	return run_batch(batch, true, &cycles);
 }
 

@@ -47,6 +47,7 @@ struct family {
 	bool in_order;
 	size_t iommu_page;
 	bool async;
+	bool idle;
 	uint64_t flags_off;		/**< usual flags that are left out */
 };
 
@@ -82,6 +83,11 @@ static const struct family families[] = {
 	{ ENQ, MRG, { 9000 }, .iommu_page = 4096 },
 	{ DEQ, MRG, { 64 }, .shape = SHAPE_INDIRECT, .iommu_page = 4096 },
 	{ ENQ | DEQ, MRG, { 64 }, .flags_off = RTE_VHOST_USER_NET_STATS_ENABLE },
+	/*
+	 * Calls that find nothing, as most calls of a switch with many guests do; no more
+	 * guests, as 22.11's library waits for 1024 descriptors at most.
+	 */
+	{ ENQ | DEQ, MRG, { 64 }, .devices = { 1, 16, 64, 256, 1000 }, .idle = true },
 	/* Submitted and polled. */
 	{ ENQ | DEQ, MRG | NOMRG, { 64, 256, 512, 1024, 1518 }, .async = true },
 	{ ENQ | DEQ, MRG | NOMRG, { 64, 1518 }, .shape = SHAPE_CHAINED, .async = true },
@@ -118,6 +124,8 @@ name_cell(struct cell *cell)
 	name_add(cell, "%s%s", shapes[cell->shape], offloads[cell->offload]);
 	if (cell->segment != 0)
 		name_add(cell, "-multiseg");
+	if (cell->idle)
+		name_add(cell, "-idle");
 	if (cell->burst != 32)
 		name_add(cell, "-burst%u", cell->burst);
 	if (cell->devices != 1)
@@ -157,6 +165,7 @@ add_cell(const struct family *family, const struct cell *variable)
 	cell->in_order = family->in_order;
 	cell->iommu_page = family->iommu_page;
 	cell->async = family->async;
+	cell->idle = family->idle;
 	cell->flags = (USUAL_FLAGS | (family->async ? RTE_VHOST_USER_ASYNC_COPY : 0) |
 		(family->iommu_page != 0 ? RTE_VHOST_USER_IOMMU_SUPPORT : 0)) & ~family->flags_off;
 	name_cell(cell);

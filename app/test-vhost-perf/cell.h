@@ -50,6 +50,7 @@ struct cell {
 	bool in_order;
 	size_t iommu_page;		/**< the guest has an IOMMU, with pages of this size; 0: none */
 	bool async;			/**< copies by a DMA device that costs nothing but the copy */
+	bool idle;			/**< the guest offers nothing; a call is what is measured */
 	uint64_t flags;			/**< of rte_vhost_driver_register() */
 };
 

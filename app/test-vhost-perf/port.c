@@ -253,6 +253,8 @@ memory_bytes(const struct cell *cell)
 	size_t ring = ops->desc_bytes(cell->ring) + ops->driver_bytes(cell->ring) +
 		ops->device_bytes(cell->ring);
 
+	if (cell->idle)
+		return 2 * ring + ALIGNMENTS;
 	return 2 * ring + ALIGNMENTS + cell->ring * (buffer_bytes(cell) + TABLE_BYTES);
 }
 
@@ -302,11 +304,11 @@ port_open(struct port *port, const struct cell *cell, const char *socket)
 		.guest.sock = -1,
 		.vid = -1,
 		.ring = &port->guest.rings[cell->direction],
-		.n_chains = port_ring_chains(cell),
+		.n_chains = cell->idle ? 0 : port_ring_chains(cell),
 		.in_order = cell->in_order,
 	};
 	port->chains = calloc(port->n_chains, sizeof(*port->chains));
-	err = port->chains == NULL ? -ENOMEM : fill_memory(port, cell);
+	err = port->chains == NULL && port->n_chains != 0 ? -ENOMEM : fill_memory(port, cell);
 	if (err == 0)
 		err = guest_connect(&port->guest, socket, wanted_features(cell), cell->iommu_page);
 	if (err == 0)

@@ -63,7 +63,7 @@ free_queue(struct vhost_queue *q)
 static void
 shut_down(struct vhost_queue *q)
 {
-	vhost_queues_shut_down((struct vhost_queue_page *)q, 1);
+	vhost_queues_shut_down(q, 1);
 }
 
 /** Another life, as a settle begins it. */

@@ -15,34 +15,33 @@
 #include "vhost_log.h"
 #include "vhost_virtqueue.h"
 
+/** Say why there is no such queue. */
 static __rte_noinline __rte_cold void
-complain(struct vhost_device *dev, uint16_t queue_id)
+complain(int vid, uint16_t queue_id)
 {
+	struct vhost_device *dev = vhost_device_get(vid);
 	char path[128];
 
+	if (dev == NULL)
+		return;
 	vhost_device_copy_path(dev, path, sizeof(path));
 	VHOST_LOG_DATA(ERR, "(%s) invalid virtqueue idx %u.\n", path, queue_id);
 }
 
 static inline struct vhost_queue *
-burst_queue(int vid, uint16_t queue_id, struct vhost_device **dev)
+burst_queue(int vid, uint16_t queue_id)
 {
-	struct vhost_queue *q;
+	struct vhost_queue *q = vhost_handle_queue(vid, queue_id);
 
-	*dev = vhost_device_get(vid);
-	if (unlikely(*dev == NULL))
-		return NULL;
-	q = vhost_device_queue(*dev, queue_id);
 	if (unlikely(q == NULL))
-		complain(*dev, queue_id);
+		complain(vid, queue_id);
 	return q;
 }
 
 uint16_t
 rte_vhost_enqueue_burst(int vid, uint16_t queue_id, struct rte_mbuf **pkts, uint16_t count)
 {
-	struct vhost_device *dev;
-	struct vhost_queue *q = burst_queue(vid, queue_id, &dev);
+	struct vhost_queue *q = burst_queue(vid, queue_id);
 	struct vhost_virtqueue *block;
 	uint16_t done;
 
@@ -53,7 +52,7 @@ rte_vhost_enqueue_burst(int vid, uint16_t queue_id, struct rte_mbuf **pkts, uint
 		return 0;
 	done = block->enqueue(block, pkts, count);
 	if (unlikely(block->iova != NULL))
-		return vhost_burst_iova_enqueued(dev, q, block, pkts, count, done);
+		return vhost_burst_iova_enqueued(vhost_handles[vid].dev, q, block, pkts, count, done);
 	vhost_gate_leave(&q->gate);
 	return done;
 }
@@ -62,8 +61,7 @@ uint16_t
 rte_vhost_dequeue_burst(int vid, uint16_t queue_id, struct rte_mempool *mbuf_pool,
 		struct rte_mbuf **pkts, uint16_t count)
 {
-	struct vhost_device *dev;
-	struct vhost_queue *q = burst_queue(vid, queue_id, &dev);
+	struct vhost_queue *q = burst_queue(vid, queue_id);
 	struct vhost_virtqueue *block;
 	uint16_t done;
 
@@ -74,7 +72,7 @@ rte_vhost_dequeue_burst(int vid, uint16_t queue_id, struct rte_mempool *mbuf_poo
 		return 0;
 	done = block->dequeue(block, mbuf_pool, pkts, count);
 	if (unlikely(block->iova != NULL))
-		vhost_burst_iova_dequeued(dev, q, block);
+		vhost_burst_iova_dequeued(vhost_handles[vid].dev, q, block);
 	else
 		vhost_gate_leave(&q->gate);
 	return done;

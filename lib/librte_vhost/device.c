@@ -12,8 +12,8 @@
  * pages are moved to the device's node by the kernel.
  *
  * Barriers: who finds a device or a queue finds it made.
- *  D1 acquire, nvrings is read (vhost_device_queue)	pairs with D2
- *  D2 release, a settle publishes queues (settle.c)	pairs with D1
+ *  D1 acquire, nvrings is read (vhost_device_queue, vhost_handle_queue)	pairs with D2
+ *  D2 release, queues are published (vhost_device_publish_queues)	pairs with D1
  *  D3 acquire, the table is read (vhost_device_peek)	pairs with D4
  *  D4 release, a structure enters the table (vhost_device_take)	pairs with D3
  */
@@ -30,7 +30,7 @@
 #include "queue_async.h"
 #include "vhost_log.h"
 
-static struct vhost_device *devices[VHOST_MAX_DEVICES];
+struct vhost_handle vhost_handles[VHOST_MAX_DEVICES];
 static pthread_mutex_t devices_lock = PTHREAD_MUTEX_INITIALIZER;
 /** Vids whose device has an owner, from before it is visible until after it is not. */
 static bool vid_taken[VHOST_MAX_DEVICES];
@@ -45,7 +45,7 @@ vhost_device_peek(int vid)
 	if (unlikely(vid < 0 || vid >= VHOST_MAX_DEVICES))
 		return NULL;
 	/* D3 pairs with D4 */
-	dev = __atomic_load_n(&devices[vid], __ATOMIC_ACQUIRE);
+	dev = __atomic_load_n(&vhost_handles[vid].dev, __ATOMIC_ACQUIRE);
 	if (unlikely(dev == NULL || !__atomic_load_n(&dev->in_use, __ATOMIC_ACQUIRE)))
 		return NULL;
 	return dev;
@@ -79,14 +79,17 @@ static struct vhost_device *
 device_alloc(int vid)
 {
 	struct vhost_device *dev = vhost_node_pages(sizeof(*dev));
+	struct vhost_queue_page *pages;
 
 	if (dev == NULL)
 		return NULL;
-	dev->queues = vhost_node_pages(VHOST_MAX_VRINGS * sizeof(dev->queues[0]));
-	if (dev->queues == NULL) {
+	pages = vhost_node_pages(VHOST_MAX_VRINGS * sizeof(*pages));
+	if (pages == NULL) {
 		vhost_node_pages_free(dev, sizeof(*dev));
 		return NULL;
 	}
+	dev->queues = &pages->slots[vid % RTE_DIM(pages->slots)];
+	vhost_handles[vid].queues = dev->queues;
 	dev->vid = vid;
 	dev->running.handle_node = VHOST_NODE_ANY;
 	dev->ctrl.kick.fd = -1;
@@ -105,11 +108,13 @@ vhost_device_take(void)
 	for (vid = 0; vid < VHOST_MAX_DEVICES && vid_taken[vid]; vid++)
 		;
 	if (vid < VHOST_MAX_DEVICES) {
-		dev = devices[vid] != NULL ? devices[vid] : device_alloc(vid);
+		dev = vhost_handles[vid].dev;
+		if (dev == NULL)
+			dev = device_alloc(vid);
 		if (dev != NULL) {
 			vid_taken[vid] = true;
 			/* D4 pairs with D3 */
-			__atomic_store_n(&devices[vid], dev, __ATOMIC_RELEASE);
+			__atomic_store_n(&vhost_handles[vid].dev, dev, __ATOMIC_RELEASE);
 		}
 	}
 	pthread_mutex_unlock(&devices_lock);
@@ -122,6 +127,14 @@ vhost_device_give_back(struct vhost_device *dev)
 	pthread_mutex_lock(&devices_lock);
 	vid_taken[dev->vid] = false;
 	pthread_mutex_unlock(&devices_lock);
+}
+
+void
+vhost_device_publish_queues(struct vhost_device *dev, uint32_t nvrings)
+{
+	/* D2 pairs with D1 */
+	__atomic_store_n(&dev->nvrings, nvrings, __ATOMIC_RELEASE);
+	__atomic_store_n(&vhost_handles[dev->vid].nvrings, nvrings, __ATOMIC_RELEASE);
 }
 
 /* The control lock */

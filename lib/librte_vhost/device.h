@@ -157,7 +157,6 @@ struct device_patience {
 };
 
 struct vhost_device {
-	/* read by every burst */
 	int vid;
 	uint32_t in_use;		/**< the vid is taken; atomic */
 	uint32_t nvrings;		/**< queues[0 .. nvrings - 1] exist; atomic */
@@ -165,7 +164,7 @@ struct vhost_device {
 	uint32_t logging;		/**< what is written to the guest is logged; atomic */
 	uint32_t translated;		/**< grows with what bursts know of the IOMMU; atomic */
 	struct device_patience patience;
-	struct vhost_queue_page *queues;	/**< room for VHOST_MAX_VRINGS */
+	struct vhost_queue *queues;	/**< the first; each in a page of its own, VHOST_MAX_VRINGS */
 
 	struct device_lock control __rte_cache_aligned;
 	rte_spinlock_t view_lock;	/**< a leaf; for what applications and reports read */
@@ -189,6 +188,18 @@ struct vhost_device {
 };
 
 /**
+ * What a burst needs to find its queue.  All are in one table: of a thousand devices
+ * each page costs an entry of the TLB.
+ */
+struct vhost_handle {
+	uint32_t nvrings;		/**< as the device's; 0 before there is one; atomic */
+	struct vhost_device *dev;	/**< NULL before the first of that vid; atomic */
+	struct vhost_queue *queues;	/**< the device's */
+} __rte_aligned(32);
+
+extern struct vhost_handle vhost_handles[VHOST_MAX_DEVICES];
+
+/**
  * Take the lowest free vid and its structure, which nobody finds before it is in
  * use.
  *
@@ -209,7 +220,7 @@ struct vhost_device *vhost_device_peek(int vid);
 static inline struct vhost_queue *
 vhost_device_queue_at(const struct vhost_device *dev, uint32_t index)
 {
-	return &dev->queues[index].queue;
+	return vhost_queue_of_page(dev->queues, index);
 }
 
 /** Queue of a device, NULL unless it exists.  Any thread. */
@@ -221,6 +232,24 @@ vhost_device_queue(const struct vhost_device *dev, uint32_t index)
 		return NULL;
 	return vhost_device_queue_at(dev, index);
 }
+
+/** Likewise by the vid: NULL unless device and queue exist.  Any thread. */
+static inline struct vhost_queue *
+vhost_handle_queue(int vid, uint32_t index)
+{
+	const struct vhost_handle *handle;
+
+	if (unlikely(vid < 0 || vid >= VHOST_MAX_DEVICES))
+		return NULL;
+	handle = &vhost_handles[vid];
+	/* D1 pairs with D2 */
+	if (unlikely(index >= __atomic_load_n(&handle->nvrings, __ATOMIC_ACQUIRE)))
+		return NULL;
+	return vhost_queue_of_page(handle->queues, index);
+}
+
+/** So many queues of a device exist from now on. */
+void vhost_device_publish_queues(struct vhost_device *dev, uint32_t nvrings);
 
 void vhost_device_lock(struct vhost_device *dev);
 bool vhost_device_try_lock(struct vhost_device *dev);

@@ -181,7 +181,7 @@ shut_down_queues(struct vhost_device *dev)
 	uint32_t nvrings = dev->nvrings;
 
 	rte_spinlock_lock(&dev->view_lock);
-	__atomic_store_n(&dev->nvrings, 0, __ATOMIC_RELEASE);
+	vhost_device_publish_queues(dev, 0);
 	rte_spinlock_unlock(&dev->view_lock);
 	end_copies(dev, nvrings);
 	vhost_queues_shut_down(dev->queues, nvrings);

@@ -535,7 +535,7 @@ dequeue(struct vhost_virtqueue *vq, struct rte_mempool *pool, struct rte_mbuf **
 		done = net_mbuf_announce(vq, pool, pkts);
 	while (done < count && left > 0)
 		done += take_pass(vq, pool, pkts + done, count - done, &left, flags, any);
-	if (vq->net->flags & NET_STATS)
+	if (done > 0 && (vq->net->flags & NET_STATS))
 		net_stats_count(&vq->state.stats, pkts, done);
 	net_notify(vq, used, flags);
 	if (flags & VQ_IOVA)

@@ -524,7 +524,7 @@ enqueue(struct vhost_virtqueue *vq, struct rte_mbuf **pkts, uint16_t count,
 	left = ring_available(vq, flags);
 	while (done < count && left > 0)
 		done += place_pass(vq, pkts + done, count - done, &left, flags, any);
-	if (vq->net->flags & NET_STATS)
+	if (done > 0 && (vq->net->flags & NET_STATS))
 		net_stats_count(&vq->state.stats, pkts, done);
 	net_notify(vq, used, flags);
 	if (flags & VQ_IOVA)

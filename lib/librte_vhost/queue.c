@@ -335,15 +335,16 @@ shut_down(struct vhost_queue *q)
 }
 
 void
-vhost_queues_shut_down(struct vhost_queue_page *pages, uint32_t n)
+vhost_queues_shut_down(struct vhost_queue *first, uint32_t n)
 {
+	const size_t page = sizeof(struct vhost_queue_page);
 	uint32_t i;
 
 	for (i = 0; i < n; i++)
-		shut_down(&pages[i].queue);
+		shut_down(vhost_queue_of_page(first, i));
 	/* zeros are an open gate without a block: who is late waits until then */
 	if (n > 0)
-		vhost_node_pages_clear(pages, n * sizeof(*pages));
+		vhost_node_pages_clear(RTE_PTR_ALIGN_FLOOR(first, page), n * page);
 }
 
 /** Whether the block in place runs a ring of that format already. */

@@ -63,10 +63,21 @@ struct vhost_queue {
 	struct queue_inflight inflight;
 };
 
-/** A queue in whole pages, which the kernel can move. */
+/**
+ * The page of a queue, which the kernel can move.  The queue is in one of its slots, not
+ * the same in all devices: what is at one place of a thousand pages is in few sets of a
+ * cache, and drives itself out.
+ */
 struct vhost_queue_page {
-	struct vhost_queue queue;
+	struct vhost_queue slots[VHOST_QUEUE_PAGE / sizeof(struct vhost_queue)];
 } __rte_aligned(VHOST_QUEUE_PAGE);
+
+/** The queue in the same slot of the index-th page from here. */
+static inline struct vhost_queue *
+vhost_queue_of_page(struct vhost_queue *first, uint32_t index)
+{
+	return RTE_PTR_ADD(first, (size_t)index * sizeof(struct vhost_queue_page));
+}
 
 /**
  * Begin another life of a handle, whose memory is zero: nothing is known, there is no
@@ -77,11 +88,11 @@ struct vhost_queue_page {
 void vhost_queue_init(struct vhost_queue *q, uint16_t index, struct vhost_quota *quota);
 
 /**
- * Of n queues: wait for the last burst, free the block, close the descriptors.  Then
- * give the memory of all handles back, in one go.  Their addresses stay, and are queues
- * without a block.
+ * Of n queues in as many pages: wait for the last burst, free the block, close the
+ * descriptors.  Then give the memory of all handles back, in one go.  Their addresses
+ * stay, and are queues without a block.
  */
-void vhost_queues_shut_down(struct vhost_queue_page *pages, uint32_t n);
+void vhost_queues_shut_down(struct vhost_queue *first, uint32_t n);
 
 /** Open the gate after vhost_gate_close(); who was turned away meanwhile is woken. */
 void vhost_queue_open_gate(struct vhost_queue *q);

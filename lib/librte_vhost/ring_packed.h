@@ -167,11 +167,11 @@ ring_packed_count(const struct vhost_virtqueue *vq, uint16_t at, uint16_t n)
 	return i;
 }
 
-/** Nobody says how many chains there are; the ring is the bound. */
+/** Nobody says how many chains there are: if there is one, the ring is the bound. */
 static __rte_always_inline uint16_t
 ring_packed_available(const struct vhost_virtqueue *vq)
 {
-	return vq->size;
+	return ring_packed_count(vq, vq->state.last_avail_idx, 1) == 0 ? 0 : vq->size;
 }
 
 static __rte_always_inline bool

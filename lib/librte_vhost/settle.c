@@ -242,8 +242,7 @@ update_view(struct vhost_device *dev, uint32_t index, const struct device_move *
 static void
 publish_queues(struct vhost_device *dev, uint32_t nvrings)
 {
-	/* D2 pairs with D1 */
-	__atomic_store_n(&dev->nvrings, nvrings, __ATOMIC_RELEASE);
+	vhost_device_publish_queues(dev, nvrings);
 	__atomic_store_n(&dev->data_vrings, vhost_device_data_vrings(dev), __ATOMIC_RELAXED);
 }
 
