@@ -305,6 +305,46 @@ def serves_guest(bench):
     backend.end()
 
 
+class Tap(Interface):
+    """The kernel's interface behind a driver of vhost_vdpa: testpmd with virtio-user, and a TAP device."""
+
+    def __init__(self, bench, number, device):
+        super().__init__(number)
+        self.namespace = None
+        self._driver = Process(bench, "driver", [
+            "stdbuf", "-oL", "dpdk-testpmd", "--no-huge", "-m", "192", "--no-shconf", "--no-pci",
+            "--file-prefix=driver", "-l", "0,1", "--vdev", f"net_virtio_user0,path={device},queues=1",
+            "--vdev", f"net_tap0,iface={self.device}", "--", "-i", "--forward-mode=io", "--auto-start",
+            "--total-num-mbufs=16384"])
+        self._driver.expect("Start automatic packet forwarding|testpmd>", START_SECONDS)
+
+    def attach(self):
+        run("ip", "address", "add", self.address + "/24", "dev", self.device)
+        run("ip", "link", "set", self.device, "up")
+
+    def detach(self):
+        os.kill(self._driver.pid, signal.SIGINT)
+        self._driver.finish(60)
+
+    def inside(self, *command):
+        return list(command)
+
+
+def serves_driver(bench):
+    """A driver of vhost_vdpa on one device, the kernel on the other one."""
+    need_vduse()
+    backend = testpmd(bench)
+    pair = [Tap(bench, 0, give_to_vhost("vduse0")), Interface(1)]
+    for interface in pair:
+        interface.attach()
+    check_pings(*pair)
+    Transfer(bench, *pair, TCP_BYTES).finish()
+    Transfer(bench, *reversed(pair), TCP_BYTES).finish()
+    detach(pair)
+    run("vdpa", "dev", "del", "vduse0")
+    backend.end()
+
+
 def survives_kills(bench, start, kills=KILLS):
     """The backend is killed in mid-traffic; the next one goes on with the same devices."""
     need_vduse()
@@ -345,6 +385,7 @@ def cases():
     yield "vduse-short", serves_in_short
     yield "vduse-testpmd", lambda bench: serves(bench, testpmd)
     yield "vduse-dpdk-vhost", lambda bench: serves(bench, dpdk_vhost)
+    yield "vduse-driver", serves_driver
     yield "vduse-guest", serves_guest
     yield "vduse-kill", lambda bench: survives_kills(bench, testpmd)
     yield "vduse-kill-dpdk-vhost", lambda bench: survives_kills(bench, dpdk_vhost)
