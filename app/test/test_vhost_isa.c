@@ -675,10 +675,10 @@ each_start_to_host(struct world *w, uint32_t len)
 
 /** A header, some of the data with it, and the rest in so many pieces, as a chain or a table. */
 static int
-offer_headed(struct world *w, uint32_t len, uint32_t start, uint32_t with, unsigned int pieces,
-		bool indirect)
+offer_headed(struct world *w, unsigned int ring, uint32_t len, uint32_t start, uint32_t with,
+		unsigned int pieces, bool indirect)
 {
-	struct model_chain *chain = begin_chain(w, TO_HOST);
+	struct model_chain *chain = begin_chain(w, ring);
 	static const uint8_t header[12];
 
 	if (chain == NULL)
@@ -691,20 +691,31 @@ offer_headed(struct world *w, uint32_t len, uint32_t start, uint32_t with, unsig
 		add_piece(chain, 1 + start % 64, n);
 		left -= n;
 	}
-	store(&w->rings[TO_HOST], chain, 0, header, w->header);
-	store(&w->rings[TO_HOST], chain, w->header, sources + start, len);
-	return offer_chain(w, TO_HOST, indirect);
+	if (ring == TO_HOST) {
+		store(&w->rings[ring], chain, 0, header, w->header);
+		store(&w->rings[ring], chain, w->header, sources + start, len);
+	}
+	return offer_chain(w, ring, indirect);
 }
 
-/** A burst of one shape, with a chain of another one in its middle. */
+/** A burst of one shape each way, with a chain of another one in its middle. */
 static int
-headed_burst(struct world *w, uint32_t len, uint32_t with, unsigned int pieces, bool indirect)
+headed_bursts(struct world *w, uint32_t len, uint32_t with, unsigned int pieces, bool indirect)
 {
-	for (unsigned int i = 0; i < 12; i++)
-		TEST_ASSERT_SUCCESS(offer_headed(w, len, 5 * i, i == 9 ? 40 : with,
-			i == 9 ? 3 : pieces, indirect ^ (i == 9)), "room");
+	struct frame frames[12];
+
+	for (unsigned int i = 0; i < RTE_DIM(frames); i++) {
+		bool other = i == 9;
+
+		frames[i] = (struct frame){ sources + source_bytes - len, len, 0 };
+		for (unsigned int ring = 0; ring < 2; ring++)
+			TEST_ASSERT_SUCCESS(offer_headed(w, ring, len, 5 * i, other ? 40 : with,
+				other ? 3 : pieces, indirect ^ other), "room");
+	}
+	publish(w, TO_GUEST);
 	publish(w, TO_HOST);
-	return receive_frames(w, pools[len % RTE_DIM(pools)], 12);
+	TEST_ASSERT_SUCCESS(send_frames(w, frames, RTE_DIM(frames)), "to the guest");
+	return receive_frames(w, pools[len % RTE_DIM(pools)], RTE_DIM(frames));
 }
 
 /** All short ones, and from every class of the longer. */
@@ -738,7 +749,7 @@ every_length_behind_a_header(const void *arg)
 	TEST_ASSERT_SUCCESS(world_start(&w, arg, 1), "the devices must start");
 	for (uint32_t len = 1; len <= MAX_FRAME - 300; len = next_length(len))
 		for (unsigned int i = 0; i < 12; i++)
-			if (headed_burst(&w, len, i / 6 * 54, 1 + i / 2 % 3, i % 2) != 0) {
+			if (headed_bursts(&w, len, i / 6 * 54, 1 + i / 2 % 3, i % 2) != 0) {
 				printf("%u bytes, shape %u\n", len, i);
 				return TEST_FAILED;
 			}
@@ -755,12 +766,16 @@ random_length(struct world *w)
 	return 1 + pick(w, most[pick(w, RTE_DIM(most))]);
 }
 
-/** A piece or several, cut anywhere, the header too. */
+/** A piece or several, cut behind the header, or anywhere. */
 static void
 random_pieces(struct world *w, struct model_chain *chain, uint32_t len)
 {
 	unsigned int n = pick(w, 3) ? 1 : 1 + pick(w, MAX_PIECES);
 
+	if (pick(w, 3) == 0) {
+		add_piece(chain, pick(w, MAX_GAP), w->header);
+		len -= w->header;
+	}
 	for (; n > 1 && len > 1; n--) {
 		uint32_t piece = pick(w, 2) ? 1 + pick(w, len - 1) :
 			RTE_MIN(1 + pick(w, 14), len - 1);
