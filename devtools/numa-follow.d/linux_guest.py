@@ -112,15 +112,16 @@ def bound_to(node):
 
 
 def write_initramfs(path, modules_top, bounce):
-    modules = guests.find_modules(modules_top, guests.MODULES_QEMU)
-    files = {os.path.join('lib', os.path.basename(module)): module for module in modules}
+    # Some releases have them compressed; here they are plain.
+    modules = {os.path.basename(module).removesuffix('.xz'): module
+               for module in guests.find_modules(modules_top, guests.MODULES_QEMU)}
+    files = {os.path.join('lib', name): module for name, module in modules.items()}
     files |= {'bin/busybox': guests.BUSYBOX, 'bin/bounce': bounce}
     contents = {}
     for name, source in files.items():
         with open(source, 'rb') as file:
             contents[name] = file.read()
-    names = ' '.join(map(os.path.basename, modules))
-    contents['init'] = INIT.format(modules=names, window=WINDOW).encode()
+    contents['init'] = INIT.format(modules=' '.join(modules), window=WINDOW).encode()
     guests.write_initramfs(path, contents, ('bin', 'dev', 'lib', 'proc', 'sys'))
 
 
