@@ -52,7 +52,8 @@ rte_vhost_enqueue_burst(int vid, uint16_t queue_id, struct rte_mbuf **pkts, uint
 		return 0;
 	done = block->enqueue(block, pkts, count);
 	if (unlikely(block->iova != NULL))
-		return vhost_burst_iova_enqueued(vhost_handles[vid].dev, q, block, pkts, count, done);
+		return vhost_burst_iova_enqueued(vhost_handle_device(vid), q, block, pkts,
+				count, done);
 	vhost_gate_leave(&q->gate);
 	return done;
 }
@@ -72,7 +73,7 @@ rte_vhost_dequeue_burst(int vid, uint16_t queue_id, struct rte_mempool *mbuf_poo
 		return 0;
 	done = block->dequeue(block, mbuf_pool, pkts, count);
 	if (unlikely(block->iova != NULL))
-		vhost_burst_iova_dequeued(vhost_handles[vid].dev, q, block);
+		vhost_burst_iova_dequeued(vhost_handle_device(vid), q, block);
 	else
 		vhost_gate_leave(&q->gate);
 	return done;

@@ -248,6 +248,13 @@ vhost_handle_queue(int vid, uint32_t index)
 	return vhost_queue_of_page(handle->queues, index);
 }
 
+/** The device of a queue that was found by the vid.  Any thread. */
+static inline struct vhost_device *
+vhost_handle_device(int vid)
+{
+	return __atomic_load_n(&vhost_handles[vid].dev, __ATOMIC_RELAXED);
+}
+
 /** So many queues of a device exist from now on. */
 void vhost_device_publish_queues(struct vhost_device *dev, uint32_t nvrings);
 
