@@ -35,7 +35,8 @@ LONGEST_ANSWER = 1 << 18
 MOST = 1 << 63          # of anything that is counted
 # Share of a CPU that makes a thread with a CPU for itself a polling one: Open
 # vSwitch's may sleep, lcores do when there is nothing to do, others are guesses.
-BUSY = (('pmd-c', 0), ('rte-worker-', 0.05), ('lcore-worker-', 0.05), ('', 0.5))
+# The workers' names are those of three ages of EAL.
+BUSY = (('pmd-c', 0), ('rte-worker-', 0.05), ('lcore-worker-', 0.05), ('dpdk-worker', 0.05), ('', 0.5))
 UNKNOWN = -1
 
 

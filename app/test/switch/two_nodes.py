@@ -122,7 +122,7 @@ def thread_of(switch, lcore):
     """The kernel's number of an lcore's thread."""
     for thread in os.listdir(f"/proc/{switch.pid}/task"):
         with open(f"/proc/{switch.pid}/task/{thread}/comm", encoding="ascii") as name:
-            if re.fullmatch(rf"(lcore|rte)-worker-{lcore}\n", name.read()):
+            if re.fullmatch(rf"(lcore-worker-|rte-worker-|dpdk-worker){lcore}\n", name.read()):
                 return int(thread)
     raise Failure(f"there is no thread of lcore {lcore}")
 
