@@ -157,13 +157,13 @@ struct vhost_virtqueue {
 
 	/* written by every burst */
 	uint64_t withheld __rte_cache_aligned;	/**< what a burst writes to the ring last */
+	struct ring_iova *iova;	/**< NULL without VQ_IOVA; each burst asks */
 	struct vq_state state;
 
 	/* scratch rows, see vq_arrays[] */
 	struct vq_piece *pieces;	/**< VHOST_MAX_PIECES, and two that may be looked at */
 	struct vq_chain *chains;	/**< VHOST_MAX_PIECES */
 	struct mem_log_cache *log;	/**< empty between bursts; NULL without VQ_LOG */
-	struct ring_iova *iova;		/**< NULL without VQ_IOVA */
 
 	/* control side */
 	struct vq_cfg cfg __rte_cache_aligned;
