@@ -123,8 +123,10 @@ batch_set_up(struct batch *batch, const struct cell *cell, unsigned int n_calls)
 	if (batch->ports == NULL || batch->calls == NULL || batch->mbufs == NULL)
 		return cell_fail(cell, "not enough memory");
 	for (unsigned int i = 0; i < batch->n_calls; i++)
-		batch->calls[i] = (struct call){ .port = &batch->ports[i % cell->devices],
-						 .mbufs = &batch->mbufs[i * cell->burst % batch->n_packets] };
+		batch->calls[i] = (struct call){
+			.port = &batch->ports[i % cell->devices],
+			.mbufs = &batch->mbufs[i * cell->burst % batch->n_packets],
+		};
 	return open_ports(batch) && (!cell->async || register_ports(batch)) &&
 		(cell->direction == DEQUEUE || make_sources(batch));
 }
@@ -178,18 +180,30 @@ move(const struct batch *batch, enum direction direction, const struct call *cal
 	return rte_vhost_dequeue_burst(call->vid, 1, batch->pool, mbufs, count);
 }
 
-/** The calls of a batch, up to the first that does not move all; their cycles. */
+/** The calls of a batch, up to the first that does not move so many; their cycles. */
 static __rte_always_inline uint64_t
-time_calls(const struct batch *batch, enum direction direction)
+time_calls(const struct batch *batch, enum direction direction, uint16_t expected)
 {
 	struct call *call = batch->calls, *end = call + batch->n_calls;
-	uint16_t burst = batch->cell->burst;
 	uint64_t start = rte_rdtsc_precise();
 
 	do
 		call->done = move(batch, direction, call);
-	while (call->done == burst && ++call < end);
+	while (call->done == expected && ++call < end);
 	return rte_rdtsc_precise() - start;
+}
+
+/** Likewise, without what an empty window takes. */
+static uint64_t
+time_batch(const struct batch *batch, uint16_t expected)
+{
+	uint64_t cycles;
+
+	for (unsigned int i = 0; i < batch->n_calls; i++)
+		batch->calls[i].done = 0;
+	cycles = batch->cell->direction == ENQUEUE ? time_calls(batch, ENQUEUE, expected)
+		: time_calls(batch, DEQUEUE, expected);
+	return cycles - RTE_MIN(cycles, window_cost);
 }
 
 /** Make a call again until it has moved all, false if it does not get on. */
@@ -218,14 +232,9 @@ batch_move(struct batch *batch, uint64_t *cycles)
 {
 	const struct call *last = &batch->calls[batch->n_calls - 1];
 
-	for (unsigned int i = 0; i < batch->n_calls; i++)
-		batch->calls[i].done = 0;
-	*cycles = batch->cell->direction == ENQUEUE ? time_calls(batch, ENQUEUE)
-		: time_calls(batch, DEQUEUE);
-	if (last->done == batch->cell->burst) {
-		*cycles -= RTE_MIN(*cycles, window_cost);
+	*cycles = time_batch(batch, batch->cell->burst);
+	if (last->done == batch->cell->burst)
 		return true;
-	}
 	*cycles = 0;
 	for (unsigned int i = 0; i < batch->n_calls; i++)
 		if (!finish_call(batch, &batch->calls[i]))
@@ -233,27 +242,10 @@ batch_move(struct batch *batch, uint64_t *cycles)
 	return true;
 }
 
-/** The calls of a batch, up to the first that moves anything; their cycles. */
-static __rte_always_inline uint64_t
-time_polls(const struct batch *batch, enum direction direction)
-{
-	struct call *call = batch->calls, *end = call + batch->n_calls;
-	uint64_t start = rte_rdtsc_precise();
-
-	do
-		call->done = move(batch, direction, call);
-	while (call->done == 0 && ++call < end);
-	return rte_rdtsc_precise() - start;
-}
-
 bool
 batch_poll(struct batch *batch, uint64_t *cycles)
 {
-	for (unsigned int i = 0; i < batch->n_calls; i++)
-		batch->calls[i].done = 0;
-	*cycles = batch->cell->direction == ENQUEUE ? time_polls(batch, ENQUEUE)
-		: time_polls(batch, DEQUEUE);
-	*cycles -= RTE_MIN(*cycles, window_cost);
+	*cycles = time_batch(batch, 0);
 	for (unsigned int i = 0; i < batch->n_calls; i++)
 		if (batch->calls[i].done != 0)
 			return cell_fail(batch->cell, "packets that nobody sent");

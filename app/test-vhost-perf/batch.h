@@ -28,7 +28,7 @@ struct batch {
 	unsigned int n_ports;		/**< opened so far */
 	struct call *calls;		/**< in their order */
 	unsigned int n_calls;
-	struct rte_mbuf **mbufs;	/**< of all calls; where all are idle they share those of one */
+	struct rte_mbuf **mbufs;	/**< of all calls, or of one that all idle ones share */
 	unsigned int n_packets;		/**< likewise */
 };
 

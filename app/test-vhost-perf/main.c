@@ -15,6 +15,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 
 #include <rte_debug.h>
 #include <rte_eal.h>
@@ -58,6 +59,18 @@ usage_exit(int status)
 {
 	fputs(usage, status == 0 ? stdout : stderr);
 	exit(status);
+}
+
+/** A thousand guests and their backend have more descriptors than a shell allows at first. */
+static void
+raise_limits(void)
+{
+	struct rlimit files;
+
+	if (getrlimit(RLIMIT_NOFILE, &files) != 0)
+		return;
+	files.rlim_cur = files.rlim_max;
+	setrlimit(RLIMIT_NOFILE, &files);
 }
 
 static FILE *
@@ -265,6 +278,7 @@ main(int argc, char **argv)
 	if (options.list)
 		return for_cells(&options, print_name) ? 0 : 1;
 
+	raise_limits();
 	if (!start_eal(skip != 0 ? skip : argc, argv) || !batch_init())
 		rte_exit(1, "cannot start\n");
 	if (options.from_stdin) {
