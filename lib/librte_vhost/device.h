@@ -164,7 +164,7 @@ struct vhost_device {
 	uint32_t logging;		/**< what is written to the guest is logged; atomic */
 	uint32_t translated;		/**< grows with what bursts know of the IOMMU; atomic */
 	struct device_patience patience;
-	struct vhost_queue *queues;	/**< the first; each in a page of its own, VHOST_MAX_VRINGS */
+	struct vhost_queue *queues;	/**< the first of VHOST_MAX_VRINGS, each in its page */
 
 	struct device_lock control __rte_cache_aligned;
 	rte_spinlock_t view_lock;	/**< a leaf; for what applications and reports read */

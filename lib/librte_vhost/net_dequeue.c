@@ -25,6 +25,7 @@
  * No memory for a packet: its chain stays in the ring and the burst ends.
  */
 
+#include <assert.h>
 #include <string.h>
 
 #include <linux/virtio_net.h>
@@ -286,6 +287,7 @@ take_packet(struct vhost_virtqueue *vq, struct rte_mempool *pool, struct rte_mbu
 /** Chains that are looked at before they are taken; each has a row of the block's pieces. */
 #define ROWS 8
 #define ROW_PIECES (VHOST_MAX_PIECES / ROWS)
+static_assert(ROWS > NET_LOOK_AHEAD, "a row for the chain that is taken, and those ahead");
 
 static __rte_always_inline struct vq_piece *
 plain_row(const struct vhost_virtqueue *vq, unsigned int i)

@@ -42,8 +42,8 @@ warn_of_short_area(const struct vu_call *call)
 	const struct inflight_area *area = &call->dev->wish.inflight;
 
 	if (area->mapping != NULL && call->wish->size > area->queue_size)
-		VHOST_LOG_CONFIG(ERR, "(%s) vring %u: %u descriptors, but the in-flight area is for "
-			"%u: what is in others is lost when this backend dies\n",
+		VHOST_LOG_CONFIG(ERR, "(%s) vring %u: %u descriptors, but the in-flight area is "
+			"for %u: what is in others is lost when this backend dies\n",
 			call->dev->driver.path, call->vring, call->wish->size, area->queue_size);
 }
 
