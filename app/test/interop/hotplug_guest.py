@@ -3,12 +3,13 @@
 """A QEMU Linux guest is given more memory while it runs, and some of it is taken away again.
 
 The first module is for all uses, and above 4 GiB, from where the guest's kernel takes
-memory first: frames are in it from then on, and a backend that does not know it loses them.
+memory first: once it has filled its ring anew, frames are in it, and a backend that does
+not know it loses them.
 """
 
 from guests import QemuGuest
 from migration import Monitor, monitor_arguments
-from pings import ADDRESS, COUNT, GATEWAY, hear_pings
+from pings import ADDRESS, GATEWAY, hear_pings
 from processes import check, wait_until
 from qemu_guest import device_options, start_echo
 
@@ -16,6 +17,8 @@ MODULES = ("all", "movable")
 MODULE_MIB = 128
 STEP_SECONDS = 60
 SIZES = (56, 1471)
+# Twice what a ring holds.
+COUNT = 512
 REGION_LOG = f"guest memory region size: {MODULE_MIB << 20:#x}"
 
 SCRIPT = f"""
