@@ -8,6 +8,7 @@
  * what is gone.  The child lives, and found zeros.
  */
 
+#include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
@@ -97,19 +98,19 @@ touch(uint8_t *addr, const struct trial *trial)
 	return found;
 }
 
-/** Pages of memory that the process has, shared or not. */
+/** Pages of memory that the process has, shared or not; asked without any being allocated. */
 static long
 resident_pages(void)
 {
-	FILE *statm = fopen("/proc/self/statm", "re");
-	long all = 0, resident = 0;
+	char text[128] = "";
+	int fd = open("/proc/self/statm", O_RDONLY | O_CLOEXEC);
+	const char *second;
 
-	if (statm == NULL)
+	if (fd < 0 || read(fd, text, sizeof(text) - 1) <= 0)
 		return 0;
-	if (fscanf(statm, "%ld %ld", &all, &resident) != 2)
-		resident = 0;
-	fclose(statm);
-	return resident;
+	close(fd);
+	second = strchr(text, ' ');
+	return second == NULL ? 0 : strtol(second, NULL, 10);
 }
 
 /** The child's life: 0 if all is as it should be. */
