@@ -21,6 +21,23 @@
 
 #include <rte_common.h>
 
+/* Whether the tests are built with a sanitizer: gcc and clang tell it in their own ways. */
+#if defined(__has_feature)
+#define TEST_HAS_FEATURE(feature) __has_feature(feature)
+#else
+#define TEST_HAS_FEATURE(feature) 0
+#endif
+#if defined(__SANITIZE_ADDRESS__) || TEST_HAS_FEATURE(address_sanitizer)
+#define TEST_ASAN true
+#else
+#define TEST_ASAN false
+#endif
+#if defined(__SANITIZE_THREAD__) || TEST_HAS_FEATURE(thread_sanitizer)
+#define TEST_TSAN true
+#else
+#define TEST_TSAN false
+#endif
+
 enum test_result {
 	TEST_SUCCESS = 0,
 	TEST_FAILED = -1,

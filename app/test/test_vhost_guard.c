@@ -32,6 +32,9 @@
 /** More mappings than any process may have by default. */
 #define MAPPINGS_MAX (1u << 20)
 
+/** Mappings that AddressSanitizer may need for the memory that the guard puts in place. */
+#define SHADOWS 2
+
 static const struct mem_owner owner = { .name = "test", .sock = -1 };
 
 /** What a child has to go through. */
@@ -67,6 +70,9 @@ split_mappings(uint8_t *range)
 		if (mmap(NULL, PAGE, i % 2 ? PROT_READ : PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS,
 				-1, 0) == MAP_FAILED)
 			break;
+	/* What is mapped from now on has a shadow that AddressSanitizer maps. */
+	if (TEST_ASAN)
+		munmap(range, SHADOWS * 2 * PAGE);
 }
 
 static void

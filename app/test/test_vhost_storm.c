@@ -37,16 +37,7 @@
  * Files do not shrink under ThreadSanitizer: a fault inside of one of its atomic
  * operations finds it locked, and the library's handler has atomic operations as well.
  */
-#if defined(__SANITIZE_THREAD__)
-#define SHRINKS false
-#elif defined(__has_feature)
-#if __has_feature(thread_sanitizer)
-#define SHRINKS false
-#endif
-#endif
-#ifndef SHRINKS
-#define SHRINKS true
-#endif
+#define SHRINKS (!TEST_TSAN)
 
 #define SOCKETS 4
 #define FRONTENDS 3

@@ -32,6 +32,7 @@
 
 #include <rte_vhost.h>
 
+#include "test.h"
 #include "vhost_fake_driver.h"
 
 struct rte_mempool;
@@ -356,16 +357,7 @@ void fake_new_path(char *path, size_t size);
  * How much a process may grow by repeating itself, in KiB.  Sanitizers keep what was freed
  * for a while, and note who did what; they look for leaks themselves.
  */
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define FAKE_GROWTH_KIB(kib) ((kib) + 256 * 1024)
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
-#define FAKE_GROWTH_KIB(kib) ((kib) + 256 * 1024)
-#endif
-#endif
-#ifndef FAKE_GROWTH_KIB
-#define FAKE_GROWTH_KIB(kib) (kib)
-#endif
+#define FAKE_GROWTH_KIB(kib) ((kib) + (TEST_ASAN || TEST_TSAN ? 256 * 1024 : 0))
 
 /** How many descriptors this process has open. */
 unsigned int fake_count_fds(void);
