@@ -28,7 +28,7 @@ from waiting import Program, ScenarioError, wait_for
 
 MEMORY = 128            # MiB
 WINDOW = 64             # frames; a ring has 256 buffers
-PATIENCE = 120
+PATIENCE = 300
 QUEUE_PAIRS = 1
 SYS_SET_MEMPOLICY = 238         # x86_64
 MPOL_BIND = 2
