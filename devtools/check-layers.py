@@ -35,7 +35,7 @@ LAYERS = (
                'mem_sanitizer '
                'dma_channel doorbell event_loop fd_kind quota reaper vhost_abi vu_message vhost_log vhost_trace '
                'vduse_kernel'),
-    ('running halves', 'gate vhost_virtqueue virtio_net '
+    ('running halves', 'gate notify_watch vhost_virtqueue virtio_net '
                        'ring ring_iova ring_log ring_packed ring_piece ring_resume ring_split '
                        'net_ahead net_async net_async_dequeue net_async_enqueue '
                        'net_copy net_dequeue net_enqueue net_frame net_header net_isa net_mbuf net_notify net_stats'),

@@ -115,7 +115,7 @@ batch_set_up(struct batch *batch, const struct cell *cell, unsigned int n_calls)
 		.pool = pool_for(cell),
 		.packet_chains = port_packet_chains(cell),
 		.n_calls = n_calls,
-		.n_packets = cell->idle ? cell->burst : n_calls * cell->burst,
+		.n_packets = cell_moves(cell) ? n_calls * cell->burst : cell->burst,
 	};
 	batch->ports = calloc(cell->devices, sizeof(*batch->ports));
 	batch->calls = calloc(batch->n_calls, sizeof(*batch->calls));
@@ -163,14 +163,26 @@ submit_and_poll(int vid, struct rte_mbuf **mbufs, uint16_t count)
 	return back;
 }
 
+/** What a call does that moves nothing: 0 if it does well. */
+static __rte_always_inline uint16_t
+notify(const struct batch *batch, enum direction direction, const struct call *call)
+{
+	int result = batch->cell->action == ACTION_CALL ?
+		rte_vhost_vring_call(call->vid, direction) :
+		rte_vhost_vring_call_nonblock(call->vid, direction);
+
+	return result != 0;
+}
+
 static __rte_always_inline uint16_t
 move(const struct batch *batch, enum direction direction, const struct call *call)
 {
 	struct rte_mbuf **mbufs = call->mbufs + call->done;
 	uint16_t count = batch->cell->burst - call->done;
-
 	int inflight;
 
+	if (batch->cell->action >= ACTION_CALL)
+		return notify(batch, direction, call);
 	if (batch->cell->async)
 		return direction == ENQUEUE ? submit_and_poll(call->vid, mbufs, count) :
 			rte_vhost_async_try_dequeue_burst(call->vid, 1, batch->pool, mbufs,
@@ -248,7 +260,25 @@ batch_poll(struct batch *batch, uint64_t *cycles)
 	*cycles = time_batch(batch, 0);
 	for (unsigned int i = 0; i < batch->n_calls; i++)
 		if (batch->calls[i].done != 0)
-			return cell_fail(batch->cell, "packets that nobody sent");
+			return cell_fail(batch->cell, batch->cell->action == ACTION_EMPTY_BURST ?
+					 "packets that nobody sent" : "a call is refused");
+	return true;
+}
+
+bool
+batch_heard(const struct batch *batch)
+{
+	const struct cell *cell = batch->cell;
+	unsigned int calls = batch->n_calls / cell->devices;
+
+	for (unsigned int i = 0; i < batch->n_ports; i++) {
+		uint64_t heard = port_hear(&batch->ports[i], cell->direction);
+		/* Several bursts may share one. */
+		bool good = cell_moves(cell) ? heard != 0 : heard == (cell->notify ? calls : 0);
+
+		if (!good)
+			return cell_fail(cell, "wrong number of notifications");
+	}
 	return true;
 }
 

@@ -52,8 +52,11 @@ bool batch_take_down(struct batch *batch);
  */
 bool batch_move(struct batch *batch, uint64_t *cycles);
 
-/** Make all calls; false if one of them moves anything, as the guests offer nothing. */
+/** Make all calls where there is nothing to move; false if one of them says otherwise. */
 bool batch_poll(struct batch *batch, uint64_t *cycles);
+
+/** Did the guests hear what they should have heard since this was called last? */
+bool batch_heard(const struct batch *batch);
 
 /** Is this mbuf what the guest sent as frame number "index"? */
 bool batch_check_mbuf(const struct cell *cell, const struct rte_mbuf *mbuf,

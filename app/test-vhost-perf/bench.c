@@ -55,7 +55,7 @@ calls_per_batch(const struct cell *cell)
 {
 	unsigned int room = port_ring_chains(cell) / port_packet_chains(cell);
 
-	if (cell->idle)
+	if (!cell_moves(cell))
 		return RTE_MAX(cell->devices, BATCH_POLLS);
 	return cell->devices > 1 ? cell->devices : RTE_MIN(room, BATCH_PACKETS) / cell->burst;
 }
@@ -171,14 +171,16 @@ run_batch(struct batch *batch, bool check, uint64_t *cycles)
 {
 	bool enqueue = batch->cell->direction == ENQUEUE, good;
 
-	if (batch->cell->idle)
-		return batch_poll(batch, cycles);
+	if (!cell_moves(batch->cell))
+		return batch_poll(batch, cycles) &&
+			(batch->cell->action == ACTION_EMPTY_BURST || batch_heard(batch));
 	post_batch(batch, check && enqueue);
 	if (!batch_move(batch, cycles))
 		return false;
 	if (check)
 		*cycles = 0;
-	good = enqueue ? reap_enqueued(batch, check) : reap_dequeued(batch, check);
+	good = (!batch->cell->notify || batch_heard(batch)) &&
+		(enqueue ? reap_enqueued(batch, check) : reap_dequeued(batch, check));
 	if (!enqueue)
 		rte_pktmbuf_free_bulk(batch->mbufs, batch->n_packets);
 	return good;
@@ -190,7 +192,7 @@ run_batch(struct batch *batch, bool check, uint64_t *cycles)
 static unsigned int
 batch_units(const struct batch *batch)
 {
-	return batch->cell->idle ? batch->n_calls : batch->n_packets;
+	return cell_moves(batch->cell) ? batch->n_packets : batch->n_calls;
 }
 
 static bool

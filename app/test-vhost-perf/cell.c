@@ -47,7 +47,8 @@ struct family {
 	bool in_order;
 	size_t iommu_page;
 	bool async;
-	bool idle;
+	enum action action;
+	bool notify;
 	uint64_t flags_off;		/**< usual flags that are left out */
 };
 
@@ -87,7 +88,16 @@ static const struct family families[] = {
 	 * Calls that find nothing, as most calls of a switch with many guests do; no more
 	 * guests, as 22.11's library waits for 1024 descriptors at most.
 	 */
-	{ ENQ | DEQ, MRG, { 64 }, .devices = { 1, 16, 64, 256, 1000 }, .idle = true },
+	{ ENQ | DEQ, MRG, { 64 }, .devices = { 1, 16, 64, 256, 1000 }, .action = ACTION_EMPTY_BURST },
+	/* A notification for each burst, or for the first that uses what the guest waits for. */
+	{ ENQ | DEQ, MRG, { 64, 1518 }, .notify = true },
+	{ ENQ | DEQ, MRG, { 64 }, .bursts = { 1, 8 }, .notify = true },
+	{ ENQ | DEQ, MRG, { 64 }, .bursts = { 1, 8, 32 }, .event_idx = true, .notify = true },
+	/* The application's own notifications, of a guest that wants them or not. */
+	{ ENQ, MRG, { 64 }, .action = ACTION_CALL },
+	{ ENQ, MRG, { 64 }, .action = ACTION_CALL, .notify = true },
+	{ ENQ, MRG, { 64 }, .action = ACTION_CALL_NONBLOCK },
+	{ ENQ, MRG, { 64 }, .action = ACTION_CALL_NONBLOCK, .notify = true },
 	/* Submitted and polled. */
 	{ ENQ | DEQ, MRG | NOMRG, { 64, 256, 512, 1024, 1518 }, .async = true },
 	{ ENQ | DEQ, MRG | NOMRG, { 64, 1518 }, .shape = SHAPE_CHAINED, .async = true },
@@ -118,14 +128,14 @@ name_cell(struct cell *cell)
 {
 	static const char *const shapes[] = { "", "-chained", "-indirect" };
 	static const char *const offloads[] = { "", "-negotiated", "-csum", "-tso" };
+	static const char *const actions[] = { "", "-idle", "-call", "-call-nonblock" };
 
 	name_add(cell, "%s%s-%s-%s-%u", cell->async ? "async-" : "", cell->direction == ENQUEUE ? "enqueue" : "dequeue",
 		 cell->driver->name, cell->mergeable ? "mrg" : "nomrg", cell->size);
 	name_add(cell, "%s%s", shapes[cell->shape], offloads[cell->offload]);
 	if (cell->segment != 0)
 		name_add(cell, "-multiseg");
-	if (cell->idle)
-		name_add(cell, "-idle");
+	name_add(cell, "%s", actions[cell->action]);
 	if (cell->burst != 32)
 		name_add(cell, "-burst%u", cell->burst);
 	if (cell->devices != 1)
@@ -134,6 +144,8 @@ name_cell(struct cell *cell)
 		name_add(cell, "-ring%u", cell->ring);
 	if (cell->event_idx)
 		name_add(cell, "-eventidx");
+	if (cell->notify)
+		name_add(cell, "-notify");
 	if (cell->in_order)
 		name_add(cell, "-inorder");
 	if (cell->regions != 1)
@@ -165,7 +177,8 @@ add_cell(const struct family *family, const struct cell *variable)
 	cell->in_order = family->in_order;
 	cell->iommu_page = family->iommu_page;
 	cell->async = family->async;
-	cell->idle = family->idle;
+	cell->action = family->action;
+	cell->notify = family->notify;
 	cell->flags = (USUAL_FLAGS | (family->async ? RTE_VHOST_USER_ASYNC_COPY : 0) |
 		(family->iommu_page != 0 ? RTE_VHOST_USER_IOMMU_SUPPORT : 0)) & ~family->flags_off;
 	name_cell(cell);

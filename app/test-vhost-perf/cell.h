@@ -32,6 +32,14 @@ enum offload {
 	OFFLOAD_TSO,	/**< TCP segmentation left to the receiver */
 };
 
+/** What is measured. */
+enum action {
+	ACTION_BURST,		/**< a burst that moves packets */
+	ACTION_EMPTY_BURST,	/**< one that finds nothing: the guest offers nothing */
+	ACTION_CALL,		/**< rte_vhost_vring_call() */
+	ACTION_CALL_NONBLOCK,	/**< rte_vhost_vring_call_nonblock() */
+};
+
 /** One case that is measured: everything that tells it from the others. */
 struct cell {
 	char name[64];
@@ -50,9 +58,17 @@ struct cell {
 	bool in_order;
 	size_t iommu_page;		/**< the guest has an IOMMU, with pages of this size; 0: none */
 	bool async;			/**< copies by a DMA device that costs nothing but the copy */
-	bool idle;			/**< the guest offers nothing; a call is what is measured */
+	enum action action;
+	bool notify;			/**< the guest sleeps: it wants to hear of what is used next */
 	uint64_t flags;			/**< of rte_vhost_driver_register() */
 };
+
+/** Does a cell move packets?  Else calls of the library are counted. */
+static inline bool
+cell_moves(const struct cell *cell)
+{
+	return cell->action == ACTION_BURST;
+}
 
 /** Build the list of all cells; it lives until the process ends. */
 const struct cell *cell_list(unsigned int *count);

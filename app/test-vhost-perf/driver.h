@@ -50,6 +50,7 @@ struct driver_ring {
 	uint16_t num;			/**< descriptors */
 	uint16_t chain_descs;		/**< ring descriptors that every chain takes */
 	bool event_idx;
+	bool notify;			/**< the driver wants to hear of what is used next */
 	void *desc;
 	void *driver;			/**< available ring, or driver event structure */
 	void *device;			/**< used ring, or device event structure */
@@ -64,11 +65,11 @@ struct driver_ops {
 	size_t (*desc_bytes)(uint16_t num);
 	size_t (*driver_bytes)(uint16_t num);
 	size_t (*device_bytes)(uint16_t num);
-	/** Ready for the first post; the device shall not notify. */
+	/** Ready for the first post; the device notifies only if the driver wants that. */
 	void (*init)(struct driver_ring *ring);
 	/** Add a chain; the device need not see it before publish(). */
 	void (*post)(struct driver_ring *ring, const struct chain *chain);
-	/** Let the device see all posted chains, still without notifications. */
+	/** Let the device see all posted chains, and of which to notify if any. */
 	void (*publish)(struct driver_ring *ring);
 	/** Take the next chain that the device has finished, false if none. */
 	bool (*reap)(struct driver_ring *ring, struct used *used);

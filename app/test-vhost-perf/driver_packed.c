@@ -36,8 +36,11 @@ packed_init(struct driver_ring *ring)
 {
 	struct vring_packed_desc_event *event = ring->driver;
 
-	event->flags = ring->event_idx ? VRING_PACKED_EVENT_FLAG_DESC
-		: VRING_PACKED_EVENT_FLAG_DISABLE;
+	if (ring->event_idx)
+		event->flags = VRING_PACKED_EVENT_FLAG_DESC;
+	else
+		event->flags = ring->notify ? VRING_PACKED_EVENT_FLAG_ENABLE :
+			VRING_PACKED_EVENT_FLAG_DISABLE;
 	ring->avail_wrap = true;
 	ring->used_wrap = true;
 }
@@ -108,7 +111,7 @@ packed_post(struct driver_ring *ring, const struct chain *chain)
 	__atomic_store_n(&head->flags, list[0].flags, __ATOMIC_RELEASE);
 }
 
-/** Each chain became visible as it was posted; what remains is to refuse notifications. */
+/** Each chain became visible as it was posted; what remains is the place to notify of. */
 static void
 packed_publish(struct driver_ring *ring)
 {
@@ -118,8 +121,9 @@ packed_publish(struct driver_ring *ring)
 
 	if (!ring->event_idx)
 		return;
-	/* The last place that the device gets to, unless a batch fills the ring. */
-	advance(ring, &place, &wrap, ring->num - 1);
+	/* The next one, or the last that the device gets to, unless a batch fills the ring. */
+	if (!ring->notify)
+		advance(ring, &place, &wrap, ring->num - 1);
 	event->off_wrap = place | wrap << VRING_PACKED_EVENT_F_WRAP_CTR;
 }
 

@@ -40,7 +40,7 @@ split_init(struct driver_ring *ring)
 {
 	struct vring_avail *avail = ring->driver;
 
-	avail->flags = ring->event_idx ? 0 : VRING_AVAIL_F_NO_INTERRUPT;
+	avail->flags = ring->event_idx || ring->notify ? 0 : VRING_AVAIL_F_NO_INTERRUPT;
 }
 
 /** Write the descriptors of a chain to consecutive places of a table. */
@@ -86,9 +86,9 @@ split_publish(struct driver_ring *ring)
 {
 	struct vring_avail *avail = ring->driver;
 
-	/* Half the number space away: no used index of this batch reaches it. */
+	/* The next one, or half the number space away: no used index of this batch reaches it. */
 	if (ring->event_idx)
-		avail->ring[ring->num] = ring->used + 0x8000;
+		avail->ring[ring->num] = ring->used + (ring->notify ? 0 : 0x8000);
 	/* Pairs with the device's load of avail->idx, 2.7.13. */
 	__atomic_store_n(&avail->idx, ring->avail, __ATOMIC_RELEASE);
 }

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <linux/virtio_ring.h>
 
@@ -235,6 +236,7 @@ make_ring(struct guest *guest, const struct cell *cell, unsigned int index)
 		.num = cell->ring,
 		.chain_descs = ring_descs(cell),
 		.event_idx = cell->event_idx,
+		.notify = cell->notify,
 		.desc = guest_alloc(memory, ops->desc_bytes(cell->ring), RTE_CACHE_LINE_SIZE),
 		.driver = guest_alloc(memory, ops->driver_bytes(cell->ring), RTE_CACHE_LINE_SIZE),
 		.device = guest_alloc(memory, ops->device_bytes(cell->ring), RTE_CACHE_LINE_SIZE),
@@ -253,7 +255,7 @@ memory_bytes(const struct cell *cell)
 	size_t ring = ops->desc_bytes(cell->ring) + ops->driver_bytes(cell->ring) +
 		ops->device_bytes(cell->ring);
 
-	if (cell->idle)
+	if (!cell_moves(cell))
 		return 2 * ring + ALIGNMENTS;
 	return 2 * ring + ALIGNMENTS + cell->ring * (buffer_bytes(cell) + TABLE_BYTES);
 }
@@ -304,7 +306,7 @@ port_open(struct port *port, const struct cell *cell, const char *socket)
 		.guest.sock = -1,
 		.vid = -1,
 		.ring = &port->guest.rings[cell->direction],
-		.n_chains = cell->idle ? 0 : port_ring_chains(cell),
+		.n_chains = cell_moves(cell) ? port_ring_chains(cell) : 0,
 		.in_order = cell->in_order,
 	};
 	port->chains = calloc(port->n_chains, sizeof(*port->chains));
@@ -359,6 +361,14 @@ void
 port_publish(struct port *port)
 {
 	port->ring->ops->publish(port->ring);
+}
+
+uint64_t
+port_hear(const struct port *port, enum direction direction)
+{
+	uint64_t calls;
+
+	return read(port->guest.call[direction], &calls, sizeof(calls)) == sizeof(calls) ? calls : 0;
 }
 
 /**

@@ -53,6 +53,9 @@ void port_post(struct port *port, unsigned int count, bool poison);
 /** Let the device see what was posted. */
 void port_publish(struct port *port);
 
+/** Notifications of a ring since it was asked last. */
+uint64_t port_hear(const struct port *port, enum direction direction);
+
 /**
  * Take back a chain and learn what the device says it wrote; NULL if there is
  * none or if the device gave back what it was not given.

@@ -66,7 +66,7 @@ struct crossing {
 bool
 two_cores_fit(const struct cell *cell)
 {
-	return cell->devices == 1 && !cell->async;
+	return cell_moves(cell) && cell->devices == 1 && !cell->async;
 }
 
 unsigned int

@@ -15,6 +15,8 @@ WORDS = {
     "multiseg": "several segments", "negotiated": "offloads negotiated",
     "csum": "checksum offload", "tso": "segmentation offload", "legacy": "old offload flags",
     "eventidx": "event index", "inorder": "in order", "nostats": "no statistics",
+    "notify": "the guest wants notifications", "idle": "nothing there",
+    "call": "rte_vhost_vring_call()", "nonblock": "nonblocking",
 }
 # What has a number behind it.
 NUMBERED = {"burst": "bursts of {}", "dev": "{} devices", "ring": "ring of {}",

@@ -94,17 +94,17 @@ vhost_doorbell_close(struct vhost_quota *quota, int fd, enum doorbell_kind kind)
 		vhost_reap(quota, fd);
 }
 
-void
+bool
 vhost_doorbell_drain_eventfd(int fd)
 {
 	uint64_t count;
-	ssize_t got;
 	int flags = fcntl(fd, F_GETFL);
 
-	if (flags < 0 || vhost_fd_kind(fd) != FD_EVENTFD || fcntl(fd, F_SETFL, flags | O_NONBLOCK) < 0)
-		return;
-	got = read(fd, &count, sizeof(count));
+	if (flags < 0 || vhost_fd_kind(fd) != FD_EVENTFD || doorbell_has_room(fd) ||
+			fcntl(fd, F_SETFL, flags | O_NONBLOCK) < 0 ||
+			read(fd, &count, sizeof(count)) <= 0)
+		return false;
 	/* what was pending for the guest is so again */
-	if (got > 0)
-		vhost_doorbell_ring(fd, DOORBELL_EVENTFD);
+	vhost_doorbell_ring(fd, DOORBELL_EVENTFD);
+	return true;
 }

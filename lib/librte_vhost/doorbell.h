@@ -63,8 +63,8 @@ void vhost_doorbell_close(struct vhost_quota *quota, int fd, enum doorbell_kind 
  */
 bool vhost_is_side_socket(int fd);
 
-/** Free a thread that a peer, quicker than doorbell_has_room(), has caught in a write. */
-void vhost_doorbell_drain_eventfd(int fd);
+/** Free whoever is caught in a write to an eventfd: whether it was full. */
+bool vhost_doorbell_drain_eventfd(int fd);
 
 /**
  * Whether an eventfd takes another notification.  A peer can make it blocking again

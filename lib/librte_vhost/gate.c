@@ -57,19 +57,6 @@ vhost_gate_try_again(struct vhost_gate *gate)
 	return gate_entered(gate);
 }
 
-/** Free a thread that is caught in a write, if there is one. */
-static void
-free_writer(struct vhost_gate *gate)
-{
-	for (unsigned int i = 0; i < GATE_DOORBELLS; i++) {
-		int fd = vhost_gate_borrow(gate, i);
-
-		if (fd >= 0)
-			vhost_doorbell_drain_eventfd(fd);
-		vhost_gate_give_back(gate);
-	}
-}
-
 /** Count one less, unless the memory of the handle was given back meanwhile: zeros. */
 static void
 count_down(uint32_t *count)
@@ -93,7 +80,7 @@ vhost_gate_close(struct vhost_gate *gate)
 		expected = 0;
 		wait_a_turn(turns++);
 		if (is_stuck(turns))
-			free_writer(gate);
+			vhost_gate_free_writer(gate);
 	}
 	return gate_block(gate);
 }
@@ -127,6 +114,20 @@ void
 vhost_gate_give_back(struct vhost_gate *gate)
 {
 	count_down(&gate->borrowers);
+}
+
+bool
+vhost_gate_free_writer(struct vhost_gate *gate)
+{
+	bool freed = false;
+
+	for (unsigned int i = 0; i < GATE_DOORBELLS; i++) {
+		int fd = vhost_gate_borrow(gate, i);
+
+		freed |= fd >= 0 && vhost_doorbell_drain_eventfd(fd);
+		vhost_gate_give_back(gate);
+	}
+	return freed;
 }
 
 void

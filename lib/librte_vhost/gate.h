@@ -21,9 +21,9 @@
  * higher real-time priority even.  So a waiter sleeps after some thousand turns.
  *
  * Who is inside may write to a descriptor of the frontend, which a hostile one can
- * make block.  The gate knows these descriptors, so that an owner who waits too long
- * can free the writer (vhost_doorbell_drain_eventfd).  Whoever uses one from outside borrows
- * it; who closes one waits for borrowers.
+ * make block.  The gate knows these descriptors, so that an owner who waits too long,
+ * or who looks after such writers (notify_watch), can free them.  Whoever uses one from
+ * outside borrows it; who closes one waits for borrowers.
  *
  * Barriers: what was done inside is seen by who enters next.
  *  G1 acquire, a burst enters (gate_try_take)	pairs with G2
@@ -137,6 +137,13 @@ vhost_gate_try_enter(struct vhost_gate *gate)
 	return gate_entered(gate);
 }
 
+/** Likewise, but nobody has to hear of it when the gate opens: the caller comes again. */
+static inline struct vhost_virtqueue *
+vhost_gate_enter_if_free(struct vhost_gate *gate)
+{
+	return gate_is_closing(gate) || !gate_try_take(gate) ? NULL : gate_entered(gate);
+}
+
 /**
  * Close the gate: announce, then wait until nobody is inside.  Until
  * vhost_gate_open() the caller may read, change and replace the block, NULL when
@@ -164,6 +171,13 @@ void vhost_gate_set_doorbell(struct vhost_gate *gate, enum gate_doorbell which, 
  */
 int vhost_gate_borrow(struct vhost_gate *gate, enum gate_doorbell which);
 void vhost_gate_give_back(struct vhost_gate *gate);
+
+/**
+ * Free who is inside and caught in a write to a doorbell, if one is full.  Any thread.
+ *
+ * @return whether one was
+ */
+bool vhost_gate_free_writer(struct vhost_gate *gate);
 
 /** Wait until nobody uses a doorbell that was replaced, so that it may be closed. */
 void vhost_gate_await_borrowers(struct vhost_gate *gate, int fd);

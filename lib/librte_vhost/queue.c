@@ -239,8 +239,16 @@ notify_inside(struct vhost_virtqueue *block)
 int
 vhost_queue_notify(struct vhost_queue *q)
 {
-	int ret = notify_inside(vhost_gate_close(&q->gate));
+	struct vhost_virtqueue *block = vhost_gate_enter_if_free(&q->gate);
+	int ret;
 
+	if (block != NULL) {
+		ret = notify_inside(block);
+		vhost_gate_leave(&q->gate);
+		return ret;
+	}
+	/* among pollers who come back at once it has to announce itself */
+	ret = notify_inside(vhost_gate_close(&q->gate));
 	open_gate(q, false);
 	return ret;
 }

@@ -9,6 +9,7 @@
 #include <linux/virtio_config.h>
 
 #include "doorbell.h"
+#include "notify_watch.h"
 #include "ring.h"
 #include "ring_locate.h"
 #include "vhost_log.h"
@@ -217,8 +218,10 @@ take_doorbell(struct vu_call *call, enum doorbell_kind allowed, int *fd, enum do
 	}
 	*fd = vhost_doorbell_adopt(call->dev->driver.quota, vhost_vu_take_fd(call->msg, 0),
 		allowed, kind);
-	if (*fd >= 0)
+	if (*fd >= 0) {
+		vhost_notify_watch_start();
 		return 0;
+	}
 	VHOST_LOG_CONFIG(ERR, "(%s) vring %u: the descriptor of %s cannot carry notifications\n",
 		call->dev->driver.path, call->vring,
 		vhost_vu_request_name(call->msg->request));
