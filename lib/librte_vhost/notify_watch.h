@@ -13,12 +13,14 @@
  * leaves word where it is, and a timer of the event thread looks who is still in the
  * write of the last look.  If that eventfd is full it is emptied, which frees the lcore,
  * and from then on everybody in this process asks first.  So all frontends together hold
- * up one burst of each lcore, for a tenth of a second.
+ * up one burst of each lcore, for a tenth of a second; after that only who is quicker
+ * than a lcore between two system calls.
  */
 
 #include <stdbool.h>
 #include <stdint.h>
 
+#include <rte_branch_prediction.h>
 #include <rte_common.h>
 #include <rte_lcore.h>
 
@@ -52,14 +54,16 @@ vhost_notify(struct vhost_gate *gate, int fd, enum doorbell_kind kind, uint16_t 
 	struct notify_writer *writer;
 	int ret;
 
-	if (kind != DOORBELL_EVENTFD || gate == NULL || lcore >= RTE_MAX_LCORE ||
-			__atomic_load_n(&vhost_notify_asks_first, __ATOMIC_RELAXED))
+	if (kind != DOORBELL_EVENTFD || gate == NULL || lcore >= RTE_MAX_LCORE)
 		return vhost_doorbell_call(fd, kind, vring);
 	writer = &vhost_notify_writers[lcore];
 	/* The lcore's own: whoever looks needs no more than that both change. */
 	__atomic_store_n(&writer->writes, writer->writes + 1, __ATOMIC_RELAXED);
 	__atomic_store_n(&writer->gate, gate, __ATOMIC_RELAXED);
-	ret = write(fd, &one, sizeof(one)) >= 0 ? 0 : -errno;
+	if (unlikely(__atomic_load_n(&vhost_notify_asks_first, __ATOMIC_RELAXED)))
+		ret = vhost_doorbell_ring(fd, kind);
+	else
+		ret = write(fd, &one, sizeof(one)) >= 0 ? 0 : -errno;
 	__atomic_store_n(&writer->gate, NULL, __ATOMIC_RELAXED);
 	return ret;
 }
