@@ -4,8 +4,9 @@
 
 The machine's firmware tells which physical addresses belong to which node
 (table SRAT).  QEMU backs each node with one block of memory, which holds the
-node's physical addresses in rising order; a place is the address where QEMU
-puts the block, plus the offset in it.  Where that is, a probe per node tells.
+node's physical addresses in rising order.  To QEMU 7.2's plug-ins a place is the
+address where QEMU puts the block, plus the offset in it; to those of QEMU 10 it is the
+physical address.  Which of them, and where the blocks are, probes of each node tell.
 """
 
 import collections
@@ -35,22 +36,21 @@ class Places:
 
     def __init__(self, plugin):
         self.parts = memory_parts()
-        self._base = {}
-        for node in sorted({part.node for part in self.parts}):
-            self._find_base(plugin, node)
+        probes = {node: self._probe(plugin, node)
+                  for node in sorted({part.node for part in self.parts})}
+        if all(place == physical for found in probes.values() for place, physical in found):
+            # as if each part were a block that lies where the machine has it
+            self.parts = [part._replace(offset=part.first) for part in self.parts]
+        self._base = {node: self._base_of(node, found) for node, found in probes.items()}
 
     def of_physical(self, address):
-        part = self._part(address)
-        return self._base[part.node] + part.offset + address - part.first
+        return self._base[self._part(address).node] + self._offset(address)
 
     def node_lines(self):
         """The nodes, as lines of the plug-in's table."""
-        lines = []
-        for node, base in self._base.items():
-            size = max(part.offset + part.end - part.first
-                       for part in self.parts if part.node == node)
-            lines.append((base, base + size, node))
-        return [f'node {first:x} {end:x} {node}' for first, end, node in sorted(lines)]
+        lines = sorted((self.of_physical(part.first), part.end - part.first, part.node)
+                       for part in self.parts)
+        return [f'node {place:x} {place + size:x} {node}' for place, size, node in lines]
 
     def _part(self, address):
         for part in self.parts:
@@ -58,18 +58,27 @@ class Places:
                 return part
         raise OrderError(f'physical address {address:#x} belongs to no node')
 
-    def _find_base(self, plugin, node, pages=8):
-        """Probe pages of a node; they have to agree on where it begins."""
+    def _offset(self, address):
+        """Of a physical address in its node's block."""
+        part = self._part(address)
+        return part.offset + address - part.first
+
+    def _probe(self, plugin, node, pages=8):
+        """(place, physical address) of some pages of a node."""
         memory = memory_on_node(node, pages)
-        bases = set()
+        found = []
         for start, physical in pagemap(os.getpid(), memory.start, pages * PAGE):
-            part = self._part(physical)
-            if part.node != node:
-                raise OrderError(f'memory for node {node} is on node {part.node}')
-            bases.add(plugin.probe(start) - part.offset - (physical - part.first))
+            if self._part(physical).node != node:
+                raise OrderError(f'memory for node {node} is on another one')
+            found.append((plugin.probe(start), physical))
+        return found
+
+    def _base_of(self, node, probes):
+        """Where a node's block begins; the probes have to agree on that."""
+        bases = {place - self._offset(physical) for place, physical in probes}
         if len(bases) != 1:
             raise OrderError(f'the places of node {node} begin at {bases}')
-        self._base[node] = bases.pop()
+        return bases.pop()
 
 
 class Memory:

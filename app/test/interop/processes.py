@@ -112,10 +112,12 @@ class Process:
         regex = re.compile(pattern.encode(), re.M)
 
         def find():
+            # Asked before the log is read: its last words are then there.
+            is_alive = self.is_alive()
             with open(self.log_path, "rb") as log:
                 log.seek(base)
                 match = regex.search(log.read())
-            if not match and not self.is_alive():
+            if not match and not is_alive:
                 raise Failure(f"{self.name} ended while waiting for /{pattern}/: {self._last_words()}")
             return match
 
