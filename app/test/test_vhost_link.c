@@ -22,6 +22,9 @@
 /* ---- messages ---- */
 
 /** The most that the kernel passes at a time. */
+/** All the time that the frontends of a registration have for answers, see quota.c. */
+#define PATIENCE_MS 1000
+
 #define LOT 253
 
 struct two_links {
@@ -234,18 +237,38 @@ slow_stop(void)
 	return fake_stop(slow.fe);
 }
 
+/** Ask so often within one message; milliseconds that it took, or -1. */
+static int64_t
+ask_promptly(unsigned int times)
+{
+	unsigned int requests;
+	int64_t since, took;
+
+	if (!slow_start(&requests, 0))
+		return -1;
+	requests = times;
+	since = fake_now_ms();
+	if (fake_call_state(slow.fe, FE_SET_VRING_ENABLE, 0, 0) != FAKE_ACK)
+		return -1;
+	requests = 0;
+	took = fake_now_ms() - since;
+	return slow_stop() == 0 ? took : -1;
+}
+
+/* Nothing can be said on a machine that needs longer for all of them than a frontend has. */
 static int
 prompt_answers_may_be_many(void)
 {
-	unsigned int requests;
+	for (int i = 0; i < 10; i++) {
+		int64_t took_ms = ask_promptly(256);
 
-	TEST_ASSERT(slow_start(&requests, 0), "a device");
-	requests = 256;
-	TEST_ASSERT_EQUAL(fake_call_state(slow.fe, FE_SET_VRING_ENABLE, 0, 0), FAKE_ACK, "off");
-	requests = 0;
-	TEST_ASSERT(in_callback.on_loop, "asked by the event thread");
-	TEST_ASSERT_EQUAL(in_callback.answered, 256, "one for each ring");
-	return slow_stop();
+		TEST_ASSERT(took_ms >= 0 && in_callback.on_loop, "asked by the event thread");
+		if (in_callback.answered == 256)
+			return TEST_SUCCESS;
+		TEST_ASSERT(took_ms >= PATIENCE_MS, "%u answers in %" PRId64 " ms",
+			in_callback.answered, took_ms);
+	}
+	return TEST_SKIPPED;
 }
 
 static int

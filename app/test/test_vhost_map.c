@@ -967,7 +967,7 @@ test_fault_elsewhere_still_kills(void)
 	TEST_ASSERT_EQUAL(waitpid(child, &status, 0), child, "its end");
 	/* The suite's handler dies of the signal, a sanitizer's exits, or aborts if told so. */
 	TEST_ASSERT(!WIFSIGNALED(status) ? WEXITSTATUS(status) != 0 :
-		WTERMSIG(status) == SIGBUS || (TEST_ASAN && WTERMSIG(status) == SIGABRT),
+		WTERMSIG(status) == SIGBUS || ((TEST_ASAN || TEST_TSAN) && WTERMSIG(status) == SIGABRT),
 		"status 0x%x", status);
 	return TEST_SUCCESS;
 }

@@ -224,6 +224,17 @@ static const struct rte_vhost_device_ops ops = {
 	.new_connection = on_connection,
 };
 
+/**
+ * Between two questions the tables are the test's: what the library's threads have done is
+ * seen from here on, and they see what was done before.
+ */
+static void
+see_tables(struct fake_vduse *vduse)
+{
+	pthread_mutex_lock(&vduse->lock);
+	pthread_mutex_unlock(&vduse->lock);
+}
+
 bool
 fake_vduse_story_is(struct fake_vduse *vduse, const char *story)
 {
@@ -306,6 +317,7 @@ fake_vduse_fini(struct fake_vduse *vduse)
 	for (uint64_t until = fake_now_ms() + fake_patience_ms();
 			__atomic_load_n(&vduse->exists, __ATOMIC_RELAXED) && fake_now_ms() < until; )
 		usleep(500);
+	see_tables(vduse);
 	if (vduse->exists || vduse->kicks != 0) {
 		printf("fake: the device is %s, kicks 0x%x\n", vduse->exists ? "there" : "gone",
 			vduse->kicks);
@@ -329,13 +341,16 @@ fake_vduse_abandon(void)
 int
 fake_vduse_register(struct fake_vduse *vduse, unsigned int pairs)
 {
-	(void)vduse;
+	int ret;
+
 	if (rte_vhost_driver_register(FAKE_VDUSE_PATH, RTE_VHOST_USER_NET_STATS_ENABLE) < 0 ||
 			rte_vhost_driver_callback_register(FAKE_VDUSE_PATH, &ops) < 0)
 		return -1;
 	if (pairs > 0 && rte_vhost_driver_set_max_queue_num(FAKE_VDUSE_PATH, pairs) < 0)
 		return -1;
-	return rte_vhost_driver_start(FAKE_VDUSE_PATH);
+	ret = rte_vhost_driver_start(FAKE_VDUSE_PATH);
+	see_tables(vduse);
+	return ret;
 }
 
 void
@@ -380,11 +395,13 @@ fake_vduse_ask(struct fake_vduse *vduse, struct vduse_dev_request *request,
 	static uint32_t ids;
 
 	request->request_id = ++ids;
+	see_tables(vduse);
 	if (write(vduse->sock, request, sizeof(*request)) != sizeof(*request) ||
 			poll(&pfd, 1, fake_patience_ms()) != 1 ||
 			read(vduse->sock, response, sizeof(*response)) != sizeof(*response) ||
 			response->request_id != request->request_id)
 		return -1;
+	see_tables(vduse);
 	return response->result;
 }
 
