@@ -22,10 +22,10 @@
 /* ---- messages ---- */
 
 /** The most that the kernel passes at a time. */
+#define LOT 253
+
 /** All the time that the frontends of a registration have for answers, see quota.c. */
 #define PATIENCE_MS 1000
-
-#define LOT 253
 
 struct two_links {
 	struct vu_link here, there;

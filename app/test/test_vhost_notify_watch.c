@@ -136,7 +136,7 @@ static int
 slow_writer_is_no_offence(void)
 {
 	struct notify_writer *writer = &vhost_notify_writers[rte_lcore_id()];
-	struct vhost_gate gate = { 0 };
+	static struct vhost_gate gate;
 	int fd = eventfd(0, EFD_NONBLOCK);
 	uint64_t count;
 

@@ -182,7 +182,9 @@ ring_goes_on_at_an_index(void)
 	TEST_ASSERT_EQUAL(fake_vduse_status(&vduse, 0), OK, "reset");
 	TEST_ASSERT_EQUAL(fake_vduse_ask(&vduse, &request, &response), OK, "asked when stopped");
 	TEST_ASSERT_EQUAL(response.vq_state.split.avail_index, 5, "the same");
+	fake_vduse_forget_story(&vduse);
 	TEST_ASSERT_SUCCESS(fake_vduse_run(&vduse), "driver");
+	TEST_ASSERT(fake_vduse_story_is(&vduse, STARTED), "it starts");
 	TEST_ASSERT(traffic_passes(), "goes on");
 	return fake_vduse_fini(&vduse);
 }

@@ -311,7 +311,9 @@ fake_vduse_fini(struct fake_vduse *vduse)
 {
 	bool fine = true;
 
+	pthread_mutex_lock(&vduse->lock);
 	vduse->on_bus = false;
+	pthread_mutex_unlock(&vduse->lock);
 	rte_vhost_driver_unregister(FAKE_VDUSE_PATH);
 	/* one that has unregistered below its own callback ends when that returns */
 	for (uint64_t until = fake_now_ms() + fake_patience_ms();
