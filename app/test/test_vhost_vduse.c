@@ -211,7 +211,7 @@ memory_that_was_taken_back_is_not_touched(void)
 	TEST_ASSERT_SUCCESS(create_running(), "start");
 	fe = vduse.fe;
 	TEST_ASSERT(fake_rx_fill(&fe->vqs[0], 8, 2048, NULL) == 8, "buffers");
-	vduse.nranges = 0;
+	fake_vduse_show_ranges(&vduse, 0);
 	TEST_ASSERT_EQUAL(fake_vduse_update(&vduse, 0, UINT64_MAX), OK, "taken back");
 	TEST_ASSERT(fake_read_guest(fe, fe->vqs[0].slots_gpa, before, sizeof(before)), "look");
 	pkt = fake_mbuf(FRAME, 3, 0);
@@ -250,7 +250,7 @@ cut_memory(uint64_t gpa)
 	second->entry.offset += at - first->entry.start;
 	second->entry.start = at;
 	first->entry.last = at - 1;
-	vduse.nranges = 2;
+	fake_vduse_show_ranges(&vduse, 2);
 }
 
 static int
@@ -258,12 +258,12 @@ range_that_comes_later_is_asked_for(void)
 {
 	TEST_ASSERT_SUCCESS(create(), "start");
 	cut_memory(vduse.fe->vqs[1].slots_gpa);
-	vduse.nranges = 1;
+	fake_vduse_show_ranges(&vduse, 1);
 	TEST_ASSERT_SUCCESS(fake_vduse_run(&vduse), "driver");
 	TEST_ASSERT(fake_vduse_story_is(&vduse, STARTED), "rings are known");
 	TEST_ASSERT(fake_tx_send(&vduse.fe->vqs[1], NULL, "0123456789abcdef", 16, NULL), "a packet");
 	TEST_ASSERT(fake_backend_receive(vduse.fe, 0) == NULL, "of which nobody knows where it is");
-	vduse.nranges = 2;
+	fake_vduse_show_ranges(&vduse, 2);
 	for (uint64_t until = fake_now_ms() + fake_patience_ms(); fake_now_ms() < until; usleep(1000)) {
 		struct rte_mbuf *pkt = fake_backend_receive(vduse.fe, 0);
 
@@ -541,7 +541,7 @@ next_backend_that_is_another(void)
 	log_end(&log);
 	TEST_ASSERT_EQUAL(log_count(&log, "it has other features or queues"), 1, "said");
 	log_free(&log);
-	vduse.on_bus = false;
+	fake_vduse_leave_bus(&vduse);
 	TEST_ASSERT_SUCCESS(fake_vduse_register(&vduse, 3), "off the bus it is made anew");
 	TEST_ASSERT_EQUAL(vduse.nrings, 7, "as wanted");
 	return fake_vduse_fini(&vduse);
@@ -565,7 +565,7 @@ file_that_is_no_use(void)
 	TEST_ASSERT_SUCCESS(symlink("/etc/passwd", path), "a link");
 	TEST_ASSERT_EQUAL(fake_vduse_register(&vduse, 1), -1, "refused");
 	TEST_ASSERT_SUCCESS(rte_vhost_driver_unregister(FAKE_VDUSE_PATH), "unregister");
-	vduse.on_bus = false;
+	fake_vduse_leave_bus(&vduse);
 	fake_vduse_forget_story(&vduse);
 	TEST_ASSERT_SUCCESS(fake_vduse_register(&vduse, 1), "off the bus it is made anew");
 	TEST_ASSERT_SUCCESS(fake_vduse_run(&vduse), "driver");

@@ -235,6 +235,17 @@ see_tables(struct fake_vduse *vduse)
 	pthread_mutex_unlock(&vduse->lock);
 }
 
+static bool
+exists(struct fake_vduse *vduse)
+{
+	bool is;
+
+	pthread_mutex_lock(&vduse->lock);
+	is = vduse->exists;
+	pthread_mutex_unlock(&vduse->lock);
+	return is;
+}
+
 bool
 fake_vduse_story_is(struct fake_vduse *vduse, const char *story)
 {
@@ -311,15 +322,12 @@ fake_vduse_fini(struct fake_vduse *vduse)
 {
 	bool fine = true;
 
-	pthread_mutex_lock(&vduse->lock);
-	vduse->on_bus = false;
-	pthread_mutex_unlock(&vduse->lock);
+	fake_vduse_leave_bus(vduse);
 	rte_vhost_driver_unregister(FAKE_VDUSE_PATH);
 	/* one that has unregistered below its own callback ends when that returns */
 	for (uint64_t until = fake_now_ms() + fake_patience_ms();
-			__atomic_load_n(&vduse->exists, __ATOMIC_RELAXED) && fake_now_ms() < until; )
+			exists(vduse) && fake_now_ms() < until; )
 		usleep(500);
-	see_tables(vduse);
 	if (vduse->exists || vduse->kicks != 0) {
 		printf("fake: the device is %s, kicks 0x%x\n", vduse->exists ? "there" : "gone",
 			vduse->kicks);
@@ -353,6 +361,22 @@ fake_vduse_register(struct fake_vduse *vduse, unsigned int pairs)
 	ret = rte_vhost_driver_start(FAKE_VDUSE_PATH);
 	see_tables(vduse);
 	return ret;
+}
+
+void
+fake_vduse_show_ranges(struct fake_vduse *vduse, unsigned int n)
+{
+	pthread_mutex_lock(&vduse->lock);
+	vduse->nranges = n;
+	pthread_mutex_unlock(&vduse->lock);
+}
+
+void
+fake_vduse_leave_bus(struct fake_vduse *vduse)
+{
+	pthread_mutex_lock(&vduse->lock);
+	vduse->on_bus = false;
+	pthread_mutex_unlock(&vduse->lock);
 }
 
 void

@@ -65,6 +65,11 @@ void fake_vduse_abandon(void);
 /** Register and start, with so many pairs (0: as it is); what rte_vhost_driver_start() returns. */
 int fake_vduse_register(struct fake_vduse *vduse, unsigned int pairs);
 
+/** Of all ranges only the first so many; also while it runs. */
+void fake_vduse_show_ranges(struct fake_vduse *vduse, unsigned int n);
+/** From now on it can be destroyed. */
+void fake_vduse_leave_bus(struct fake_vduse *vduse);
+
 /** True tables: all memory, all rings. */
 void fake_vduse_describe(struct fake_vduse *vduse);
 
