@@ -758,9 +758,15 @@ check_device(const struct vhost_device *dev, int node, const int *queue_nodes)
 unsigned int
 topology_areas(const struct fake *fe)
 {
-	const struct vhost_device *dev = vhost_device_peek(fe->vid);
+	struct vhost_device *dev = vhost_device_peek(fe->vid);
+	unsigned int n;
 
-	return dev != NULL ? count_areas(dev) : 0;
+	if (dev == NULL)
+		return 0;
+	vhost_device_lock(dev);
+	n = count_areas(dev);
+	vhost_device_unlock(dev);
+	return n;
 }
 
 int
