@@ -19,7 +19,7 @@ OBJECTS = ('net_enqueue', 'net_dequeue', 'net_frame', 'net_header', 'net_ahead',
 
 ALLOWED = set('''
     _GLOBAL_OFFSET_TABLE_ __errno_location __tls_get_addr memcpy memmove memset
-    poll send write vhost_notify_asks_first vhost_notify_writers
+    poll send write vhost_doorbell_asks_first vhost_doorbell_writers
     rte_log vhost_data_log_level __rte_panic
     per_lcore__lcore_id rte_mempool_ops_table rte_pktmbuf_free_bulk
     __rte_pktmbuf_read

@@ -35,7 +35,7 @@ LAYERS = (
                'mem_sanitizer '
                'dma_channel doorbell event_loop fd_kind quota reaper vhost_abi vu_message vhost_log vhost_trace '
                'vduse_kernel'),
-    ('running halves', 'gate notify_watch vhost_virtqueue virtio_net '
+    ('running halves', 'gate vhost_virtqueue virtio_net '
                        'ring ring_iova ring_log ring_packed ring_piece ring_resume ring_split '
                        'net_ahead net_async net_async_dequeue net_async_enqueue '
                        'net_copy net_dequeue net_enqueue net_frame net_header net_isa net_mbuf net_notify net_stats'),
@@ -45,7 +45,7 @@ LAYERS = (
     ('evidence', 'numa_evidence numa_regions numa_rings numa_sample placement'),
     ('device', 'device device_wish vdpa'),
     ('change', 'plan settle listener_app listeners device_change'),
-    ('life', 'crypto_crypto device_life host_notifier iotlb_ask listener_vdpa net_ctrl numa_watch postcopy vu_backchannel'),
+    ('life', 'crypto_crypto device_life host_notifier iotlb_ask listener_vdpa net_ctrl notify_watch numa_watch postcopy vu_backchannel'),
     ('protocol', 'vu_dispatch vu_on vu_on_crypto vu_on_device vu_on_inflight vu_on_iotlb vu_on_memory '
                  'vu_on_migration vu_on_queue '
                  'vduse_memory vduse_serve vduse_state'),

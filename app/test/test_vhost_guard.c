@@ -104,7 +104,7 @@ touch(uint8_t *addr, const struct trial *trial)
 	return found;
 }
 
-/** Pages of memory that the process has, shared or not; asked without any being allocated. */
+/** Pages of memory that the process has, shared or not, or 0; none is allocated for the question. */
 static long
 resident_pages(void)
 {
@@ -138,7 +138,7 @@ go_through(const struct trial *trial)
 {
 	int fd = memfd_create("vhost-test-guard", MFD_CLOEXEC);
 	struct mem_mapping *mapping;
-	long before;
+	long before, after;
 
 	alarm(50);
 	have_had_a_signal();
@@ -157,7 +157,8 @@ go_through(const struct trial *trial)
 	if (!vhost_mem_mapping_is_broken(mapping))
 		return 5;
 	/* what is behind a page that is not there, and page tables of ours */
-	return resident_pages() - before > (64 << 20) / (long)PAGE ? 6 : 0;
+	after = resident_pages();
+	return before <= 0 || after <= 0 || after - before > (64 << 20) / (long)PAGE ? 6 : 0;
 }
 
 static int

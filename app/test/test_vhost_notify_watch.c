@@ -7,6 +7,7 @@
  * Who is caught is freed, the guest is still notified, and all of it happens once.
  */
 
+#include <errno.h>
 #include <fcntl.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
@@ -14,19 +15,18 @@
 #include <rte_mbuf.h>
 #include <rte_vhost.h>
 
-#include "notify_watch.h"
+#include "doorbell.h"
 #include "test.h"
 #include "test_vhost_hostile.h"
 #include "vhost_test_log.h"
 
-#define FRAME 64
-#define MESSAGE "blocked lcore"
+#define MESSAGE "held up who notified it"
 
 /** A device that misbehaves, whose guest waits for frames, and one that does not. */
 static bool
 begin(struct two *t)
 {
-	__atomic_store_n(&vhost_notify_asks_first, false, __ATOMIC_RELAXED);
+	__atomic_store_n(&vhost_doorbell_asks_first, false, __ATOMIC_RELAXED);
 	if (!two_start(t, .mergeable = true) || fake_rx_fill(&t->bad->vqs[0], 64, 256, NULL) != 64)
 		return false;
 	fake_interrupts(&t->bad->vqs[0]);
@@ -54,16 +54,6 @@ is_notified(int fd)
 		read(fd, &count, sizeof(count)) == sizeof(count) && count > 0;
 }
 
-static uint16_t
-send_frame(struct fake *fe)
-{
-	struct rte_mbuf *pkt = fake_mbuf(FRAME, 0, 0);
-	uint16_t n = rte_vhost_enqueue_burst(fe->vid, 0, &pkt, 1);
-
-	rte_pktmbuf_free(pkt);
-	return n;
-}
-
 static int
 call_guest(struct fake *fe)
 {
@@ -79,7 +69,7 @@ call_guest_nonblock(struct fake *fe)
 static int
 burst_to_guest(struct fake *fe)
 {
-	return send_frame(fe) == 1 ? 0 : -1;
+	return fake_backend_send(fe, 0, 64, 0) == 1 ? 0 : -1;
 }
 
 /** What waits in the write. */
@@ -117,13 +107,14 @@ nobody_is_caught_again(void)
 
 	TEST_ASSERT(begin(&t), "two devices");
 	TEST_ASSERT_SUCCESS(make_block(t.bad->vqs[0].callfd), "it blocks");
-	TEST_ASSERT_EQUAL(send_frame(t.bad), 1, "caught once");
-	TEST_ASSERT(__atomic_load_n(&vhost_notify_asks_first, __ATOMIC_RELAXED), "ask from now on");
+	TEST_ASSERT_SUCCESS(burst_to_guest(t.bad), "caught once");
+	TEST_ASSERT(__atomic_load_n(&vhost_doorbell_asks_first, __ATOMIC_RELAXED), "ask from now on");
+	TEST_ASSERT(fake_is_served(t.good), "the event thread has written its line");
 	TEST_ASSERT_SUCCESS(log_begin(&log), "log");
 	for (int i = 0; i < 20; i++) {
 		TEST_ASSERT_SUCCESS(make_block(t.bad->vqs[0].callfd), "again, %d", i);
-		TEST_ASSERT_EQUAL(send_frame(t.bad), 1, "frame %d", i);
-		TEST_ASSERT(vhost_notify_writers[rte_lcore_id()].gate == NULL, "%d", i);
+		TEST_ASSERT_SUCCESS(burst_to_guest(t.bad), "frame %d", i);
+		TEST_ASSERT(vhost_doorbell_writers[rte_lcore_id()].place == 0, "%d", i);
 	}
 	log_end(&log);
 	TEST_ASSERT_EQUAL(log_count(&log, MESSAGE), 0, "%s", log.text);
@@ -135,24 +126,38 @@ nobody_is_caught_again(void)
 static int
 slow_writer_is_no_offence(void)
 {
-	struct notify_writer *writer = &vhost_notify_writers[rte_lcore_id()];
-	static struct vhost_gate gate;
+	struct doorbell_writer *writer = &vhost_doorbell_writers[rte_lcore_id()];
+	uint64_t count;
+	struct two t;
+	int fd;
+
+	TEST_ASSERT(begin(&t), "two devices");
+	fd = t.bad->vqs[0].callfd;
+	TEST_ASSERT_EQUAL(write(fd, &(uint64_t){ 5 }, 8), 8, "notifications");
+	__atomic_store_n(&writer->writes, writer->writes + 1, __ATOMIC_RELAXED);
+	__atomic_store_n(&writer->place, doorbell_place(t.bad->vid, 0), __ATOMIC_RELAXED);
+	usleep(500000);
+	__atomic_store_n(&writer->place, 0, __ATOMIC_RELAXED);
+	TEST_ASSERT(!__atomic_load_n(&vhost_doorbell_asks_first, __ATOMIC_RELAXED), "trusted");
+	TEST_ASSERT(read(fd, &count, sizeof(count)) == sizeof(count) && count == 5, "untouched");
+	return two_end(&t);
+}
+
+/* Whoever frees somebody, an owner who waits at the gate too, has everybody ask first. */
+static int
+only_what_is_full_is_an_offence(void)
+{
 	int fd = eventfd(0, EFD_NONBLOCK);
 	uint64_t count;
 
 	TEST_ASSERT(fd >= 0, "an eventfd");
-	__atomic_store_n(&vhost_notify_asks_first, false, __ATOMIC_RELAXED);
-	vhost_notify_watch_start();
-	vhost_gate_set_doorbell(&gate, GATE_CALL, fd);
-	TEST_ASSERT_EQUAL(write(fd, &(uint64_t){ 5 }, 8), 8, "notifications");
-	__atomic_store_n(&writer->writes, writer->writes + 1, __ATOMIC_RELAXED);
-	__atomic_store_n(&writer->gate, &gate, __ATOMIC_RELAXED);
-	usleep(500000);
-	__atomic_store_n(&writer->gate, NULL, __ATOMIC_RELAXED);
-	TEST_ASSERT(!__atomic_load_n(&vhost_notify_asks_first, __ATOMIC_RELAXED), "trusted");
-	TEST_ASSERT(read(fd, &count, sizeof(count)) == sizeof(count) && count == 5, "untouched");
-	/* who looks may still be at it */
-	usleep(200000);
+	__atomic_store_n(&vhost_doorbell_asks_first, false, __ATOMIC_RELAXED);
+	vhost_doorbell_drain_eventfd(fd);
+	TEST_ASSERT(!__atomic_load_n(&vhost_doorbell_asks_first, __ATOMIC_RELAXED), "empty");
+	TEST_ASSERT_SUCCESS(make_block(fd), "it blocks");
+	vhost_doorbell_drain_eventfd(fd);
+	TEST_ASSERT(__atomic_load_n(&vhost_doorbell_asks_first, __ATOMIC_RELAXED), "full");
+	TEST_ASSERT(read(fd, &count, sizeof(count)) == sizeof(count) && count == 1, "and pending");
 	close(fd);
 	return TEST_SUCCESS;
 }
@@ -164,6 +169,7 @@ static const struct test_case cases[] = {
 		(&(const struct way){ call_guest_nonblock })),
 	TEST_CASE(nobody_is_caught_again),
 	TEST_CASE(slow_writer_is_no_offence),
+	TEST_CASE(only_what_is_full_is_an_offence),
 };
 
 static int

@@ -320,13 +320,15 @@ def why_failed(step, text):
     """Lines of a failed step that say which case failed, and why."""
     if isinstance(step.suites, pathlib.Path) and step.suites.with_suffix('.json').exists():
         return failed_tests(step.suites.with_suffix('.json'))
+    if step.suites is None:
+        return text[-20:]
     lines = []
     for number, line in enumerate(text):
         if line.startswith('FAIL'):
             # what it printed stands below its name, further in
             said = itertools.takewhile(lambda other: other.startswith(' '), text[number + 1:])
             lines += [line, *itertools.islice(said, 20)]
-    return lines
+    return lines or text[-20:]
 
 
 class Runner:

@@ -11,6 +11,9 @@
 #include "fd_kind.h"
 #include "reaper.h"
 
+struct doorbell_writer vhost_doorbell_writers[RTE_MAX_LCORE];
+bool vhost_doorbell_asks_first;
+
 /** Of an eventfd; -EINVAL, and still the caller's, if it is no use (O_PATH). */
 static int
 adopt_eventfd(int fd)
@@ -94,7 +97,7 @@ vhost_doorbell_close(struct vhost_quota *quota, int fd, enum doorbell_kind kind)
 		vhost_reap(quota, fd);
 }
 
-bool
+void
 vhost_doorbell_drain_eventfd(int fd)
 {
 	uint64_t count;
@@ -103,8 +106,8 @@ vhost_doorbell_drain_eventfd(int fd)
 	if (flags < 0 || vhost_fd_kind(fd) != FD_EVENTFD || doorbell_has_room(fd) ||
 			fcntl(fd, F_SETFL, flags | O_NONBLOCK) < 0 ||
 			read(fd, &count, sizeof(count)) <= 0)
-		return false;
+		return;
+	__atomic_store_n(&vhost_doorbell_asks_first, true, __ATOMIC_RELAXED);
 	/* what was pending for the guest is so again */
 	vhost_doorbell_ring(fd, DOORBELL_EVENTFD);
-	return true;
 }

@@ -19,6 +19,10 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <rte_branch_prediction.h>
+#include <rte_common.h>
+#include <rte_lcore.h>
+
 #include "vduse/kernel.h"
 
 struct vhost_quota;
@@ -63,8 +67,29 @@ void vhost_doorbell_close(struct vhost_quota *quota, int fd, enum doorbell_kind 
  */
 bool vhost_is_side_socket(int fd);
 
-/** Free whoever is caught in a write to an eventfd: whether it was full. */
-bool vhost_doorbell_drain_eventfd(int fd);
+/**
+ * Free whoever is caught in a write to an eventfd that is full.  If it was, all eventfds
+ * are asked first from then on (vhost_doorbell_asks_first).
+ */
+void vhost_doorbell_drain_eventfd(int fd);
+
+/** Whether a frontend has caught somebody, so that nobody writes unasked any more; atomic. */
+extern bool vhost_doorbell_asks_first;
+
+/** What a lcore says of its writes to eventfds, for who can free it (notify_watch). */
+struct doorbell_writer {
+	uint64_t place;		/**< doorbell_place() of the ring, inside of a write; else 0; atomic */
+	uint32_t writes;	/**< begun so far; atomic */
+} __rte_cache_aligned;
+
+extern struct doorbell_writer vhost_doorbell_writers[RTE_MAX_LCORE];
+
+/** A ring of a device in one number, which is not 0. */
+static inline uint64_t
+doorbell_place(int vid, uint16_t vring)
+{
+	return ((uint64_t)vid << 16 | vring) + 1;
+}
 
 /**
  * Whether an eventfd takes another notification.  A peer can make it blocking again
@@ -102,6 +127,32 @@ vhost_doorbell_call(int fd, enum doorbell_kind kind, uint16_t vring)
 {
 	return kind == DOORBELL_VDUSE ? vhost_vduse_inject(fd, vring) :
 		vhost_doorbell_ring(fd, kind);
+}
+
+/**
+ * Likewise, from inside of the ring's gate: a lcore writes to an eventfd without asking,
+ * which would be another system call, as dear as the first.
+ */
+static inline int
+vhost_doorbell_call_inside(int fd, enum doorbell_kind kind, int vid, uint16_t vring)
+{
+	const uint64_t one = 1;
+	unsigned int lcore = rte_lcore_id();
+	struct doorbell_writer *writer;
+	int ret;
+
+	if (kind != DOORBELL_EVENTFD || lcore >= RTE_MAX_LCORE)
+		return vhost_doorbell_call(fd, kind, vring);
+	writer = &vhost_doorbell_writers[lcore];
+	/* The lcore's own: whoever looks needs no more than that both change. */
+	__atomic_store_n(&writer->writes, writer->writes + 1, __ATOMIC_RELAXED);
+	__atomic_store_n(&writer->place, doorbell_place(vid, vring), __ATOMIC_RELAXED);
+	if (unlikely(__atomic_load_n(&vhost_doorbell_asks_first, __ATOMIC_RELAXED)))
+		ret = vhost_doorbell_ring(fd, kind);
+	else
+		ret = write(fd, &one, sizeof(one)) >= 0 ? 0 : -errno;
+	__atomic_store_n(&writer->place, 0, __ATOMIC_RELAXED);
+	return ret;
 }
 
 /** Take pending notifications out of a pipe that was adopted; no more than one fills. */

@@ -116,18 +116,16 @@ vhost_gate_give_back(struct vhost_gate *gate)
 	count_down(&gate->borrowers);
 }
 
-bool
+void
 vhost_gate_free_writer(struct vhost_gate *gate)
 {
-	bool freed = false;
-
 	for (unsigned int i = 0; i < GATE_DOORBELLS; i++) {
 		int fd = vhost_gate_borrow(gate, i);
 
-		freed |= fd >= 0 && vhost_doorbell_drain_eventfd(fd);
+		if (fd >= 0)
+			vhost_doorbell_drain_eventfd(fd);
 		vhost_gate_give_back(gate);
 	}
-	return freed;
 }
 
 void

@@ -172,12 +172,8 @@ void vhost_gate_set_doorbell(struct vhost_gate *gate, enum gate_doorbell which, 
 int vhost_gate_borrow(struct vhost_gate *gate, enum gate_doorbell which);
 void vhost_gate_give_back(struct vhost_gate *gate);
 
-/**
- * Free who is inside and caught in a write to a doorbell, if one is full.  Any thread.
- *
- * @return whether one was
- */
-bool vhost_gate_free_writer(struct vhost_gate *gate);
+/** Free who is inside and caught in a write to a doorbell, if one is full.  Any thread. */
+void vhost_gate_free_writer(struct vhost_gate *gate);
 
 /** Wait until nobody uses a doorbell that was replaced, so that it may be closed. */
 void vhost_gate_await_borrowers(struct vhost_gate *gate, int fd);

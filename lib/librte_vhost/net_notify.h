@@ -7,7 +7,7 @@
 
 /* Telling the guest, at the end of a burst, that there are used chains. */
 
-#include "notify_watch.h"
+#include "doorbell.h"
 #include "ring.h"
 #include "vhost_abi.h"
 #include "vhost_virtqueue.h"
@@ -24,7 +24,7 @@ net_ring_guest(struct vhost_virtqueue *vq)
 {
 	const struct rte_vhost_device_ops *ops = vq->net->ops;
 	int ret = vq->callfd < 0 ? -EBADF :
-		vhost_notify(vq->cfg.gate, vq->callfd, vq->call_kind, vq->cfg.index);
+		vhost_doorbell_call_inside(vq->callfd, vq->call_kind, vq->net->vid, vq->cfg.index);
 
 	if (ret != 0 && (ret != -EAGAIN || VHOST_ABI_MISSED_CALL_FAILS)) {
 		vq->state.stats.notifications_failed++;

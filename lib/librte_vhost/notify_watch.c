@@ -2,6 +2,8 @@
  * Copyright(c) 2026 The vhost-numa authors
  */
 
+#include "device.h"
+#include "doorbell.h"
 #include "event_loop.h"
 #include "notify_watch.h"
 #include "vhost_log.h"
@@ -10,11 +12,9 @@
 #define BUSY_MS 20
 #define QUIET_MS 100
 
-struct notify_writer vhost_notify_writers[RTE_MAX_LCORE];
-bool vhost_notify_asks_first;
-
 /** What the last look found; the event thread's. */
-static struct notify_writer seen[RTE_MAX_LCORE];
+static struct doorbell_writer seen[RTE_MAX_LCORE];
+static bool asked_first;
 
 static struct event_timer timer;
 static bool started;	/**< atomic */
@@ -23,20 +23,34 @@ static bool started;	/**< atomic */
 static bool
 look_at(unsigned int lcore)
 {
-	const struct notify_writer *writer = &vhost_notify_writers[lcore];
-	const struct notify_writer now = {
-		.gate = __atomic_load_n(&writer->gate, __ATOMIC_RELAXED),
+	const struct doorbell_writer *writer = &vhost_doorbell_writers[lcore];
+	const struct doorbell_writer now = {
+		.place = __atomic_load_n(&writer->place, __ATOMIC_RELAXED),
 		.writes = __atomic_load_n(&writer->writes, __ATOMIC_RELAXED),
 	};
 	bool goes_on = now.writes != seen[lcore].writes;
 
-	if (!goes_on && now.gate != NULL && now.gate == seen[lcore].gate &&
-			vhost_gate_free_writer(now.gate) &&
-			!__atomic_exchange_n(&vhost_notify_asks_first, true, __ATOMIC_RELAXED))
-		VHOST_LOG_CONFIG(WARNING, "a frontend has blocked lcore %u by a full eventfd; "
-			"from now on eventfds are asked before they are written to\n", lcore);
+	if (!goes_on && now.place != 0 && now.place == seen[lcore].place) {
+		struct vhost_queue *queue = vhost_handle_queue((now.place - 1) >> 16,
+			(uint16_t)(now.place - 1));
+
+		if (queue != NULL)
+			vhost_gate_free_writer(&queue->gate);
+	}
 	seen[lcore] = now;
 	return goes_on;
+}
+
+/** Say once that somebody was freed, here or by who waited at a gate. */
+static void
+tell(void)
+{
+	bool asks_first = __atomic_load_n(&vhost_doorbell_asks_first, __ATOMIC_RELAXED);
+
+	if (asks_first && !asked_first)
+		VHOST_LOG_CONFIG(WARNING, "a frontend has held up who notified it by a full eventfd; "
+			"from now on eventfds are asked before they are written to\n");
+	asked_first = asks_first;
 }
 
 static void
@@ -46,6 +60,7 @@ look(struct event_timer *self)
 
 	for (unsigned int lcore = 0; lcore < RTE_MAX_LCORE; lcore++)
 		busy |= look_at(lcore);
+	tell();
 	vhost_event_timer_arm(self, busy ? BUSY_MS : QUIET_MS, look);
 }
 

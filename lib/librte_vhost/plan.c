@@ -42,13 +42,11 @@ static void
 plan_shape(const struct vhost_device *dev, const struct plan *plan, uint32_t index,
 		struct vq_cfg *cfg)
 {
-	struct vhost_queue *queue = vhost_device_queue_at(dev, index);
-	const struct vhost_virtqueue *block = vhost_queue_block(queue);
+	const struct vhost_virtqueue *block = vhost_queue_block(vhost_device_queue_at(dev, index));
 	const struct ring_memory_map memory = vhost_device_ring_memory(dev);
 
 	*cfg = (struct vq_cfg){
 		.index = index,
-		.gate = &queue->gate,
 		.node = block != NULL ? block->node : plan->dev_node,
 		.generation = dev->wish.generation,
 		.format = ring_format(dev->wish.features),

@@ -73,7 +73,6 @@ struct vq_log_cfg {
 struct vq_cfg {
 	uint16_t size;		/**< descriptors; 0 for a dormant block */
 	uint16_t index;		/**< of the virtqueue in the device */
-	struct vhost_gate *gate;	/**< of the queue; or NULL */
 	int node;		/**< where the block shall be; VHOST_NODE_ANY: wherever */
 	uint64_t generation;	/**< of the virtio_net replica to run on */
 	unsigned int format;	/**< VQ_PACKED, VQ_LOG, VQ_IOVA */
