@@ -38,7 +38,7 @@ LAYERS = (
     ('running halves', 'gate vhost_virtqueue virtio_net '
                        'ring ring_iova ring_log ring_packed ring_piece ring_resume ring_split '
                        'net_ahead net_async net_async_dequeue net_async_enqueue '
-                       'net_copy net_dequeue net_enqueue net_frame net_header net_isa net_mbuf net_notify net_stats'),
+                       'net_copy net_dequeue net_enqueue net_frame net_header net_isa net_mbuf net_notify net_plain net_stats'),
     ('queues', 'crypto_algo crypto_block crypto_lane crypto_request crypto_session crypto_stream '
                'inflight_area inflight_layout inflight_pool inflight_record inflight_recover '
                'queue queue_async queue_inflight queue_wish ring_locate ring_window'),

@@ -102,6 +102,13 @@ def fast_steps(build):
                 [build / 'app/test-vhost-perf/dpdk-test-vhost-perf', '--no-huge', '--no-pci',
                  '--no-telemetry', '-m', '512', '--no-shconf', '--', '--packets', '4096'],
                 env={'LD_LIBRARY_PATH': str(build / 'lib')})
+    yield check('packets of the bare loop are right',
+                [build / 'app/test-vhost-perf/dpdk-test-vhost-perf', '--no-huge', '--no-pci',
+                 '--no-telemetry', '-m', '512', '--no-shconf', '--', '--packets', '4096',
+                 '--cells', '^(enqueue-[a-z]+-(no)?mrg-[0-9]+-multiseg|'
+                            '(en|de)queue-[a-z]+-(no)?mrg-[0-9]+(-chained|-indirect)?)$'],
+                env={'LD_PRELOAD': str(build / 'app/test-vhost-perf/bare/libvhost_bare.so'),
+                     'LD_LIBRARY_PATH': str(build / 'lib')})
     yield check('packets of the benchmark between two cores are right',
                 [build / 'app/test-vhost-perf/dpdk-test-vhost-perf', '--no-huge', '--no-pci',
                  '--no-telemetry', '-m', '512', '--no-shconf', '--', '--packets', '2048',

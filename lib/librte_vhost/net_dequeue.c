@@ -25,7 +25,6 @@
  * No memory for a packet: its chain stays in the ring and the burst ends.
  */
 
-#include <assert.h>
 #include <string.h>
 
 #include <linux/virtio_net.h>
@@ -38,6 +37,7 @@
 #include "net_isa.h"
 #include "net_mbuf.h"
 #include "net_notify.h"
+#include "net_plain.h"
 #include "net_stats.h"
 #include "ring.h"
 #include "vhost_virtqueue.h"
@@ -48,16 +48,32 @@
 	X(packed, NET_ISA_FLAGS | VQ_PACKED) \
 	X(packed_in_order, NET_ISA_FLAGS | VQ_PACKED | VQ_IN_ORDER)
 
-/* ---- gathering ---- */
+/* ---- copies from the guest ---- */
 
+static __rte_noinline void
+copy_long(uint8_t *dst, const uint8_t *src, uint32_t len, struct net_next next)
+{
+	net_copy_long(dst, src, len, next, false);
+}
+
+static __rte_noinline void
+copy_and_fetch(uint8_t *dst, const uint8_t *src, uint32_t len, struct net_fetch *fetch)
+{
+	net_copy_and_fetch(dst, src, len, fetch, false);
+}
+
+/** Take bytes from where the cursor is. */
 static __rte_always_inline void
-gather(struct net_cursor *from, uint8_t *dst, uint32_t len)
+gather(struct net_cursor *from, uint8_t *dst, uint32_t len, struct net_fetch *fetch)
 {
 	while (len > 0) {
 		uint32_t n = RTE_MIN(len, net_cursor_room(from));
+		const uint8_t *src = from->piece->base + from->offset;
 
-		net_copy(dst, from->piece->base + from->offset, n,
-				(struct net_next){ dst + n, len - n });
+		if (n > NET_COPY_SHORT)
+			copy_and_fetch(dst, src, n, fetch);
+		else
+			net_copy_short(dst, src, n);
 		dst += n;
 		len -= n;
 		net_cursor_advance(from, n);
@@ -66,13 +82,14 @@ gather(struct net_cursor *from, uint8_t *dst, uint32_t len)
 
 /** Fill the segments of an mbuf, which have room for len bytes. */
 static __rte_always_inline void
-gather_segments(struct net_cursor *from, struct rte_mbuf *pkt, uint32_t len)
+gather_segments(struct net_cursor *from, struct rte_mbuf *pkt, uint32_t len,
+		struct net_fetch *fetch)
 {
 	pkt->pkt_len = len;
 	for (; len > 0; pkt = pkt->next) {
 		uint32_t n = RTE_MIN(len, (uint32_t)rte_pktmbuf_tailroom(pkt));
 
-		gather(from, rte_pktmbuf_mtod(pkt, uint8_t *), n);
+		gather(from, rte_pktmbuf_mtod(pkt, uint8_t *), n, fetch);
 		pkt->data_len = n;
 		len -= n;
 	}
@@ -80,26 +97,11 @@ gather_segments(struct net_cursor *from, struct rte_mbuf *pkt, uint32_t len)
 
 /* ---- the burst ---- */
 
-/** A packet that is in one piece, and where. */
-struct slot {
-	const uint8_t *src;	/**< behind the header */
-	uint32_t len;		/**< header not included */
-	uint16_t id;
-	uint16_t places;	/**< of its chain; not filled where all have one */
-};
-
 /** Whether a header asks for anything. */
 static __rte_always_inline bool
 header_matters(const struct virtio_net_hdr *hdr)
 {
 	return (hdr->flags | hdr->gso_type) != 0;
-}
-
-/** Where the data of a packet goes whose mbuf is as it came from its pool. */
-static __rte_always_inline struct net_next
-packet_data(const struct rte_mbuf *pkt, uint32_t len)
-{
-	return (struct net_next){ (const uint8_t *)pkt->buf_addr + RTE_PKTMBUF_HEADROOM, len };
 }
 
 /** Room for the data of a packet; the same for all mbufs of a pool. */
@@ -114,7 +116,7 @@ packet_room(struct rte_mbuf *pkt)
 static __rte_always_inline bool
 find_slot(const struct vhost_virtqueue *vq, const struct ring_run *run, struct rte_mbuf *pkt,
 		uint16_t i,
-		uint32_t hdr_len, uint32_t room, struct slot *slot, unsigned int flags)
+		uint32_t hdr_len, uint32_t room, struct net_slot *slot, unsigned int flags)
 {
 	struct vring_desc desc;
 	struct vq_piece piece;
@@ -126,18 +128,10 @@ find_slot(const struct vhost_virtqueue *vq, const struct ring_run *run, struct r
 		return false;
 	rte_prefetch0(piece.base);
 	rte_prefetch0_write(pkt);
-	slot->src = piece.base + hdr_len;
+	slot->data = piece.base + hdr_len;
 	slot->len = piece.len - hdr_len;
 	slot->id = id;
 	return true;
-}
-
-/** Where the data of the i-th packet goes, if it is one of those n. */
-static __rte_always_inline struct net_next
-slot_data(const struct slot *slots, struct rte_mbuf *const *pkts, unsigned int i,
-		unsigned int n)
-{
-	return i < n ? packet_data(pkts[i], slots[i].len) : NET_NEXT_NONE;
 }
 
 /**
@@ -152,20 +146,20 @@ is_put_early(unsigned int i, unsigned int flags)
 	return (flags & VQ_PACKED) && !(flags & VQ_IN_ORDER) && i >= 4;
 }
 
-/** Empty the i-th of n slots, whose header is at hdr. */
+/** Empty the i-th of n slots, with data in one piece and a header at hdr. */
 static __rte_always_inline void
-empty_slot(const struct virtio_net *net, struct rte_mbuf **pkts, const struct slot *slots,
+empty_slot(const struct vhost_virtqueue *vq, struct rte_mbuf *pkt, const struct net_slot *slots,
 		unsigned int i, unsigned int n, const uint8_t *hdr_at)
 {
-	const uint8_t *src = slots[i].src;
+	const struct virtio_net *net = vq->net;
+	const uint8_t *src = slots[i].data;
 	uint32_t len = slots[i].len;
-	struct rte_mbuf *pkt = pkts[i];
 	uint8_t *dst;
 
 	rte_pktmbuf_reset(pkt);
 	dst = rte_pktmbuf_mtod(pkt, uint8_t *);
 	if (len > NET_COPY_SHORT)
-		net_copy_long(dst, src, len, slot_data(slots, pkts, i + 1, n));
+		copy_long(dst, src, len, net_slot_next(vq, slots, i, n));
 	else
 		net_copy_short(dst, src, len);
 	pkt->pkt_len = len;
@@ -181,7 +175,7 @@ empty_slot(const struct virtio_net *net, struct rte_mbuf **pkts, const struct sl
 
 /** Give n places back, some of which are put down already. */
 static __rte_always_inline void
-give_slots(struct vhost_virtqueue *vq, const struct ring_run *run, const struct slot *slots,
+give_slots(struct vhost_virtqueue *vq, const struct ring_run *run, const struct net_slot *slots,
 		unsigned int n, unsigned int flags)
 {
 	for (unsigned int i = 0; i < n && !is_put_early(i, flags); i++)
@@ -198,7 +192,7 @@ take_simple(struct vhost_virtqueue *vq, const struct ring_run *run, struct rte_m
 	const unsigned int first = RTE_MIN(n, (unsigned int)NET_LOOK_AHEAD);
 	const uint32_t hdr_len = net_hdr_len(vq->net, flags);
 	const uint32_t room = packet_room(pkts[0]);
-	struct slot slots[VHOST_BURST];
+	struct net_slot slots[VHOST_BURST];
 	unsigned int ahead, i;
 
 	for (ahead = 0; ahead < first; ahead++)
@@ -210,7 +204,7 @@ take_simple(struct vhost_virtqueue *vq, const struct ring_run *run, struct rte_m
 		if (ahead < n && !find_slot(vq, run, pkts[ahead], ahead, hdr_len, room,
 				&slots[ahead], flags))
 			n = ahead;
-		empty_slot(vq->net, pkts, slots, i, n, slots[i].src - hdr_len);
+		empty_slot(vq, pkts[i], slots, i, n, slots[i].data - hdr_len);
 		if (is_put_early(i, flags))
 			ring_run_put(vq, run, i, slots[i].id, 0, flags);
 	}
@@ -219,38 +213,31 @@ take_simple(struct vhost_virtqueue *vq, const struct ring_run *run, struct rte_m
 	return n;
 }
 
-/* ---- chains of several descriptors ---- */
+/* ---- plain chains ---- */
 
-/** Places that a chain takes. */
-static __rte_always_inline uint16_t
-slot_places(const struct slot *slot, unsigned int flags)
-{
-	return flags & VQ_PACKED ? slot->places : 1;
-}
-
-/** Copy header and data of a packet into an mbuf that has room. */
+/**
+ * Copy header and data of a packet into an mbuf that has room.
+ *
+ * @param end   of its pieces
+ * @param next  what is fetched after them
+ */
 static __rte_always_inline void
 copy_packet(const struct virtio_net *net, struct rte_mbuf *pkt, const struct vq_piece *pieces,
-		uint32_t len, struct net_next next)
+		const struct vq_piece *end, uint32_t len, struct net_next next)
 {
 	struct virtio_net_hdr_mrg_rxbuf hdr = { 0 };
 	struct net_cursor from = { pieces, 0 };
+	struct net_fetch fetch;
 
 	if (likely(pieces->len >= net->hdr_len)) {
 		if (net->guest_offloads)
 			net_read_header(pieces->base, &hdr.hdr);
 		net_cursor_advance(&from, net->hdr_len);
 	} else {
-		gather(&from, (uint8_t *)&hdr, net->hdr_len);
+		gather(&from, (uint8_t *)&hdr, net->hdr_len, NULL);
 	}
-	if (likely(len <= net_cursor_room(&from) && len <= rte_pktmbuf_tailroom(pkt))) {
-		net_copy(rte_pktmbuf_mtod(pkt, uint8_t *), from.piece->base + from.offset, len,
-				next);
-		pkt->pkt_len = len;
-		pkt->data_len = len;
-	} else {
-		gather_segments(&from, pkt, len);
-	}
+	fetch = net_fetch_begin(from, end, next);
+	gather_segments(&from, pkt, len, &fetch);
 	if (unlikely(header_matters(&hdr.hdr)) && net->guest_offloads)
 		vhost_net_header_from_guest(net, &hdr.hdr, pkt);
 }
@@ -266,13 +253,15 @@ holds_packet(uint64_t len, uint64_t hdr_len)
  * Take the packet of a chain.
  *
  * @param pkt  an mbuf as it came from its pool
+ * @param end  of the pieces
  * @param len  header not included
- * @param next  where the packet after it goes
+ * @param next  what is fetched after them
  * @return 0; -ENOMEM; -EMSGSIZE if the application cannot have such a packet
  */
 static __rte_always_inline int
 take_packet(struct vhost_virtqueue *vq, struct rte_mempool *pool, struct rte_mbuf *pkt,
-		const struct vq_piece *pieces, uint32_t len, struct net_next next)
+		const struct vq_piece *pieces, const struct vq_piece *end, uint32_t len,
+		struct net_next next)
 {
 	int ret = 0;
 
@@ -280,111 +269,78 @@ take_packet(struct vhost_virtqueue *vq, struct rte_mempool *pool, struct rte_mbu
 	if (unlikely(len > rte_pktmbuf_tailroom(pkt)))
 		ret = net_mbuf_make_room(vq, pool, pkt, len);
 	if (likely(ret == 0))
-		copy_packet(vq->net, pkt, pieces, len, next);
+		copy_packet(vq->net, pkt, pieces, end, len, next);
 	return ret;
 }
 
-/** Chains that are looked at before they are taken; each has a row of the block's pieces. */
-#define ROWS 8
-#define ROW_PIECES (VHOST_MAX_PIECES / ROWS)
-static_assert(ROWS > NET_LOOK_AHEAD, "a row for the chain that is taken, and those ahead");
-
-static __rte_always_inline struct vq_piece *
-plain_row(const struct vhost_virtqueue *vq, unsigned int i)
+/** Find a pair as the i-th chain and have it at hand; false unless it is one. */
+static __rte_always_inline bool
+find_pair(const struct vhost_virtqueue *vq, struct net_batch *batch, unsigned int i,
+		uint32_t hdr_len, uint32_t room, struct vq_chain *chain, unsigned int flags)
 {
-	return &vq->pieces[i % ROWS * ROW_PIECES];
-}
+	struct net_slot *slot = &batch->slots[i];
+	struct vq_piece data;
 
-/** Plain chains that were found, and their packets. */
-struct batch {
-	uint16_t place;		/**< of the next chain */
-	uint16_t available;	/**< places that may be taken */
-	uint32_t room;		/**< in an mbuf */
-	bool pairs;		/**< of two descriptors, as far as was seen */
-	struct slot slots[VHOST_BURST];	/**< src: NULL unless it is in one piece, and fits */
-	const uint8_t *hdrs[VHOST_BURST];	/**< of those whose src is not NULL */
-};
+	if (unlikely(!net_batch_pair(vq, batch, i, hdr_len, false, &data, chain, flags) ||
+			data.len - 1 >= room))
+		return false;
+	rte_prefetch0(data.base);
+	slot->data = data.base;
+	slot->len = data.len;
+	return true;
+}
 
 /** Look at a chain of any number of descriptors; false unless it is plain. */
 static __rte_always_inline bool
-find_pieces(const struct vhost_virtqueue *vq, struct batch *batch, unsigned int i,
-		uint32_t hdr_len, struct vq_chain *chain, unsigned int flags)
+find_pieces(const struct vhost_virtqueue *vq, struct net_batch *batch, unsigned int i,
+		uint32_t hdr_len, uint32_t room, struct vq_chain *chain, unsigned int flags)
 {
-	struct vq_piece *first = plain_row(vq, i), last;
-	struct ring_memory memory = { .pieces = first, .room = ROW_PIECES };
-	struct slot *slot = &batch->slots[i];
-	unsigned int n;
+	struct vq_piece *row = net_batch_row(vq, i), last;
+	struct net_slot *slot = &batch->slots[i];
+	uint64_t len;
+	unsigned int n = net_batch_gather(vq, batch, i, false, &len, chain, flags);
 
-	if (unlikely(!ring_offers(vq, batch->place, batch->available, flags)))
+	if (unlikely(n == 0 || !holds_packet(len, hdr_len)))
 		return false;
-	n = ring_gather_plain(vq, batch->place, false, &memory, chain, flags);
-	if (unlikely(n == 0 || !holds_packet(memory.len, hdr_len)))
-		return false;
-	last = first[n - 1];
-	rte_prefetch0(first->base);
-	slot->len = memory.len - hdr_len;
+	last = row[n - 1];
+	rte_prefetch0(row->base);
+	slot->len = len - hdr_len;
 	/* what is last may be the first: then the header is in front of the data */
-	slot->src = likely(first->len >= hdr_len && last.len >= slot->len &&
-			slot->len <= batch->room) ? last.base + (last.len - slot->len) : NULL;
+	slot->data = likely(row->len >= hdr_len && last.len >= slot->len && slot->len <= room) ?
+		last.base + (last.len - slot->len) : NULL;
 	rte_prefetch0(last.base);
-	batch->hdrs[i] = first->base;
+	batch->hdrs[i] = row->base;
+	batch->ends[i % NET_ROWS] = n;
 	return true;
 }
 
 /** Look at the next chain and have it at hand, as the i-th; false unless it is plain. */
 static __rte_always_inline bool
-find_plain(const struct vhost_virtqueue *vq, struct batch *batch, unsigned int i,
-		uint32_t hdr_len, unsigned int flags)
+find_plain(const struct vhost_virtqueue *vq, struct net_batch *batch, unsigned int i,
+		uint32_t hdr_len, uint32_t room, unsigned int flags)
 {
-	struct slot *slot = &batch->slots[i];
-	struct ring_pair pair;
 	struct vq_chain chain;
 
-	batch->pairs = batch->pairs && ring_pair(vq, batch->place, batch->available, hdr_len, false,
-			&pair, &chain, flags) && pair.data.len - 1 < batch->room;
-	if (batch->pairs) {
-		rte_prefetch0(pair.data.base);
-		slot->src = pair.data.base;
-		slot->len = pair.data.len;
-		batch->hdrs[i] = pair.header;
-	} else if (unlikely(!find_pieces(vq, batch, i, hdr_len, &chain, flags))) {
+	batch->pairs = batch->pairs && find_pair(vq, batch, i, hdr_len, room, &chain, flags);
+	if (!batch->pairs && unlikely(!find_pieces(vq, batch, i, hdr_len, room, &chain, flags)))
 		return false;
-	}
-	slot->id = chain.id;
-	if (flags & VQ_PACKED)
-		slot->places = chain.places;
-	batch->place += slot_places(slot, flags);
+	net_batch_add(batch, i, &chain, flags);
 	return true;
 }
 
 /** Take the packet of the i-th of n slots; false if there is no memory. */
 static __rte_always_inline bool
-take_slot(struct vhost_virtqueue *vq, struct rte_mempool *pool, struct rte_mbuf **pkts,
-		const struct batch *batch, unsigned int i, unsigned int n)
+take_slot(struct vhost_virtqueue *vq, struct rte_mempool *pool, struct rte_mbuf *pkt,
+		const struct net_batch *batch, unsigned int i, unsigned int n)
 {
-	const struct slot *slots = batch->slots;
+	const struct net_slot *slots = batch->slots;
+	const struct vq_piece *row = net_batch_row(vq, i);
 
-	if (unlikely(slots[i].src == NULL))
-		return take_packet(vq, pool, pkts[i], plain_row(vq, i), slots[i].len,
-				slot_data(slots, pkts, i + 1, n)) == 0;
-	empty_slot(vq->net, pkts, slots, i, n, batch->hdrs[i]);
+	if (unlikely(slots[i].data == NULL))
+		return take_packet(vq, pool, pkt, row, row + batch->ends[i % NET_ROWS],
+				slots[i].len, net_slot_next(vq, slots, i, n)) == 0;
+	empty_slot(vq, pkt, slots, i, n, batch->hdrs[i]);
 	return true;
-}
-
-/** Give the chains of n slots back: the places they took. */
-static __rte_always_inline uint16_t
-give_chains(struct vhost_virtqueue *vq, const struct slot *slots, unsigned int n,
-		unsigned int flags)
-{
-	uint16_t places = 0;
-
-	for (unsigned int i = 0; i < n; i++) {
-		ring_put(vq, places, slots[i].id, slot_places(&slots[i], flags), 0, flags);
-		places += slot_places(&slots[i], flags);
-	}
-	ring_take(vq, places, flags);
-	ring_give(vq, places, flags);
-	return places;
 }
 
 /**
@@ -396,25 +352,24 @@ take_plain(struct vhost_virtqueue *vq, struct rte_mempool *pool, struct rte_mbuf
 		unsigned int n, uint16_t *available, unsigned int flags)
 {
 	const uint32_t hdr_len = net_hdr_len(vq->net, flags);
-	struct batch batch;
+	const uint32_t room = packet_room(pkts[0]);
+	struct net_batch batch;
 	unsigned int ahead, done;
 
-	batch.place = 0;
-	batch.available = *available;
-	batch.room = packet_room(pkts[0]);
-	batch.pairs = true;
+	net_batch_begin(&batch, *available);
 	for (ahead = 0, done = 0; done < n; done++) {
 		for (; ahead < n && ahead - done <= NET_LOOK_AHEAD; ahead++) {
-			if (unlikely(!find_plain(vq, &batch, ahead, hdr_len, flags)))
+			if (unlikely(!find_plain(vq, &batch, ahead, hdr_len, room, flags)))
 				n = ahead;
 			else
 				rte_prefetch0_write(pkts[ahead]);
 		}
-		if (done == n || unlikely(!take_slot(vq, pool, pkts, &batch, done, n)))
+		if (done == n || unlikely(!take_slot(vq, pool, pkts[done], &batch, done, n)))
 			break;
 	}
 	if (likely(done > 0))
-		*available -= RTE_MIN(give_chains(vq, batch.slots, done, flags), *available);
+		*available -= RTE_MIN(net_batch_give(vq, batch.slots, done, 0, flags),
+				*available);
 	return done;
 }
 
@@ -444,7 +399,8 @@ take_odd(struct vhost_virtqueue *vq, struct rte_mempool *pool, struct rte_mbuf *
 		return 0;
 	}
 	if (got > 0 && holds_packet(chain.len, hdr_len))
-		ret = take_packet(vq, pool, pkt, vq->pieces, chain.len - hdr_len, NET_NEXT_NONE);
+		ret = take_packet(vq, pool, pkt, vq->pieces, vq->pieces + got,
+				chain.len - hdr_len, NET_NEXT_NONE);
 	if (ret == -ENOMEM)
 		return 0;
 	if (ret == -EMSGSIZE)

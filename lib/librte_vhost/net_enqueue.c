@@ -8,12 +8,14 @@
  * A pass handles up to VHOST_BURST packets, always in two steps, so that memory
  * has time to come: find places for as many packets as possible, then copy.
  *
- * Most packets have one segment, and most chains one descriptor: as long as that
- * is so, a pass gets along with a short list of addresses (place_simple).  So it does
- * where chains are a descriptor for the header and one for the data (place_pairs).  From
- * the first that is different it makes a plan (place_planned): which chains serve
- * which packet, and in which pieces of guest memory, in the scratch rows of the
- * block.
+ * There are three ways, each for what the one before it is not for:
+ *
+ *	place_simple	packets of one segment to chains of one descriptor, from the
+ *			start of a pass on: a short list of addresses is enough
+ *	place_plain	packets that one chain is enough for, with nothing unusual
+ *			about it (net_plain.h)
+ *	place_planned	all else: a plan says which chains serve which packet, and in
+ *			which pieces of guest memory, in the scratch rows of the block
  *
  * A chain that is wrong ends a plan.  It is given back with nothing written, and
  * the packet goes to the next one.  If with mergeable buffers there are chains
@@ -37,6 +39,7 @@
 #include "net_header.h"
 #include "net_isa.h"
 #include "net_notify.h"
+#include "net_plain.h"
 #include "net_stats.h"
 #include "ring.h"
 #include "vhost_virtqueue.h"
@@ -48,14 +51,21 @@
 	X(packed, NET_ISA_FLAGS | VQ_PACKED) \
 	X(packed_mrg, NET_ISA_FLAGS | VQ_PACKED | VQ_MERGEABLE)
 
-/** A packet's place, if it is in one piece. */
-struct slot {
-	uint8_t *dst;		/**< behind the header */
-	uint16_t id;
-	uint16_t places;	/**< of its chain; not filled where all have one */
-};
+/* ---- copies to the guest ---- */
 
-/** Have the first lines at hand that a packet is copied to; net_copy_long() fetches others. */
+static __rte_noinline void
+copy_long(uint8_t *dst, const uint8_t *src, uint32_t len, struct net_next next)
+{
+	net_copy_long(dst, src, len, next, true);
+}
+
+static __rte_noinline void
+copy_and_fetch(uint8_t *dst, const uint8_t *src, uint32_t len, struct net_fetch *fetch)
+{
+	net_copy_and_fetch(dst, src, len, fetch, true);
+}
+
+/** Have the first lines at hand that a packet is copied to; its copy fetches others. */
 static __rte_always_inline void
 have_lines(const uint8_t *dst, uint32_t len)
 {
@@ -67,47 +77,70 @@ have_lines(const uint8_t *dst, uint32_t len)
 	}
 }
 
-/** Find the place of the i-th packet and have it at hand; false unless it is simple. */
-static __rte_always_inline bool
-find_slot(const struct vhost_virtqueue *vq, const struct ring_run *run,
-		const struct rte_mbuf *pkt, uint16_t i,
-		uint32_t hdr_len, struct slot *slot, unsigned int flags)
-{
-	struct vring_desc desc;
-	struct vq_piece piece;
-	uint16_t id;
-
-	if (unlikely(pkt->nb_segs != 1 || !ring_run_first(vq, run, i, &id, &desc, flags)) ||
-			!ring_simple(vq, desc, true, &piece, flags) ||
-			unlikely(piece.len < pkt->data_len + hdr_len))
-		return false;
-	slot->dst = piece.base + hdr_len;
-	have_lines(slot->dst, pkt->data_len);
-	/* most headers are read only; they may be in the same line */
-	rte_prefetch0(piece.base);
-	rte_prefetch0(rte_pktmbuf_mtod(pkt, const void *));
-	slot->id = id;
-	return true;
-}
-
-/** Where the data of the i-th packet goes, if it is one of those n. */
-static __rte_always_inline struct net_next
-slot_data(const struct slot *slots, struct rte_mbuf *const *pkts, unsigned int i,
-		unsigned int n)
-{
-	return i < n ? (struct net_next){ slots[i].dst, pkts[i]->data_len } : NET_NEXT_NONE;
-}
-
 /** Copy a packet and complete its checksum there. */
 static __rte_noinline void
 copy_and_complete(const struct rte_mbuf *pkt, uint8_t *dst, struct net_next next)
 {
+	const uint8_t *src = rte_pktmbuf_mtod(pkt, const uint8_t *);
 	struct net_cksum cksum;
 
-	net_copy(dst, rte_pktmbuf_mtod(pkt, const uint8_t *), pkt->data_len, next);
+	if (pkt->data_len > NET_COPY_SHORT)
+		copy_long(dst, src, pkt->data_len, next);
+	else
+		net_copy_short(dst, src, pkt->data_len);
 	vhost_net_cksum_to_guest(pkt, &cksum);
 	if (cksum.offset + cksum.len <= pkt->data_len)
 		memcpy(dst + cksum.offset, &cksum.value, cksum.len);
+}
+
+/** Put bytes where the cursor is. */
+static inline void
+scatter(struct net_cursor *to, const uint8_t *src, uint32_t len, struct net_fetch *fetch)
+{
+	while (len > 0) {
+		uint32_t n = RTE_MIN(len, net_cursor_room(to));
+		uint8_t *dst = to->piece->base + to->offset;
+
+		if (n > NET_COPY_SHORT)
+			copy_and_fetch(dst, src, n, fetch);
+		else
+			net_copy_short(dst, src, n);
+		src += n;
+		len -= n;
+		net_cursor_advance(to, n);
+	}
+}
+
+static inline void
+scatter_segments(struct net_cursor *to, const struct rte_mbuf *pkt, struct net_fetch *fetch)
+{
+	/* there is room for pkt_len, whatever the segments add up to */
+	for (uint32_t left = pkt->pkt_len; pkt != NULL && left > 0; pkt = pkt->next) {
+		uint32_t n = RTE_MIN(left, pkt->data_len);
+
+		scatter(to, rte_pktmbuf_mtod(pkt, const uint8_t *), n, fetch);
+		left -= n;
+	}
+}
+
+/** Put a few bytes so far behind the beginning of the pieces. */
+static inline void
+scatter_at(const struct vq_piece *pieces, uint32_t offset, const void *bytes, uint32_t len)
+{
+	struct net_cursor to = { pieces, 0 };
+
+	net_cursor_skip(&to, offset);
+	scatter(&to, bytes, len, NULL);
+}
+
+/** Complete the checksum of a packet in its copy. */
+static __rte_noinline void
+complete_pieces(const struct rte_mbuf *pkt, uint32_t hdr_len, const struct vq_piece *pieces)
+{
+	struct net_cksum cksum;
+
+	vhost_net_cksum_to_guest(pkt, &cksum);
+	scatter_at(pieces, hdr_len + cksum.offset, &cksum.value, cksum.len);
 }
 
 /**
@@ -124,20 +157,87 @@ renew_header(const struct virtio_net *net, struct rte_mbuf *pkt, uint8_t *hdr, u
 	return net_write_header(net, pkt, 1, hdr, hdr_len);
 }
 
-/** Fill the i-th of n places, whose header goes to hdr. */
+/**
+ * Copy a packet and its header to its pieces, of so many chains.
+ *
+ * @param end   of the pieces that are fetched from
+ * @param next  what is fetched after them
+ */
 static __rte_always_inline void
-fill_slot(struct vhost_virtqueue *vq, struct rte_mbuf **pkts, const struct slot *slots,
-		unsigned int i, unsigned int n, uint8_t *hdr, uint32_t hdr_len,
-		unsigned int flags)
+copy_packet(const struct virtio_net *net, struct rte_mbuf *pkt, uint32_t hdr_len,
+		const struct vq_piece *pieces, uint16_t chains, const struct vq_piece *end,
+		struct net_next next)
 {
-	uint8_t *dst = slots[i].dst;
-	const uint8_t *src = rte_pktmbuf_mtod(pkts[i], const uint8_t *);
-	uint32_t len = pkts[i]->data_len;
+	uint8_t hdr[sizeof(struct virtio_net_hdr_mrg_rxbuf)];
+	struct net_cursor to = { pieces, 0 };
+	struct net_fetch fetch;
+	bool is_open;
 
-	if (unlikely(renew_header(vq->net, pkts[i], hdr, hdr_len)))
-		copy_and_complete(pkts[i], dst, slot_data(slots, pkts, i + 1, n));
+	if (likely(pieces->len >= hdr_len)) {
+		is_open = chains == 1 ? renew_header(net, pkt, pieces->base, hdr_len) :
+			net_write_header(net, pkt, chains, pieces->base, hdr_len);
+		net_cursor_advance(&to, hdr_len);
+	} else {
+		is_open = net_write_header(net, pkt, chains, hdr, hdr_len);
+		scatter(&to, hdr, hdr_len, NULL);
+	}
+	fetch = net_fetch_begin(to, end, next);
+	scatter_segments(&to, pkt, &fetch);
+	if (unlikely(is_open))
+		complete_pieces(pkt, hdr_len, pieces);
+}
+
+/** Note that the first len bytes of those pieces were written. */
+static inline void
+log_pieces(struct vhost_virtqueue *vq, const struct vq_piece *piece, uint32_t len)
+{
+	for (; len > 0; piece++) {
+		uint32_t n = RTE_MIN(len, piece->len);
+
+		vhost_ring_log_data(vq, piece->base, n);
+		len -= n;
+	}
+}
+
+/* ---- chains of one descriptor ---- */
+
+/** Find the place of the i-th packet and have it at hand; false unless it is simple. */
+static __rte_always_inline bool
+find_slot(const struct vhost_virtqueue *vq, const struct ring_run *run,
+		const struct rte_mbuf *pkt, uint16_t i,
+		uint32_t hdr_len, struct net_slot *slot, unsigned int flags)
+{
+	struct vring_desc desc;
+	struct vq_piece piece;
+	uint16_t id;
+
+	if (unlikely(pkt->nb_segs != 1 || !ring_run_first(vq, run, i, &id, &desc, flags)) ||
+			!ring_simple(vq, desc, true, &piece, flags) ||
+			unlikely(piece.len < pkt->data_len + hdr_len))
+		return false;
+	slot->data = piece.base + hdr_len;
+	slot->len = pkt->data_len;
+	have_lines(slot->data, slot->len);
+	/* most headers are read only; they may be in the same line */
+	rte_prefetch0(piece.base);
+	rte_prefetch0(rte_pktmbuf_mtod(pkt, const void *));
+	slot->id = id;
+	return true;
+}
+
+/** Fill the i-th of n places, with data in one piece and a header that goes to hdr. */
+static __rte_always_inline void
+fill_slot(struct vhost_virtqueue *vq, struct rte_mbuf *pkt, const struct net_slot *slots,
+		unsigned int i, unsigned int n, uint8_t *hdr, uint32_t hdr_len, unsigned int flags)
+{
+	const uint8_t *src = rte_pktmbuf_mtod(pkt, const uint8_t *);
+	uint8_t *dst = slots[i].data;
+	uint32_t len = slots[i].len;
+
+	if (unlikely(renew_header(vq->net, pkt, hdr, hdr_len)))
+		copy_and_complete(pkt, dst, net_slot_next(vq, slots, i, n));
 	else if (len > NET_COPY_SHORT)
-		net_copy_long(dst, src, len, slot_data(slots, pkts, i + 1, n));
+		copy_long(dst, src, len, net_slot_next(vq, slots, i, n));
 	else
 		net_copy_short(dst, src, len);
 	if (flags & VQ_LOG) {
@@ -148,11 +248,11 @@ fill_slot(struct vhost_virtqueue *vq, struct rte_mbuf **pkts, const struct slot 
 
 /** Give the places back, all at once: the driver may be looking at the ring right now. */
 static __rte_always_inline void
-give_slots(struct vhost_virtqueue *vq, const struct ring_run *run, struct rte_mbuf **pkts,
-		const struct slot *slots, unsigned int n, uint32_t hdr_len, unsigned int flags)
+give_slots(struct vhost_virtqueue *vq, const struct ring_run *run, const struct net_slot *slots,
+		unsigned int n, uint32_t hdr_len, unsigned int flags)
 {
 	for (unsigned int i = 0; i < n; i++)
-		ring_run_put(vq, run, i, slots[i].id, pkts[i]->data_len + hdr_len, flags);
+		ring_run_put(vq, run, i, slots[i].id, slots[i].len + hdr_len, flags);
 	ring_take(vq, n, flags);
 	ring_give(vq, n, flags);
 }
@@ -164,7 +264,7 @@ place_simple(struct vhost_virtqueue *vq, const struct ring_run *run, struct rte_
 {
 	const uint32_t hdr_len = net_hdr_len(vq->net, flags);
 	const unsigned int first = RTE_MIN(run->n, NET_LOOK_AHEAD);
-	struct slot slots[VHOST_BURST];
+	struct net_slot slots[VHOST_BURST];
 	unsigned int ahead, i, n = run->n;
 
 	for (ahead = 0; ahead < first; ahead++)
@@ -176,91 +276,108 @@ place_simple(struct vhost_virtqueue *vq, const struct ring_run *run, struct rte_
 		if (ahead < n && !find_slot(vq, run, pkts[ahead], ahead, hdr_len,
 				&slots[ahead], flags))
 			n = ahead;
-		fill_slot(vq, pkts, slots, i, n, slots[i].dst - hdr_len, hdr_len, flags);
+		fill_slot(vq, pkts[i], slots, i, n, slots[i].data - hdr_len, hdr_len, flags);
 	}
 	if (n > 0)
-		give_slots(vq, run, pkts, slots, n, hdr_len, flags);
+		give_slots(vq, run, slots, n, hdr_len, flags);
 	return n;
 }
 
-/* ---- chains of a header and the data ---- */
+/* ---- plain chains ---- */
 
-/** Places for packets in such chains. */
-struct batch {
-	uint16_t place;		/**< of the next chain */
-	uint16_t available;	/**< places that may be taken */
-	struct slot slots[VHOST_BURST];
-	uint8_t *hdrs[VHOST_BURST];
-};
-
-/** Places that a chain takes. */
-static __rte_always_inline uint16_t
-slot_places(const struct slot *slot, unsigned int flags)
-{
-	return flags & VQ_PACKED ? slot->places : 1;
-}
-
-/** Find the place of the i-th packet and have it at hand; false unless it is a pair. */
+/** Find a pair for the i-th packet and have it at hand; false unless there is one. */
 static __rte_always_inline bool
-find_pair(const struct vhost_virtqueue *vq, struct batch *batch, const struct rte_mbuf *pkt,
-		unsigned int i, uint32_t hdr_len, unsigned int flags)
+find_pair(const struct vhost_virtqueue *vq, struct net_batch *batch, const struct rte_mbuf *pkt,
+		unsigned int i, uint32_t hdr_len, struct vq_chain *chain, unsigned int flags)
 {
-	struct slot *slot = &batch->slots[i];
-	struct ring_pair pair;
-	struct vq_chain chain;
+	struct net_slot *slot = &batch->slots[i];
+	struct vq_piece data;
 
-	if (unlikely(pkt->nb_segs != 1 || !ring_pair(vq, batch->place, batch->available, hdr_len,
-			true, &pair, &chain, flags) || pair.data.len < pkt->data_len))
+	if (unlikely(pkt->nb_segs != 1 ||
+			!net_batch_pair(vq, batch, i, hdr_len, true, &data, chain, flags) ||
+			data.len < pkt->data_len))
 		return false;
-	have_lines(pair.data.base, pkt->data_len);
-	rte_prefetch0(pair.header);
-	rte_prefetch0(rte_pktmbuf_mtod(pkt, const void *));
-	slot->dst = pair.data.base;
-	slot->id = chain.id;
-	if (flags & VQ_PACKED)
-		slot->places = chain.places;
-	batch->hdrs[i] = pair.header;
-	batch->place += slot_places(slot, flags);
+	have_lines(data.base, pkt->data_len);
+	rte_prefetch0(batch->hdrs[i]);
+	slot->data = data.base;
+	slot->len = pkt->data_len;
 	return true;
 }
 
-/** Give the chains of n slots back: the places they took. */
-static __rte_always_inline uint16_t
-give_pairs(struct vhost_virtqueue *vq, struct rte_mbuf **pkts, const struct slot *slots,
-		unsigned int n, uint32_t hdr_len, unsigned int flags)
+/** Find pieces for the i-th packet and have them at hand; false if that is not so plain. */
+static __rte_always_inline bool
+find_pieces(const struct vhost_virtqueue *vq, struct net_batch *batch, const struct rte_mbuf *pkt,
+		unsigned int i, uint32_t hdr_len, struct vq_chain *chain, unsigned int flags)
 {
-	uint16_t places = 0;
+	const struct vq_piece *row = net_batch_row(vq, i);
+	struct net_slot *slot = &batch->slots[i];
+	uint64_t len;
+	unsigned int n = net_batch_gather(vq, batch, i, true, &len, chain, flags);
 
-	for (unsigned int i = 0; i < n; i++) {
-		ring_put(vq, places, slots[i].id, slot_places(&slots[i], flags),
-				pkts[i]->data_len + hdr_len, flags);
-		places += slot_places(&slots[i], flags);
-	}
-	ring_take(vq, places, flags);
-	ring_give(vq, places, flags);
-	return places;
+	if (unlikely(n == 0 || len < (uint64_t)pkt->pkt_len + hdr_len))
+		return false;
+	rte_prefetch0(row->base);
+	/* the first piece may be the header's alone */
+	row += n > 1 && row->len < 64;
+	have_lines(row->base, RTE_MIN(row->len, pkt->pkt_len));
+	slot->data = NULL;
+	slot->len = pkt->pkt_len;
+	batch->ends[i % NET_ROWS] = n;
+	return true;
 }
 
-/** Place the packets in front that go to such chains: their number. */
+/** Find the place of the i-th packet and have it at hand; false unless it is plain. */
+static __rte_always_inline bool
+find_plain(const struct vhost_virtqueue *vq, struct net_batch *batch, const struct rte_mbuf *pkt,
+		unsigned int i, uint32_t hdr_len, unsigned int flags)
+{
+	struct vq_chain chain;
+
+	batch->pairs = batch->pairs && find_pair(vq, batch, pkt, i, hdr_len, &chain, flags);
+	if (!batch->pairs && unlikely(!find_pieces(vq, batch, pkt, i, hdr_len, &chain, flags)))
+		return false;
+	rte_prefetch0(rte_pktmbuf_mtod(pkt, const void *));
+	net_batch_add(batch, i, &chain, flags);
+	return true;
+}
+
+/** Fill the i-th of n places. */
+static __rte_always_inline void
+fill_plain(struct vhost_virtqueue *vq, struct rte_mbuf *pkt, const struct net_batch *batch,
+		unsigned int i, unsigned int n, uint32_t hdr_len, unsigned int flags)
+{
+	const struct net_slot *slots = batch->slots;
+	const struct vq_piece *row = net_batch_row(vq, i);
+
+	if (slots[i].data != NULL) {
+		fill_slot(vq, pkt, slots, i, n, batch->hdrs[i], hdr_len, flags);
+		return;
+	}
+	copy_packet(vq->net, pkt, hdr_len, row, 1, row + batch->ends[i % NET_ROWS],
+			net_slot_next(vq, slots, i, n));
+	if (flags & VQ_LOG)
+		log_pieces(vq, row, slots[i].len + hdr_len);
+}
+
+/** Place the packets in front that go to plain chains: their number. */
 static __rte_always_inline uint16_t
-place_pairs(struct vhost_virtqueue *vq, struct rte_mbuf **pkts, unsigned int n,
+place_plain(struct vhost_virtqueue *vq, struct rte_mbuf **pkts, unsigned int n,
 		uint16_t *available, unsigned int flags)
 {
 	const uint32_t hdr_len = net_hdr_len(vq->net, flags);
-	struct batch batch;
+	struct net_batch batch;
 	unsigned int ahead = 0, i;
 
-	batch.place = 0;
-	batch.available = *available;
+	net_batch_begin(&batch, *available);
 	for (i = 0; i < n; i++) {
 		for (; ahead < n && ahead <= i + NET_LOOK_AHEAD; ahead++)
-			if (!find_pair(vq, &batch, pkts[ahead], ahead, hdr_len, flags))
+			if (!find_plain(vq, &batch, pkts[ahead], ahead, hdr_len, flags))
 				n = ahead;
 		if (i < n)
-			fill_slot(vq, pkts, batch.slots, i, n, batch.hdrs[i], hdr_len, flags);
+			fill_plain(vq, pkts[i], &batch, i, n, hdr_len, flags);
 	}
 	if (n > 0)
-		*available -= give_pairs(vq, pkts, batch.slots, n, hdr_len, flags);
+		*available -= net_batch_give(vq, batch.slots, n, hdr_len, flags);
 	return n;
 }
 
@@ -347,80 +464,6 @@ plan_packet(const struct vhost_virtqueue *vq, struct plan *plan, const struct rt
 	return true;
 }
 
-static inline void
-scatter(struct net_cursor *to, const uint8_t *src, uint32_t len)
-{
-	while (len > 0) {
-		uint32_t n = RTE_MIN(len, net_cursor_room(to));
-
-		net_copy(to->piece->base + to->offset, src, n, net_next_piece(to->piece));
-		src += n;
-		len -= n;
-		net_cursor_advance(to, n);
-	}
-}
-
-static inline void
-scatter_segments(struct net_cursor *to, const struct rte_mbuf *pkt)
-{
-	/* there is room for pkt_len, whatever the segments add up to */
-	for (uint32_t left = pkt->pkt_len; pkt != NULL && left > 0; pkt = pkt->next) {
-		uint32_t n = RTE_MIN(left, pkt->data_len);
-
-		scatter(to, rte_pktmbuf_mtod(pkt, const uint8_t *), n);
-		left -= n;
-	}
-}
-
-/** Complete the checksum of a packet in its copy. */
-static __rte_noinline void
-complete_pieces(const struct rte_mbuf *pkt, uint32_t hdr_len, const struct vq_piece *pieces)
-{
-	struct net_cursor to = { pieces, 0 };
-	struct net_cksum cksum;
-
-	vhost_net_cksum_to_guest(pkt, &cksum);
-	net_cursor_skip(&to, hdr_len + cksum.offset);
-	scatter(&to, (const uint8_t *)&cksum.value, cksum.len);
-}
-
-/** Copy a packet and its header to its pieces. */
-static __rte_always_inline void
-copy_packet(const struct virtio_net *net, struct rte_mbuf *pkt, uint32_t hdr_len,
-		const struct vq_piece *pieces, struct place place)
-{
-	uint8_t hdr[sizeof(struct virtio_net_hdr_mrg_rxbuf)];
-	struct net_cursor to = { pieces, 0 };
-	bool is_open;
-
-	if (likely(pieces->len >= hdr_len)) {
-		is_open = net_write_header(net, pkt, place.chains, pieces->base, hdr_len);
-		net_cursor_advance(&to, hdr_len);
-	} else {
-		is_open = net_write_header(net, pkt, place.chains, hdr, hdr_len);
-		scatter(&to, hdr, hdr_len);
-	}
-	if (likely(pkt->nb_segs == 1 && pkt->pkt_len <= net_cursor_room(&to)))
-		net_copy(to.piece->base + to.offset, rte_pktmbuf_mtod(pkt, const uint8_t *),
-				pkt->pkt_len, net_next_piece(to.piece));
-	else
-		scatter_segments(&to, pkt);
-	if (unlikely(is_open))
-		complete_pieces(pkt, hdr_len, pieces);
-}
-
-/** Note that the first len bytes of those pieces were written. */
-static inline void
-log_pieces(struct vhost_virtqueue *vq, const struct vq_piece *piece, uint32_t len)
-{
-	for (; len > 0; piece++) {
-		uint32_t n = RTE_MIN(len, piece->len);
-
-		vhost_ring_log_data(vq, piece->base, n);
-		len -= n;
-	}
-}
-
 /**
  * Put down the n chains of a packet of len bytes, each with its share.
  *
@@ -462,7 +505,8 @@ place_planned(struct vhost_virtqueue *vq, struct rte_mbuf **pkts, uint16_t n,
 			continue;
 		pkt = pkts[i - NET_LOOK_AHEAD];
 		place = plan.places[i - NET_LOOK_AHEAD];
-		copy_packet(vq->net, pkt, hdr_len, pieces, place);
+		copy_packet(vq->net, pkt, hdr_len, pieces, place.chains,
+				&vq->pieces[plan.pieces], NET_NEXT_NONE);
 		if (flags & VQ_LOG)
 			log_pieces(vq, pieces, pkt->pkt_len + hdr_len);
 		given = put_shares(vq, given, chains, place.chains, pkt->pkt_len + hdr_len,
@@ -485,7 +529,7 @@ static __rte_always_inline uint16_t
 place_any(struct vhost_virtqueue *vq, struct rte_mbuf **pkts, uint16_t n, uint16_t *available,
 		unsigned int flags)
 {
-	uint16_t done = place_pairs(vq, pkts, n, available, flags);
+	uint16_t done = place_plain(vq, pkts, n, available, flags);
 
 	if (done < n && *available > 0)
 		done += place_planned(vq, pkts + done, n - done, available, flags);
