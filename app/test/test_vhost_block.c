@@ -83,7 +83,8 @@ rows_of(const struct vhost_virtqueue *block, struct row *rows)
 		VHOST_MAX_PIECES * sizeof(struct vq_piece) };
 	rows[1] = (struct row){ "chains", (uint8_t *)block->chains,
 		VHOST_MAX_PIECES * sizeof(struct vq_chain) };
-	return 2;
+	/* frames are merged to the guest only */
+	return block->cfg.index % 2 == 0 ? 2 : 1;
 }
 
 static int

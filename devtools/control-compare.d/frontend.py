@@ -173,11 +173,11 @@ class Frontend:
             self.set_ring_events(index)
             self.enable(index)
 
-    def set_up(self, guest):
-        """All that a frontend with one queue pair says until packets flow."""
+    def set_up(self, guest, pairs=1):
+        """All that a frontend says until packets flow."""
         self.negotiate()
         self.set_memory(guest)
-        self.start_rings()
+        self.start_rings(2 * pairs)
 
     def stop_ring(self, index):
         self.ask(GET_VRING_BASE, struct.pack("<II", index, 0))

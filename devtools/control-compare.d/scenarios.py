@@ -114,9 +114,9 @@ GUESTS = {
 
 
 class Crowd:
-    """Many frontends of one queue pair, spread over a number of sockets."""
+    """Many frontends, spread over a number of sockets."""
 
-    def __init__(self, backend, number, sockets_used, make_guest, shared):
+    def __init__(self, backend, number, sockets_used, make_guest, shared, pairs=1):
         self.frontends = []
         guest = make_guest() if shared else None
         try:
@@ -124,7 +124,7 @@ class Crowd:
                 own = guest or make_guest()
                 frontend = Frontend(backend.path(index % sockets_used))
                 self.frontends.append(frontend)
-                frontend.set_up(own)
+                frontend.set_up(own, pairs)
                 if not shared:
                     own.close()
         finally:
@@ -152,6 +152,30 @@ def connect(bench):
     for kind in GUESTS:
         for role in bench.roles():
             connect_crowd(bench, role, kind)
+
+
+# What they take of memory
+
+MANY_PAIRS = 8
+
+
+def resident_with(bench, role, number, pairs):
+    """KiB that so many guests are the reason of: of their own memory, the pages of rings."""
+    with bench.backend(role, number) as backend:
+        before = backend.meters()["resident_kib"]
+        crowd = Crowd(backend, number, number, GUESTS["sparse"], shared=False, pairs=pairs)
+        grown = backend.meters()["resident_kib"] - before
+        crowd.leave()
+        bench.expect(role, f"{number} guests with {pairs} queue pairs: all run", True, number)
+        return grown
+
+
+def memory(bench):
+    number = bench.sizes.frontends // 2
+    for role in bench.roles():
+        few, many = (resident_with(bench, role, number, pairs) for pairs in (1, MANY_PAIRS))
+        bench.note("guest-memory", role, few / number)
+        bench.note("pair-memory", role, (many - few) / number / (MANY_PAIRS - 1))
 
 
 def connect_and_leave_on(bench, role):
@@ -384,6 +408,7 @@ def sockets(bench):
 SCENARIOS = {
     "connect": connect,
     "cycle": connect_and_leave,
+    "memory": memory,
     "messages": messages,
     "flood": set_up_beside_flood,
     "connections": connections,

@@ -20,11 +20,12 @@ static const struct vq_array {
 	size_t member;		/**< offset of the pointer in the block */
 	size_t bytes;
 	unsigned int format;	/**< only for rings of that format; 0: for any */
+	bool to_guest;		/**< only for rings that the guest receives from */
 } vq_arrays[] = {
 	{ offsetof(struct vhost_virtqueue, pieces),
 		(VHOST_MAX_PIECES + 2) * sizeof(struct vq_piece) },
 	{ offsetof(struct vhost_virtqueue, chains),
-		VHOST_MAX_PIECES * sizeof(struct vq_chain) },
+		VHOST_MAX_PIECES * sizeof(struct vq_chain), .to_guest = true },
 	{ offsetof(struct vhost_virtqueue, log), sizeof(struct mem_log_cache), VQ_LOG },
 	{ offsetof(struct vhost_virtqueue, iova), sizeof(struct ring_iova), VQ_IOVA },
 };
@@ -42,7 +43,8 @@ lay_out(const struct vq_cfg *cfg, struct vhost_virtqueue *block)
 	if (cfg->size == 0)
 		return at;
 	for (size_t i = 0; i < RTE_DIM(vq_arrays); i++) {
-		if ((cfg->format & vq_arrays[i].format) != vq_arrays[i].format)
+		if ((cfg->format & vq_arrays[i].format) != vq_arrays[i].format ||
+				(vq_arrays[i].to_guest && cfg->index % 2 != 0))
 			continue;
 		at = RTE_CACHE_LINE_ROUNDUP(at);
 		if (block != NULL)

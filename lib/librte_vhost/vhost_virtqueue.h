@@ -162,7 +162,7 @@ struct vhost_virtqueue {
 
 	/* scratch rows, see vq_arrays[] */
 	struct vq_piece *pieces;	/**< VHOST_MAX_PIECES, and two that may be looked at */
-	struct vq_chain *chains;	/**< VHOST_MAX_PIECES */
+	struct vq_chain *chains;	/**< VHOST_MAX_PIECES; NULL for rings that the guest sends through */
 	struct mem_log_cache *log;	/**< empty between bursts; NULL without VQ_LOG */
 
 	/* control side */
