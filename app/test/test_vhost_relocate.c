@@ -352,7 +352,8 @@ thousands_of_moves_under_traffic(void)
 	struct traffic *traffic;
 	struct fake *fe;
 
-	fe = guest_on(world.here, .queues = 2, .mergeable = true, .ring_size = 128);
+	fe = guest_on(world.here, .queues = 2, .mergeable = true,
+			.ring_size = test_param_u64("ring", 128));
 	TEST_ASSERT_NOT_NULL(fe, "a device");
 	traffic = traffic_start(fe, 2);
 	TEST_ASSERT_NOT_NULL(traffic, "packets");
@@ -672,7 +673,9 @@ random_places_under_traffic(void)
 		TEST_ASSERT_EQUAL(device_of(fe)->running.refusals, refusals, "step %u", i);
 		TEST_ASSERT_SUCCESS(traffic_wait(traffic, 4), "step %u", i);
 	}
-	TEST_ASSERT(moves > 0 && refusals > 0, "%u moves, %u refusals", moves, refusals);
+	/* few steps may be lucky ones */
+	TEST_ASSERT(steps < 200 || (moves > 0 && refusals > 0), "%u moves, %u refusals", moves,
+			refusals);
 	TEST_ASSERT_SUCCESS(traffic_stop(traffic), "no packet was lost or out of place");
 	return topology_stop(fe);
 }
