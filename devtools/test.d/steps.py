@@ -92,6 +92,8 @@ def fast_steps(build):
     yield check('ABI', compare_abi(build))
     yield check('check-abi finds differences', ['buildtools/check-abi.py', '--self-test'])
     yield check('every packaged plug-in loads', ['devtools/check-plugins', build / 'lib'])
+    yield check('installed, every program is on the library; applications build against it',
+                ['devtools/check-install', build], suites='stdout')
     yield check('features and statistics are those of the packaged library',
                 ['devtools/compare-answers', '--build', build], suites='stdout')
     yield check('log lines are those of the packaged library',
