@@ -12,8 +12,8 @@ import copy
 import itertools
 import json
 import os
-import pathlib
 import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -24,26 +24,12 @@ import unittest
 import xml.etree.ElementTree as ElementTree
 
 import fake_program
+import recorded
+from recorded import HERE, RECORDED, TOOL, guest_of, run, run_all
 
-HERE = pathlib.Path(__file__).resolve().parent
-TOOL = HERE.parent.parent.parent / 'usertools/dpdk-vhost-numa.py'
-RECORDED = json.loads((HERE / 'placed.json').read_text())
 SVG = '{http://www.w3.org/2000/svg}'
 LEGEND = 5              # boxes that explain the colours
 REMOTE = 3              # exit status of --check
-
-
-def run(*arguments, state=None, env=None):
-    """The tool's (exit status, stdout); it may not complain."""
-    with tempfile.NamedTemporaryFile('w', suffix='.json') as file:
-        if state is not None:
-            json.dump(state, file)
-            file.flush()
-            arguments = ('--read', file.name, *arguments)
-        done = subprocess.run([sys.executable, TOOL, *arguments], capture_output=True,
-                              text=True, timeout=60, env=env, check=False)
-    assert done.stderr == '', done.stderr
-    return done.returncode, done.stdout
 
 
 def drawn(*arguments, state=None):
@@ -67,10 +53,6 @@ def boxes(state):
 
 def remote_boxes(state):
     return [words for style, words in boxes(state) if style == 'remote']
-
-
-def guest_of(state, name):
-    return next(guest for guest in state['programs'][0]['devices'] if guest['name'] == name)
 
 
 def verdicts(state):
@@ -263,14 +245,32 @@ class Recorded(unittest.TestCase):
             with tempfile.NamedTemporaryFile('w') as file:
                 json.dump(state, file)
                 file.flush()
-                done = subprocess.run([sys.executable, TOOL, '--read', file.name],
-                                      capture_output=True, text=True, check=False)
-            self.assertEqual((done.returncode, done.stderr),
-                             (1, f'dpdk-vhost-numa: {file.name} is not what --json prints\n'))
+                self.assertEqual(run_all('--read', file.name), (
+                    1, '', f'dpdk-vhost-numa: {file.name} is not what --json prints\n'))
 
     def test_programs_of_others(self):
         self.state.update(programs=[], closed=2)
         self.assertIn('2 of other users', run(state=self.state)[1])
+
+    def test_installed(self):
+        """The package is found in share/ beside bin/, through a link, too."""
+        with tempfile.TemporaryDirectory() as folder:
+            program = os.path.join(folder, 'bin/dpdk-vhost-numa.py')
+            os.mkdir(os.path.dirname(program))
+            shutil.copy(TOOL, program)
+            shutil.copytree(TOOL.parent / 'vhost_numa',
+                            os.path.join(folder, 'share/dpdk-vhost-numa/vhost_numa'))
+            link = os.path.join(folder, 'link')
+            os.symlink(program, link)
+            done = subprocess.run([sys.executable, '-I', link, '--help'], capture_output=True,
+                                  text=True, check=False)
+        self.assertEqual((done.returncode, done.stderr), (0, ''))
+        self.assertIn('--file-prefix', done.stdout)
+
+    def test_all_of_the_package_is_installed(self):
+        listed = re.findall(r"'vhost_numa/(\w+\.py)'", (TOOL.parent / 'meson.build').read_text())
+        self.assertEqual(listed, sorted(path.name for path in
+                                        (TOOL.parent / 'vhost_numa').glob('*.py')))
 
     def test_json_can_be_read_again(self):
         text = run('--json', state=self.state)[1]
@@ -552,13 +552,5 @@ class Asked(unittest.TestCase):
         self.assertEqual(self.ask()[1]['programs'], [])
 
 
-def main():
-    result = unittest.TextTestRunner(verbosity=2).run(
-        unittest.defaultTestLoader.loadTestsFromModule(sys.modules[__name__]))
-    failed = len(result.failures) + len(result.errors)
-    print(f'{result.testsRun - failed} passed, {failed} failed', flush=True)
-    return 1 if failed or not result.testsRun else 0
-
-
 if __name__ == '__main__':
-    sys.exit(main())
+    sys.exit(recorded.main(sys.modules[__name__]))
