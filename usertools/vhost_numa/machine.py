@@ -5,6 +5,7 @@
 hwloc's lstopo describes caches and cores if it is installed, else the kernel does.
 """
 
+import functools
 import glob
 import os
 import re
@@ -33,9 +34,9 @@ def parse_list(text):
     return numbers
 
 
-def machine():
+def machine(with_caches=True):
     """The nodes, with their memory, and their cores and shared caches."""
-    cpus = cpus_of_lstopo() or cpus_of_sysfs()
+    cpus = with_caches and cpus_of_lstopo() or cpus_of_sysfs()
     paths = glob.glob('/sys/devices/system/node/node[0-9]*')
     numbers = sorted(int(path.rpartition('node')[2]) for path in paths) or [0]
     return {'name': os.uname().nodename, 'nodes': [node(number, numbers, cpus)
@@ -59,6 +60,7 @@ def node(number, numbers, cpus):
             'cpus': [{'cpu': cpu, **cpus.get(cpu, {})} for cpu in own]}
 
 
+@functools.cache    # it takes seconds on a large machine, and what it tells stays so
 def cpus_of_lstopo():
     """{cpu: its package, core and last cache}, or {} without hwloc."""
     program = shutil.which('lstopo-no-graphics') or shutil.which('lstopo')

@@ -76,3 +76,24 @@ def remote_things(guest, home):
     if is_remote(seen, home) and not found:
         found.append('application')
     return found
+
+
+# --- One answer for monitoring ---------------------------------------------
+
+LOCAL, REMOTE, NOTHING, UNKNOWN_PLACE = 0, 3, 4, 5     # exit statuses
+
+
+def all_guests(state):
+    """(program, guest) of all programs."""
+    return [(each, guest) for each in state['programs'] for guest in each['devices']]
+
+
+def overall(state):
+    """The worst that can be said of any guest that runs; LOCAL only if there is one."""
+    guests = [guest for _, guest in all_guests(state)]
+    if any(guest['remote'] for guest in guests):
+        return REMOTE
+    running = [guest for guest in guests if guest['running']]
+    if not running:
+        return NOTHING
+    return UNKNOWN_PLACE if any(guest['home'] == UNKNOWN for guest in running) else LOCAL

@@ -43,7 +43,9 @@ class Telemetry:
     def ask(self, command):
         """The answer, or None if the program has none."""
         self._socket.send(command.encode())
-        return self._receive().get(command.partition(',')[0])
+        answer = self._receive().get(command.partition(',')[0])
+        # why there is none
+        return None if isinstance(answer, dict) and list(answer) == ['error'] else answer
 
     def _receive(self):
         answer = json.loads(self._socket.recv(LONGEST_ANSWER))
@@ -86,8 +88,8 @@ def closed_folders(folders):
 
 
 def programs(prefixes, folders):
-    """All that answer and have vhost devices, or could have."""
-    found = []
+    """(those that answer and have vhost devices, or could have; those that answer without)"""
+    found, others = [], []
     for path in sorted(path for folder in folders
                        for path in glob.glob(f'{folder}/*/dpdk_telemetry.v2*')):
         prefix = os.path.basename(os.path.dirname(path))
@@ -97,23 +99,70 @@ def programs(prefixes, folders):
         # stopped while it is asked, and one with that name may be something else.
         with contextlib.suppress(OSError, ValueError, ArithmeticError, LookupError, TypeError,
                                  AttributeError), Telemetry(path) as telemetry:
-            vids = telemetry.ask('/vhost/list')
-            if isinstance(vids, dict):      # more than one array holds
-                vids = [vid for part in vids.values() for vid in part]
+            vids = list_vids(telemetry)
             if vids is not None:
-                found.append(program(prefix, telemetry, vids))
-    return found
+                found.append({**program(prefix, telemetry, vids), 'socket': as_text(path)})
+            else:
+                others.append(identity(prefix, telemetry) |
+                              {'library': other_library(telemetry.pid)})
+    return found, others
+
+
+def list_vids(telemetry):
+    """Of all devices; None of a program that does not have this library."""
+    vids = telemetry.ask('/vhost/list')
+    if isinstance(vids, dict):      # more than one array holds
+        vids = [vid for part in vids.values() for vid in part]
+    return vids
+
+
+def identity(prefix, telemetry):
+    pid = telemetry.pid
+    return {'prefix': as_text(prefix), 'pid': pid, 'version': telemetry.version,
+            'program': as_text(os.path.basename(
+                read(f'/proc/{pid}/cmdline').split('\0')[0])) or '?'}
+
+
+def other_library(pid):
+    """The vhost library that a process has in its map; '' for none, or if it may not be read."""
+    for line in read(f'/proc/{pid}/maps').splitlines():
+        path = line.split(maxsplit=5)[5:]
+        if path and os.path.basename(path[0]).startswith('librte_vhost.so'):
+            return as_text(path[0])
+    return ''
+
+
+ABOUT = {'name': as_text, 'version': as_text, 'abi': as_number, 'built_against': as_text,
+         'file': as_text, 'libnuma': as_number, 'interval_ms': as_number}
 
 
 def program(prefix, telemetry, vids):
-    pid = telemetry.pid
-    found = {'prefix': as_text(prefix), 'pid': pid, 'version': telemetry.version,
-             'program': as_text(os.path.basename(
-                 read(f'/proc/{pid}/cmdline').split('\0')[0])) or '?',
-             'pools': pools(telemetry, pid)}
+    found = {**identity(prefix, telemetry), 'pools': pools(telemetry, telemetry.pid)}
+    about = telemetry.ask('/vhost/about')
+    if about:
+        found['library'] = kept(about, ABOUT)
+    ports = ethernet_ports(telemetry)
+    if ports:
+        found['ports'] = ports
     told = told_by_switch(telemetry)
     found['devices'] = [each for each in (device(telemetry, vid, told.get(vid, {}))
                                           for vid in vids) if each]
+    return found
+
+
+DROPS_OF_PORT = ('imissed', 'ierrors', 'oerrors', 'rx_nombuf')
+
+
+def ethernet_ports(telemetry):
+    """What the program's Ethernet devices, vhost ones too, have dropped."""
+    found = []
+    for number in telemetry.ask('/ethdev/list') or []:
+        stats = telemetry.ask(f'/ethdev/stats,{number}')
+        if stats:
+            info = telemetry.ask(f'/ethdev/info,{number}') or {}
+            found.append({'port': as_number(number), 'name': as_text(info.get('name', number)),
+                          'drops': {reason: as_number(stats[reason])
+                                    for reason in DROPS_OF_PORT if reason in stats}})
     return found
 
 
@@ -126,7 +175,9 @@ def told_by_switch(telemetry):
             told[info['vid']] = {
                 'name': as_text(name), 'mbufs_node': as_node(info['mbufs_node']),
                 'lcores': sorted({as_number(lcore) for lcore in info['queue_lcore']
-                                  if lcore >= 0})}
+                                  if lcore >= 0}),
+                'drops': {as_text(reason): as_number(count)
+                          for reason, count in (info.get('drops') or {}).items()}}
     return told
 
 
@@ -140,6 +191,7 @@ def device(telemetry, vid, told):
              'path': as_text(info['path']), 'node': as_node(info['numa_node']),
              'running': as_number(info['running']), 'regions': regions(numa),
              **kept(numa, OF_GUEST), **told}
+    found['limits'] = limits(telemetry, vid)
     found['queues'] = [queue(telemetry, vid, qid, as_node(node_now))
                        for qid, node_now in enumerate(info.get('vring_nodes', []))]
     return found
@@ -147,10 +199,13 @@ def device(telemetry, vid, told):
 
 OF_GUEST = {'policy': as_text, 'policy_node': as_node, 'app_node': as_node,
             'moves': as_number, 'refusals': as_number, 'drifts': as_number,
-            'last_refusal': as_text}
+            'probes': as_number, 'restarts': as_number, 'last_refusal': as_text}
 OF_QUEUE = {'node': as_node, 'ring_node': as_node, 'live': as_number,
             'enabled': as_number, 'direction': as_text, 'size': as_number, 'format': as_text,
-            'bytes': as_number, 'moves': as_number}
+            'bytes': as_number, 'moves': as_number, 'refusals': as_number,
+            'drifts': as_number, 'last_pause_ns': as_number, 'max_pause_ns': as_number,
+            'good_packets': as_number, 'good_bytes': as_number,
+            'guest_notifications': as_number}
 
 
 def kept(told, wanted):
@@ -162,6 +217,14 @@ def queue(telemetry, vid, qid, node_now):
              'direction': 'from guest' if qid % 2 else 'to guest'}
     found.update(kept(telemetry.ask(f'/vhost/vq,{vid},{qid}') or {}, OF_QUEUE))
     return found
+
+
+def limits(telemetry, vid):
+    """{what: limit, what is used of it, refusals} of the socket of a device."""
+    told = telemetry.ask(f'/vhost/limits,{vid}') or {}
+    return {as_text(name): kept(each, {'limit': as_number, 'used': as_number,
+                                       'refused': as_number})
+            for name, each in told.items() if isinstance(each, dict)}
 
 
 def regions(numa):

@@ -2,6 +2,8 @@
 # Copyright(c) 2026 The vhost-numa authors
 """The table, and words that the others use, too."""
 
+import collections
+
 from .machine import UNKNOWN
 
 
@@ -30,6 +32,10 @@ def ranges(numbers):
 
 def queues_text(queues):
     return f'queue {queues[0]}' if len(queues) == 1 else f'queues {ranges(queues)}'
+
+
+def count(n, what):
+    return f'{n} {what}' if n == 1 else f'{n} {what}s'
 
 
 def columns(rows):
@@ -93,11 +99,17 @@ def times(n):
     return 'once' if n == 1 else f'{n} times'
 
 
+def library_text(each):
+    """Which library a program says that it has; one of before /vhost/about does not."""
+    told = each.get('library')
+    return f', {told.get("name", "?")} {told.get("version", "?")}' if told else ''
+
+
 def program_table(each, colour):
     polls = ', '.join(f'{thread["name"]} on CPU {thread["cpu"]}, node {thread["node"]} '
                       f'({thread["busy"]:.0%})' for thread in each['threads']) or 'nobody'
     lines = ['', f'{each["program"]} (pid {each["pid"]}, prefix {each["prefix"]}, '
-             f'{each["version"]})', f'polling: {polls}']
+             f'{each["version"]}{library_text(each)})', f'polling: {polls}']
     if not each['devices']:
         return lines + ['no guest']
     rows = columns([('GUEST', 'MEMORY', 'DEVICE', 'QUEUES', 'BUFFERS', 'CORES', 'SEEN',
@@ -116,10 +128,44 @@ def nobody(state):
         f'; {closed} of other users may not be asked (try as root)' if closed else '')
 
 
+def others(state):
+    """A line for each program that answers, but not with this library."""
+    return [f'{each["program"]} (pid {each["pid"]}, prefix {each["prefix"]}, '
+            f'{each["version"]}) {other_library(each)}' for each in state.get('others', [])]
+
+
+def other_library(each):
+    if not each['library']:
+        return 'has no vhost library loaded, or does not let see which'
+    return (f'runs on another vhost library, {each["library"]}: nothing of it is seen or moved. '
+            'Restart it with the folder of this one in LD_LIBRARY_PATH, or install this one and '
+            'run ldconfig')
+
+
 def table(state, colour):
     lines = machine_table(state)
     for each in state['programs']:
         lines += program_table(each, colour)
     if not state['programs']:
         lines += ['', nobody(state)]
+    if others(state):
+        lines += ['', *others(state)]
     return '\n'.join(lines)
+
+
+def check_line(state, status):
+    """What --check says, on one line: the exit status in a word, and why."""
+    guests = [(each, guest) for each in state['programs'] for guest in each['devices']]
+    verdicts = collections.Counter(verdict(guest).partition(':')[0].lower()
+                                   for _, guest in guests)
+    total = ', '.join(f'{n} {word}' for word, n in sorted(verdicts.items()))
+    words = {0: 'OK', 3: 'REMOTE', 4: 'NOTHING TO CHECK', 5: 'UNKNOWN'}[status]
+    remote = '; '.join(f'{guest["name"]} of {each["program"]} (pid {each["pid"]}): '
+                       f'{", ".join(guest["remote"])}' for each, guest in guests
+                       if guest['remote'])
+    if guests:
+        return f'{words}: {count(len(guests), "guest")}, {total}' + (
+            f': {remote}' if remote else '')
+    if state['programs']:
+        return f'{words}: {count(len(state["programs"]), "program")}, no guest'
+    return f'{words}: ' + '; '.join([nobody(state), *others(state)])
