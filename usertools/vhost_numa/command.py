@@ -21,12 +21,13 @@ import os
 import sys
 import time
 
-from . import metrics
+from . import advice, metrics, page
 from .machine import machine
 from .model import NOTHING, judge, overall
 from .picture import picture
 from .pollers import SAMPLE_SECONDS, add_pollers, add_threads
-from .programs import closed_folders, programs, runtime_folders
+from .programs import (add_rates, closed_folders, packet_counts, programs,
+                       runtime_folders)
 from .text import check_line, table
 
 
@@ -37,8 +38,10 @@ def look(spec, with_caches=True):
     folders = spec.runtime_dir or runtime_folders()
     found, others = programs(spec.file_prefix, folders)
     state = {'machine': machine(with_caches), 'programs': found, 'others': others,
-             'closed': closed_folders(folders)}
+             'closed': closed_folders(folders), 'time': round(time.time())}
+    before = packet_counts(found)
     add_threads(state['programs'], spec.sample, state['machine']['nodes'])
+    add_rates(found, before, packet_counts(found))
     add_pollers(state['programs'])
     judge(state)
     return state
@@ -72,14 +75,34 @@ def write(path, text):
         raise OSError(error.errno, error.strerror, path) from None
 
 
+def page_again(spec, state):
+    """The page, which goes on with the history of the one in its place."""
+    return page.document(state, overall(state), read_if_there(spec.html), spec.watch)
+
+
+def read_if_there(path):
+    if path == '-':
+        return ''
+    try:
+        with open(path, errors='replace') as file:
+            return file.read()
+    except FileNotFoundError:
+        return ''
+
+
 def show(state, spec):
     """All that was asked for; the table, unless something else was."""
-    files = [(spec.svg, picture), (spec.openmetrics, metrics.text)]
+    files = [(spec.svg, picture), (spec.openmetrics, metrics.text),
+             (spec.html, functools.partial(page_again, spec))]
     for path, text in files:
         if path:
             write(path, text(state))
-    if spec.json:
+    if spec.json and spec.advise:
+        print(json.dumps(advice.as_data(state), indent=1))
+    elif spec.json:
         print(json.dumps(state, indent=1))
+    elif spec.advise:
+        print(advice.as_text(state), flush=True)
     elif spec.check:
         print(check_line(state, overall(state)), flush=True)
     elif not any(path for path, _ in files) or spec.watch and '-' not in dict(files):
@@ -105,11 +128,16 @@ def parse_arguments(arguments):
                         help='only the program with this EAL file prefix; may be repeated')
     parser.add_argument('--json', action='store_true', help='print all that is known')
     parser.add_argument('--svg', metavar='FILE', help='draw it')
+    parser.add_argument('--html', metavar='FILE',
+                        help='write a page with the picture, the table, and what has moved '
+                        'since it was first written')
     parser.add_argument('--openmetrics', metavar='FILE|[HOST]:PORT',
                         help='write metrics for Prometheus; or serve them over HTTP, without '
                         'a HOST on the loopback only')
     parser.add_argument('--watch', type=seconds, nargs='?', const=2, metavar='SECONDS',
                         help='again and again, every 2 seconds')
+    parser.add_argument('--advise', action='store_true',
+                        help='say what to type so that nothing is remote any more')
     parser.add_argument('--check', action='store_true',
                         help='say in one line and by the exit status whether anything is remote')
     parser.add_argument('--allow-none', action='store_true',

@@ -11,6 +11,7 @@ import os
 import re
 import socket
 import struct
+import time
 
 from .machine import UNKNOWN, read
 
@@ -141,6 +142,9 @@ def program(prefix, telemetry, vids):
     about = telemetry.ask('/vhost/about')
     if about:
         found['library'] = kept(about, ABOUT)
+    heaps = sizes_of_heaps(telemetry)
+    if heaps:
+        found['heaps'] = heaps
     ports = ethernet_ports(telemetry)
     if ports:
         found['ports'] = ports
@@ -148,6 +152,45 @@ def program(prefix, telemetry, vids):
     found['devices'] = [each for each in (device(telemetry, vid, told.get(vid, {}))
                                           for vid in vids) if each]
     return found
+
+
+def sizes_of_heaps(telemetry):
+    """{node: bytes of DPDK memory that the program has there}"""
+    heaps = {}
+    for number in telemetry.ask('/eal/heap_list') or []:
+        told = telemetry.ask(f'/eal/heap_info,{number}')
+        name = re.fullmatch(r'socket_(\d+)', str(told['Name'])) if told else None
+        if name:
+            heaps[str(as_node(name[1]))] = as_number(told['Heap_size'])
+    return heaps
+
+
+def packet_counts(found):
+    """{(pid, vid): (when, packets, bytes)} of all devices whose program has them counted."""
+    counts = {}
+    for each in found:
+        with contextlib.suppress(OSError, ValueError, TypeError, AttributeError,
+                                 OverflowError), Telemetry(each['socket']) as telemetry:
+            for guest in each['devices']:
+                told = [telemetry.ask(f'/vhost/vq,{guest["vid"]},{ring["queue"]}') or {}
+                        for ring in guest['queues'] if ring['live']]
+                counts[each['pid'], guest['vid']] = (
+                    time.monotonic(), *(sum(as_number(one.get(key, 0)) for one in told)
+                                        for key in ('good_packets', 'good_bytes')))
+    return counts
+
+
+def add_rates(found, before, after):
+    """To each device that moved packets meanwhile: how many in a second."""
+    for each in found:
+        for guest in each['devices']:
+            key = each['pid'], guest['vid']
+            if key not in before or key not in after:
+                continue
+            passed, packets, size = (new - old for new, old in zip(after[key], before[key]))
+            if passed > 0 and packets > 0:
+                guest['rate'] = {'packets': round(packets / passed), 'bytes': round(
+                    size / passed)}
 
 
 DROPS_OF_PORT = ('imissed', 'ierrors', 'oerrors', 'rx_nombuf')
