@@ -67,6 +67,7 @@ MAY_ALLOCATE = {
     'numa_evidence': 'what is known of a guest\'s memory',
     'numa_regions': 'likewise, of its regions',
     'numa_rings': 'likewise, of its rings',
+    'numa_tell': 'a copy of it, for a line of the log',
     'postcopy': 'a device\'s part in a postcopy migration',
     'quota': 'what a registration may take',
     'socket_connection': 'connections',

@@ -45,18 +45,18 @@ LAYERS = (
     ('evidence', 'numa_evidence numa_regions numa_rings numa_sample placement'),
     ('device', 'device device_wish vdpa'),
     ('change', 'plan settle listener_app listeners device_change'),
-    ('life', 'crypto_crypto device_life host_notifier iotlb_ask listener_vdpa net_ctrl notify_watch numa_watch postcopy vu_backchannel'),
+    ('life', 'crypto_crypto device_life host_notifier iotlb_ask listener_vdpa net_ctrl notify_watch numa_tell numa_watch postcopy vu_backchannel'),
     ('protocol', 'vu_dispatch vu_on vu_on_crypto vu_on_device vu_on_inflight vu_on_iotlb vu_on_memory '
                  'vu_on_migration vu_on_queue '
                  'vduse_memory vduse_serve vduse_state'),
     ('transports', 'socket socket_client socket_connection socket_guard socket_path '
                    'socket_registry socket_server socket_turn vduse_vduse'),
     ('outside', 'abi_api crypto_api crypto_burst crypto_fetch crypto_finalize '
-                'api api_driver api_inflight api_limits api_numa api_stats async burst burst_iova telemetry '
+                'about api api_driver api_inflight api_limits api_numa api_stats async burst burst_iova telemetry '
                 'vdpa_device'),
 )
 # of config/, and nobody's
-OUTSIDE = ('dpdk_compat',)
+OUTSIDE = ('dpdk_compat', 'vhost_version')
 INCLUDE = re.compile(r'^\s*#\s*include\s+"([^"]+)\.h"', re.MULTILINE)
 # "librte_vhost_device.c.o" of meson, or "device.o" of anything else
 OBJECT_NAME = re.compile(r'(?:(?:lib_)?librte_vhost_)?(\w+?)(?:\.c)?\.o')

@@ -8,6 +8,7 @@ against: this is the only place where scripts learn it.  As a program, for shell
 
     vhost_library.py FOLDER              print the name, librte_vhost.so.NN
     vhost_library.py --drivers FOLDER    print the folder of the drivers for it
+    vhost_library.py --used PID FOLDER   fail unless the process PID has it loaded from there
 """
 
 import glob
@@ -42,16 +43,38 @@ def driver_folder(abi=None):
     return f'{PACKAGED}/dpdk/pmds-{abi or library_abi()}.0'
 
 
+def mapped_libraries(pid):
+    """The files of vhost libraries in a process's map: what it really uses."""
+    with open(f'/proc/{pid}/maps') as maps:
+        paths = {line.split(maxsplit=5)[5].rstrip('\n') for line in maps if '/' in line}
+    return sorted(path for path in paths
+                  if os.path.basename(path).startswith('librte_vhost.so'))
+
+
+def check_used(pid, folder):
+    """NoLibrary unless the one vhost library of a process is that of the folder.
+
+    A loader that finds none in LD_LIBRARY_PATH takes the packaged one without a word.
+    """
+    wanted = os.path.realpath(os.path.join(folder, library_name(folder)))
+    mapped = mapped_libraries(pid)
+    if [os.path.realpath(path) for path in mapped] != [wanted]:
+        raise NoLibrary(f'process {pid} shall use {wanted}, but has '
+                        f'{", ".join(mapped) or "no vhost library"}')
+
+
 def main():
     try:
         match sys.argv[1:]:
             case ['--drivers', folder]:
                 print(driver_folder(library_abi(folder)))
+            case ['--used', pid, folder]:
+                check_used(pid, folder)
             case [folder] if not folder.startswith('-'):
                 print(library_name(folder))
             case _:
                 sys.exit(__doc__)
-    except NoLibrary as error:
+    except (NoLibrary, OSError) as error:
         sys.exit(str(error))
 
 

@@ -127,6 +127,8 @@ main(int argc, char **argv)
 	int used;
 
 	setvbuf(stdout, NULL, _IOLBF, 0);
+	if (!test_environment_is_right())
+		return EXIT_TEST_FAILED;
 	if (!names_a_driver(argc, argv))
 		argv = with_mempool_driver(&argc, argv);
 	used = rte_eal_init(argc, argv);
@@ -135,6 +137,10 @@ main(int argc, char **argv)
 			rte_strerror(rte_errno));
 
 	t = run_what_was_asked(argc - used - 1, argv + used + 1);
+	if (test_case_is_missing()) {
+		printf("DPDK_TEST_PARAMS: no test has a case of that name\n");
+		t.failed++;
+	}
 	fflush(stdout);
 	rte_eal_cleanup();
 	return tally_status(&t);

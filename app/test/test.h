@@ -114,11 +114,21 @@ struct test_suite {
 int test_suite_run(const struct test_suite *suite);
 
 /**
- * A value from DPDK_TEST_PARAMS, which reads "key=value,key=value".  Known keys:
- * case (a pattern of case names), seed (of random tests), seconds (of stress).
+ * A value from DPDK_TEST_PARAMS, which reads "key=value,key=value".  The keys are those of
+ * test_suite.c's table: case (a pattern of case names), seed (of random tests), seconds (of
+ * stress), and how often others do what they do.
  */
 bool test_param(const char *key, char *value, size_t size);
 uint64_t test_param_u64(const char *key, uint64_t otherwise);
+
+/**
+ * Say what DPDK_TEST_PARAMS and DPDK_TEST_SKIP ask for that there is not, or no number:
+ * whether they are right.
+ */
+bool test_environment_is_right(void);
+
+/** Whether a case was asked for by its name, and none of those that ran has it. */
+bool test_case_is_missing(void);
 
 /** One command of the program. */
 struct test_command {

@@ -127,6 +127,71 @@ test_param(const char *key, char *value, size_t size)
 	return false;
 }
 
+/** All keys of DPDK_TEST_PARAMS. */
+static const char *const param_keys[] = {
+	"case", "journeys", "lives", "moves", "patience", "rounds", "seconds", "seed", "steps",
+	"visits",
+};
+
+/** Is "key=value" something that a test may ask for? */
+static bool
+param_is_right(const char *text, size_t len)
+{
+	char word[128], *value, *end;
+	unsigned int i;
+
+	snprintf(word, sizeof(word), "%.*s", (int)len, text);
+	value = strchr(word, '=');
+	if (value == NULL || value[1] == '\0')
+		return false;
+	*value++ = '\0';
+	for (i = 0; i < RTE_DIM(param_keys) && strcmp(word, param_keys[i]) != 0; i++)
+		;
+	if (i == RTE_DIM(param_keys))
+		return false;
+	if (strcmp(word, "case") == 0)
+		return true;
+	strtoull(value, &end, 0);
+	return *value >= '0' && *value <= '9' && *end == '\0';
+}
+
+/** Complain of the words of a list that are not right. */
+static bool
+words_are_right(const char *variable, const char *between,
+		bool (*is_right)(const char *text, size_t len))
+{
+	const char *p = getenv(variable);
+	bool right = true;
+	size_t len;
+
+	for (; p != NULL && *p != '\0'; p += strspn(p, between)) {
+		len = strcspn(p, between);
+		if (len != 0 && !is_right(p, len)) {
+			printf("%s: \"%.*s\" is not known\n", variable, (int)len, p);
+			right = false;
+		}
+		p += len;
+	}
+	return right;
+}
+
+static bool
+name_is_right(const char *text, size_t len)
+{
+	char name[128];
+
+	snprintf(name, sizeof(name), "%.*s", (int)len, text);
+	return test_command_find(name) != NULL;
+}
+
+bool
+test_environment_is_right(void)
+{
+	bool params = words_are_right("DPDK_TEST_PARAMS", ",", param_is_right);
+
+	return words_are_right("DPDK_TEST_SKIP", ",: ", name_is_right) && params;
+}
+
 uint64_t
 test_param_u64(const char *key, uint64_t otherwise)
 {
@@ -181,6 +246,9 @@ watch_signals(void)
 	}
 }
 
+/** Suites that looked for their cases, and cases of them that ran. */
+static unsigned int suites_looked, cases_ran;
+
 static bool
 case_selected(const struct test_case *tc)
 {
@@ -188,6 +256,12 @@ case_selected(const struct test_case *tc)
 
 	return !test_param("case", pattern, sizeof(pattern)) ||
 		fnmatch(pattern, tc->name, 0) == 0;
+}
+
+bool
+test_case_is_missing(void)
+{
+	return suites_looked > 0 && cases_ran == 0;
 }
 
 static double
@@ -241,6 +315,7 @@ test_suite_run(const struct test_suite *suite)
 			ready == TEST_SKIPPED ? "asks to skip" : "failed");
 		return ready == TEST_SKIPPED ? TEST_SKIPPED : TEST_FAILED;
 	}
+	suites_looked++;
 	for (unsigned int i = 0; i < suite->nb_cases; i++) {
 		const struct test_case *tc = &suite->cases[i];
 		double start = seconds_now();
@@ -248,6 +323,7 @@ test_suite_run(const struct test_suite *suite)
 
 		if (!case_selected(tc))
 			continue;
+		cases_ran++;
 		result = case_run(suite, tc);
 		case_report(i, tc, result, seconds_now() - start);
 		passed += result == TEST_SUCCESS;

@@ -10,6 +10,7 @@
  * was told --no-telemetry.
  */
 
+#include <errno.h>
 #include <inttypes.h>
 #include <sched.h>
 #include <stdarg.h>
@@ -28,6 +29,7 @@
 #include "numa_watch.h"
 #include "test.h"
 #include "vhost_fake_frontend.h"
+#include "vhost_test_log.h"
 #include "vhost_test_machine.h"
 #include "vhost_test_topology.h"
 #include "vhost_test_traffic.h"
@@ -299,7 +301,83 @@ placement_is_told(void)
 	return topology_stop(fe);
 }
 
-/** What is wrong is answered with null, changes nothing, and leaves the socket open. */
+static int
+library_is_told(void)
+{
+	ask("/vhost/about");
+	TEST_SAYS("{\"/vhost/about\":{\"name\":\"vhost-numa\",\"version\":\"");
+	TEST_SAYS("\"abi\":%d,\"built_against\":\"DPDK %d.", VHOST_ABI, RTE_VER_YEAR);
+	TEST_SAYS("\"file\":\"");
+	TEST_SAYS("\"interval_ms\":");
+	TEST_SAYS("\"default_limits\":{\"connections\":64,\"vrings\":256,");
+	return TEST_SUCCESS;
+}
+
+/** Placement is told once, whatever messages come, also when nothing had to move. */
+static int
+placement_is_said_once(void)
+{
+	struct log_capture log;
+	char line[160];
+	struct fake *fe;
+
+	topology_make_up();
+	topology_guest_on(topology_home());
+	TEST_ASSERT_SUCCESS(log_begin(&log), "a log");
+	fe = fake_start(.queues = 2);
+	TEST_ASSERT_NOT_NULL(fe, "a device");
+	TEST_ASSERT_SUCCESS(fake_enable_vring(fe, 0, false), "more messages");
+	TEST_ASSERT_SUCCESS(fake_enable_vring(fe, 0, true), "and more");
+	log_end(&log);
+	TEST_ASSERT_EQUAL(log_count(&log, "reallocate"), 0, "nothing moved");
+	TEST_ASSERT_EQUAL(log_count(&log, ") placement: "), 1, "%s", log.text);
+	snprintf(line, sizeof(line), "; device on node %d, queues 0-3 on node %d; policy follow; "
+		"nothing is refused\n", topology_home(), topology_home());
+	TEST_ASSERT_EQUAL(log_count(&log, line), 1, "%s", log.text);
+	log_free(&log);
+	return topology_stop(fe);
+}
+
+/** If it is not known where the guest is, that is said, and again when it is known. */
+static int
+placement_is_said_when_it_is_known(void)
+{
+	struct log_capture log;
+	struct fake *fe;
+
+	topology_make_up();
+	topology_guest_on(-ENOENT);
+	TEST_ASSERT_SUCCESS(log_begin(&log), "a log");
+	fe = fake_start(.queues = 1);
+	TEST_ASSERT_NOT_NULL(fe, "a device");
+	topology_guest_on(THERE);
+	topology_node_full(THERE, true);
+	TEST_ASSERT_SUCCESS(topology_refresh(vhost_device_peek(fe->vid)), "a refresh");
+	log_end(&log);
+	TEST_ASSERT_EQUAL(log_count(&log, "placement: guest memory unknown"), 1, "%s", log.text);
+	TEST_ASSERT_EQUAL(log_count(&log, "placement: "), 2, "%s", log.text);
+	TEST_ASSERT_EQUAL(log_count(&log, "; node 8 has no memory for it\n"), 1, "%s", log.text);
+	log_free(&log);
+	return topology_stop(fe);
+}
+
+/** A node that cannot be is refused before anything changes. */
+static int
+pin_to_no_node_is_refused(void)
+{
+	struct fake *fe = guest_on(THERE, .queues = 1);
+	const struct rte_vhost_numa_policy nowhere = { .mode = RTE_VHOST_NUMA_PIN, .node = 63 };
+
+	TEST_ASSERT_NOT_NULL(fe, "a device");
+	ask("/vhost/numa_policy,%d,pin,63", fe->vid);
+	TEST_SAYS("{\"/vhost/numa_policy\":{\"error\":\"node 63 does not exist");
+	TEST_ASSERT_EQUAL(rte_vhost_numa_policy_set(fe->path, &nowhere), -ENODEV, "nor here");
+	ask("/vhost/numa_policy,%d", fe->vid);
+	TEST_SAYS("\"policy\":\"follow\"");
+	return topology_stop(fe);
+}
+
+/** What is wrong is answered with a reason, changes nothing, and leaves the socket open. */
 static int
 wrong_parameters_are_refused(void)
 {
@@ -329,7 +407,8 @@ wrong_parameters_are_refused(void)
 	for (unsigned int i = 0; i < RTE_DIM(wrong); i++) {
 		snprintf(command, sizeof(command), "%.*s", (int)strcspn(wrong[i], ","), wrong[i]);
 		ask(wrong[i], fe->vid);
-		TEST_ASSERT(says("{\"%s\":null}", command), "%s: %s", wrong[i], client.answer);
+		TEST_ASSERT(says("{\"%s\":{\"error\":\"", command), "%s: %s", wrong[i],
+			client.answer);
 	}
 	ask("/vhost/numa_interval");
 	TEST_SAYS("\"interval_ms\":0}");
@@ -479,6 +558,10 @@ static const struct test_case cases[] = {
 	TEST_CASE(limits_are_told),
 	TEST_CASE(six_hundred_devices_are_told),
 	TEST_CASE(placement_is_told),
+	TEST_CASE(library_is_told),
+	TEST_CASE(placement_is_said_once),
+	TEST_CASE(placement_is_said_when_it_is_known),
+	TEST_CASE(pin_to_no_node_is_refused),
 	TEST_CASE(wrong_parameters_are_refused),
 	TEST_CASE(policies_are_set),
 	TEST_CASE(looks_are_made_as_often_as_asked),

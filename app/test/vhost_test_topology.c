@@ -112,6 +112,15 @@ find_handle(const uint8_t *at)
 	return NULL;
 }
 
+/** Nodes that made-up machines may have, numbered as tests want. */
+#define MADE_UP_NODES 32
+
+static int
+made_up_prefer(void *memory __rte_unused, size_t size __rte_unused, int node)
+{
+	return node >= 0 && node < MADE_UP_NODES ? 0 : -EINVAL;
+}
+
 static int
 made_up_move(void *pages, size_t size, int node)
 {
@@ -324,6 +333,7 @@ machine_begin(bool real)
 		ops.query = made_up_query;
 		ops.bound = made_up_bound;
 		ops.move = made_up_move;
+		ops.prefer = made_up_prefer;
 	}
 	vhost_node_set_ops(&ops);
 	vhost_heap_set_ops(&heap_ops);

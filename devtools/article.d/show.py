@@ -4,15 +4,16 @@
 
 The second of two ports is pinned to the first one's node when its guest comes:
 structures, buffers and polling core are on the wrong node, which
-dpdk-vhost-numa.py shows in red.  Then the policy becomes "follow", and a refresh
-leads the switch, which knows nothing of all this, through the end and the
-beginning of the device.
+dpdk-vhost-numa.py shows in red.  Then what its --advise says is typed, word for word:
+the policy becomes "follow", which leads the switch, that knows nothing of all this,
+through the end and the beginning of the device.
 """
 
 import contextlib
 import json
 import os
 
+import following
 import guest
 import report
 from report import Row
@@ -47,10 +48,9 @@ def run(ovs, ports, logs, say):
         before = wait_verdicts(ovs, wanted)
         say(f'{stays.name} is pinned to node {home.node.number}', draw(ovs, logs, 'pinned'))
 
-        vid = next(vid for vid in ovs.telemetry('/vhost/list')
-                   if ovs.telemetry(f'/vhost/info,{vid}')['path'] == stays.path)
-        ovs.telemetry(f'/vhost/numa_policy,{stays.path},follow')
-        ovs.telemetry(f'/vhost/numa_refresh,{vid}')
+        said = []
+        following.follow(['-f', ovs.prefix], ovs.environment(), said.append)
+        say('what was advised, and typed', '\n'.join(said))
         after = wait_verdicts(ovs, dict.fromkeys(wanted, 'local'))
         say(f'{stays.name} may follow its guest', draw(ovs, logs, 'follow'))
     for port in ports:

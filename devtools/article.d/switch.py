@@ -193,6 +193,10 @@ class Switch:
         return output_of(['ovs-ofctl', command,
                           f'unix:{self._path(BRIDGE + ".mgmt")}', *arguments])
 
+    def environment(self):
+        """For programs that ask the switch and its database."""
+        return dict(self._env)
+
     def telemetry(self, command):
         """The library's own answer, or None if it does not know the command."""
         folder = os.environ.get('RUNTIME_DIRECTORY', '/var/run')

@@ -46,7 +46,8 @@ class Backend(Testpmd):
     def numa(self):
         """What the library tells of the device, {} without one."""
         vids = self.ask('/vhost/list')
-        return self.ask(f'/vhost/numa,{vids[0]}') or {} if vids else {}
+        told = self.ask(f'/vhost/numa,{vids[0]}') if vids else {}
+        return {} if 'error' in told else told
 
     def queues(self):
         vid, = self.ask('/vhost/list')

@@ -424,6 +424,9 @@ def choose(args, every):
     every = [step for step in every if step.group in groups]
     if not args.only:
         return every
+    for text in args.only:
+        if not any(text in step.name for step in every):
+            sys.exit(f'devtools/test: no step has "{text}" in its name, see --list')
     chosen = [step for step in every if any(text in step.name for text in args.only)]
     for step in chosen:     # grows: what is needed may need something itself
         chosen += [other for other in every

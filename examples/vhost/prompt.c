@@ -3,8 +3,6 @@
  */
 
 #include <errno.h>
-#include <stdlib.h>
-#include <string.h>
 #include <unistd.h>
 
 #include <cmdline.h>
@@ -13,9 +11,8 @@
 #include <cmdline_parse_string.h>
 #include <cmdline_socket.h>
 
-#include "mac_table.h"
 #include "options.h"
-#include "plan.h"
+#include "orders.h"
 #include "prompt.h"
 #include "view.h"
 
@@ -47,9 +44,7 @@ ONE_WORD(rxq_show, "pmd-rxq-show", "which queue is polled where, and where each 
 static void
 run_rebalance(void *parsed __rte_unused, struct cmdline *cl __rte_unused, void *data __rte_unused)
 {
-	control_lock();
-	plan_refresh();
-	control_unlock();
+	order_rebalance();
 }
 ONE_WORD(rebalance, "pmd-rxq-rebalance", "assign all queues anew");
 
@@ -63,7 +58,7 @@ ONE_WORD(fdb_show, "fdb-show", "which address is where");
 static void
 run_fdb_flush(void *parsed __rte_unused, struct cmdline *cl __rte_unused, void *data __rte_unused)
 {
-	mac_table_forget(VPORT_NONE);
+	order_flush();
 }
 ONE_WORD(fdb_flush, "fdb-flush", "forget all addresses");
 
@@ -100,44 +95,15 @@ struct affinity_words {
 	cmdline_fixed_string_t lcore;
 };
 
-/** The lcore that a word means; LCORE_ID_ANY for "none". */
-static int
-parse_lcore(const char *word, uint32_t *lcore)
-{
-	unsigned long number;
-	char *end;
-
-	*lcore = LCORE_ID_ANY;
-	if (strcmp(word, "none") == 0)
-		return 0;
-	number = strtoul(word, &end, 10);
-	if (*word == '\0' || *end != '\0' || number >= RTE_MAX_LCORE ||
-			!options.pmd_lcores[number])
-		return -EINVAL;
-	*lcore = number;
-	return 0;
-}
-
 static void
 run_affinity(void *parsed, struct cmdline *cl, void *data __rte_unused)
 {
 	const struct affinity_words *words = parsed;
-	struct vport *vport;
-	uint32_t lcore;
+	const char *why = order_affinity(words->name, words->queue, words->lcore);
 
-	if (parse_lcore(words->lcore, &lcore) < 0) {
-		cmdline_printf(cl, "%s is no lcore that polls\n", words->lcore);
-		return;
-	}
-	control_lock();
-	vport = vport_find(words->name);
-	if (vport == NULL || words->queue >= VPORT_MAX_RXQ) {
-		cmdline_printf(cl, "there is no queue %u of %s\n", words->queue, words->name);
-	} else {
-		vport->rxq[words->queue].pinned = lcore;
-		plan_refresh();
-	}
-	control_unlock();
+	if (why != NULL)
+		cmdline_printf(cl, "%s, queue %u to %s: %s\n", words->name, words->queue,
+			words->lcore, why);
 }
 
 static cmdline_parse_token_string_t affinity_word =

@@ -19,6 +19,7 @@
 
 #include "dma.h"
 #include "mac_table.h"
+#include "orders.h"
 #include "plan.h"
 #include "telemetry.h"
 #include "view.h"
@@ -26,6 +27,15 @@
 #if RTE_VERSION < RTE_VERSION_NUM(23, 3, 0, 0)
 #define rte_tel_data_add_dict_uint rte_tel_data_add_dict_u64
 #endif
+
+/** Say why there is no answer, in its place; what to return from a command. */
+static int
+refuse(struct rte_tel_data *d, const char *why)
+{
+	rte_tel_data_start_dict(d);
+	rte_tel_data_add_dict_string(d, "error", why);
+	return 0;
+}
 
 /** Add a container to a dictionary; without memory it is left out. */
 static void
@@ -184,7 +194,7 @@ tell_info(const char *cmd __rte_unused, const char *params, struct rte_tel_data 
 	vport = params != NULL ? vport_find(params) : NULL;
 	if (vport == NULL) {
 		control_unlock();
-		return -1;
+		return refuse(d, "no guest or port has that name: /vhost_switch/list has all");
 	}
 	plan_count(vport, &counters);
 	rte_tel_data_start_dict(d);
@@ -262,7 +272,7 @@ tell_lcore(const char *cmd __rte_unused, const char *params, struct rte_tel_data
 	worker = named_worker(params);
 	if (worker == NULL) {
 		control_unlock();
-		return -1;
+		return refuse(d, "no such lcore polls: /vhost_switch/lcores has all");
 	}
 	plan_count_worker(worker, &sum);
 	busy = __atomic_load_n(&worker->work.busy_cycles, __ATOMIC_RELAXED);
@@ -365,7 +375,7 @@ tell_fdb_lookup(const char *cmd __rte_unused, const char *params, struct rte_tel
 	bool found = false;
 
 	if (params == NULL || rte_ether_unformat_addr(params, &wanted) != 0)
-		return -1;
+		return refuse(d, "parameter: an Ethernet address");
 	control_lock();
 	while (!found && mac_table_next(&position, workers_now(), &entry))
 		found = rte_is_same_ether_addr(&entry.address, &wanted);
@@ -377,7 +387,101 @@ tell_fdb_lookup(const char *cmd __rte_unused, const char *params, struct rte_tel
 		rte_tel_data_add_dict_int(d, "age", entry.age);
 	}
 	control_unlock();
-	return found ? 0 : -1;
+	return found ? 0 : refuse(d, "the address is not known");
+}
+
+/* /vhost_switch/fdb_show,POSITION */
+
+/** Addresses of one answer: what is left out is asked for by position. */
+#define FDB_PAGE 64
+
+static int
+tell_fdb_show(const char *cmd __rte_unused, const char *params, struct rte_tel_data *d)
+{
+	char address[RTE_ETHER_ADDR_FMT_SIZE], text[RTE_TEL_MAX_STRING_LEN];
+	struct rte_tel_data *page = rte_tel_data_alloc();
+	struct mac_table_entry entry;
+	uint32_t position = 0;
+	unsigned int n;
+	bool more = true;
+	char *end;
+
+	if (page == NULL)
+		return -1;
+	if (params != NULL && *params != '\0') {
+		position = strtoul(params, &end, 10);
+		if (*params < '0' || *params > '9' || *end != '\0') {
+			rte_tel_data_free(page);
+			return refuse(d, "parameter: the position that the last answer calls next");
+		}
+	}
+	rte_tel_data_start_dict(d);
+	rte_tel_data_start_array(page, RTE_TEL_STRING_VAL);
+	control_lock();
+	for (n = 0; n < FDB_PAGE && more; n++) {
+		more = mac_table_next(&position, workers_now(), &entry);
+		if (!more)
+			break;
+		rte_ether_format_addr(address, sizeof(address), &entry.address);
+		snprintf(text, sizeof(text), "%s %s %u", address, vport_at(entry.vport)->name,
+			entry.age);
+		rte_tel_data_add_array_string(page, text);
+	}
+	control_unlock();
+	add_container(d, "addresses", page);
+	rte_tel_data_add_dict_int(d, "next", more ? (int)position : -1);
+	return 0;
+}
+
+/* What changes something: the prompt's other commands */
+
+static int
+obey(struct rte_tel_data *d, const char *why)
+{
+	if (why != NULL)
+		return refuse(d, why);
+	rte_tel_data_start_dict(d);
+	rte_tel_data_add_dict_string(d, "result", "done");
+	return 0;
+}
+
+static int
+rebalance(const char *cmd __rte_unused, const char *params __rte_unused, struct rte_tel_data *d)
+{
+	order_rebalance();
+	return obey(d, NULL);
+}
+
+static int
+affinity(const char *cmd __rte_unused, const char *params, struct rte_tel_data *d)
+{
+	char text[256], *rest = text, *name, *queue, *lcore, *end;
+	unsigned long number;
+
+	snprintf(text, sizeof(text), "%s", params != NULL ? params : "");
+	name = strsep(&rest, ",");
+	queue = strsep(&rest, ",");
+	lcore = strsep(&rest, ",");
+	if (lcore == NULL || rest != NULL || *queue < '0' || *queue > '9')
+		return refuse(d, "parameters: string name, int queue, int lcore or none");
+	number = strtoul(queue, &end, 10);
+	if (*end != '\0')
+		return refuse(d, "the queue is a number");
+	return obey(d, order_affinity(name, number, lcore));
+}
+
+static int
+flush(const char *cmd __rte_unused, const char *params __rte_unused, struct rte_tel_data *d)
+{
+	order_flush();
+	return obey(d, NULL);
+}
+
+static int
+quit(const char *cmd __rte_unused, const char *params __rte_unused, struct rte_tel_data *d)
+{
+	order_quit();
+	return obey(d, NULL);
 }
 
 static const struct {
@@ -401,6 +505,16 @@ static const struct {
 		"Returns how many addresses are known. Takes no parameters" },
 	{ "/vhost_switch/fdb_lookup", tell_fdb_lookup,
 		"Returns where an address is. Parameters: string address" },
+	{ "/vhost_switch/fdb_show", tell_fdb_show,
+		"Returns addresses with their ports and ages, 64 at a time. Parameters: none or int position" },
+	{ "/vhost_switch/fdb_flush", flush,
+		"Forgets all addresses. Takes no parameters" },
+	{ "/vhost_switch/rebalance", rebalance,
+		"Assigns all queues to lcores anew. Takes no parameters" },
+	{ "/vhost_switch/rxq_affinity", affinity,
+		"Has a queue polled on an lcore. Parameters: string name, int queue, int lcore or none" },
+	{ "/vhost_switch/quit", quit,
+		"Ends the program. Takes no parameters" },
 };
 
 void

@@ -18,6 +18,7 @@
 #include <rte_string_fns.h>
 
 #include "rte_vdpa.h"
+#include "about.h"
 #include "postcopy.h"
 #include "rte_vhost.h"
 #include "socket.h"
@@ -165,6 +166,7 @@ rte_vhost_driver_register(const char *path, uint64_t flags)
 		flags |= RTE_VHOST_USER_IOMMU_SUPPORT;
 	if (path == NULL || check_flags(path, flags) != 0)
 		return -1;
+	vhost_about_log();
 	ret = add_socket(path, flags);
 	if (ret != 0)
 		VHOST_LOG_CONFIG(ERR, "(%s) failed to register the socket: %s\n",

@@ -203,6 +203,8 @@ rte_vhost_numa_policy_set(const char *path, const struct rte_vhost_numa_policy *
 
 	if (path == NULL || policy == NULL || !is_valid(policy))
 		return -EINVAL;
+	if (policy->mode == RTE_VHOST_NUMA_PIN && vhost_node_exists(policy->node) < 0)
+		return -ENODEV;
 	copy = *policy;
 	if (copy.mode != RTE_VHOST_NUMA_PIN)
 		copy.node = RTE_VHOST_NUMA_NONE;

@@ -125,6 +125,13 @@ struct device_running {
 	uint64_t refusals;	/**< settles that could not place as wished */
 };
 
+/** What the log says of a device's placement, see numa_tell.c; each includes those before. */
+enum numa_said {
+	NUMA_SAID_NOTHING,
+	NUMA_SAID_UNKNOWN,	/**< that it is not known where the guest's memory is */
+	NUMA_SAID_ALL,
+};
+
 /** What listeners were told. */
 struct device_told {
 	const struct device_listener *const *listeners;	/**< ends with NULL */
@@ -133,6 +140,7 @@ struct device_told {
 	bool vdpa_configured;	/**< the vDPA driver's dev_conf was called and returned 0 */
 	int app_node;		/**< node of the device as the application knows it, while running */
 	uint64_t restarts;	/**< times it was stopped and started to learn of another node */
+	enum numa_said placement;	/**< what the log was told */
 };
 
 /** The channel for requests to the frontend, see vu_backchannel.c. */

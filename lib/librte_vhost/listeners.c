@@ -39,6 +39,7 @@ vhost_listeners_init(struct vhost_device *dev, const struct device_listener *con
 	told->vdpa_configured = false;
 	told->app_node = VHOST_NODE_ANY;
 	told->restarts = 0;
+	told->placement = NUMA_SAID_NOTHING;
 }
 
 void

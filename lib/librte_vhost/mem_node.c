@@ -365,6 +365,21 @@ vhost_node_prefer(void *memory, size_t size, int node)
 	return ops_in_force()->prefer(memory, size, node);
 }
 
+/* A preference is refused for a node that cannot give memory, and touches none. */
+int
+vhost_node_exists(int node)
+{
+	const size_t page = sysconf(_SC_PAGESIZE);
+	void *pages = vhost_node_pages(page);
+	int ret;
+
+	if (pages == NULL)
+		return 0;
+	ret = vhost_node_prefer(pages, page, node);
+	vhost_node_pages_free(pages, page);
+	return ret == -EINVAL ? -ENODEV : 0;
+}
+
 int
 vhost_node_home(void)
 {

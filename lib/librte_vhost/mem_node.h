@@ -115,6 +115,14 @@ int vhost_node_pages_bring(void *pages, size_t size, int node);
  */
 int vhost_node_move_pages(void *pages, size_t size, int node);
 
+/**
+ * Whether a node can be asked for memory.
+ *
+ * @return 0; -ENODEV when there is none with memory, or it is closed to this process;
+ *         0 also when that cannot be found out
+ */
+int vhost_node_exists(int node);
+
 /** Node on which devices are born: the main lcore's, VHOST_NODE_ANY if unknown. */
 int vhost_node_home(void);
 

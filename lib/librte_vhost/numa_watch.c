@@ -32,6 +32,7 @@
 #include "mem_heap.h"
 #include "mem_node.h"
 #include "numa_evidence.h"
+#include "numa_tell.h"
 #include "numa_watch.h"
 
 /** Between regular checks of a device. */
@@ -230,6 +231,7 @@ vhost_numa_watch_check(struct vhost_device *dev)
 	moved |= vhost_evidence_check(dev->evidence, dev->running.node);
 	if (moved || dev->running.refused_nodes != 0)
 		vhost_device_change(dev, &follow);
+	vhost_numa_tell_look(dev, moved);
 }
 
 /** Check because it is time; whoever works on the device just now settles by himself. */
@@ -308,6 +310,7 @@ watch_settled(struct vhost_device *dev)
 {
 	uint64_t now, due;
 
+	vhost_numa_tell_settled(dev);
 	if (!vhost_evidence_is_undecided(dev->evidence))
 		return;
 	now = now_ms();

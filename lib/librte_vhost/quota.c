@@ -105,16 +105,32 @@ vhost_quota_put(struct vhost_quota *quota)
 }
 
 void
+vhost_quota_defaults(struct rte_vhost_limits *limits)
+{
+	*limits = (struct rte_vhost_limits){
+		.connections = 64,
+		.vrings = 256,
+		.mapped_bytes = default_mapped_bytes(),
+		.inflight_bytes = 256 * MIB,
+		.closing_fds = 512,
+		.turn_ms = 2,
+	};
+}
+
+void
 vhost_quota_set_limits(struct vhost_quota *quota, const struct rte_vhost_limits *limits)
 {
+	struct rte_vhost_limits unset;
+
+	vhost_quota_defaults(&unset);
 	pthread_mutex_lock(&quota->lock);
-	quota->limit[QUOTA_CONNECTIONS] = or_default(limits->connections, 64);
-	quota->limit[QUOTA_VRINGS] = or_default(limits->vrings, 256);
-	quota->limit[QUOTA_MAPPED_BYTES] = or_default(limits->mapped_bytes,
-		default_mapped_bytes());
-	quota->limit[QUOTA_INFLIGHT_BYTES] = or_default(limits->inflight_bytes, 256 * MIB);
-	quota->limit[QUOTA_CLOSING_FDS] = or_default(limits->closing_fds, 512);
-	quota->limit[QUOTA_TURN_MS] = or_default(limits->turn_ms, 2);
+	quota->limit[QUOTA_CONNECTIONS] = or_default(limits->connections, unset.connections);
+	quota->limit[QUOTA_VRINGS] = or_default(limits->vrings, unset.vrings);
+	quota->limit[QUOTA_MAPPED_BYTES] = or_default(limits->mapped_bytes, unset.mapped_bytes);
+	quota->limit[QUOTA_INFLIGHT_BYTES] = or_default(limits->inflight_bytes,
+		unset.inflight_bytes);
+	quota->limit[QUOTA_CLOSING_FDS] = or_default(limits->closing_fds, unset.closing_fds);
+	quota->limit[QUOTA_TURN_MS] = or_default(limits->turn_ms, unset.turn_ms);
 	pthread_mutex_unlock(&quota->lock);
 }
 

@@ -43,6 +43,9 @@ struct vhost_quota *vhost_quota_get(struct vhost_quota *quota);
 /** Drop a reference; NULL is allowed. */
 void vhost_quota_put(struct vhost_quota *quota);
 
+/** The limits in force where none are set. */
+void vhost_quota_defaults(struct rte_vhost_limits *limits);
+
 /** Members that are 0 become defaults. */
 void vhost_quota_set_limits(struct vhost_quota *quota, const struct rte_vhost_limits *limits);
 

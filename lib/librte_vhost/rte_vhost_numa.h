@@ -204,6 +204,8 @@ int rte_vhost_numa_refresh(int vid);
  *   - -ENOENT: no such socket is registered.
  *   - -EINVAL: NULL, an unknown mode or flag, or a node to pin to that is not 0 to
  *     63.
+ *   - -ENODEV: the node to pin to does not exist, has no memory, or is closed to this
+ *     process.  Nothing has changed.
  */
 __rte_experimental
 int rte_vhost_numa_policy_set(const char *path, const struct rte_vhost_numa_policy *policy);

@@ -10,19 +10,25 @@
  * there may be 256 of is told as an array, and the rest of it by /vhost/vq.  An
  * array of dictionaries inside a dictionary is silently left out by the telemetry
  * of 22.11: regions are a dictionary by number.
+ *
+ * What cannot be answered is answered with a dictionary of one entry, "error", which
+ * says why.
  */
 
 #include <errno.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include <rte_common.h>
 #include <rte_telemetry.h>
+#include <rte_version.h>
 
 #include "rte_vhost.h"
 #include "rte_vhost_numa.h"
 
+#include "about.h"
 #include "device.h"
 #include "dpdk_compat.h"
 #include "mem_node.h"
@@ -34,6 +40,22 @@
 
 /** Parameters of the longest command. */
 #define MAX_WORDS 4
+
+/** Say why there is no answer; what to return from a command.  128 bytes are told. */
+__rte_format_printf(2, 3)
+static int
+refuse(struct rte_tel_data *d, const char *format, ...)
+{
+	char text[RTE_TEL_MAX_STRING_LEN];
+	va_list args;
+
+	va_start(args, format);
+	vsnprintf(text, sizeof(text), format, args);
+	va_end(args);
+	rte_tel_data_start_dict(d);
+	rte_tel_data_add_dict_string(d, "error", text);
+	return 0;
+}
 
 /* Parameters */
 
@@ -74,42 +96,60 @@ parse_words(const char *params, struct words *words)
 	return rest == NULL ? 0 : -EINVAL;
 }
 
-/** The device of a number, locked; NULL if there is none. */
+/** The device of a number, locked; NULL, and the reason in the answer, if there is none. */
 static struct vhost_device *
-lock_device(const char *text)
+lock_device(const char *text, struct rte_tel_data *d)
 {
 	struct vhost_device *dev;
 	int vid;
 
-	if (parse_number(text, VHOST_MAX_DEVICES - 1, &vid) < 0)
+	if (parse_number(text, VHOST_MAX_DEVICES - 1, &vid) < 0) {
+		refuse(d, "parameter vid: a number from 0 to %d is needed",
+			VHOST_MAX_DEVICES - 1);
 		return NULL;
+	}
 	dev = vhost_device_peek(vid);
-	if (dev == NULL)
-		return NULL;
-	vhost_device_lock(dev);
-	if (dev->running.net != NULL)
-		return dev;
-	vhost_device_unlock(dev);
+	if (dev != NULL) {
+		vhost_device_lock(dev);
+		if (dev->running.net != NULL)
+			return dev;
+		vhost_device_unlock(dev);
+	}
+	refuse(d, "there is no device %d: /vhost/list has all", vid);
 	return NULL;
 }
 
-/** The socket that a word means, by path or by vid of a device: 0 or -ENODEV. */
+/**
+ * The socket that a word means, by path or by vid of a device: 0, or -ENODEV and the reason
+ * in the answer.
+ */
 static int
-parse_path(const char *word, char *path, size_t size)
+parse_path(const char *word, char *path, size_t size, struct rte_tel_data *d)
 {
 	struct vhost_device *dev;
 	int vid;
 
+	if (*word == '\0') {
+		refuse(d, "a vid or the path of a socket is needed");
+		return -ENODEV;
+	}
 	if (parse_number(word, INT32_MAX, &vid) < 0) {
 		snprintf(path, size, "%s", word);
 		return 0;
 	}
-	dev = lock_device(word);
+	dev = lock_device(word, d);
 	if (dev == NULL)
 		return -ENODEV;
 	snprintf(path, size, "%s", dev->driver.path);
 	vhost_device_unlock(dev);
 	return 0;
+}
+
+/** No socket has this path. */
+static int
+refuse_path(struct rte_tel_data *d)
+{
+	return refuse(d, "no socket is registered with that path");
 }
 
 /* Pieces of answers */
@@ -240,10 +280,10 @@ tell_device(const struct vhost_device *dev, struct rte_tel_data *d)
 static int
 tell_info(const char *cmd __rte_unused, const char *params, struct rte_tel_data *d)
 {
-	struct vhost_device *dev = lock_device(params);
+	struct vhost_device *dev = lock_device(params, d);
 
 	if (dev == NULL)
-		return -1;
+		return 0;
 	tell_device(dev, d);
 	vhost_device_unlock(dev);
 	return 0;
@@ -292,15 +332,17 @@ tell_vq(const char *cmd __rte_unused, const char *params, struct rte_tel_data *d
 
 	if (parse_words(params, &words) < 0 || words.n != 2 ||
 			parse_number(words.word[1], UINT16_MAX, &qid) < 0)
-		return -1;
-	dev = lock_device(words.word[0]);
+		return refuse(d, "parameters: int vid, int queue");
+	dev = lock_device(words.word[0], d);
 	if (dev == NULL)
-		return -1;
+		return 0;
 	q = vhost_device_queue(dev, qid);
 	if (q != NULL)
 		tell_queue(dev, q, d);
+	else
+		refuse(d, "device %d has %u queues", dev->vid, dev->nvrings);
 	vhost_device_unlock(dev);
-	return q != NULL ? 0 : -1;
+	return 0;
 }
 
 /* Limits */
@@ -336,10 +378,12 @@ tell_limits(const char *cmd __rte_unused, const char *params, struct rte_tel_dat
 	char path[PATH_MAX];
 	struct words words;
 
-	if (parse_words(params, &words) < 0 || words.n != 1 ||
-			parse_path(words.word[0], path, sizeof(path)) < 0 ||
-			vhost_socket_edit(path, get_usage, &u) < 0)
-		return -1;
+	if (parse_words(params, &words) < 0 || words.n != 1)
+		return refuse(d, "parameter: vid or path");
+	if (parse_path(words.word[0], path, sizeof(path), d) < 0)
+		return 0;
+	if (vhost_socket_edit(path, get_usage, &u) < 0)
+		return refuse_path(d);
 	rte_tel_data_start_dict(d);
 	rte_tel_data_add_dict_string(d, "path", path);
 	add_limit(d, "connections", u.limits.connections, u.connections, u.refused_connections);
@@ -479,34 +523,39 @@ tell_placement(struct vhost_device *dev, const struct rte_vhost_numa_report *rep
 static int
 tell_numa(const char *cmd __rte_unused, const char *params, struct rte_tel_data *d)
 {
-	struct vhost_device *dev = lock_device(params);
+	struct vhost_device *dev = lock_device(params, d);
 	struct rte_vhost_numa_report *report;
-	int ret;
 
 	if (dev == NULL)
-		return -1;
-	ret = rte_vhost_numa_report(dev->vid, &report);
-	if (ret == 0) {
+		return 0;
+	if (rte_vhost_numa_report(dev->vid, &report) == 0) {
 		tell_placement(dev, report, d);
 		free(report);
+	} else {
+		refuse(d, "no memory for a report");
 	}
 	vhost_device_unlock(dev);
-	return ret;
+	return 0;
 }
 
 static int
 refresh(const char *cmd __rte_unused, const char *params, struct rte_tel_data *d)
 {
 	struct rte_vhost_numa_report *before, *after;
+	struct vhost_device *dev = lock_device(params, d);
 	int vid, ret;
 
-	if (parse_number(params, VHOST_MAX_DEVICES - 1, &vid) < 0 ||
-			vhost_device_peek(vid) == NULL || rte_vhost_numa_report(vid, &before) < 0)
-		return -1;
+	if (dev == NULL)
+		return 0;
+	/* not below the lock: the refresh waits for the event thread, which needs it */
+	vid = dev->vid;
+	vhost_device_unlock(dev);
+	if (rte_vhost_numa_report(vid, &before) < 0)
+		return refuse(d, "device %d has gone, or there is no memory for a report", vid);
 	ret = rte_vhost_numa_refresh(vid);
 	if (rte_vhost_numa_report(vid, &after) < 0) {
 		free(before);
-		return -1;
+		return refuse(d, "device %d has gone meanwhile", vid);
 	}
 	rte_tel_data_start_dict(d);
 	rte_tel_data_add_dict_int(d, "vid", vid);
@@ -520,8 +569,8 @@ refresh(const char *cmd __rte_unused, const char *params, struct rte_tel_data *d
 	return 0;
 }
 
-/** The policy that words 1 and following describe: 0 or -EINVAL. */
-static int
+/** The policy that words 1 and following describe: NULL, or why they do not. */
+static const char *
 parse_policy(const struct words *words, struct rte_vhost_numa_policy *policy)
 {
 	unsigned int used = 2;
@@ -531,18 +580,43 @@ parse_policy(const struct words *words, struct rte_vhost_numa_policy *policy)
 		policy->mode = RTE_VHOST_NUMA_FOLLOW;
 	} else if (strcmp(words->word[1], "off") == 0) {
 		policy->mode = RTE_VHOST_NUMA_OFF;
-	} else if (strcmp(words->word[1], "pin") == 0 && words->n > 2) {
+	} else if (strcmp(words->word[1], "pin") == 0) {
 		policy->mode = RTE_VHOST_NUMA_PIN;
-		if (parse_number(words->word[used++], PLACEMENT_MAX_NODES - 1, &policy->node) < 0)
-			return -EINVAL;
+		if (words->n <= used || parse_number(words->word[used++],
+				PLACEMENT_MAX_NODES - 1, &policy->node) < 0)
+			return "pin needs a node, a number from 0 to 63";
 	} else {
-		return -EINVAL;
+		return "the policy is one of follow, pin and off";
 	}
 	if (words->n > used && strcmp(words->word[used], "restart") == 0) {
 		policy->flags = RTE_VHOST_NUMA_F_RESTART;
 		used++;
 	}
-	return words->n == used ? 0 : -EINVAL;
+	return words->n == used ? NULL : "behind the policy only \"restart\" may follow";
+}
+
+/** Set it: 0, or -1 and the reason in the answer. */
+static int
+set_policy(const char *path, const struct words *words, struct rte_tel_data *d)
+{
+	struct rte_vhost_numa_policy wanted;
+	const char *why = parse_policy(words, &wanted);
+
+	if (why != NULL) {
+		refuse(d, "%s", why);
+		return -1;
+	}
+	switch (rte_vhost_numa_policy_set(path, &wanted)) {
+	case 0:
+		return 0;
+	case -ENODEV:
+		refuse(d, "node %d does not exist, has no memory, or is closed to this process",
+			wanted.node);
+		return -1;
+	default:
+		refuse_path(d);
+		return -1;
+	}
 }
 
 static int
@@ -552,13 +626,14 @@ policy(const char *cmd __rte_unused, const char *params, struct rte_tel_data *d)
 	char path[PATH_MAX];
 	struct words words;
 
-	if (parse_words(params, &words) < 0 || parse_path(words.word[0], path, sizeof(path)) < 0)
-		return -1;
-	if (words.n > 1 && (parse_policy(&words, &in_force) < 0 ||
-			rte_vhost_numa_policy_set(path, &in_force) < 0))
-		return -1;
+	if (parse_words(params, &words) < 0)
+		return refuse(d, "parameters: vid or path[,follow|off|pin,int node[,restart]]");
+	if (parse_path(words.word[0], path, sizeof(path), d) < 0)
+		return 0;
+	if (words.n > 1 && set_policy(path, &words, d) < 0)
+		return 0;
 	if (rte_vhost_numa_policy_get(path, &in_force) < 0)
-		return -1;
+		return refuse_path(d);
 	rte_tel_data_start_dict(d);
 	rte_tel_data_add_dict_string(d, "path", path);
 	add_policy(d, &in_force);
@@ -572,7 +647,7 @@ interval(const char *cmd __rte_unused, const char *params, struct rte_tel_data *
 
 	if (params != NULL && *params != '\0') {
 		if (parse_number(params, INT32_MAX, &ms) < 0)
-			return -1;
+			return refuse(d, "parameter: milliseconds, 0 for no looks, or nothing");
 		vhost_numa_watch_set_interval(ms);
 	}
 	rte_tel_data_start_dict(d);
@@ -580,8 +655,48 @@ interval(const char *cmd __rte_unused, const char *params, struct rte_tel_data *
 	return 0;
 }
 
+/* The library */
+
+static void
+add_default_limits(struct rte_tel_data *d)
+{
+	struct rte_tel_data *one = rte_tel_data_alloc();
+	struct rte_vhost_limits limits;
+
+	if (one == NULL)
+		return;
+	vhost_quota_defaults(&limits);
+	rte_tel_data_start_dict(one);
+	rte_tel_data_add_dict_uint(one, "connections", limits.connections);
+	rte_tel_data_add_dict_uint(one, "vrings", limits.vrings);
+	rte_tel_data_add_dict_uint(one, "mapped_bytes", limits.mapped_bytes);
+	rte_tel_data_add_dict_uint(one, "inflight_bytes", limits.inflight_bytes);
+	rte_tel_data_add_dict_uint(one, "closing_fds", limits.closing_fds);
+	rte_tel_data_add_dict_uint(one, "turn_ms", limits.turn_ms);
+	rte_tel_data_add_dict_container(d, "default_limits", one, 0);
+}
+
+static int
+tell_about(const char *cmd __rte_unused, const char *params __rte_unused, struct rte_tel_data *d)
+{
+	rte_tel_data_start_dict(d);
+	rte_tel_data_add_dict_string(d, "name", VHOST_NAME);
+	rte_tel_data_add_dict_string(d, "version", vhost_about_version());
+	rte_tel_data_add_dict_int(d, "abi", VHOST_ABI);
+	rte_tel_data_add_dict_string(d, "built_against", RTE_VER_PREFIX " " RTE_STR(RTE_VER_YEAR)
+		"." RTE_STR(RTE_VER_MONTH));
+	rte_tel_data_add_dict_string(d, "file", vhost_about_file());
+	rte_tel_data_add_dict_int(d, "libnuma", vhost_about_has_libnuma());
+	rte_tel_data_add_dict_uint(d, "interval_ms", vhost_numa_watch_interval());
+	rte_tel_data_add_dict_int(d, "max_devices", VHOST_MAX_DEVICES);
+	add_default_limits(d);
+	return 0;
+}
+
 RTE_INIT(vhost_telemetry_register)
 {
+	rte_telemetry_register_cmd("/vhost/about", tell_about,
+		"Returns which vhost library this is, and its defaults. Takes no parameters");
 	rte_telemetry_register_cmd("/vhost/list", tell_list,
 		"Returns the vids of all vhost devices. Takes no parameters");
 	rte_telemetry_register_cmd("/vhost/info", tell_info,

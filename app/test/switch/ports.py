@@ -84,6 +84,32 @@ def run_null(bench):
     switch.stop()
 
 
+def run_orders(bench):
+    """All that can be typed at the prompt can be said over telemetry, and wrong words are told why."""
+    switch = VhostSwitch(bench, ["vhost1"], ["-p", "0x1"], eal=["--vdev=net_null0,no-rx=1"]).ready()
+    station = Station(bench, "station", bench.path("vhost1"), 1).ready()
+    switch.wait_guests(["vhost1", "net_null0"])
+    station.begin()
+    station.send_frames(traffic.make(station.address, traffic.mac(2), "orders", FRAMES))
+    wait_until(lambda: switch.home_of(station.address) == "vhost1", 20, "the station to be learned")
+    page = switch.ask("/vhost_switch/fdb_show")
+    check(page["next"] == -1 and len(page["addresses"]) == 1 and
+          page["addresses"][0].lower().startswith(f"{station.address.hex(':')} vhost1 "), f"addresses: {page}")
+    lcore = switch.ask("/vhost_switch/lcores")[0]
+    for order in "rebalance", "fdb_flush", f"rxq_affinity,vhost1,0,{lcore}":
+        check(switch.ask(f"/vhost_switch/{order}") == {"result": "done"}, f"{order} is not done")
+    check(switch.home_of(station.address) is None, "the address is still known")
+    check([row["pinned"] for row in switch.queues("vhost1")] == [1], "the queue is not pinned")
+    switch.ask("/vhost_switch/rxq_affinity,vhost1,0,none")
+    check([row["pinned"] for row in switch.queues("vhost1")] == [0], "the queue is still pinned")
+    for wrong in ("rxq_affinity", "rxq_affinity,vhost1,0", "rxq_affinity,vhost1,x,0", "rxq_affinity,nobody,0,none",
+                  "rxq_affinity,vhost1,0,99", "info,nobody", "lcore,99", "fdb_lookup,x", "fdb_show,x"):
+        check(list(switch.ask(f"/vhost_switch/{wrong}")) == ["error"], f"{wrong} is answered without a reason")
+    station.leave()
+    switch.ask("/vhost_switch/quit")
+    switch.finish()
+
+
 def start_with_tap(bench):
     """A switch with a tap and one socket."""
     return VhostSwitch(bench, ["vhost1"], ["-p", "0x1"], eal=[f"--vdev=net_tap0,iface={TAP}"],
@@ -178,6 +204,7 @@ def cases():
     yield "ports-pcap", run_pcap
     yield "ports-ring", run_ring
     yield "ports-null", run_null
+    yield "ports-orders", run_orders
     yield "ports-tap-frames", lambda bench: run_wire(bench, *tap)
     yield "ports-af-packet-frames", lambda bench: run_wire(bench, *packet)
     yield "ports-tap-linux", lambda bench: run_linux(bench, *tap, "")

@@ -14,11 +14,13 @@ import sys
 
 sys.path.append(os.path.join(os.path.dirname(os.path.realpath(__file__)), "../../../devtools/article.d"))
 
+import following
 import guest as ipxe
 import nodes
 import traffic
 from processes import Failure, Skip, check, need_programs, wait_until
 from station import Station
+from testpmd import Testpmd
 from vswitch import VhostSwitch
 
 MEMORY = 256
@@ -325,8 +327,55 @@ def run_no_memory(bench):
     end(switch, ports, stations)
 
 
+def run_advice(bench):
+    """What dpdk-vhost-numa.py --advise says, typed word for word, brings home what is remote: of this switch."""
+    machine = Machine()
+    switch = machine.start_switch(bench, ["vhost1"], [machine.home, machine.other])
+    station = start_station(bench, "guest", "vhost1", 1, machine.other)
+    station.begin()
+    switch.wait_guests(["vhost1"], PATIENCE)
+    vid = switch.info("vhost1")["vid"]
+    switch.ask("/vhost_switch/rxq_affinity,vhost1,0,1")
+    switch.ask(f"/vhost/numa_policy,{vid},pin,{machine.home.number}")
+    follow_advice(bench, "vhost1", ["queues", "device", "core"])
+    station.leave()
+    switch.stop()
+
+
+def run_advice_testpmd(bench):
+    """The same of testpmd."""
+    machine = Machine()
+    backend = Testpmd(
+        bench, "backend", [f"net_vhost0,iface={bench.path('vhost1')}"], ["--forward-mode=rxonly"], backend=True,
+        with_telemetry=True, forwarding_cpus=machine.other.cpus[:1],
+        launcher=["numactl", f"--membind={machine.other.number}"]).ready(PATIENCE)
+    station = start_station(bench, "guest", "vhost1", 1, machine.other)
+    backend.wait_link_up()
+    backend.command_ok("start", "packet forwarding")
+    station.begin()
+    backend.ask(f"/vhost/numa_policy,0,pin,{machine.home.number}")
+    follow_advice(bench, "vhost1", ["queues", "device"])
+    station.leave()
+    backend.terminate()
+
+
+def follow_advice(bench, name, remote):
+    """The tool names all that is remote, and what to type against it helps."""
+    where = ["--runtime-dir", bench.path("dpdk"), "--sample", "1"]
+    environment = dict(os.environ, RUNTIME_DIRECTORY=bench.directory)
+
+    def is_remote():
+        words = " ".join(following.verdicts(where, environment)[name])
+        return all(word.rstrip("s") in words for word in remote)
+
+    wait_until(is_remote, PATIENCE, f"the tool to call {', '.join(remote)} of {name} remote")
+    check(following.follow(where, environment, print), "it is remote in spite of all advice")
+
+
 def cases():
     """Name and function of each case."""
+    yield "nodes-advice", run_advice
+    yield "nodes-advice-testpmd", run_advice_testpmd
     yield "nodes-virtio-user", run_stations
     yield "nodes-qemu", run_qemu
     yield "nodes-no-lcore", run_no_lcore

@@ -12,8 +12,8 @@ import copy
 import itertools
 import json
 import os
-import pathlib
 import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -24,26 +24,12 @@ import unittest
 import xml.etree.ElementTree as ElementTree
 
 import fake_program
+import recorded
+from recorded import HERE, RECORDED, TOOL, guest_of, run, run_all
 
-HERE = pathlib.Path(__file__).resolve().parent
-TOOL = HERE.parent.parent.parent / 'usertools/dpdk-vhost-numa.py'
-RECORDED = json.loads((HERE / 'placed.json').read_text())
 SVG = '{http://www.w3.org/2000/svg}'
 LEGEND = 5              # boxes that explain the colours
-REMOTE = 3              # exit status of --check
-
-
-def run(*arguments, state=None, env=None):
-    """The tool's (exit status, stdout); it may not complain."""
-    with tempfile.NamedTemporaryFile('w', suffix='.json') as file:
-        if state is not None:
-            json.dump(state, file)
-            file.flush()
-            arguments = ('--read', file.name, *arguments)
-        done = subprocess.run([sys.executable, TOOL, *arguments], capture_output=True,
-                              text=True, timeout=60, env=env, check=False)
-    assert done.stderr == '', done.stderr
-    return done.returncode, done.stdout
+REMOTE, NOTHING, UNKNOWN = 3, 4, 5      # exit statuses of --check
 
 
 def drawn(*arguments, state=None):
@@ -67,10 +53,6 @@ def boxes(state):
 
 def remote_boxes(state):
     return [words for style, words in boxes(state) if style == 'remote']
-
-
-def guest_of(state, name):
-    return next(guest for guest in state['programs'][0]['devices'] if guest['name'] == name)
 
 
 def verdicts(state):
@@ -178,6 +160,61 @@ class Recorded(unittest.TestCase):
         self.assertIn('on a node that is not known: device',
                       ' '.join(drawn(state=self.state).itertext()))
 
+    def check_line(self, status, *words):
+        """What --check says, and that it is one line."""
+        told = run('--check', state=self.state)
+        self.assertEqual(told[0], status, told)
+        self.assertEqual(told[1].count('\n'), 1, told)
+        for word in words:
+            self.assertIn(word, told[1])
+
+    def test_check_says_one_line(self):
+        self.check_line(0, 'OK: 2 guests, 2 local\n')
+        self.guest['node'] = 0
+        self.check_line(REMOTE, 'REMOTE: 2 guests, 1 local, 1 remote: vhost1 of ovs-vswitchd',
+                        ': device\n')
+
+    def test_check_of_nothing_is_not_green(self):
+        for guest in self.state['programs'][0]['devices']:
+            guest['running'] = 0
+        self.check_line(NOTHING, '2 not running')
+        self.state['programs'][0]['devices'] = []
+        self.check_line(NOTHING, '1 program, no guest')
+        self.state['programs'] = []
+        self.check_line(NOTHING, 'no program')
+        self.assertEqual(run('--check', '--allow-none', state=self.state)[0], 0)
+
+    def test_check_of_memory_that_nobody_knows(self):
+        for region in self.guest['regions']:
+            region['bytes'] = {}
+        self.check_line(UNKNOWN, '1 unknown')
+        self.assertEqual(run('--check', '--allow-none', state=self.state)[0], UNKNOWN)
+        guest_of(self.state, 'vhost0')['node'] = 1
+        self.check_line(REMOTE)
+
+    def test_program_on_another_library(self):
+        other = {'prefix': 'rte', 'pid': 5, 'version': 'DPDK 22.11', 'program': 'dpdk-testpmd',
+                 'library': '/usr/lib/librte_vhost.so.23.0'}
+        self.state.update(programs=[], others=[other, {**other, 'library': ''}])
+        for text in run(state=self.state)[1], run('--check', state=self.state)[1]:
+            self.assertIn('no program with this vhost library answers', text)
+            self.assertIn('dpdk-testpmd (pid 5, prefix rte, DPDK 22.11) runs on another vhost '
+                          'library, /usr/lib/librte_vhost.so.23.0', text)
+            self.assertIn('LD_LIBRARY_PATH', text)
+            self.assertIn('has no vhost library loaded', text)
+
+    def test_arguments_that_are_wrong(self):
+        for words in ('--watch', '0'), ('--watch', '-1'), ('--watch', 'nan'), ('--sample', '0'):
+            self.assertEqual(run_all(*words, state=self.state)[0], 2, words)
+        self.state['machine']['nodes'] = []
+        with tempfile.TemporaryDirectory() as folder:
+            status, _, err = run_all('--svg', os.path.join(folder, 'x.svg'), state=self.state)
+            self.assertEqual((status, os.listdir(folder)), (1, []))
+        self.assertIn('is not what --json prints', err)
+
+    def test_picture_to_stdout(self):
+        self.assertTrue(run('--svg', '-', state=self.state)[1].startswith('<svg '))
+
     def test_many_queues_share_a_box(self):
         first = self.guest['queues'][0]
         self.guest['queues'] = [{**first, 'queue': number} for number in range(32)]
@@ -259,18 +296,36 @@ class Recorded(unittest.TestCase):
             self.assertFalse([edge for edge in edges if edge[0] <= lane <= edge[1]])
 
     def test_something_else_is_read(self):
-        for state in ({}, [], {'machine': 1, 'programs': [{}]}, 'x'):
+        for text in ('{}', '[]', '{"machine": 1, "programs": [{}]}', '"x"', 'no JSON', ''):
             with tempfile.NamedTemporaryFile('w') as file:
-                json.dump(state, file)
+                file.write(text)
                 file.flush()
-                done = subprocess.run([sys.executable, TOOL, '--read', file.name],
-                                      capture_output=True, text=True, check=False)
-            self.assertEqual((done.returncode, done.stderr),
-                             (1, f'dpdk-vhost-numa: {file.name} is not what --json prints\n'))
+                self.assertEqual(run_all('--read', file.name), (
+                    1, '', f'dpdk-vhost-numa: {file.name} is not what --json prints\n'))
 
     def test_programs_of_others(self):
         self.state.update(programs=[], closed=2)
         self.assertIn('2 of other users', run(state=self.state)[1])
+
+    def test_installed(self):
+        """The package is found in share/ beside bin/, through a link, too."""
+        with tempfile.TemporaryDirectory() as folder:
+            program = os.path.join(folder, 'bin/dpdk-vhost-numa.py')
+            os.mkdir(os.path.dirname(program))
+            shutil.copy(TOOL, program)
+            shutil.copytree(TOOL.parent / 'vhost_numa',
+                            os.path.join(folder, 'share/dpdk-vhost-numa/vhost_numa'))
+            link = os.path.join(folder, 'link')
+            os.symlink(program, link)
+            done = subprocess.run([sys.executable, '-I', link, '--help'], capture_output=True,
+                                  text=True, check=False)
+        self.assertEqual((done.returncode, done.stderr), (0, ''))
+        self.assertIn('--file-prefix', done.stdout)
+
+    def test_all_of_the_package_is_installed(self):
+        listed = re.findall(r"'vhost_numa/(\w+\.py)'", (TOOL.parent / 'meson.build').read_text())
+        self.assertEqual(listed, sorted(path.name for path in
+                                        (TOOL.parent / 'vhost_numa').glob('*.py')))
 
     def test_json_can_be_read_again(self):
         text = run('--json', state=self.state)[1]
@@ -549,16 +604,24 @@ class Asked(unittest.TestCase):
         dead = self.start('dead', ANSWERS)
         dead.kill()
         dead.wait()
-        self.assertEqual(self.ask()[1]['programs'], [])
+        state = self.ask()[1]
+        self.assertEqual(state['programs'], [])
+        self.assertEqual([(each['prefix'], each['library']) for each in state['others']],
+                         [('other', '')])
 
+    def test_library_of_a_program(self):
+        about = {'name': 'vhost-numa', 'version': '22.11.0', 'abi': 23}
+        self.serve('fake', {**ANSWERS, '/vhost/about': about})
+        state = self.ask()[1]
+        self.assertEqual(state['programs'][0]['library'], about)
+        self.assertIn(', vhost-numa 22.11.0)', run(state=state)[1])
 
-def main():
-    result = unittest.TextTestRunner(verbosity=2).run(
-        unittest.defaultTestLoader.loadTestsFromModule(sys.modules[__name__]))
-    failed = len(result.failures) + len(result.errors)
-    print(f'{result.testsRun - failed} passed, {failed} failed', flush=True)
-    return 1 if failed or not result.testsRun else 0
+    def test_answers_with_a_reason(self):
+        """Of a guest that has gone meanwhile there is no answer, but why."""
+        gone = {'error': 'there is no device 0: /vhost/list has all'}
+        self.serve('fake', {**ANSWERS, '/vhost/info,0': gone, '/vhost/numa,0': gone})
+        self.assertEqual(self.ask()[1]['programs'][0]['devices'], [])
 
 
 if __name__ == '__main__':
-    sys.exit(main())
+    sys.exit(recorded.main(sys.modules[__name__]))
