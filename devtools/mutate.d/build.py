@@ -86,6 +86,7 @@ class Build:
         pack = output(['ninja', '-C', folder, '-t', 'commands', '-s', ARCHIVE])
         self.members = [word for word in shlex.split(pack.strip().splitlines()[-1])
                         if word.endswith('.o')]
+        self._linked = {*self.members, *self.link}
 
     def _read_commands(self):
         for unit in json.loads((self.folder / 'compile_commands.json').read_text()):
@@ -96,16 +97,22 @@ class Build:
         return pathlib.Path(os.path.normpath(self.folder / path))
 
     def _read_dependencies(self):
-        """Which objects of the archive depend on which file of the library."""
+        """Which objects depend on which file of the library."""
         wanted = None
         for line in output(['ninja', '-C', self.folder, '-t', 'deps']).splitlines():
             if not line.startswith(' '):
                 name = line.split(':')[0]
                 wanted = name if name in self._units else None
-            elif wanted and self._units[wanted][0].is_relative_to(self.library):
+            elif wanted:
                 path = self._absolute(line.strip())
                 if path.is_relative_to(self.library):
                     self._users.setdefault(str(path.relative_to(self.library)), []).append(wanted)
+
+    def abi(self):
+        """The number of the ABI, 0 if there is none."""
+        path = self.folder / 'config' / 'vhost_build_config.h'
+        match = path.exists() and re.search(r'#define VHOST_ABI (\d+)', path.read_text())
+        return int(match.group(1)) if match else 0
 
     def files(self):
         """All files of the library that are part of the build."""
@@ -113,13 +120,16 @@ class Build:
                       if any(user in self.members for user in users))
 
     def objects(self, file, function=''):
-        """The objects that depend on a file; of a function of a header, those that use it."""
-        names = [name for name in self._users[file] if name in self.members]
-        if not file.endswith('.h') or not function:
-            return names
-        users = self._who_mentions(function)
-        return [name for name in names
-                if not users.isdisjoint(words_of(self._units[name][0]))] or names
+        """The objects that depend on a file; of a function of a header, those that use it.
+
+        Tests keep theirs as it was, if they are not the only users.
+        """
+        names = [name for name in self._users[file] if name in self._linked]
+        if file.endswith('.h') and function:
+            users = self._who_mentions(function)
+            names = [name for name in names
+                     if not users.isdisjoint(words_of(self._units[name][0]))]
+        return [name for name in names if name in self.members] or names
 
     def _who_mentions(self, function):
         """A function of a header with the functions and macros of headers that lead to it."""
@@ -162,8 +172,9 @@ class Build:
 
     def parse_arguments(self, file):
         """A unit that sees a file, and what libclang wants to know of its command."""
-        name = next((name for name in self.objects(file)
-                     if self._units[name][0] == self.library / file), self.objects(file)[0])
+        names = [name for name in self._users[file] if name in self.members]
+        name = next((name for name in names
+                     if self._units[name][0] == self.library / file), names[0])
         source = self._units[name][0]
         wanted = re.compile(r'-(I|D|std=|isystem|m(avx|arch))')
         words = self.compile_command(name)
@@ -193,6 +204,10 @@ class Workshop:
         shutil.copytree(build.library, self.library)
         self.program = folder / 'dpdk-test'
         self._plain = {}        # what the unchanged objects are without checks
+
+    def uses(self, place):
+        """Whether anything is compiled of it: of a header's function nobody may be the user."""
+        return bool(self.build.objects(place.file, place.function))
 
     def make(self, place):
         """Build a mutant's program; False if it does not compile."""
@@ -240,7 +255,7 @@ class Workshop:
             elif word == PROGRAM:
                 command.append(self.program)
             else:
-                command.append(word)
+                command.append(changed.get(word, word))
         self.program.unlink(missing_ok=True)
         fast = ['-fuse-ld=lld'] if shutil.which('ld.lld') else []
         return run([*command, *fast, '-Wl,--strip-debug'], cwd=self.build.folder).returncode == 0

@@ -50,6 +50,10 @@ class Outcome:
     why: str = ''
     seconds: float = 0
 
+    @property
+    def hung(self):
+        return self.why.startswith(('not done', 'TIMEOUT'))
+
 
 def limits():
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
@@ -135,6 +139,8 @@ class Judge:
         return verdict
 
     def _judge(self, place, names, workshop):
+        if not workshop.uses(place):
+            return Verdict(place, 'same code')
         if not workshop.make(place):
             return Verdict(place, 'does not compile')
         if not names:
@@ -162,7 +168,7 @@ class Judge:
         outcome = self._run(workshop, name)
         if outcome.passed or not self._is_sound(name):
             return None
-        if outcome.why.startswith('not done'):
+        if outcome.hung:
             return outcome
         again = self._run(workshop, name, outcome.case) if outcome.case else outcome
         if again.passed or not outcome.case:

@@ -22,12 +22,14 @@ import time
 import build as builds
 
 
-def digest(folders):
-    """What a map depends on: all sources."""
+ATTEMPTS = 3            # of a test on a machine that may be busy
+
+
+def digest(folder):
+    """What the lines of a map depend on: all sources."""
     state = hashlib.sha256()
-    for folder in folders:
-        for path in sorted(folder.rglob('*.[ch]')):
-            state.update(str(path).encode() + b'\0' + path.read_bytes())
+    for path in sorted(folder.rglob('*.[ch]')):
+        state.update(str(path.relative_to(folder)).encode() + b'\0' + path.read_bytes())
     return state.hexdigest()[:16]
 
 
@@ -49,7 +51,9 @@ class Map:
 
     def tests(self, place):
         """The tests that reach a place, in order."""
-        lines = self._files.get(place.file, {})
+        lines = self._files.get(place.file)
+        if lines is None:       # only tests use it
+            return sorted(self.seconds, key=self.seconds.get)
         if not place.function:
             return self._order.get(place.file, [])
         for line in (place.line, place.first_line):
@@ -106,10 +110,10 @@ class Table:
                        f'no longer by {" ".join(sorted(here - there)) or "none"}')
 
 
-def make_map(tree, work, jobs, say):
-    """Build with counters, run each test alone, and ask gcov; kept until a source changes."""
-    stored = work / f'reach-{digest([tree / builds.LIBRARY, tree / "app" / "test"])}.json'
-    if stored.exists():
+def make_map(tree, work, jobs, anew, say):
+    """Build with counters, run each test alone, and ask gcov; kept until the library changes."""
+    stored = work / f'reach-{digest(tree / builds.LIBRARY)}.json'
+    if stored.exists() and not anew:
         return Map.load(stored)
     say('building with counters')
     build = builds.make(tree, work / 'counted', ['-Db_coverage=true', '-Ddebug=true',
@@ -137,13 +141,16 @@ def make_map(tree, work, jobs, say):
 def count(build, test, folder):
     """Run one test; how long it took, and triples of file, line, and whether it got there."""
     name, command, env, limit = test
-    start = time.monotonic()
-    done = subprocess.run(command, env={**os.environ, **env, 'GCOV_PREFIX': str(folder)},
-                          stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                          stderr=subprocess.STDOUT, text=True, errors='replace',
-                          timeout=5 * limit, check=False)
-    seconds = time.monotonic() - start
-    if done.returncode != 0:
+    for _ in range(ATTEMPTS):
+        start = time.monotonic()
+        done = subprocess.run(command, env={**os.environ, **env, 'GCOV_PREFIX': str(folder)},
+                              stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                              stderr=subprocess.STDOUT, text=True, errors='replace',
+                              timeout=5 * limit, check=False)
+        seconds = time.monotonic() - start
+        if done.returncode == 0:
+            break
+    else:
         raise builds.NoBuild(f'{name} fails without a change:\n{done.stdout[-3000:]}')
     lines = set(counted_lines(build, folder))
     shutil.rmtree(folder)
