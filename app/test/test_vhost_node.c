@@ -210,6 +210,24 @@ test_a_preference_for_a_node_that_does_not_exist(void)
 	return TEST_SUCCESS;
 }
 
+/** What the kernel will never do is not told as done, nor as to be tried again. */
+static int
+test_a_move_to_a_node_that_does_not_exist(void)
+{
+	struct area a;
+	int ret;
+
+	if (!nodes_are_told())
+		return TEST_SKIPPED;
+	TEST_ASSERT_SUCCESS(area_open(&a), "a memfd");
+	TEST_ASSERT_SUCCESS(vhost_node_move_pages(a.at, PAGES * PAGE, 1000), "nothing to move");
+	a.at[PAGE] = 1;
+	ret = vhost_node_move_pages(a.at, PAGES * PAGE, 1000);
+	TEST_ASSERT(ret < 0 && ret != -EAGAIN, "%d", ret);
+	area_close(&a);
+	return TEST_SUCCESS;
+}
+
 static unsigned int
 pages_present(void *at, size_t size)
 {
@@ -402,6 +420,7 @@ static const struct test_case cases[] = {
 	TEST_CASE(test_bound_names_the_only_node_of_a_policy),
 	TEST_CASE(test_a_range_is_on_a_node_if_all_its_pages_are),
 	TEST_CASE(test_a_preference_for_a_node_that_does_not_exist),
+	TEST_CASE(test_a_move_to_a_node_that_does_not_exist),
 	TEST_CASE(test_pages_are_cleared_and_keep_their_address),
 	TEST_CASE(test_pages_of_a_process_that_locks_its_memory),
 	TEST_CASE(test_home_is_a_node_of_this_machine),

@@ -89,6 +89,7 @@ def fast_steps(build):
     yield check('imports of the data path', ['devtools/check-datapath.py', build])
     yield check('page of locks and barriers', ['devtools/check-locks.py'])
     yield check('check-locks finds differences', ['devtools/check-locks.py', '--self-test'])
+    yield check('mutate judges the mutants of a toy right', ['devtools/mutate', '--self-test'])
     yield check('ABI', compare_abi(build))
     yield check('check-abi finds differences', ['buildtools/check-abi.py', '--self-test'])
     yield check('every packaged plug-in loads', ['devtools/check-plugins', build / 'lib'])
@@ -190,6 +191,10 @@ def suites(work):
                group='full', suites=test_log(work / 'no-numa', 'fast-tests'),
                needs=[work / 'no-numa'])
     yield fast_suite('fast suite, clang', work / 'clang', group='long')
+    # always the same: who changes a file has to have tested what is drawn from it
+    yield Step('mutants', [['devtools/mutate', '--count', '20', '--table', '--least', '100',
+               '--checked', work / 'asan', '--raced', work / 'tsan']], group='full',
+               suites='stdout', needs=[work / 'asan', work / 'tsan'], wants=lanes.BUILD)
     for name, suite_name in (('every vector width', 'simd-tests'), ('stress suite', 'stress-tests')):
         yield Step(name, [suite(work / 'gcc', suite_name, 4)], group='full',
                    suites=test_log(work / 'gcc', suite_name), needs=[work / 'gcc'])

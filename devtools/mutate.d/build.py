@@ -1,0 +1,276 @@
+# SPDX-License-Identifier: BSD-3-Clause
+# Copyright(c) 2026 The vhost-numa authors
+"""Builds of the tree, and programs that differ from one of them by one file.
+
+The tree is not changed: a mutant is compiled in a copy of the library's folder, only
+the objects that depend on it, with the commands of the build; it is linked with all
+other objects of the build.
+"""
+
+import functools
+import json
+import os
+import pathlib
+import re
+import shlex
+import shutil
+import subprocess
+
+LIBRARY = 'lib/librte_vhost'
+ARCHIVE = 'lib/librte_vhost.a'
+PROGRAM = 'app/test/dpdk-test'
+# What nobody needs who only wants to know whether a test fails.
+QUICK = ['-g0', '-w', '-fdiagnostics-color=never']
+UNCHECKED = ['-fno-sanitize=all']
+# The data path, once for each instruction set, would take minutes to compile; its tests
+# have guards of their own around what may be touched.
+MOST_CHECKED = 4
+
+
+class NoBuild(Exception):
+    """The unchanged tree cannot be built."""
+
+
+def run(command, **more):
+    return subprocess.run([str(word) for word in command], text=True, capture_output=True,
+                          check=False, stdin=subprocess.DEVNULL, **more)
+
+
+def output(command, **more):
+    done = run(command, **more)
+    if done.returncode != 0:
+        raise NoBuild(f'{shlex.join(map(str, command))}\n{done.stdout}{done.stderr}')
+    return done.stdout
+
+
+@functools.cache
+def words_of(path):
+    return frozenset(re.findall(r'\w+', path.read_text(encoding='latin-1')))
+
+
+@functools.cache
+def items_of(path):
+    """Names of a header's functions and macros, each with the words that it consists of."""
+    text = path.read_text(encoding='latin-1')
+    items = []
+    for item in re.split(r'\n}\n', text):
+        names = re.findall(r'^(\w+)\(', item, re.M)
+        items += [(name, frozenset(re.findall(r'\w+', item))) for name in names]
+    for macro in re.finditer(r'^#\s*define\s+(\w+)((?:.*\\\n)*.*)', text, re.M):
+        items.append((macro.group(1), frozenset(re.findall(r'\w+', macro.group(2)))))
+    return items
+
+
+def make(tree, folder, options, jobs, compiler=None):
+    """A build of a tree's test program in a folder, new or brought up to date."""
+    again = ['--reconfigure'] if (folder / 'build.ninja').exists() else []
+    env = {**os.environ, 'CC': compiler} if compiler else None
+    output(['meson', 'setup', *again, folder, tree, *options], env=env)
+    output(['ninja', '-C', folder, f'-j{jobs}', PROGRAM])
+    return Build(tree, folder)
+
+
+class Build:
+    """A build whose objects are there: its commands and its tests."""
+
+    def __init__(self, tree, folder):
+        self.tree = tree
+        self.folder = folder
+        self.library = tree / LIBRARY
+        self._units = {}        # object: (source, command)
+        self._users = {}        # file below the library: its objects
+        self._read_commands()
+        self._read_dependencies()
+        link = output(['ninja', '-C', folder, '-t', 'commands', '-s', PROGRAM])
+        self.link = shlex.split(link.strip().splitlines()[-1])
+        pack = output(['ninja', '-C', folder, '-t', 'commands', '-s', ARCHIVE])
+        self.members = [word for word in shlex.split(pack.strip().splitlines()[-1])
+                        if word.endswith('.o')]
+        self._linked = {*self.members, *self.link}
+
+    def _read_commands(self):
+        for unit in json.loads((self.folder / 'compile_commands.json').read_text()):
+            self._units[unit['output']] = (self._absolute(unit['file']),
+                                           shlex.split(unit['command']))
+
+    def _absolute(self, path):
+        return pathlib.Path(os.path.normpath(self.folder / path))
+
+    def _read_dependencies(self):
+        """Which objects depend on which file of the library."""
+        wanted = None
+        for line in output(['ninja', '-C', self.folder, '-t', 'deps']).splitlines():
+            if not line.startswith(' '):
+                name = line.split(':')[0]
+                wanted = name if name in self._units else None
+            elif wanted:
+                path = self._absolute(line.strip())
+                if path.is_relative_to(self.library):
+                    self._users.setdefault(str(path.relative_to(self.library)), []).append(wanted)
+
+    def abi(self):
+        """The number of the ABI, 0 if there is none."""
+        path = self.folder / 'config' / 'vhost_build_config.h'
+        match = path.exists() and re.search(r'#define VHOST_ABI (\d+)', path.read_text())
+        return int(match.group(1)) if match else 0
+
+    def files(self):
+        """All files of the library that are part of the build."""
+        return sorted(name for name, users in self._users.items()
+                      if any(user in self.members for user in users))
+
+    def objects(self, file, function=''):
+        """The objects that depend on a file; of a function of a header, those that use it.
+
+        Tests keep theirs as it was, if they are not the only users.
+        """
+        names = [name for name in self._users[file] if name in self._linked]
+        if file.endswith('.h') and function:
+            users = self._who_mentions(function)
+            names = [name for name in names
+                     if not users.isdisjoint(words_of(self._units[name][0]))]
+        return [name for name in names if name in self.members] or names
+
+    def _who_mentions(self, function):
+        """A function of a header with the functions and macros of headers that lead to it."""
+        known, before = {function}, 0
+        while len(known) > before:
+            before = len(known)
+            for name in self.files():
+                if name.endswith('.h'):
+                    known.update(item for item, words in items_of(self.library / name)
+                                 if not known.isdisjoint(words))
+        return known
+
+    def compile_command(self, name, library=None):
+        """The words that compile an object of the build, up to where it goes."""
+        words = iter(self._units[name][1])
+        library = library or self.library
+        result = []
+        for word in words:
+            if os.path.basename(word) == 'ccache' or word in ('-MD', '-c'):
+                continue
+            if word in ('-o', '-MQ', '-MF'):
+                next(words)
+            else:
+                result.append(self._moved(word, library))
+        return result
+
+    def _moved(self, word, library):
+        """A word of a command with its path made absolute, in another copy of the library."""
+        match = re.fullmatch(r'(-I)?((?:\.\./)*(?:[\w./-]*))', word)
+        if match is None or word.startswith('-') and not match.group(1):
+            return word
+        path = self._absolute(match.group(2))
+        if match.group(1) is None and not path.is_file():
+            return word
+        if path.is_relative_to(self.library):
+            path = library / path.relative_to(self.library)
+        elif path == self.library.parent:
+            path = library.parent
+        return (match.group(1) or '') + str(path)
+
+    def parse_arguments(self, file):
+        """A unit that sees a file, and what libclang wants to know of its command."""
+        names = [name for name in self._users[file] if name in self.members]
+        name = next((name for name in names
+                     if self._units[name][0] == self.library / file), names[0])
+        source = self._units[name][0]
+        wanted = re.compile(r'-(I|D|std=|isystem|m(avx|arch))')
+        words = self.compile_command(name)
+        keep = [word for word in words if wanted.match(word)]
+        for at, word in enumerate(words):
+            if word == '-include':
+                keep += words[at:at + 2]
+        return source, keep
+
+    def tests(self):
+        """Of each quick test of the program: name, command, environment, limit in seconds."""
+        program = str(self.folder / PROGRAM)
+        for test in json.loads(output(['meson', 'introspect', '--tests', self.folder])):
+            suites = [suite.split(':')[-1] for suite in test['suite']]
+            if program in test['cmd'] and 'fast-tests' in suites:
+                yield test['name'], test['cmd'], test['env'], test['timeout']
+
+
+class Workshop:
+    """A place where one mutant after the other is made: a copy of the library's folder."""
+
+    def __init__(self, build, folder):
+        self.build = build
+        self.folder = folder
+        self.library = folder / LIBRARY
+        shutil.rmtree(folder, ignore_errors=True)
+        shutil.copytree(build.library, self.library)
+        self.program = folder / 'dpdk-test'
+        self._plain = {}        # what the unchanged objects are without checks
+
+    def uses(self, place):
+        """Whether anything is compiled of it: of a header's function nobody may be the user."""
+        return bool(self.build.objects(place.file, place.function))
+
+    def make(self, place):
+        """Build a mutant's program; False if it does not compile."""
+        changed = {}
+        names = self.build.objects(place.file, place.function)
+        more = UNCHECKED if len(names) > MOST_CHECKED else []
+        with self._change(place):
+            for name in names:
+                changed[name] = self.folder / name.replace('/', '+')
+                if not self._compile(name, changed[name], more):
+                    return False
+        return self._link(changed)
+
+    def changes_nothing(self, place):
+        """Whether a compiler makes the same of the file with and without the change."""
+        names = self.build.objects(place.file, place.function)
+        before = [self._unchanged(name) for name in names]
+        with self._change(place):
+            return before == [self._code(name) for name in names]
+
+    def _unchanged(self, name):
+        if name not in self._plain:
+            self._plain[name] = self._code(name)
+        return self._plain[name]
+
+    def _code(self, name):
+        path = self.folder / 'plain.o'
+        self._compile(name, path, ['-O2', *UNCHECKED])
+        return path.read_bytes()
+
+    def _change(self, place):
+        return Change(self.library / place.file, place)
+
+    def _compile(self, name, path, more=()):
+        path.unlink(missing_ok=True)
+        command = self.build.compile_command(name, self.library)
+        return run([*command, *QUICK, *more, '-c', '-o', path],
+                   cwd=self.build.folder).returncode == 0
+
+    def _link(self, changed):
+        command = []
+        for word in self.build.link:
+            if word == ARCHIVE:
+                command += [changed.get(name, name) for name in self.build.members]
+            elif word == PROGRAM:
+                command.append(self.program)
+            else:
+                command.append(changed.get(word, word))
+        self.program.unlink(missing_ok=True)
+        fast = ['-fuse-ld=lld'] if shutil.which('ld.lld') else []
+        return run([*command, *fast, '-Wl,--strip-debug'], cwd=self.build.folder).returncode == 0
+
+
+class Change:
+    """The file is changed as long as this lives."""
+
+    def __init__(self, path, place):
+        self._path = path
+        self._place = place
+
+    def __enter__(self):
+        self._text = self._path.read_text(encoding='latin-1')
+        self._path.write_text(self._place.apply(self._text), encoding='latin-1')
+
+    def __exit__(self, *_):
+        self._path.write_text(self._text, encoding='latin-1')

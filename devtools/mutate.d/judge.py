@@ -1,0 +1,195 @@
+# SPDX-License-Identifier: BSD-3-Clause
+# Copyright(c) 2026 The vhost-numa authors
+"""Runs tests on mutants until one fails."""
+
+import dataclasses
+import os
+import re
+import resource
+import signal
+import subprocess
+import threading
+import time
+
+import build as builds
+
+FAILED_CASE = re.compile(r'\+ case +\d+ : (.*?) +FAILED|^(?:CRASH|TIMEOUT) in .*, case (.+)$')
+WORDS = re.compile(r'\.c:\d+: |CRASH in|TIMEOUT in|SUMMARY: \w+Sanitizer|runtime error:|'
+                   r'WARNING: ThreadSanitizer')
+SKIPPED = 77
+OPTIONS = 'halt_on_error=1:abort_on_error=1:print_stacktrace=0'
+SANITIZERS = {'ASAN_OPTIONS': OPTIONS + ':hard_rss_limit_mb=6000', 'UBSAN_OPTIONS': OPTIONS,
+              'TSAN_OPTIONS': 'halt_on_error=1'}
+# A mutant is let off so many tests before it is asked whether it changes anything.
+BEFORE_ASKING = 3
+GRACE = 20        # seconds on top of five times what a test takes
+
+
+@dataclasses.dataclass
+class Verdict:
+    """What became of a mutant."""
+    place: object
+    # caught, survived, unreached; or does not count: 'same code', 'does not compile', 'equivalent'
+    name: str
+    test: str = ''
+    case: str = ''
+    why: str = ''
+    tests: int = 0          # that it was run on
+    seconds: float = 0
+
+    @property
+    def counts(self):
+        return self.name in ('caught', 'survived', 'unreached')
+
+
+@dataclasses.dataclass
+class Outcome:
+    """How a test ended."""
+    passed: bool
+    case: str = ''          # that failed, if it is known
+    why: str = ''
+    seconds: float = 0
+
+    @property
+    def hung(self):
+        return self.why.startswith(('not done', 'TIMEOUT'))
+
+
+def limits():
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (4 << 30, 4 << 30))
+
+
+class Reader:
+    """Reads what a test says until its first failed case."""
+
+    def __init__(self):
+        self.case = self.why = ''
+
+    def read(self, stream):
+        for line in stream:
+            if not self.why and WORDS.search(line):
+                self.why = line.strip()[:200]
+            match = FAILED_CASE.search(line)
+            if match:
+                self.case = match.group(1) or match.group(2)
+                return
+
+
+def run_test(program, original, test, limit, tag, case=None):
+    """Run a test of a program, one of the original's, until it ends, or its first case has
+    failed, or for too long."""
+    _, command, env, _ = test
+    # the prefix must differ where two run
+    command = [str(program) if word == str(original) else
+               word + tag if at and command[at - 1] == '--file-prefix' else word
+               for at, word in enumerate(command)]
+    more = {'DPDK_TEST_PARAMS': f'case={case}'} if case else {}
+    start = time.monotonic()
+    process = subprocess.Popen(command, env={**os.environ, **SANITIZERS, **env, **more},
+                               stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                               stderr=subprocess.STDOUT, text=True, errors='replace',
+                               start_new_session=True, preexec_fn=limits)
+    late = threading.Event()
+    clock = threading.Timer(limit, lambda: (late.set(), end(process)))
+    clock.start()
+    reader = Reader()
+    try:
+        reader.read(process.stdout)
+        if not reader.case:
+            process.wait()
+    finally:
+        clock.cancel()
+        end(process)
+        process.stdout.close()
+        status = process.wait()
+    seconds = time.monotonic() - start
+    if late.is_set():
+        return Outcome(False, reader.case, f'not done after {seconds:.0f} s', seconds)
+    if reader.case or status not in (0, SKIPPED):
+        return Outcome(False, reader.case, reader.why or f'exit status {status}', seconds)
+    return Outcome(True, seconds=seconds)
+
+
+def end(process):
+    """End a process of ours and all that it started."""
+    try:
+        os.killpg(process.pid, signal.SIGKILL)
+    except ProcessLookupError:
+        pass
+
+
+class Judge:
+    """Knows how each test of a build ends without a change, and how long it takes."""
+
+    def __init__(self, build, seconds, patience, slower=1):
+        self._program = build.folder / builds.PROGRAM
+        self._tests = {test[0]: test for test in build.tests()}
+        self._seconds = seconds     # that tests take on another build
+        self._slower = slower       # so many times slower is this one
+        self._patience = patience   # with one mutant, in seconds; 0: without end
+        self._sound = {}        # test: its outcome on the unchanged program
+        self._locks = {name: threading.Lock() for name in self._tests}
+
+    def judge(self, place, names, workshop):
+        """What becomes of a mutant whose place these tests reach, in this order."""
+        start = time.monotonic()
+        verdict = self._judge(place, [name for name in names if name in self._tests], workshop)
+        verdict.seconds = time.monotonic() - start
+        return verdict
+
+    def _judge(self, place, names, workshop):
+        if not workshop.uses(place):
+            return Verdict(place, 'same code')
+        if not workshop.make(place):
+            return Verdict(place, 'does not compile')
+        if not names:
+            same = workshop.changes_nothing(place)
+            return Verdict(place, 'same code' if same else 'unreached')
+        end_of_patience = time.monotonic() + self._patience
+        for number, name in enumerate(names):
+            failed = self._fails(workshop, name)
+            if failed is not None:
+                return Verdict(place, 'caught', name, failed.case, failed.why, number + 1)
+            last = number + 1 == len(names) or (
+                self._patience and time.monotonic() > end_of_patience)
+            # what is the same here may differ on another processor, and TSan may know
+            asks = last if place.kind == 'order' else number + 1 == BEFORE_ASKING or last
+            if asks and workshop.changes_nothing(place):
+                return Verdict(place, 'same code', tests=number + 1)
+            if last:
+                break
+        left = len(names) - number - 1
+        return Verdict(place, 'survived', why=f'{left} tests not run' if left else '',
+                       tests=number + 1)
+
+    def _fails(self, workshop, name):
+        """How a mutant fails a test that fails twice, and that passes without the mutant."""
+        outcome = self._run(workshop, name)
+        if outcome.passed or not self._is_sound(name):
+            return None
+        if outcome.hung:
+            return outcome
+        again = self._run(workshop, name, outcome.case) if outcome.case else outcome
+        if again.passed or not outcome.case:
+            again = self._run(workshop, name)
+        return None if again.passed else outcome
+
+    def _is_sound(self, name):
+        with self._locks[name]:
+            if name not in self._sound:
+                self._sound[name] = run_test(self._program, self._program, self._tests[name],
+                                             5 * self._tests[name][3], 'sound')
+            return self._sound[name].passed
+
+    def unsound(self):
+        return [f'{name}: {outcome.why}' for name, outcome in self._sound.items()
+                if not outcome.passed]
+
+    def _run(self, workshop, name, case=None):
+        if name in self._sound:
+            normal = self._sound[name].seconds
+        else:
+            normal = self._slower * self._seconds.get(name, self._tests[name][3])
+        return run_test(workshop.program, self._program, self._tests[name], 5 * normal + GRACE,
+                        workshop.folder.name, case)
