@@ -133,9 +133,13 @@ vhost_gate_await_borrowers(struct vhost_gate *gate, int fd)
 {
 	uint32_t turns = 0;
 
-	while (__atomic_load_n(&gate->borrowers, __ATOMIC_ACQUIRE) != 0) {
+	/* G7 pairs with G6 */
+	while (__atomic_load_n(&gate->borrowers, __ATOMIC_SEQ_CST) != 0) {
 		wait_a_turn(turns++);
-		if (is_stuck(turns))
-			vhost_doorbell_drain_eventfd(fd);
+		if (!is_stuck(turns))
+			continue;
+		vhost_doorbell_drain_eventfd(fd);
+		/* or they have borrowed what is in force by now */
+		vhost_gate_free_writer(gate);
 	}
 }

@@ -34,7 +34,8 @@
  *  G5 the owner opens (vhost_gate_open)		pairs with G4
  *  G6 a descriptor is borrowed (vhost_gate_borrow)	pairs with G7: it is the new one,
  *     or who replaced it waits
- *  G7 a descriptor is replaced (vhost_gate_set_doorbell)	pairs with G6
+ *  G7 a descriptor is replaced (vhost_gate_set_doorbell), then borrowers are counted
+ *     (vhost_gate_await_borrowers)			pairs with G6
  *
  * A gate of zeros has no block: whoever enters leaves at once.
  */
