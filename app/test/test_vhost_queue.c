@@ -574,6 +574,25 @@ a_burst_that_is_turned_away_is_noticed(void)
 	return bench_close(&b);
 }
 
+/* By one that is no burst, too: the burst has seen nothing of the ring either way. */
+static int
+a_burst_that_met_a_visitor_is_noticed(void)
+{
+	struct bench b;
+
+	TEST_ASSERT_SUCCESS(bench_open(&b, 0), "a queue");
+	TEST_ASSERT_NOT_NULL(vhost_gate_enter_if_free(&b.q->gate), "somebody is inside");
+	TEST_ASSERT(!vhost_gate_leave_and_look(&b.q->gate), "nobody came");
+	TEST_ASSERT_NOT_NULL(vhost_gate_enter_if_free(&b.q->gate), "again");
+	TEST_ASSERT_NULL(vhost_gate_try_enter(&b.q->gate), "somebody comes");
+	TEST_ASSERT_NULL(vhost_gate_enter_if_free(&b.q->gate), "and one who comes again");
+	TEST_ASSERT(vhost_gate_leave_and_look(&b.q->gate), "the first is noticed");
+	TEST_ASSERT_NOT_NULL(vhost_gate_enter_if_free(&b.q->gate), "it was left");
+	TEST_ASSERT_NULL(vhost_gate_enter_if_free(&b.q->gate), "one who comes again");
+	TEST_ASSERT(!vhost_gate_leave_and_look(&b.q->gate), "is not noticed");
+	return bench_close(&b);
+}
+
 struct replacement {
 	struct bench bench;
 	bool done;	/* atomic */
@@ -1151,6 +1170,7 @@ static const struct test_case cases[] = {
 	TEST_CASE(entering_waits_while_it_is_closed),
 	TEST_CASE(who_waits_gives_its_core_up),
 	TEST_CASE(a_burst_that_is_turned_away_is_noticed),
+	TEST_CASE(a_burst_that_met_a_visitor_is_noticed),
 	TEST_CASE(a_borrowed_doorbell_stays_open),
 	TEST_CASE(a_caught_borrower_of_the_new_doorbell_is_freed),
 	TEST_CASE(handles_are_used_again_under_bursts),
