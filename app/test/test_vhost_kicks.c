@@ -276,6 +276,49 @@ a_burst_turned_away_is_made_up_for(const void *arg)
 	return fake_stop(fe);
 }
 
+/** How an application gets inside without taking frames. */
+struct visit {
+	int (*come)(int vid, uint16_t vring);
+};
+
+/** rte_vhost_notify_guest(), which not all versions have. */
+static int
+keep_promise(int vid, uint16_t vring)
+{
+	vhost_queue_keep_promise(vhost_device_queue(vhost_device_get(vid), vring));
+	return 0;
+}
+
+static const struct visit visits[] = {
+	{ rte_vhost_vring_call }, { rte_vhost_vring_call_nonblock }, { keep_promise },
+};
+
+/* One thread notifies the guest, and another one finds the gate taken and returns 0 frames. */
+static int
+a_burst_that_met_a_visitor_is_made_up_for(const void *arg)
+{
+	const struct visit *visit = arg;
+	struct fake *fe = fake_start(.mergeable = true);
+	struct vhost_queue *q;
+
+	TEST_ASSERT_NOT_NULL(fe, "the device must start");
+	q = vhost_device_queue(vhost_device_get(fe->vid), 1);
+	TEST_ASSERT_SUCCESS(want_kicks(fe, true), "the application sleeps");
+	TEST_ASSERT_EQUAL(offer_frames(fe, 1), 1, "a frame");
+	TEST_ASSERT(woken(&fe->vqs[1]), "with a kick");
+	q->gate.turned_away = true;
+	TEST_ASSERT_SUCCESS(visit->come(fe->vid, 1), "who was inside");
+	TEST_ASSERT(woken(&fe->vqs[1]), "the application is called back");
+	TEST_ASSERT_SUCCESS(visit->come(fe->vid, 1), "again");
+	TEST_ASSERT(!woken(&fe->vqs[1]), "once");
+	TEST_ASSERT_EQUAL(take_frames(fe), 1, "there it is");
+	TEST_ASSERT_SUCCESS(want_kicks(fe, false), "it polls");
+	q->gate.turned_away = true;
+	TEST_ASSERT_SUCCESS(visit->come(fe->vid, 1), "who was inside");
+	TEST_ASSERT(!woken(&fe->vqs[1]), "who polls is not called");
+	return fake_stop(fe);
+}
+
 static int
 an_announcement_wakes(void)
 {
@@ -460,6 +503,12 @@ static const struct test_case cases[] = {
 		&flags),
 	TEST_CASE_WITH(a_burst_turned_away_is_made_up_for,
 		"a_burst_turned_away_is_made_up_for_event_idx", &event_idx),
+	TEST_CASE_WITH(a_burst_that_met_a_visitor_is_made_up_for,
+		"a_burst_that_met_a_call_is_made_up_for", &visits[0]),
+	TEST_CASE_WITH(a_burst_that_met_a_visitor_is_made_up_for,
+		"a_burst_that_met_a_nonblock_call_is_made_up_for", &visits[1]),
+	TEST_CASE_WITH(a_burst_that_met_a_visitor_is_made_up_for,
+		"a_burst_that_met_a_promised_call_is_made_up_for", &visits[2]),
 	TEST_CASE(an_announcement_wakes),
 	TEST_CASE_WITH(who_polls_is_not_woken, "who_polls_is_not_woken", &flags),
 	TEST_CASE_WITH(who_polls_is_not_woken, "who_polls_is_not_woken_event_idx", &event_idx),

@@ -574,6 +574,25 @@ a_burst_that_is_turned_away_is_noticed(void)
 	return bench_close(&b);
 }
 
+/* By one that is no burst, too: the burst has seen nothing of the ring either way. */
+static int
+a_burst_that_met_a_visitor_is_noticed(void)
+{
+	struct bench b;
+
+	TEST_ASSERT_SUCCESS(bench_open(&b, 0), "a queue");
+	TEST_ASSERT_NOT_NULL(vhost_gate_enter_if_free(&b.q->gate), "somebody is inside");
+	TEST_ASSERT(!vhost_gate_leave_and_look(&b.q->gate), "nobody came");
+	TEST_ASSERT_NOT_NULL(vhost_gate_enter_if_free(&b.q->gate), "again");
+	TEST_ASSERT_NULL(vhost_gate_try_enter(&b.q->gate), "somebody comes");
+	TEST_ASSERT_NULL(vhost_gate_enter_if_free(&b.q->gate), "and one who comes again");
+	TEST_ASSERT(vhost_gate_leave_and_look(&b.q->gate), "the first is noticed");
+	TEST_ASSERT_NOT_NULL(vhost_gate_enter_if_free(&b.q->gate), "it was left");
+	TEST_ASSERT_NULL(vhost_gate_enter_if_free(&b.q->gate), "one who comes again");
+	TEST_ASSERT(!vhost_gate_leave_and_look(&b.q->gate), "is not noticed");
+	return bench_close(&b);
+}
+
 struct replacement {
 	struct bench bench;
 	bool done;	/* atomic */
@@ -614,6 +633,61 @@ a_borrowed_doorbell_stays_open(void)
 	pthread_join(thread, NULL);
 	TEST_ASSERT(vhost_gate_borrow(gate, GATE_CALL) < 0, "none any more");
 	vhost_gate_give_back(gate);
+	return bench_close(&r.bench);
+}
+
+static void *
+replace_kickfd(void *arg)
+{
+	struct replacement *r = arg;
+
+	put_in_force(&r->bench);
+	__atomic_store_n(&r->done, true, __ATOMIC_RELEASE);
+	return NULL;
+}
+
+/** Write to the doorbell in force, as wake_application() does that was overtaken by the guest. */
+static void *
+borrow_and_write(void *arg)
+{
+	struct vhost_gate *gate = arg;
+	const uint64_t one = 1;
+	ssize_t written = write(vhost_gate_borrow(gate, GATE_KICK), &one, sizeof(one));
+
+	vhost_gate_give_back(gate);
+	return written == sizeof(one) ? gate : NULL;
+}
+
+/* Who waits for those who use the old doorbell waits for those of the new one as well. */
+static int
+a_caught_borrower_of_the_new_doorbell_is_freed(void)
+{
+	const struct timespec while_ = { .tv_nsec = 20000000 };
+	const uint64_t most = UINT64_MAX - 1;
+	int kick = eventfd(0, 0);
+	struct replacement r = { 0 };
+	struct vhost_gate *gate;
+	pthread_t owner, writer;
+	void *has_written;
+
+	TEST_ASSERT_SUCCESS(bench_open(&r.bench, 0), "a queue");
+	gate = &r.bench.q->gate;
+	vhost_wish_kickfd(&r.bench.wish, eventfd(0, EFD_NONBLOCK), DOORBELL_EVENTFD);
+	put_in_force(&r.bench);
+	TEST_ASSERT_EQUAL(write(kick, &most, sizeof(most)), sizeof(most), "a full one");
+	TEST_ASSERT(vhost_gate_borrow(gate, GATE_KICK) >= 0, "somebody uses the old one");
+	vhost_wish_kickfd(&r.bench.wish, kick, DOORBELL_EVENTFD);
+	TEST_ASSERT_SUCCESS(pthread_create(&owner, NULL, replace_kickfd, &r), "a thread");
+	while (vhost_gate_borrow(gate, GATE_KICK) != kick)
+		vhost_gate_give_back(gate);
+	vhost_gate_give_back(gate);
+	TEST_ASSERT_SUCCESS(pthread_create(&writer, NULL, borrow_and_write, gate), "another");
+	nanosleep(&while_, NULL);
+	vhost_gate_give_back(gate);
+	pthread_join(owner, NULL);
+	pthread_join(writer, &has_written);
+	TEST_ASSERT_NOT_NULL(has_written, "it was caught, and freed");
+	__atomic_store_n(&vhost_doorbell_asks_first, false, __ATOMIC_RELAXED);
 	return bench_close(&r.bench);
 }
 
@@ -1096,7 +1170,9 @@ static const struct test_case cases[] = {
 	TEST_CASE(entering_waits_while_it_is_closed),
 	TEST_CASE(who_waits_gives_its_core_up),
 	TEST_CASE(a_burst_that_is_turned_away_is_noticed),
+	TEST_CASE(a_burst_that_met_a_visitor_is_noticed),
 	TEST_CASE(a_borrowed_doorbell_stays_open),
+	TEST_CASE(a_caught_borrower_of_the_new_doorbell_is_freed),
 	TEST_CASE(handles_are_used_again_under_bursts),
 	TEST_CASE(descriptors_belong_to_the_queue),
 	TEST_CASE(state_is_reached_through_the_gate),

@@ -21,6 +21,9 @@
 #include <rte_mbuf.h>
 #include <rte_vhost_numa.h>
 
+#include "device.h"
+#include "queue.h"
+#include "ring_iova.h"
 #include "test.h"
 #include "vhost_fake_vduse.h"
 #include "vhost_test_log.h"
@@ -89,6 +92,25 @@ life_of_a_device(void)
 	TEST_ASSERT_EQUAL(log_count(&log, "virtio is now ready for processing."), 1, "log");
 	log_free(&log);
 	return fake_vduse_fini(&vduse);
+}
+
+/* Rings that start in the settle that makes them: the other view is filled next. */
+static int
+all_rings_read_the_view_in_force(void)
+{
+	for (unsigned int life = 0; life < 2; life++) {
+		TEST_ASSERT_SUCCESS(create_running(), "a device");
+		for (unsigned int i = 0; i < 2; i++) {
+			const struct vhost_virtqueue *block = vhost_queue_block(
+				vhost_device_queue(vhost_device_get(vduse.fe->vid), i));
+
+			TEST_ASSERT_NOT_NULL(block->iova, "ring %u translates", i);
+			TEST_ASSERT(block->iova->view == block->net->iotlb,
+				"ring %u, life %u", i, life);
+		}
+		TEST_ASSERT_SUCCESS(fake_vduse_fini(&vduse), "the end");
+	}
+	return TEST_SUCCESS;
 }
 
 static int
@@ -647,6 +669,7 @@ check(void)
 
 static const struct test_case fixed_cases[] = {
 	TEST_CASE(life_of_a_device),
+	TEST_CASE(all_rings_read_the_view_in_force),
 	TEST_CASE(driver_comes_again),
 	TEST_CASE(several_pairs_and_a_control_queue),
 	TEST_CASE(kernel_without_control_queues),

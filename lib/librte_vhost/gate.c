@@ -50,11 +50,31 @@ vhost_gate_wait(struct vhost_gate *gate)
 struct vhost_virtqueue *
 vhost_gate_try_again(struct vhost_gate *gate)
 {
-	/* G4 pairs with G5 */
+	uint32_t expected = 0;
+
+	/* G4 pairs with G5 and G8 */
 	__atomic_store_n(&gate->turned_away, true, __ATOMIC_SEQ_CST);
-	if (__atomic_load_n(&gate->closing, __ATOMIC_SEQ_CST) != 0 || !gate_try_take(gate))
+	if (__atomic_load_n(&gate->closing, __ATOMIC_SEQ_CST) != 0 ||
+			!__atomic_compare_exchange_n(&gate->taken, &expected, 1, false,
+			__ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST))
 		return NULL;
 	return gate_entered(gate);
+}
+
+/** Whether a burst was turned away since this was asked last. */
+static bool
+was_turned_away(struct vhost_gate *gate)
+{
+	return __atomic_load_n(&gate->turned_away, __ATOMIC_SEQ_CST) &&
+		__atomic_exchange_n(&gate->turned_away, false, __ATOMIC_SEQ_CST);
+}
+
+bool
+vhost_gate_leave_and_look(struct vhost_gate *gate)
+{
+	/* G8 pairs with G4 */
+	__atomic_store_n(&gate->taken, 0, __ATOMIC_SEQ_CST);
+	return was_turned_away(gate);
 }
 
 /** Count one less, unless the memory of the handle was given back meanwhile: zeros. */
@@ -88,11 +108,10 @@ vhost_gate_close(struct vhost_gate *gate)
 bool
 vhost_gate_open(struct vhost_gate *gate)
 {
-	vhost_gate_leave(gate);
-	/* G5 pairs with G4 */
+	/* G5 pairs with G4: the word as well as the count, which may be zeros by now */
+	__atomic_store_n(&gate->taken, 0, __ATOMIC_SEQ_CST);
 	count_down(&gate->closing);
-	return __atomic_load_n(&gate->turned_away, __ATOMIC_SEQ_CST) &&
-		__atomic_exchange_n(&gate->turned_away, false, __ATOMIC_SEQ_CST);
+	return was_turned_away(gate);
 }
 
 void
@@ -133,9 +152,13 @@ vhost_gate_await_borrowers(struct vhost_gate *gate, int fd)
 {
 	uint32_t turns = 0;
 
-	while (__atomic_load_n(&gate->borrowers, __ATOMIC_ACQUIRE) != 0) {
+	/* G7 pairs with G6 */
+	while (__atomic_load_n(&gate->borrowers, __ATOMIC_SEQ_CST) != 0) {
 		wait_a_turn(turns++);
-		if (is_stuck(turns))
-			vhost_doorbell_drain_eventfd(fd);
+		if (!is_stuck(turns))
+			continue;
+		vhost_doorbell_drain_eventfd(fd);
+		/* or they have borrowed what is in force by now */
+		vhost_gate_free_writer(gate);
 	}
 }

@@ -27,14 +27,16 @@
  *
  * Barriers: what was done inside is seen by who enters next.
  *  G1 acquire, a burst enters (gate_try_take)	pairs with G2
- *  G2 release, somebody leaves (vhost_gate_leave)	pairs with G1 and G3
+ *  G2 release, somebody leaves (vhost_gate_leave; so do G5 and G8) pairs with G1 and G3
  *  G3 acquire, the owner closes (vhost_gate_close)	pairs with G2
- *  G4 a burst is turned away (vhost_gate_try_again) pairs with G5: the owner hears of
- *     it, or the burst sees that the gate is open again
+ *  G4 a burst is turned away (vhost_gate_try_again) pairs with G5 and G8: the owner, or
+ *     who else was inside, hears of it, or the burst sees that the gate is free again
  *  G5 the owner opens (vhost_gate_open)		pairs with G4
  *  G6 a descriptor is borrowed (vhost_gate_borrow)	pairs with G7: it is the new one,
  *     or who replaced it waits
- *  G7 a descriptor is replaced (vhost_gate_set_doorbell)	pairs with G6
+ *  G7 a descriptor is replaced (vhost_gate_set_doorbell), then borrowers are counted
+ *     (vhost_gate_await_borrowers)			pairs with G6
+ *  G8 who is no burst leaves (vhost_gate_leave_and_look)	pairs with G4
  *
  * A gate of zeros has no block: whoever enters leaves at once.
  */
@@ -143,6 +145,13 @@ vhost_gate_enter_if_free(struct vhost_gate *gate)
 {
 	return gate_is_closing(gate) || !gate_try_take(gate) ? NULL : gate_entered(gate);
 }
+
+/**
+ * Leave the gate as who is not a burst, and so may have been in the way of one.
+ *
+ * @return as vhost_gate_open()
+ */
+bool vhost_gate_leave_and_look(struct vhost_gate *gate);
 
 /**
  * Close the gate: announce, then wait until nobody is inside.  Until

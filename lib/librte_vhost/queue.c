@@ -104,6 +104,17 @@ open_gate(struct vhost_queue *q, bool wake)
 		wake_application(q);
 }
 
+/**
+ * Leave the gate as who came to do something else than a burst.  One that was turned away
+ * meanwhile may have missed what is in the ring: its application is to look again.
+ */
+static void
+leave_gate(struct vhost_queue *q)
+{
+	if (vhost_gate_leave_and_look(&q->gate) && wanted_kicks(q) == VQ_KICKS_ON)
+		wake_application(q);
+}
+
 void
 vhost_queue_open_gate(struct vhost_queue *q)
 {
@@ -244,7 +255,7 @@ vhost_queue_notify(struct vhost_queue *q)
 
 	if (block != NULL) {
 		ret = notify_inside(block);
-		vhost_gate_leave(&q->gate);
+		leave_gate(q);
 		return ret;
 	}
 	/* among pollers who come back at once it has to announce itself */
@@ -256,13 +267,13 @@ vhost_queue_notify(struct vhost_queue *q)
 int
 vhost_queue_try_notify(struct vhost_queue *q)
 {
-	struct vhost_virtqueue *block = vhost_gate_try_enter(&q->gate);
+	struct vhost_virtqueue *block = vhost_gate_enter_if_free(&q->gate);
 	int ret;
 
 	if (block == NULL)
 		return -EAGAIN;
 	ret = notify_inside(block);
-	vhost_gate_leave(&q->gate);
+	leave_gate(q);
 	return ret;
 }
 
@@ -279,7 +290,7 @@ vhost_queue_keep_promise(struct vhost_queue *q)
 		if (net_may_ring_guest(block))
 			net_ring_guest(block);
 	}
-	vhost_gate_leave(&q->gate);
+	leave_gate(q);
 }
 
 int

@@ -168,9 +168,12 @@ commit_device(struct vhost_device *dev, struct plan *plan)
 /**
  * Have all bursts translate as the frontend says by now.  When this returns none is
  * under way that does otherwise: an invalidation may be acknowledged.
+ *
+ * @param nvrings  those that are named for the first time are among them: their blocks
+ *                 were staged with the view that is the spare one next
  */
 static void
-commit_iotlb(struct vhost_device *dev)
+commit_iotlb(struct vhost_device *dev, uint32_t nvrings)
 {
 	struct mem_iotlb *iotlb = dev->wish.iotlb;
 	struct mem_iotlb_gone gone;
@@ -182,7 +185,7 @@ commit_iotlb(struct vhost_device *dev)
 	gone = vhost_mem_iotlb_published(iotlb);
 	for (i = 0; i < dev->running.nreplicas; i++)
 		vhost_virtio_net_translate(dev->running.replicas[i], iotlb, dev->running.map);
-	for (i = 0; i < dev->nvrings; i++)
+	for (i = 0; i < nvrings; i++)
 		vhost_queue_translate(vhost_device_queue_at(dev, i), &gone);
 	/* I1 pairs with I2 */
 	__atomic_fetch_add(&dev->translated, 1, __ATOMIC_RELEASE);
@@ -357,7 +360,7 @@ vhost_settle_commit(struct vhost_device *dev, struct settlement *settlement)
 	for (i = 0; i < plan->nvrings; i++)
 		settlement->queues[i] = commit_queue(dev, i);
 	commit_device(dev, plan);
-	commit_iotlb(dev);
+	commit_iotlb(dev, plan->nvrings);
 	resume_copies(dev, settlement);
 	rte_spinlock_lock(&dev->view_lock);
 	dev->running.moves += move_is_one(&settlement->device);
