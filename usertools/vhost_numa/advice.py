@@ -91,7 +91,7 @@ def free_cpu(state, number):
     cores = {cpu.get('core', cpu['cpu']) for cpu in node['cpus'] if cpu['cpu'] in taken}
     free = [cpu['cpu'] for cpu in node['cpus'] if cpu.get('core', cpu['cpu']) not in cores] or \
         [cpu['cpu'] for cpu in node['cpus'] if cpu['cpu'] not in taken]
-    return free[min(1, len(free) - 1)] if free else None
+    return next((cpu for cpu in free if cpu != node['cpus'][0]['cpu']), *free[:1] or [None])
 
 
 def own_cpus(each, number):
@@ -153,12 +153,16 @@ def of_core(state, each, guest):
     home = guest['home']
     why = f'it is polled on node {on_nodes(guest["core_nodes"])}, its memory is on node {home}'
     own, free = own_cpus(each, home), free_cpu(state, home)
+    lcores = [int(lcore) for lcore, at in each.get('lcores', {}).items() if at == home]
+    if lcores:
+        return why, of_core_in_switch(each, guest, lcores)
     if not own and free is None:
         return f'{why}; every CPU of node {home} is taken', []
     if is_switch(each):
         return why, of_core_in_ovs(each, guest, own, free)
-    if 'lcores' in guest:
-        return why, of_core_in_switch(each, guest, own, free)
+    if each.get('lcores'):
+        return why, [f'# restart {each["program"]} with an lcore on CPU {free} in --lcores, and '
+                     'in its --pmd-cpu-mask if there is one']
     cpus = [*own, *([free] if not own else [])]
     return why, [f'# restart {each["program"]} with EAL\'s --lcores so that it polls on CPU '
                  f'{cpus[0]}, of node {home}']
@@ -176,13 +180,8 @@ def of_core_in_ovs(each, guest, own, free):
             f'other_config:pmd-rxq-affinity={shlex.quote(affinity)}']
 
 
-def of_core_in_switch(each, guest, own, free):
+def of_core_in_switch(each, guest, lcores):
     """dpdk-vhost takes the nearest lcore that polls, unless it was told another."""
-    lcores = [int(thread['name'].rpartition('-')[2]) for thread in each['threads']
-              if thread['cpu'] in own and re.search(r'-\d+$', thread['name'])]
-    if not lcores:
-        return [f'# restart {each["program"]} with an lcore on CPU {free} in --lcores, and in its '
-                '--pmd-cpu-mask if there is one']
     queues = [ring['queue'] // 2 for ring in guest['queues'] if ring['queue'] % 2 and ring['live']]
     return [telemetry(each, f'/vhost_switch/rxq_affinity,{guest["name"]},{queue},'
                       f'{lcores[queue % len(lcores)]}') for queue in queues]

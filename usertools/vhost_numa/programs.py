@@ -148,9 +148,22 @@ def program(prefix, telemetry, vids):
     ports = ethernet_ports(telemetry)
     if ports:
         found['ports'] = ports
+    lcores = lcores_of_switch(telemetry)
+    if lcores:
+        found['lcores'] = lcores
     told = told_by_switch(telemetry)
     found['devices'] = [each for each in (device(telemetry, vid, told.get(vid, {}))
                                           for vid in vids) if each]
+    return found
+
+
+def lcores_of_switch(telemetry):
+    """{lcore that polls in dpdk-vhost: its node}; idle ones sleep, and look like others."""
+    found = {}
+    for number in telemetry.ask('/vhost_switch/lcores') or []:
+        told = telemetry.ask(f'/vhost_switch/lcore,{number}')
+        if told:
+            found[str(as_number(number))] = as_node(told['node'])
     return found
 
 

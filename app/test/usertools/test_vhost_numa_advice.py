@@ -8,9 +8,12 @@ That it helps is tried by devtools/advice-follow, in the emulated machine.
 
 import copy
 import json
+import os
+import subprocess
 import sys
 import tempfile
 import unittest
+import unittest.mock
 
 import recorded
 from recorded import RECORDED, guest_of, run
@@ -93,12 +96,18 @@ class Advised(unittest.TestCase):
     def test_core_of_dpdk_vhost(self):
         self.become('dpdk-vhost')
         self.guest.update(cpus=[0], lcores=[1])
-        self.switch['threads'] = [
-            {'thread': 1, 'name': f'rte-worker-{lcore}', 'cpu': cpu, 'node': node, 'busy': 1}
-            for lcore, cpu, node in ((1, 0, 0), (2, 4, 1))]
+        self.switch.update(lcores={'1': 0, '2': 1}, threads=[
+            {'thread': 1, 'name': 'rte-worker-1', 'cpu': 0, 'node': 0, 'busy': 1}])
         self.assertEqual(self.advised(), [(['core'], [
             'echo /vhost_switch/rxq_affinity,vhost1,0,2 | dpdk-telemetry.py -f '
             f'{self.switch["prefix"]}'])])
+
+    def test_no_core_of_dpdk_vhost_on_the_node(self):
+        self.become('dpdk-vhost')
+        self.guest.update(cpus=[0], lcores=[1])
+        self.switch['lcores'] = {'1': 0}
+        (_, (words,)), = self.advised()
+        self.assertIn('# restart dpdk-vhost with an lcore on CPU 5', words)
 
     def test_core_of_testpmd(self):
         self.become('dpdk-testpmd')
@@ -135,6 +144,23 @@ class Advised(unittest.TestCase):
         self.assertIn('or bring the guest to its switch', text)
         self.assertIn('host-nodes=0', text)
         self.assertIn('numatune', text)
+
+    def test_guest_of_libvirt(self):
+        self.guest['cpus'] = [0]
+        words = ['/usr/bin/qemu-system-x86_64', '-name', 'guest=vm 1,debug-threads=on']
+        with unittest.mock.patch.object(advice, 'process_of', return_value=(77, words)):
+            (each,) = advice.advise(self.judged())
+        self.assertEqual(each.otherwise[0], "virsh numatune 'vm 1' --nodeset 0 --live --config")
+        self.assertIn("vcpupin 'vm 1' $vcpu 0-3", each.otherwise[1])
+        self.assertEqual(each.otherwise[2], 'migratepages 77 1 0')
+
+    def test_process_that_has_the_socket(self):
+        path = f'/nowhere/{os.getpid()}'
+        with subprocess.Popen(['qemu-of-a-test', '-c', 'read line', path],
+                              executable='/bin/sh', stdin=subprocess.PIPE) as process:
+            found = advice.process_of(path, 0)
+            process.stdin.close()
+        self.assertEqual(found[0], process.pid)
 
     def test_the_greatest_worth_comes_first(self):
         self.guest.update(cpus=[0], rate={'packets': 1000, 'bytes': 64000})
