@@ -20,7 +20,7 @@ LIBRARY = 'lib/librte_vhost'
 ARCHIVE = 'lib/librte_vhost.a'
 PROGRAM = 'app/test/dpdk-test'
 # What nobody needs who only wants to know whether a test fails.
-QUICK = ['-g0', '-w', '-fdiagnostics-color=never']
+QUICK = ['-O1', '-g0', '-w', '-fdiagnostics-color=never']
 UNCHECKED = ['-fno-sanitize=all']
 # The data path, once for each instruction set, would take minutes to compile; its tests
 # have guards of their own around what may be touched.
@@ -46,6 +46,12 @@ def output(command, **more):
 @functools.cache
 def words_of(path):
     return frozenset(re.findall(r'\w+', path.read_text(encoding='latin-1')))
+
+
+@functools.cache
+def prefixes_of(path):
+    """What a header's macros put in front of a word to make another of it."""
+    return frozenset(re.findall(r'(\w+_)\s*##', path.read_text(encoding='latin-1')))
 
 
 @functools.cache
@@ -133,13 +139,14 @@ class Build:
 
     def _who_mentions(self, function):
         """A function of a header with the functions and macros of headers that lead to it."""
+        headers = [self.library / name for name in self.files() if name.endswith('.h')]
+        pasted = {prefix for path in headers for prefix in prefixes_of(path)}
         known, before = {function}, 0
         while len(known) > before:
             before = len(known)
-            for name in self.files():
-                if name.endswith('.h'):
-                    known.update(item for item, words in items_of(self.library / name)
-                                 if not known.isdisjoint(words))
+            known.update([name.removeprefix(prefix) for name in known for prefix in pasted])
+            known.update([item for path in headers for item, words in items_of(path)
+                          if not known.isdisjoint(words)])
         return known
 
     def compile_command(self, name, library=None):

@@ -123,6 +123,7 @@ class Judge:
     """Knows how each test of a build ends without a change, and how long it takes."""
 
     def __init__(self, build, seconds, patience, slower=1):
+        self.build = build
         self._program = build.folder / builds.PROGRAM
         self._tests = {test[0]: test for test in build.tests()}
         self._seconds = seconds     # that tests take on another build

@@ -41,13 +41,18 @@ def order(seconds, lines):
 class Map:
     """By line: for each file and line the tests that reach it, [] if none does."""
 
-    def __init__(self, seconds, files):
-        self.seconds = seconds
-        self._files = files
+    def __init__(self, runs):
+        """Of each test how long it took, and by file the lines with whether it reached them."""
+        self.seconds = {test: run['seconds'] for test, run in runs.items()}
+        self._files = files = collections.defaultdict(lambda: collections.defaultdict(list))
+        for test, run in runs.items():
+            for file, lines in run['lines'].items():
+                for line, is_reached in lines.items():
+                    files[file][int(line)] += [test] if is_reached else []
         self._order = {}
         for file, lines in files.items():
             count = collections.Counter(test for tests in lines.values() for test in tests)
-            self._order[file] = order(seconds, count)
+            self._order[file] = order(self.seconds, count)
 
     def tests(self, place):
         """The tests that reach a place, in order."""
@@ -69,15 +74,6 @@ class Map:
         yield from (f'{test} {seconds:.1f}' for test, seconds in sorted(self.seconds.items()))
         for file, tests in sorted(self._order.items()):
             yield f'{file}: ' + ' '.join(tests)
-
-    def store(self, path):
-        path.write_text(json.dumps({'seconds': self.seconds, 'files': self._files}))
-
-    @classmethod
-    def load(cls, path):
-        data = json.loads(path.read_text())
-        return cls(data['seconds'], {file: {int(line): tests for line, tests in lines.items()}
-                                     for file, lines in data['files'].items()})
 
 
 class Table:
@@ -111,39 +107,35 @@ class Table:
 
 
 def make_map(tree, work, jobs, anew, say):
-    """Build with counters, run each test alone, and ask gcov; kept until the library changes."""
-    stored = work / f'reach-{digest(tree / builds.LIBRARY)}.json'
-    if stored.exists() and not anew:
-        return Map.load(stored)
-    say('building with counters')
+    """Build with counters, run each test alone, and ask gcov; kept until the library changes.
+
+    Tests that fail, on a machine that is too busy for them, are not in it; they are tried
+    again the next time.
+    """
+    folder = work / f'reach-{digest(tree / builds.LIBRARY)}'
+    if anew:
+        shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True, exist_ok=True)
     build = builds.make(tree, work / 'counted', ['-Db_coverage=true', '-Ddebug=true',
                         '-Doptimization=0'], jobs)
-    seconds, reached, records = {}, {}, collections.defaultdict(set)
-    with tempfile.TemporaryDirectory(prefix='mutate-') as folder, \
+    tests = {test[0]: test for test in build.tests()}
+    with tempfile.TemporaryDirectory(prefix='mutate-') as place, \
             concurrent.futures.ThreadPoolExecutor(jobs) as pool:
-        tests = list(build.tests())
-        counted = pool.map(lambda test: count(build, test, pathlib.Path(folder) / test[0]), tests)
-        for (name, *_), (seconds[name], lines) in zip(tests, counted):
-            say(f'{name}: {seconds[name]:.1f} s')
-            reached[name] = lines
-            for file, line, _ in lines:
-                records[file].add(line)
-    files = {file: {line: [] for line in sorted(lines)} for file, lines in records.items()}
-    for name, lines in reached.items():
-        for file, line, count_ in lines:
-            if count_ and name not in files[file][line]:
-                files[file][line].append(name)
-    result = Map(seconds, files)
-    result.store(stored)
-    return result
+        running = [pool.submit(count, build, tests[name], pathlib.Path(place) / name,
+                               folder / name, say)
+                   for name in tests if not (folder / name).exists()]
+        for future in running:
+            future.result()
+    return Map({name: json.loads((folder / name).read_text()) for name in tests
+                if (folder / name).exists()})
 
 
-def count(build, test, folder):
-    """Run one test; how long it took, and triples of file, line, and whether it got there."""
+def count(build, test, place, result, say):
+    """Run one test, and write down how long it took and which lines it reached."""
     name, command, env, limit = test
     for _ in range(ATTEMPTS):
         start = time.monotonic()
-        done = subprocess.run(command, env={**os.environ, **env, 'GCOV_PREFIX': str(folder)},
+        done = subprocess.run(command, env={**os.environ, **env, 'GCOV_PREFIX': str(place)},
                               stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                               stderr=subprocess.STDOUT, text=True, errors='replace',
                               timeout=5 * limit, check=False)
@@ -151,10 +143,15 @@ def count(build, test, folder):
         if done.returncode == 0:
             break
     else:
-        raise builds.NoBuild(f'{name} fails without a change:\n{done.stdout[-3000:]}')
-    lines = set(counted_lines(build, folder))
-    shutil.rmtree(folder)
-    return seconds, lines
+        say(f'{name} fails without a change, it is not in the map:\n{done.stdout[-500:]}')
+        return
+    lines = collections.defaultdict(dict)
+    for file, line, is_reached in counted_lines(build, place):
+        lines[file][line] = lines[file].get(line, False) or is_reached
+    shutil.rmtree(place)
+    result.with_suffix('.new').write_text(json.dumps({'seconds': seconds, 'lines': lines}))
+    result.with_suffix('.new').rename(result)
+    say(f'{name}: {seconds:.1f} s')
 
 
 def counted_lines(build, folder):

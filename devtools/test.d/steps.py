@@ -193,8 +193,9 @@ def suites(work):
     yield fast_suite('fast suite, clang', work / 'clang', group='long')
     # always the same: who changes a file has to have tested what is drawn from it
     yield Step('mutants', [['devtools/mutate', '--count', '20', '--table', '--least', '100',
-               '--checked', work / 'asan', '--raced', work / 'tsan']], group='full',
-               suites='stdout', needs=[work / 'asan', work / 'tsan'], wants=lanes.BUILD)
+               '--plain', work / 'gcc', '--checked', work / 'asan', '--raced', work / 'tsan']],
+               group='full', suites='stdout', wants=lanes.BUILD,
+               needs=[work / 'gcc', work / 'asan', work / 'tsan'])
     for name, suite_name in (('every vector width', 'simd-tests'), ('stress suite', 'stress-tests')):
         yield Step(name, [suite(work / 'gcc', suite_name, 4)], group='full',
                    suites=test_log(work / 'gcc', suite_name), needs=[work / 'gcc'])
