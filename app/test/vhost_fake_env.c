@@ -140,10 +140,9 @@ count_fds_at_rest(void)
 	return now;
 }
 
-static int
-setup(enum fake_format format)
+int
+fake_setup_parent(void)
 {
-	default_format = format;
 	/* Shared by all suites of a run; the directory goes with the last. */
 	snprintf(directory, sizeof(directory), "/tmp/vhost-test-XXXXXX");
 	if (mkdtemp(directory) == NULL)
@@ -151,7 +150,14 @@ setup(enum fake_format format)
 	if (pool == NULL)
 		pool = rte_pktmbuf_pool_create("vhost_test", POOL_SIZE, 0, 0,
 			RTE_PKTMBUF_HEADROOM + 2048, SOCKET_ID_ANY);
-	if (pool == NULL)
+	return pool != NULL ? TEST_SUCCESS : TEST_FAILED;
+}
+
+static int
+setup(enum fake_format format)
+{
+	default_format = format;
+	if (fake_setup_parent() != TEST_SUCCESS)
 		return TEST_FAILED;
 	if (warm_up() != 0) {
 		fake_teardown();

@@ -117,6 +117,13 @@ listen_on(const char *path)
 	return fd;
 }
 
+int
+fake_listen(struct fake *fe)
+{
+	fe->listener = listen_on(fe->path);
+	return fe->listener >= 0 ? 0 : -1;
+}
+
 static int
 accept_from(int listener)
 {
@@ -205,11 +212,8 @@ register_socket(struct fake *fe)
 
 	if (fe->cfg.join != NULL)
 		return 0;
-	if (fe->cfg.client) {
-		fe->listener = listen_on(fe->path);
-		if (fe->listener < 0)
-			return -1;
-	}
+	if (fe->cfg.client && fake_listen(fe) < 0)
+		return -1;
 	if (rte_vhost_driver_register(fe->path, flags) < 0)
 		return -1;
 	fe->owns_path = true;
@@ -433,7 +437,7 @@ static const struct {
 static int
 take_steps(struct fake *fe)
 {
-	for (unsigned int i = 0; i < RTE_DIM(steps); i++) {
+	for (unsigned int i = 0; i < RTE_DIM(steps) && fe->cfg.until != FAKE_ALONE; i++) {
 		if (steps[i].take(fe) < 0) {
 			printf("fake: step \"%s\" failed\n", steps[i].name);
 			return -1;

@@ -114,6 +114,7 @@ enum fake_stage {
 	FAKE_NEGOTIATED,	/**< features and protocol features */
 	FAKE_MEMORY,		/**< memory table */
 	FAKE_RINGS,		/**< rings described, not yet enabled */
+	FAKE_ALONE,		/**< memory and rings; the library does not know of it */
 };
 
 /** What rings look like. */
@@ -235,6 +236,8 @@ bool fake_guards_intact(struct fake *fe);
 
 /* ---- connection ---- */
 
+/** In client mode: be there for the library to connect to; 0 or -1. */
+int fake_listen(struct fake *fe);
 /** Connect (server mode) or accept (client mode), and learn the vid. */
 int fake_connect(struct fake *fe);
 void fake_disconnect(struct fake *fe);
@@ -339,6 +342,8 @@ void fake_record_release(struct fake_record *rec);
 
 /** Suite setup: pool, temporary directory, the library's threads started. */
 int fake_setup(void);
+/** Pool and directory alone, for a suite whose cases start the library in children. */
+int fake_setup_parent(void);
 /** The same for suites whose rings are packed unless a case says otherwise. */
 int fake_setup_packed(void);
 /** The format of rings that do not name one, until the next setup. */

@@ -888,6 +888,10 @@ soft_vdpa_create(const char *name, const struct soft_vdpa_config *cfg)
 	pthread_mutex_init(&soft->ops_lock, NULL);
 	if (make_doorbells(soft) && register_soft(soft))
 		return soft;
+	if (soft->pages != NULL && soft->pages != MAP_FAILED)
+		munmap(soft->pages, MAX_VRINGS * soft->page);
+	if (soft->page_fd >= 0)
+		close(soft->page_fd);
 	free(soft);
 	return NULL;
 }

@@ -194,11 +194,16 @@ def suites(work):
     # always the same: who changes a file has to have tested what is drawn from it
     yield Step('mutants', [['devtools/mutate', '--count', '20', '--table', '--least', '100',
                '--plain', work / 'gcc', '--checked', work / 'asan', '--raced', work / 'tsan']],
-               group='full', suites='stdout', wants=lanes.BUILD,
+               group='long', suites='stdout', wants=lanes.BUILD,
                needs=[work / 'gcc', work / 'asan', work / 'tsan'])
-    for name, suite_name in (('every vector width', 'simd-tests'), ('stress suite', 'stress-tests')):
+    for name, suite_name in (('every vector width', 'simd-tests'), ('stress suite', 'stress-tests'),
+                             ('every fault once', 'fault-tests')):
         yield Step(name, [suite(work / 'gcc', suite_name, 4)], group='full',
                    suites=test_log(work / 'gcc', suite_name), needs=[work / 'gcc'])
+    # fewer that are like each other
+    yield Step('every fault once, ASan and UBSan', [suite(work / 'asan', 'fault-tests', 4)],
+               group='long', suites=test_log(work / 'asan', 'fault-tests'), needs=[work / 'asan'],
+               env={'DPDK_TEST_PARAMS': 'patience=5,like=1'})
     yield Step('fuzzers', [['app/test/fuzz/run', '20', work / 'fuzz']], group='full',
                suites='stdout', env={'FUZZ_SEED': '1'}, needs=[work / 'fuzz'])
 

@@ -80,15 +80,23 @@ access_fault(int fd, int *err)
 	return NULL;
 }
 
-/** Memory of the kernel's: shmem or hugetlbfs, whose size of pages it tells. */
-static void
-look_at_memory_file(int fd, struct mem_file *file)
+/**
+ * Memory of the kernel's: shmem or hugetlbfs, whose size of pages it tells.  Huge pages
+ * that were taken for others could not be unmapped.
+ *
+ * @return what is wrong, or NULL
+ */
+static const char *
+memory_file_fault(int fd, struct mem_file *file)
 {
 	struct statfs fs;
 
-	file->hugetlb = fstatfs(fd, &fs) == 0 && fs.f_type == HUGETLBFS_MAGIC;
+	if (fstatfs(fd, &fs) < 0)
+		return "of a file system that cannot be looked at";
+	file->hugetlb = fs.f_type == HUGETLBFS_MAGIC;
 	if (file->hugetlb)
 		file->page_size = fs.f_bsize;
+	return NULL;
 }
 
 /** What keeps a file from being mapped, or NULL; *file is complete then. */
@@ -107,8 +115,7 @@ file_fault(const struct mem_owner *owner, int fd, const struct statx *stx,
 		return file_type_name(stx->stx_mode);
 	if (vhost_fd_kind(fd) != FD_MEMORY)
 		return vhost_mem_fs_fault(vhost_mem_fs_ask(owner, fd));
-	look_at_memory_file(fd, file);
-	return NULL;
+	return memory_file_fault(fd, file);
 }
 
 /** Say what cannot be mapped, and why: the value of the caller's return. */

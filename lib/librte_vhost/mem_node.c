@@ -94,7 +94,8 @@ check_batch(void *const *batch, unsigned int n, int node)
 	for (i = 0; ret == 0 && i < n; i++)
 		if (nodes[i] != node && nodes[i] != -ENOENT)
 			ret = -EAGAIN;
-	return ret;
+	/* the kernel had no memory to say it: for now nobody knows */
+	return ret == -ENOMEM ? -EAGAIN : ret;
 }
 
 static int

@@ -199,6 +199,22 @@ vhost_numa_regions_set_map(struct numa_regions *regions, struct mem_map *map)
 	sum_up(regions);
 }
 
+/** Regions for which there was no memory when they came. */
+static void
+make_up_for(struct numa_regions *regions)
+{
+	uint32_t i;
+
+	for (i = 0; i < regions->n; i++) {
+		if (regions->list[i] != NULL)
+			continue;
+		pthread_mutex_lock(&regions->lock);
+		regions->list[i] = region_create(&regions->map->regions[i]);
+		pthread_mutex_unlock(&regions->lock);
+		regions->unasked += regions->list[i] != NULL;
+	}
+}
+
 struct numa_sample *
 vhost_numa_regions_sample(const struct numa_regions *regions, const void *start, size_t len)
 {
@@ -268,6 +284,7 @@ vhost_numa_regions_ask_all(struct numa_regions *regions)
 	uint32_t i;
 
 	regions->refused = false;
+	make_up_for(regions);
 	for (i = 0; i < regions->n; i++)
 		if (regions->list[i] != NULL)
 			ask(regions, i, &budget);
@@ -313,6 +330,7 @@ vhost_numa_regions_check(struct numa_regions *regions)
 	uint32_t i, k, first = regions->next;
 	unsigned int budget = CALLS_MAX;
 
+	make_up_for(regions);
 	regions->refused = ask_watched(regions, nodes) < 0;
 	for (k = 0; k < regions->n && !regions->refused; k++) {
 		i = (first + k) % regions->n;

@@ -20,6 +20,9 @@
  * if there is anything that could be done meanwhile; so it does not matter whether
  * it returns.  A thread that found nothing to do for a while ends.
  *
+ * Closing is what helps when there is no memory, so it does not need any: some
+ * descriptors have a place here anyway, in an account of no registration.
+ *
  * The quota of a registration counts what is here.  It is not limited here, as
  * what has arrived must be kept: who receives asks the quota beforehand.
  */
@@ -53,6 +56,9 @@
 
 #define STACK_BYTES (256 * 1024)
 
+/** Descriptors that can wait without memory. */
+#define SPARE_DOOMED 64
+
 /** A descriptor that waits. */
 struct doomed {
 	STAILQ_ENTRY(doomed) link;
@@ -74,10 +80,13 @@ static struct {
 	unsigned int free;		/**< threads that are about to look for work */
 	bool complained;		/**< that no thread starts */
 	struct event_timer retry;
+	struct account nobodys;		/**< in place of one for which there was no memory */
+	struct doomed spare[SPARE_DOOMED];	/**< likewise; fd -1: not in use */
 } reaper = {
 	.lock = PTHREAD_MUTEX_INITIALIZER,
 	.work = PTHREAD_COND_INITIALIZER,
 	.accounts = TAILQ_HEAD_INITIALIZER(reaper.accounts),
+	.spare = { [0 ... SPARE_DOOMED - 1] = { .fd = -1 } },
 };
 
 static dpdk_thread_ret reaper_main(void *arg);
@@ -98,7 +107,7 @@ account_find(const struct vhost_quota *quota)
 	return NULL;
 }
 
-/** The account of a quota; NULL without memory. */
+/** The account of a quota; without memory one of no registration. */
 static struct account *
 account_get(struct vhost_quota *quota)
 {
@@ -107,8 +116,10 @@ account_get(struct vhost_quota *quota)
 	if (account != NULL)
 		return account;
 	account = calloc(1, sizeof(*account));
+	if (account == NULL && quota != NULL)
+		return account_get(NULL);
 	if (account == NULL)
-		return NULL;
+		account = &reaper.nobodys;
 	account->quota = vhost_quota_get(quota);
 	STAILQ_INIT(&account->waiting);
 	TAILQ_INSERT_TAIL(&reaper.accounts, account, link);
@@ -122,7 +133,8 @@ account_free_if_idle(struct account *account)
 		return;
 	TAILQ_REMOVE(&reaper.accounts, account, link);
 	vhost_quota_put(account->quota);
-	free(account);
+	if (account != &reaper.nobodys)
+		free(account);
 }
 
 static bool
@@ -142,6 +154,38 @@ account_next(void)
 			return account;
 	}
 	return NULL;
+}
+
+/*
+ * What waits; with the lock held
+ */
+
+static bool
+is_spare(const struct doomed *doomed)
+{
+	return doomed >= reaper.spare && doomed < reaper.spare + SPARE_DOOMED;
+}
+
+/** Room for a descriptor; NULL if there is none, not even of ours. */
+static struct doomed *
+doomed_get(void)
+{
+	struct doomed *doomed = malloc(sizeof(*doomed));
+	unsigned int i;
+
+	for (i = 0; doomed == NULL && i < SPARE_DOOMED; i++)
+		if (reaper.spare[i].fd < 0)
+			doomed = &reaper.spare[i];
+	return doomed;
+}
+
+static void
+doomed_put(struct doomed *doomed)
+{
+	if (is_spare(doomed))
+		doomed->fd = -1;
+	else
+		free(doomed);
 }
 
 /*
@@ -220,10 +264,10 @@ serve(struct account *account)
 	pthread_mutex_unlock(&reaper.lock);
 
 	close(doomed->fd);
-	free(doomed);
 	vhost_quota_give(account->quota, QUOTA_CLOSING_FDS, 1);
 
 	pthread_mutex_lock(&reaper.lock);
+	doomed_put(doomed);
 	reaper.free++;
 	account->closing--;
 	account_free_if_idle(account);
@@ -271,16 +315,15 @@ is_harmless(int fd)
 static bool
 enqueue(struct vhost_quota *quota, int fd)
 {
-	struct doomed *doomed = malloc(sizeof(*doomed));
-	struct account *account = doomed == NULL ? NULL : account_get(quota);
+	struct doomed *doomed = doomed_get();
+	struct account *account;
 
-	if (account == NULL) {
-		free(doomed);
+	if (doomed == NULL)
 		return false;
-	}
+	account = account_get(quota);
 	doomed->fd = fd;
 	STAILQ_INSERT_TAIL(&account->waiting, doomed, link);
-	vhost_quota_overdraw(quota, QUOTA_CLOSING_FDS, 1);
+	vhost_quota_overdraw(account->quota, QUOTA_CLOSING_FDS, 1);
 	return true;
 }
 

@@ -74,7 +74,9 @@ registration_start(struct registration *reg)
 		return -EALREADY;
 	if (reg->fd < 0 && !reg->driver.vduse)
 		return reg->fd;		/* an earlier start has failed, and left none */
-	vhost_socket_guard_start();
+	ret = vhost_socket_guard_start();
+	if (ret != 0)
+		return ret;
 	if (reg->driver.vduse)
 		ret = vhost_vduse_start(reg);
 	else

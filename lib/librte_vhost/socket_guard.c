@@ -36,16 +36,17 @@ on_event(struct event_source *source __rte_unused, uint32_t events __rte_unused)
 	vhost_vduse_end_lost(vhost_device_lost_memory);
 }
 
-void
+int
 vhost_socket_guard_start(void)
 {
 	int fd, ret;
 
 	if (guard.handle != NULL)
-		return;
+		return 0;
 	fd = vhost_mem_guard_fd();
 	ret = fd < 0 ? -EBADF : vhost_event_source_add(&guard, fd, EPOLLIN, on_event);
 	if (ret != 0)
 		VHOST_LOG_CONFIG(ERR, "(guard) truncated guest memory will not be noticed: %s\n",
 				strerror(-ret));
+	return ret;
 }

@@ -8,7 +8,9 @@
 /**
  * Close connections whose guest memory is truncated, from now on; called again it does
  * nothing.  The registry's lock is held.
+ *
+ * @return 0 or a negative errno: nobody would notice
  */
-void vhost_socket_guard_start(void);
+int vhost_socket_guard_start(void);
 
 #endif /* VHOST_SOCKET_GUARD_H */

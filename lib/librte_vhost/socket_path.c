@@ -101,6 +101,9 @@ vhost_socket_path_unbind(const char *path, struct socket_file *file)
 	if (!file->bound)
 		return;
 	file->bound = false;
-	if (lstat(path, &st) == 0 && st.st_dev == file->dev && st.st_ino == file->ino)
-		unlink(path);
+	if (lstat(path, &st) != 0 || st.st_dev != file->dev || st.st_ino != file->ino)
+		return;
+	if (unlink(path) != 0)
+		VHOST_LOG_CONFIG(WARNING, "(%s) failed to remove the socket file: %s\n", path,
+				strerror(errno));
 }

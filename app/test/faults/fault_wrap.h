@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * Copyright(c) 2026 The vhost-numa authors
+ */
+#ifndef FAULT_WRAP_H
+#define FAULT_WRAP_H
+
+/*
+ * The calls of the library under test: the n-th one of a kind can be made to fail, and
+ * books are kept of what it has taken and not given back.
+ *
+ * The tests' own calls and EAL's do not come here; see rename.py.
+ */
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "fault_calls.h"
+
+enum fault_call {
+#define FAULT_ENUM(name) FAULT_ ## name,
+	FAULT_CALLS(FAULT_ENUM)
+#undef FAULT_ENUM
+	FAULT_heap_block,	/**< no call: a block of mem_heap.h, see fault_machine.c */
+	FAULT_COUNT
+};
+
+extern const char *const fault_call_names[FAULT_COUNT];
+
+#define FAULT_DEPTH 12		/**< callers that are remembered */
+#define FAULT_LINE 160
+#define FAULT_CALLS_MAX 1024	/**< calls of one kind whose callers are remembered */
+
+/** What shall fail, and what came of it; in memory that outlives the process. */
+struct fault {
+	/* the wish */
+	enum fault_call call;
+	int err;
+	unsigned int nth;		/**< 0: none */
+	/* what happened; all of it atomic or written by one thread */
+	unsigned int count[FAULT_COUNT];	/**< calls while armed */
+	bool armed;
+	bool hit;
+	void *from[FAULT_DEPTH];	/**< who called, innermost first */
+	unsigned int warnings;		/**< log lines, warnings or worse */
+	unsigned int warnings_since;	/**< of those, since the hit */
+	char warning[FAULT_LINE];	/**< the first of those, or of all without a wish */
+	/** Without a wish: of each call a number for where it came from. */
+	uint32_t place[FAULT_COUNT][FAULT_CALLS_MAX];
+};
+
+/** Count and inject from now on, into what the pointer names; NULL: no more. */
+void fault_arm(struct fault *fault);
+
+/** Is this the one that fails?  Then errno says why. */
+bool fault_hits(enum fault_call call);
+
+/* ---- books ---- */
+
+enum fault_kind_of_thing { FAULT_HEAP, FAULT_MAPPING };
+
+/** Something that the library has. */
+struct fault_thing {
+	enum fault_kind_of_thing kind;
+	uintptr_t at;
+	size_t size;
+	void *from;		/**< who took it */
+	bool shared;		/**< a mapping of a file */
+};
+
+/** What the library has now: up to max things, sorted by who took them; how many. */
+unsigned int fault_things(struct fault_thing *things, unsigned int max);
+
+/** Does an address belong to a mapping of a file that the library has made? */
+bool fault_is_shared(const void *at);
+
+/** free(), for what the library gives away. */
+void vhost_fault_free(void *at);
+
+/** Print the library's log lines as they come. */
+extern bool fault_echo;
+
+#endif /* FAULT_WRAP_H */
