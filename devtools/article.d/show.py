@@ -75,7 +75,7 @@ def wait_verdicts(ovs, wanted):
 
 
 def verdicts(ovs):
-    state = json.loads(output_of([TOOL, '-f', ovs.prefix, '--json']))
+    state = json.loads(output_of([TOOL, '-f', ovs.prefix, '--json'], PATIENCE))
     return {each['name']: 'REMOTE: ' + ', '.join(each['remote']) if each['remote'] else
             'unknown' if each['home'] < 0 else 'local'
             for program in state['programs'] for each in program['devices']}
@@ -85,6 +85,6 @@ def draw(ovs, logs, name):
     """Write the state and its picture; returns the table."""
     path = os.path.join(logs, f'placement-{name}')
     with open(f'{path}.json', 'w') as file:
-        file.write(output_of([TOOL, '-f', ovs.prefix, '--json']))
+        file.write(output_of([TOOL, '-f', ovs.prefix, '--json'], PATIENCE))
     output_of([TOOL, '--read', f'{path}.json', '--svg', f'{path}.svg'])
     return output_of([TOOL, '--read', f'{path}.json'])

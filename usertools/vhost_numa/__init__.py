@@ -6,7 +6,7 @@ Whoever looks makes a state: a dictionary that --json prints and --read takes, o
 the machine (machine.py) and of the programs (programs.py, pollers.py).  model.py
 says of a state what is remote, and is the only one that does; text.py, picture.py and
 metrics.py show it, page.py all of that; advice.py says what to do.  command.py has the
-options; exporter.py serves DPDK's exporter.
+options; server.py and exporter.py serve metrics.
 
 What others have made and why it is or is not used: the tool has to run on a bare
 host, as one command of a package that depends on Python alone.

@@ -39,9 +39,11 @@ def look(spec, with_caches=True):
     found, others = programs(spec.file_prefix, folders)
     state = {'machine': machine(with_caches), 'programs': found, 'others': others,
              'closed': closed_folders(folders), 'time': round(time.time())}
-    before = packet_counts(found)
+    with_rates = spec.advise or spec.html
+    before = packet_counts(found) if with_rates else {}
     add_threads(state['programs'], spec.sample, state['machine']['nodes'])
-    add_rates(found, before, packet_counts(found))
+    if with_rates:
+        add_rates(found, before, packet_counts(found))
     add_pollers(state['programs'])
     judge(state)
     return state
@@ -155,8 +157,9 @@ def run(spec):
     """Show, once or for ever; the exit status."""
     address = spec.openmetrics and metrics.address_of(spec.openmetrics)
     if address:
+        from . import server    # only now: it is slow to import
         # of cores and caches metrics tell nothing
-        metrics.serve(address, functools.partial(look, spec, with_caches=False))
+        server.serve(address, functools.partial(look, spec, with_caches=False))
     while True:
         state = look(spec)
         show(state, spec)
