@@ -169,7 +169,7 @@ class Judge:
         outcome = self._run(workshop, name)
         if outcome.passed or not self._is_sound(name):
             return None
-        if outcome.hung:
+        if outcome.hung and not outcome.case:
             return outcome
         again = self._run(workshop, name, outcome.case) if outcome.case else outcome
         if again.passed or not outcome.case:

@@ -22,6 +22,7 @@ import time
 import build as builds
 
 
+MOST_LISTED = 8         # tests of a file in the table
 ATTEMPTS = 3            # of a test on a machine that may be busy
 
 
@@ -69,15 +70,22 @@ class Map:
         reach = lines[max(above)] if above else []
         return [test for test in self._order.get(place.file, []) if test in reach]
 
+    def files(self):
+        """Files that a test reaches."""
+        return {file for file, tests in self._order.items() if tests}
+
+    def tests_of(self, file):
+        return self._order.get(file, [])
+
     def table(self):
         """The same by file, as lines of the table."""
         yield from (f'{test} {seconds:.1f}' for test, seconds in sorted(self.seconds.items()))
         for file, tests in sorted(self._order.items()):
-            yield f'{file}: ' + ' '.join(tests)
+            yield f'{file}: ' + ' '.join(tests[:MOST_LISTED])
 
 
 class Table:
-    """By file, as checked in."""
+    """By file, as checked in: the tests that are most worth running, then all others."""
 
     def __init__(self, path):
         self.seconds = {}
@@ -92,18 +100,18 @@ class Table:
                 self.seconds[head] = float(tail)
 
     def tests(self, place):
-        """A file that the table does not know is taken to be reached by all."""
-        return self._order.get(place.file, sorted(self.seconds, key=self.seconds.get))
+        listed = self._order.get(place.file, [])
+        return listed + [test for test in sorted(self.seconds, key=self.seconds.get)
+                         if test not in listed]
 
     def complaints(self, by_line):
         """What a map by line knows otherwise."""
-        new = {line.split(':')[0]: set(line.split()[1:])
-               for line in by_line.table() if ':' in line}
-        for file in sorted(new.keys() | self._order.keys()):
-            here, there = set(self._order.get(file, [])), new.get(file, set())
-            if here != there:
-                yield (f'{file}: reached by {" ".join(sorted(there - here)) or "no other"}, '
-                       f'no longer by {" ".join(sorted(here - there)) or "none"}')
+        for file, tests in sorted(self._order.items()):
+            for test in tests:
+                if test in by_line.seconds and test not in by_line.tests_of(file):
+                    yield f'{file}: {test} does not reach it'
+        for file in sorted(by_line.files() - self._order.keys()):
+            yield f'{file}: is not listed'
 
 
 def make_map(tree, work, jobs, anew, say):
