@@ -129,9 +129,12 @@ test_param(const char *key, char *value, size_t size)
 
 /** All keys of DPDK_TEST_PARAMS. */
 static const char *const param_keys[] = {
-	"case", "journeys", "lives", "moves", "patience", "rounds", "seconds", "seed", "steps",
-	"visits",
+	"case", "journeys", "kind", "like", "lives", "moves", "nth", "patience", "plan", "ring",
+	"rounds", "seconds", "seed", "steps", "story", "visits",
 };
+
+/** Those of them that are text; the others are numbers. */
+static const char *const text_keys[] = { "case", "kind", "plan", "story" };
 
 /** Is "key=value" something that a test may ask for? */
 static bool
@@ -149,8 +152,9 @@ param_is_right(const char *text, size_t len)
 		;
 	if (i == RTE_DIM(param_keys))
 		return false;
-	if (strcmp(word, "case") == 0)
-		return true;
+	for (i = 0; i < RTE_DIM(text_keys); i++)
+		if (strcmp(word, text_keys[i]) == 0)
+			return true;
 	strtoull(value, &end, 0);
 	return *value >= '0' && *value <= '9' && *end == '\0';
 }

@@ -19,10 +19,10 @@ LEFT_ALONE = {
     'cannot fail, or only for reasons that are not the system\'s': '''
         bcmp strncmp __lsan_register_root_region __lsan_unregister_root_region
         __errno_location __isoc23_fscanf __isoc23_sscanf __isoc23_strtol __isoc23_strtoull
-        __isoc99_fscanf __isoc99_sscanf __tls_get_addr clock_gettime explicit_bzero
+        __isoc99_fscanf __isoc99_sscanf __tls_get_addr clock_gettime dladdr explicit_bzero
         getenv geteuid memcmp memcpy memmove memset qsort raise sigdelset sigemptyset sigfillset
         snprintf strchr strcmp strcpy strerror strlen strnlen strrchr strsep strstr strtol
-        strtoull sysconf usleep clock_nanosleep poll''',
+        strtoull sysconf usleep clock_nanosleep poll vsnprintf''',
     'what it does is done although it says otherwise, and nobody could do better': '''
         close fclose shutdown munlock pthread_cond_destroy pthread_condattr_destroy
         pthread_attr_destroy pthread_mutex_destroy pthread_mutexattr_destroy pthread_detach''',
