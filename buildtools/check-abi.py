@@ -317,9 +317,10 @@ class Compiler:
 
     def run(self, *args):
         """Standard output and error of a compilation that must succeed."""
+        # ccache, where "gcc" is that, does not know -aux-info.
         done = subprocess.run([*self.command, *args], text=True, check=False,
                               capture_output=True,
-                              env={**os.environ, "LC_ALL": "C"})
+                              env={**os.environ, "LC_ALL": "C", "CCACHE_DISABLE": "1"})
         if done.returncode != 0:
             raise CheckFailed(f"{self.folder}: {done.stderr}")
         return done.stdout, done.stderr

@@ -10,6 +10,7 @@ import stat
 import subprocess
 import sys
 import tempfile
+import time
 
 import vhost_library
 
@@ -54,6 +55,14 @@ def must(*command, **options):
     if done.returncode != 0:
         sys.exit(f'{" ".join(map(str, command))}: exit status {done.returncode}\n{done.stdout[-4000:]}')
     return done.stdout
+
+
+def wait_for(condition, seconds=90):
+    """The value of condition() as soon as it is true, or the last one."""
+    end = time.monotonic() + seconds
+    while not (value := condition()) and time.monotonic() < end:
+        time.sleep(0.5)
+    return value
 
 
 def users(abi):
@@ -192,7 +201,20 @@ def check_switch(checks, program, library, abi):
     if not os.path.exists(program):
         return
     check_origin(checks, program, library, abi)
-    done = run('timeout', '-s', 'TERM', '4', program, '--lcores', '0@0,1@0', *EAL, '--',
-               '--socket-file', socket_name())
-    checks.check(f'{os.path.basename(program)} runs, and ends when it is told to',
-                 done.returncode == 124 and 'listening' in done.stdout, f'{done.returncode}\n{done.stdout}')
+    with tempfile.TemporaryFile('w+') as log:
+        process = subprocess.Popen([program, '--lcores', '0@0,1@0', *EAL, '--', '--socket-file',
+                                    socket_name()], stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+        is_up = wait_for(lambda: 'ready:' in _all_of(log) or process.poll() is not None)
+        process.terminate()
+        try:
+            status = process.wait(60)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            status = process.wait()
+        checks.check(f'{os.path.basename(program)} runs, and ends when it is told to',
+                     is_up and status == 0, f'{status}\n{_all_of(log)}')
+
+
+def _all_of(log):
+    """Without moving the place in the file, which is the writer's as well."""
+    return os.pread(log.fileno(), 1 << 20, 0).decode(errors='replace')
