@@ -95,10 +95,12 @@ wake_application(struct vhost_queue *q)
 static void
 open_gate(struct vhost_queue *q, bool wake)
 {
-	while (vhost_gate_open(&q->gate) && !wake && wanted_kicks(q) == VQ_KICKS_ON) {
+	if (vhost_gate_open(&q->gate) && !wake && wanted_kicks(q) == VQ_KICKS_ON) {
 		struct vhost_virtqueue *block = vhost_gate_close(&q->gate);
 
 		wake = block != NULL && vhost_block_request_kicks(block);
+		/* one who polls all the time may be turned away each time that it is looked */
+		wake |= vhost_gate_open(&q->gate);
 	}
 	if (wake)
 		wake_application(q);
