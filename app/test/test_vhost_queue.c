@@ -457,6 +457,51 @@ shut_down_waits_for_the_last_burst(void)
 	return bench_close(&b);
 }
 
+/** Until so many owners have announced themselves. */
+static bool
+are_announced(const struct vhost_gate *gate, uint32_t n)
+{
+	uint64_t start = fake_now_ms();
+
+	while (__atomic_load_n(&gate->closing, __ATOMIC_RELAXED) != n)
+		if (fake_now_ms() - start > fake_patience_ms())
+			return false;
+		else
+			sched_yield();
+	return true;
+}
+
+static void *
+close_and_open(void *arg)
+{
+	struct vhost_gate *gate = arg;
+
+	vhost_gate_close(gate);
+	vhost_gate_open(gate);
+	return NULL;
+}
+
+/* Its count may go: with the memory of the handle, or by who was late with an earlier life. */
+static int
+an_owner_who_waits_announces_itself_again(void)
+{
+	pthread_t thread;
+	struct bench b;
+
+	TEST_ASSERT_SUCCESS(bench_open(&b, 9), "a queue");
+	TEST_ASSERT_NOT_NULL(vhost_gate_enter(&b.q->gate), "a burst");
+	TEST_ASSERT_SUCCESS(pthread_create(&thread, NULL, close_and_open, &b.q->gate), "an owner");
+	TEST_ASSERT(are_announced(&b.q->gate, 1), "it waits");
+	for (int i = 0; i < 3; i++) {
+		__atomic_store_n(&b.q->gate.closing, 0, __ATOMIC_RELAXED);
+		TEST_ASSERT(are_announced(&b.q->gate, 1), "again");
+	}
+	vhost_gate_leave(&b.q->gate);
+	pthread_join(thread, NULL);
+	TEST_ASSERT_EQUAL(b.q->gate.closing, 0, "it is open");
+	return bench_close(&b);
+}
+
 static int
 closing_waits_for_the_burst_inside(void)
 {
@@ -1166,6 +1211,7 @@ static const struct test_case cases[] = {
 	TEST_CASE(one_at_a_time),
 	TEST_CASE(a_hot_poller_does_not_starve_the_owner),
 	TEST_CASE(shut_down_waits_for_the_last_burst),
+	TEST_CASE(an_owner_who_waits_announces_itself_again),
 	TEST_CASE(closing_waits_for_the_burst_inside),
 	TEST_CASE(entering_waits_while_it_is_closed),
 	TEST_CASE(who_waits_gives_its_core_up),

@@ -90,6 +90,9 @@ def fast_steps(build):
     yield check('page of locks and barriers', ['devtools/check-locks.py'])
     yield check('check-locks finds differences', ['devtools/check-locks.py', '--self-test'])
     yield check('mutate judges the mutants of a toy right', ['devtools/mutate', '--self-test'])
+    # they need no build: while the first one is made, they use the other core
+    yield Step('models of what threads do to each other', [['doc/models/run']], group='fast',
+               suites='stdout', timeout=900)
     yield check('ABI', compare_abi(build))
     yield check('check-abi finds differences', ['buildtools/check-abi.py', '--self-test'])
     yield check('every packaged plug-in loads', ['devtools/check-plugins', build / 'lib'])

@@ -88,16 +88,26 @@ count_down(uint32_t *count)
 		;
 }
 
+/** Have bursts stay out. */
+static void
+announce(struct vhost_gate *gate)
+{
+	__atomic_fetch_add(&gate->closing, 1, __ATOMIC_RELAXED);
+}
+
 struct vhost_virtqueue *
 vhost_gate_close(struct vhost_gate *gate)
 {
 	uint32_t expected = 0, turns = 0;
 
-	__atomic_fetch_add(&gate->closing, 1, __ATOMIC_RELAXED);
+	announce(gate);
 	/* G3 pairs with G2 */
 	while (!__atomic_compare_exchange_n(&gate->taken, &expected, 1, false,
 			__ATOMIC_ACQUIRE, __ATOMIC_RELAXED)) {
 		expected = 0;
+		/* zeros came, or who was late with what was before them has counted us down */
+		if (!gate_is_closing(gate))
+			announce(gate);
 		wait_a_turn(turns++);
 		if (is_stuck(turns))
 			vhost_gate_free_writer(gate);

@@ -39,6 +39,9 @@
  *  G8 who is no burst leaves (vhost_gate_leave_and_look)	pairs with G4
  *
  * A gate of zeros has no block: whoever enters leaves at once.
+ *
+ * All of this is verified in a model, doc/models/gate.pml, and what is said of descriptors
+ * in doorbell.pml.
  */
 
 #include <stdbool.h>

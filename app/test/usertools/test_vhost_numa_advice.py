@@ -156,8 +156,10 @@ class Advised(unittest.TestCase):
 
     def test_process_that_has_the_socket(self):
         path = f'/nowhere/{os.getpid()}'
-        with subprocess.Popen(['qemu-of-a-test', '-c', 'read line', path],
-                              executable='/bin/sh', stdin=subprocess.PIPE) as process:
+        with subprocess.Popen(['qemu-of-a-test', '-c', 'echo; read line', path],
+                              executable='/bin/sh', stdin=subprocess.PIPE,
+                              stdout=subprocess.PIPE) as process:
+            process.stdout.readline()  # has its words in /proc by now
             found = advice.process_of(path, 0)
             process.stdin.close()
         self.assertEqual(found[0], process.pid)
