@@ -354,7 +354,7 @@ a_guest_starts_on_a_full_node(void)
 	TEST_ASSERT_SUCCESS(fake_send_mem_table(fe), "memory");
 	TEST_ASSERT_SUCCESS(fake_run(fe), "rings");
 	log_end(&log);
-	TEST_ASSERT_EQUAL(log_count(&log, "no memory"), 1, "told once:\n%s", log.text);
+	TEST_ASSERT_EQUAL(log_count(&log, "no memory on node"), 1, "told once:\n%s", log.text);
 	log_free(&log);
 	TEST_ASSERT_SUCCESS(topology_inventory_on(fe, world.here), "it is here");
 	TEST_ASSERT_EQUAL(rte_vhost_get_numa_node(fe->vid), world.here, "and says so");
