@@ -3,7 +3,9 @@
 # Copyright(c) 2026 The vhost-numa authors
 """Build the project in every way it is meant to be built, and run its tests.
 
-Two steps run at a time, where they do not want the same: see lanes.py.  The last line counts the test cases of all steps: "N passed, N failed".
+Two steps run at a time, where they do not want the same: see lanes.py.  The last line
+counts the test cases of all steps: "N passed, N failed".  Before it stands what failed, by
+name, and why.
 """
 
 import argparse
@@ -25,7 +27,7 @@ import vhost_library
 
 COUNTS = re.compile(r'(\d+) passed, (\d+) failed(?:, (\d+) skipped)?')
 # Lines of a failed test that say what went wrong, wherever they are.
-WORDS_OF_FAILURE = re.compile(r'FAILED|\.c:\d+: |WARNING: ThreadSanitizer|ERROR: \w+Sanitizer|'
+WORDS_OF_FAILURE = re.compile(r'FAILED|\.c:\d+: |Error: |WARNING: ThreadSanitizer|ERROR: \w+Sanitizer|'
                               r'SUMMARY: \w+Sanitizer|runtime error:')
 DISTROS = ('bookworm', 'trixie', 'sid')
 
@@ -340,8 +342,8 @@ def failed_tests(path):
         said = (test.get('stdout', '') + test.get('stderr', '')).splitlines()
         lines.append(f"{test['name']}: {test['result']}, exit status {test.get('returncode')}, "
                      f"after {test.get('duration', 0):.1f} s")
-        lines += ['  ' + line for line in said if WORDS_OF_FAILURE.search(line)][:20]
-        lines += ['  ...'] + ['  ' + line for line in said[-40:]]
+        told = [line for line in said if WORDS_OF_FAILURE.search(line)][:20]
+        lines += ['  ' + line for line in told + ['...'] + said[-5 if told else -20:]]
     return lines
 
 
@@ -357,7 +359,7 @@ def why_failed(step, text):
             # what it printed stands below its name, further in
             said = itertools.takewhile(lambda other: other.startswith(' '), text[number + 1:])
             lines += [line, *itertools.islice(said, 20)]
-    return lines or text[-20:]
+    return lines or [line for line in text if WORDS_OF_FAILURE.search(line)][:20] + text[-5:]
 
 
 class Runner:
@@ -473,6 +475,8 @@ def main():
     for name, reasons in tally.failures:
         print(f'failed: {name}')
         print('\n'.join('    | ' + line for line in reasons))
+    if len(tally.failures) > 1:
+        print('failed, all of them: ' + '; '.join(name for name, _ in tally.failures))
     print(tally.line())
     return 1 if tally.failed or not tally.passed else 0
 
