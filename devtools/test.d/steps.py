@@ -104,6 +104,11 @@ def fast_steps(build):
                 ['devtools/compare-answers', '--build', build], suites='stdout')
     yield check('log lines are those of the packaged library',
                 ['devtools/compare-log', '--build', build], suites='stdout')
+    # the same cases each time; for long by hand
+    yield check('frontends see what they see of the packaged library',
+                ['devtools/fuzz-differ', '--build', build, '--self-test'],
+                ['devtools/fuzz-differ', '--build', build, '--seed', '1', '--cases', '150',
+                 '--seconds', '120'], suites='stdout')
     yield check('control path: all are served, and nothing of them stays',
                 ['devtools/control-compare', '--quick', '--build', build], suites='stdout')
     yield check('packets of the benchmark are right',
