@@ -582,6 +582,7 @@ LLVMFuzzerInitialize(int *argc __rte_unused, char ***argv __rte_unused)
 	fuzz_start();
 	guest_create();
 	crypto_create();
+	faults_create();
 	for (unsigned int i = 0; i < RINGS; i++) {
 		fuzz.callfds[i] = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 		fuzz.kickfds[i] = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
@@ -602,7 +603,8 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	guest_reset(&fuzz.in, is_packed());
 	connect_device();
 	start_device();
-	for (int i = 0; i < MAX_STEPS && fuzz.in.left > 0; i++)
+	faults_arm(fuzz.sock);
+	for (int i = 0; i < MAX_STEPS && fuzz.in.left > 0 && !faults_have_struck(); i++)
 		steps[fuzz_u8(&fuzz.in) % RTE_DIM(steps)]();
 	fuzz_hook = NULL;
 	disconnect_device();

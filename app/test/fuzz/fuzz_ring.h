@@ -106,6 +106,27 @@ bool guest_is_sound(void);
 /** Plan what the guest does at moments of the bursts to come. */
 void guest_plan_change(struct fuzz_input *in);
 
+/** Take away most of a region's file; from a signal. */
+void guest_truncate(unsigned int region);
+
+/* ---- fuzz_ring_faults.c ---- */
+
+/** Make the timer, once per process, if there are to be faults. */
+void faults_create(void);
+
+/** Whether there are to be any. */
+bool faults_are_wanted(void);
+
+/** A new device, and its frontend's end of the connection. */
+void faults_arm(int sock);
+
+/** While the device runs something may happen. */
+void faults_begin(void);
+
+/** Nothing happens any more: whether something has that ends the device. */
+bool faults_end(void);
+bool faults_have_struck(void);
+
 /* ---- fuzz_ring_packets.c ---- */
 
 /** Make packets to be sent to the guest: their number. */

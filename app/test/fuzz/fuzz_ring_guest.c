@@ -182,6 +182,28 @@ guest_before(void)
 	for (int i = 0; i < GUEST_REGIONS; i++)
 		memcpy(regions[i].before, regions[i].at, regions[i].size);
 	running = true;
+	faults_begin();
+}
+
+void
+guest_truncate(unsigned int region)
+{
+	/* at least the page that the file's head is in is left */
+	if (ftruncate(regions[region].fd, PAGE) < 0)
+		abort();
+}
+
+/** Files are as long as they were; what was in them is gone. */
+static void
+mend_files(void)
+{
+	for (int i = 0; i < GUEST_REGIONS; i++) {
+		struct region *r = &regions[i];
+
+		FUZZ_CHECK(ftruncate(r->fd, r->file_size) == 0, "errno %d", errno);
+		reset_region(r, r->gpa, r->offset);
+	}
+	anything = true;
 }
 
 static void
@@ -199,6 +221,8 @@ void
 guest_after(void)
 {
 	running = false;
+	if (faults_end())
+		mend_files();
 	for (int i = 0; i < GUEST_REGIONS; i++)
 		check_region(&regions[i]);
 }
@@ -548,5 +572,6 @@ guest_reset(struct fuzz_input *in, bool is_packed)
 	nchanges = 0;
 	for (unsigned int i = 0; i < RINGS; i++)
 		reset_ring(i, size, (layout & 6) == 2);
-	fuzz_hook = on_moment;
+	/* the guest may not be caught in memory that is taken away */
+	fuzz_hook = faults_are_wanted() ? NULL : on_moment;
 }
