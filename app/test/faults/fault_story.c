@@ -202,7 +202,10 @@ live(struct life *life, struct fault *fault)
 	const struct story_step *step = life->story->steps;
 
 	while (step->name != NULL && life->result->wrong[0] == '\0') {
-		if (step->take(life) < 0) {
+		bool taken = step->take(life) == 0;
+
+		fault_step_is_over(fault);
+		if (!taken) {
 			step = step_back(life, step);
 			continue;
 		}

@@ -96,6 +96,21 @@ note_hit(struct fault *fault)
 	__atomic_store_n(&fault->hit, true, __ATOMIC_RELEASE);
 }
 
+void
+fault_step_is_over(struct fault *fault)
+{
+	if (__atomic_load_n(&fault->hit, __ATOMIC_ACQUIRE))
+		__atomic_store_n(&fault->over, true, __ATOMIC_RELEASE);
+}
+
+/** Does it come after the one that failed first, and fail as well? */
+static bool
+is_meant_too(const struct fault *fault, unsigned int nth)
+{
+	return fault->lasts && fault->nth != 0 && nth > fault->nth &&
+		!__atomic_load_n(&fault->over, __ATOMIC_ACQUIRE);
+}
+
 __attribute__((noinline)) bool
 fault_hits(enum fault_call call)
 {
@@ -108,8 +123,9 @@ fault_hits(enum fault_call call)
 	nth = __atomic_add_fetch(&fault->count[call], 1, __ATOMIC_ACQ_REL);
 	if (fault->nth == 0)
 		note_place(fault, call, nth);
-	if (call == fault->call && nth == fault->nth) {
-		note_hit(fault);
+	if (call == fault->call && (nth == fault->nth || is_meant_too(fault, nth))) {
+		if (nth == fault->nth)
+			note_hit(fault);
 		errno = fault->err;
 		return true;
 	}

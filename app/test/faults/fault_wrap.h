@@ -37,10 +37,12 @@ struct fault {
 	enum fault_call call;
 	int err;
 	unsigned int nth;		/**< 0: none */
+	bool lasts;			/**< so do all that follow, until it is over */
 	/* what happened; all of it atomic or written by one thread */
 	unsigned int count[FAULT_COUNT];	/**< calls while armed */
 	bool armed;
 	bool hit;
+	bool over;			/**< of what lasts; atomic */
 	void *from[FAULT_DEPTH];	/**< who called, innermost first */
 	unsigned int warnings;		/**< log lines, warnings or worse */
 	unsigned int warnings_since;	/**< of those, since the hit */
@@ -51,6 +53,9 @@ struct fault {
 
 /** Count and inject from now on, into what the pointer names; NULL: no more. */
 void fault_arm(struct fault *fault);
+
+/** A step of the story has ended: what lasts is over, if it has begun. */
+void fault_step_is_over(struct fault *fault);
 
 /** Is this the one that fails?  Then errno says why. */
 bool fault_hits(enum fault_call call);

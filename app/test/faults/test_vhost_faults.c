@@ -53,6 +53,8 @@ struct kind {
 	int err;
 	/** On some machines the library does not call it. */
 	bool optional;
+	/** All further ones fail as well, until the step is over. */
+	bool lasts;
 };
 
 static const struct kind kinds[] = {
@@ -60,6 +62,7 @@ static const struct kind kinds[] = {
 	{ FAULT_accept4, ECONNABORTED },
 	{ FAULT_bind, EACCES },
 	{ FAULT_calloc, ENOMEM },
+	{ FAULT_calloc, ENOMEM, .lasts = true },
 	{ FAULT_connect, ECONNREFUSED },
 	{ FAULT_epoll_create1, EMFILE },
 	{ FAULT_epoll_ctl, ENOSPC },
@@ -72,6 +75,7 @@ static const struct kind kinds[] = {
 	{ FAULT_fstatfs, EIO },
 	{ FAULT_getsockopt, ENOBUFS },
 	{ FAULT_heap_block, ENOMEM },
+	{ FAULT_heap_block, ENOMEM, .lasts = true },
 	{ FAULT_ioctl, EPERM, .optional = true },
 	{ FAULT_listen, EADDRINUSE },
 	{ FAULT_lseek, EIO },
@@ -82,6 +86,7 @@ static const struct kind kinds[] = {
 	{ FAULT_mincore, EAGAIN },
 	{ FAULT_mlock2, ENOMEM, .optional = true },
 	{ FAULT_mmap, ENOMEM },
+	{ FAULT_mmap, ENOMEM, .lasts = true },
 	{ FAULT_mprotect, ENOMEM },
 	{ FAULT_mremap, ENOMEM },
 	{ FAULT_open, EMFILE },
@@ -336,6 +341,7 @@ prepare(const struct kind *kind, unsigned int nth)
 	run->fault.call = kind->call;
 	run->fault.err = kind->err;
 	run->fault.nth = nth;
+	run->fault.lasts = kind->lasts;
 	run->ended = false;
 }
 
@@ -516,8 +522,8 @@ print_tally(void)
 
 		if (tally[i].injected == 0)
 			continue;
-		snprintf(name, sizeof(name), "%s %s", fault_call_names[kinds[i].call],
-			strerrorname_np(kinds[i].err));
+		snprintf(name, sizeof(name), "%s %s%s", fault_call_names[kinds[i].call],
+			strerrorname_np(kinds[i].err), kinds[i].lasts ? " from then on" : "");
 		printf("%-40s %8u %6u %7u %6u %5u %6u\n", name, tally[i].injected, tally[i].logged,
 			tally[i].refused, tally[i].closed, tally[i].quiet, tally[i].failed);
 	}
@@ -538,9 +544,9 @@ all_were_survived_and_told(void)
 		}
 		tally[d->kind - kinds].failed++;
 		failed++;
-		printf("%s: call %u of %s (%s): %s; called by %s\n", d->story->name, d->nth,
-			fault_call_names[d->kind->call], strerrorname_np(d->kind->err), d->wrong,
-			d->names);
+		printf("%s: call %u of %s (%s%s): %s; called by %s\n", d->story->name, d->nth,
+			fault_call_names[d->kind->call], strerrorname_np(d->kind->err),
+			d->kind->lasts ? ", and all further ones" : "", d->wrong, d->names);
 	}
 	print_tally();
 	TEST_ASSERT_EQUAL(failed, 0, "faults that the library does not take as it should");
