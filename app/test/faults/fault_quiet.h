@@ -19,6 +19,7 @@ struct fault_quiet {
 	const char *function;
 	const char *why;
 	bool excuses;		/**< also what goes wrong then */
+	bool lasting;		/**< only where all further ones failed as well */
 };
 
 static const struct fault_quiet fault_quiet[] = {
@@ -105,6 +106,8 @@ static const struct fault_quiet fault_quiet[] = {
 	{ FAULT_mmap, 0, "move_zero_pages_to", "there are more ways (put_zero_pages)" },
 	{ FAULT_mprotect, 0, "move_zero_pages_to", "there are more ways (put_zero_pages)" },
 	{ FAULT_mremap, 0, "move_zero_pages_to", "there are more ways (put_zero_pages)" },
+	{ FAULT_mmap, 0, "put_zero_pages", "what is given back for it would help a real process",
+		.excuses = true, .lasting = true },
 	{ FAULT_read, 0, "on_event", "the loop finds it readable again" },
 	{ FAULT_write, 0, "wake_up", "an eventfd of ours that nobody fills", .excuses = true },
 
