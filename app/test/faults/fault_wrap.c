@@ -66,12 +66,13 @@ void *vhost_fault_mmap(void *at, size_t len, int prot, int flags, int fd, off_t 
 static unsigned int
 callers(void **from)
 {
-	void *all[FAULT_DEPTH + 4];
-	int skip = 3, n = backtrace(all, RTE_DIM(all));
+	enum { OURS = 3 };
+	void *all[FAULT_DEPTH + OURS];
+	int n = backtrace(all, RTE_DIM(all));
 
-	for (int i = skip; i < n && i < FAULT_DEPTH + skip; i++)
-		from[i - skip] = all[i];
-	return n > skip ? n - skip : 0;
+	for (int i = OURS; i < n; i++)
+		from[i - OURS] = all[i];
+	return n > OURS ? n - OURS : 0;
 }
 
 /** A number for where a call comes from. */
@@ -111,7 +112,7 @@ go_wrong(enum fault_seed seed)
 		open("/", O_PATH | O_CLOEXEC);
 		break;
 	case FAULT_SEED_CRASH:
-		raise(SIGSEGV);
+		raise(SIGKILL);
 		break;
 	case FAULT_SEED_SILENCE:	/* see note_line() */
 	case FAULT_SEED_NONE:

@@ -45,7 +45,7 @@ enum fault_seed {
 	FAULT_SEED_BLOCK,	/**< memory is not given back */
 	FAULT_SEED_MAPPING,	/**< a mapping */
 	FAULT_SEED_DESCRIPTOR,	/**< a descriptor */
-	FAULT_SEED_CRASH,	/**< a wild pointer */
+	FAULT_SEED_CRASH,	/**< it dies */
 };
 
 /** What shall fail, and what came of it; in memory that outlives the process. */

@@ -74,6 +74,7 @@ static const struct kind kinds[] = {
 	{ FAULT_lseek, EIO },
 	{ FAULT_lstat, EIO },
 	{ FAULT_madvise, EINVAL },
+	{ FAULT_madvise, EINVAL, .lasts = true },
 	{ FAULT_malloc, ENOMEM },
 	{ FAULT_memfd_create, EMFILE },
 	{ FAULT_mincore, EAGAIN },
