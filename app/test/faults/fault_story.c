@@ -108,15 +108,15 @@ life_end(struct life *life)
 /**
  * How many steps may be refused in a life with one fault.  A library that connects has done
  * so more than once when a fault that lasts is over.  Files whose file system was asked may
- * be refused twice: on a busy machine it looks as if somebody made us wait, who is then not
- * asked for a while (mem_fs.c).
+ * be refused again: on a busy machine it looks as if somebody made us wait, who is then not
+ * asked for a while (mem_fs.c), the longer the busier it is.
  */
 static unsigned int
 most_refusals(const struct life *life)
 {
-	if (life->lasts && life->fe->cfg.client)
-		return 5;
-	return life->fe->cfg.memory_in != NULL ? 2 : 1;
+	bool again = life->fe->cfg.memory_in != NULL || (life->lasts && life->fe->cfg.client);
+
+	return again ? 5 : 1;
 }
 
 /** A step has said no: where to go on, as a frontend does. */
