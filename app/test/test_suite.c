@@ -129,8 +129,8 @@ test_param(const char *key, char *value, size_t size)
 
 /** All keys of DPDK_TEST_PARAMS. */
 static const char *const param_keys[] = {
-	"case", "journeys", "kind", "like", "lives", "moves", "nth", "patience", "plan", "ring",
-	"rounds", "seconds", "seed", "steps", "story", "visits",
+	"case", "every", "jobs", "journeys", "kind", "like", "lives", "moves", "nth", "patience",
+	"plan", "ring", "rounds", "seconds", "seed", "steps", "story", "visits",
 };
 
 /** Those of them that are text; the others are numbers. */

@@ -465,6 +465,8 @@ truncate_region(unsigned int regions, unsigned int which)
 	memset(t.bad->regions[which].map, FAKE_GUARD_BYTE,
 		t.bad->regions[which].map_len);
 	hostile_bursts(t.bad, 3);
+	TEST_ASSERT(fake_is_closed(t.bad), "its connection ends");
+	t.bad->broken = false;
 	return two_end(&t);
 }
 

@@ -932,6 +932,7 @@ connections_leave_nothing_behind(void)
 struct oracle {
 	uint64_t uva[SPACE];
 	uint32_t access[SPACE];		/**< 0: nothing is known */
+	bool gone[SPACE];		/**< something else was known when it was published last */
 };
 
 static uint32_t
@@ -961,9 +962,27 @@ random_step(struct mem_iotlb *tlb, struct oracle *oracle)
 	else
 		vhost_mem_iotlb_invalidate(tlb, first, first + n - 1, NULL, NULL);
 	for (uint32_t i = 0; i < n; i++) {
-		oracle->uva[first + i] = entry.uva + i;
-		oracle->access[first + i] = update ? entry.access : 0;
+		uint32_t at = first + i, access = update ? entry.access : 0;
+
+		oracle->gone[at] |= oracle->access[at] != 0 &&
+			(oracle->access[at] != access || oracle->uva[at] != entry.uva + i);
+		oracle->uva[at] = entry.uva + i;
+		oracle->access[at] = access;
 	}
+}
+
+/** All that has changed since the last time is told, however many changes it were. */
+static int
+publish(struct mem_iotlb *tlb, struct oracle *oracle)
+{
+	struct mem_iotlb_gone gone = vhost_mem_iotlb_published(tlb);
+
+	TEST_ASSERT(!vhost_mem_iotlb_has_changed(tlb), "nothing is new");
+	for (uint32_t at = 0; at < SPACE; at++)
+		TEST_ASSERT(!oracle->gone[at] || (gone.any && gone.first <= at && at <= gone.last),
+			"%u has gone", at);
+	memset(oracle->gone, 0, sizeof(oracle->gone));
+	return TEST_SUCCESS;
 }
 
 /** Two regions side by side in the frontend's memory, but not in ours. */
@@ -1015,6 +1034,8 @@ table_agrees_with_an_oracle(void)
 		vhost_mem_iotlb_fill(tlb, &oracle_map, view);
 		for (uint32_t at = 0; at < SPACE; at++)
 			TEST_ASSERT_SUCCESS(check_address(tlb, view, &oracle, at), "step %u", step);
+		if (random_below(4) == 0)
+			TEST_ASSERT_SUCCESS(publish(tlb, &oracle), "step %u", step);
 	}
 	free(view);
 	vhost_mem_iotlb_destroy(tlb);

@@ -493,6 +493,7 @@ fake_unregister(struct fake *fe)
 		fake_record_release(f->record);
 		f->record = NULL;
 	}
+	fake_records_forget(fe->path);
 	return rc;
 }
 

@@ -337,6 +337,8 @@ extern const struct rte_vhost_device_ops fake_recorder_ops;
 /** The record of a new connection on this path; NULL after the usual limit. */
 struct fake_record *fake_record_claim(const char *path, int *vid);
 void fake_record_release(struct fake_record *rec);
+/** What came on this path is over: of an end by unregister nobody is told. */
+void fake_records_forget(const char *path);
 
 /* ---- surroundings ---- */
 

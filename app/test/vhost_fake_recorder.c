@@ -279,6 +279,16 @@ fake_record_release(struct fake_record *rec)
 	pthread_mutex_unlock(&lock);
 }
 
+void
+fake_records_forget(const char *path)
+{
+	pthread_mutex_lock(&lock);
+	for (int vid = 0; vid < RTE_MAX_VHOST_DEVICE; vid++)
+		if (by_vid[vid] != NULL && strcmp(by_vid[vid]->path, path) == 0)
+			by_vid[vid]->path[0] = '\0';
+	pthread_mutex_unlock(&lock);
+}
+
 unsigned int
 fake_events(const struct fake *fe, enum fake_event ev)
 {

@@ -203,15 +203,18 @@ def suites(work):
     yield fast_suite('fast suite, clang', work / 'clang', group='long')
     # always the same: who changes a file has to have tested what is drawn from it
     yield Step('mutants', [['devtools/mutate', '--count', '20', '--table', '--least', '100',
-               '--plain', work / 'gcc', '--checked', work / 'asan', '--raced', work / 'tsan']],
-               group='long', suites='stdout', wants=lanes.BUILD,
+               '--patience', '60', '--plain', work / 'gcc', '--checked', work / 'asan',
+               '--raced', work / 'tsan']], group='long', suites='stdout', wants=lanes.BUILD,
                needs=[work / 'gcc', work / 'asan', work / 'tsan'])
     for name, suite_name in (('every vector width', 'simd-tests'), ('stress suite', 'stress-tests')):
         yield Step(name, [suite(work / 'gcc', suite_name, 4)], group='full',
                    suites=test_log(work / 'gcc', suite_name), needs=[work / 'gcc'])
-    yield Step('every fault once', every_fault(work / 'gcc'), group='long',
-               suites=test_log(work / 'gcc', 'fault-tests'), needs=[work / 'gcc'])
-    # fewer that are like each other
+    # one of those that are like each other: 30 s of a core; 50 s with two of them
+    yield Step('every fault once', every_fault(work / 'gcc'), group='full',
+               suites=test_log(work / 'gcc', 'fault-tests'), needs=[work / 'gcc'],
+               env={'DPDK_TEST_PARAMS': 'patience=2,like=1'})
+    yield Step('every fault, more of those that are like each other', every_fault(work / 'gcc'),
+               group='long', suites=test_log(work / 'gcc', 'fault-tests'), needs=[work / 'gcc'])
     yield Step('every fault once, ASan and UBSan', every_fault(work / 'asan'),
                group='long', suites=test_log(work / 'asan', 'fault-tests'), needs=[work / 'asan'],
                env={'DPDK_TEST_PARAMS': 'patience=5,like=1'})

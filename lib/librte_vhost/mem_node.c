@@ -338,7 +338,8 @@ vhost_node_pages_clear(void *pages, size_t size)
 		return;
 	/* they are locked, and will be again as they are touched */
 	munlock(pages, size);
-	madvise(pages, size, MADV_DONTNEED);
+	if (madvise(pages, size, MADV_DONTNEED) < 0)
+		memset(pages, 0, size);
 	mlock2(pages, size, MLOCK_ONFAULT);
 }
 

@@ -78,7 +78,7 @@ static struct {
 	pthread_cond_t work;		/**< an account has become ready */
 	TAILQ_HEAD(accounts, account) accounts;	/**< who was served last is last */
 	unsigned int free;		/**< threads that are about to look for work */
-	bool complained;		/**< that no thread starts */
+	bool complained;		/**< that no thread starts, and none has come free since */
 	struct event_timer retry;
 	struct account nobodys;		/**< in place of one for which there was no memory */
 	struct doomed spare[SPARE_DOOMED];	/**< likewise; fd -1: not in use */
@@ -241,10 +241,13 @@ provide_thread(void)
 	reaper.complained = ret != 0;
 }
 
+/** What could not be closed for want of a thread may have been by one that came free. */
 static void
 on_retry(struct event_timer *timer __rte_unused)
 {
 	pthread_mutex_lock(&reaper.lock);
+	if (account_next() == NULL || reaper.free > 0)
+		reaper.complained = false;
 	provide_thread();
 	pthread_mutex_unlock(&reaper.lock);
 }

@@ -27,6 +27,7 @@ struct life {
 	struct fake *fe;
 	bool registered;	/**< the path */
 	bool runs;		/**< packets flow between steps */
+	bool lasts;		/**< the fault does, until a step is over */
 	unsigned int refusals;	/**< steps that said no so far */
 	bool logs;		/**< there is a log */
 	struct fake_inflight area;
@@ -58,9 +59,6 @@ struct story_step {
 
 /** Something is as it must not be; the first counts. */
 void fault_wrong(struct life *life, const char *fmt, ...) __rte_format_printf(2, 3);
-
-/** A packet each way on all pairs: 0; or -1, and nothing is under way. */
-int fault_packets(struct life *life, size_t len);
 
 /* ---- steps ---- */
 

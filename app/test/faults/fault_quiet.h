@@ -19,6 +19,7 @@ struct fault_quiet {
 	const char *function;
 	const char *why;
 	bool excuses;		/**< also what goes wrong then */
+	bool lasting;		/**< only where all further ones failed as well */
 };
 
 static const struct fault_quiet fault_quiet[] = {
@@ -27,6 +28,8 @@ static const struct fault_quiet fault_quiet[] = {
 	{ FAULT_epoll_wait, EINTR, "loop_main", "it waits again" },
 	{ FAULT_recvmsg, EINTR, "vhost_vu_recv", "the loop finds the socket readable again" },
 	{ FAULT_epoll_ctl, 0, "watch_again", "it stays in the queue, which is served by a timer" },
+	{ FAULT_recvmsg, ECONNRESET, "vhost_vu_recv",
+		"the connection ends; a frontend that has just hung up does not hear of it" },
 	{ FAULT_realloc, 0, "vhost_numa_rings_set", "a ring is made known again by each settle" },
 	{ FAULT_calloc, 0, "region_create", "made up for by the next look (make_up_for)" },
 	{ FAULT_send, 0, "send_misses", "what was not asked for is asked for again" },
@@ -50,6 +53,7 @@ static const struct fault_quiet fault_quiet[] = {
 	{ FAULT_statx, 0, "vhost_mem_file_is_same", "what may be another file is mapped anew" },
 	{ FAULT_fcntl, 0, "vhost_inflight_pool_find", "an area of unknown origin" },
 	{ FAULT_fstat, 0, "vhost_inflight_pool_find", "an area of unknown origin" },
+	{ FAULT_fcntl, 0, "is_open_elsewhere", "the area is kept until it is asked about again" },
 
 	/* ---- what a descriptor is: it is treated with more care than it needs ---- */
 	{ FAULT_fcntl, 0, "vhost_reap", "closed by a thread of its own" },
@@ -105,6 +109,8 @@ static const struct fault_quiet fault_quiet[] = {
 	{ FAULT_mmap, 0, "move_zero_pages_to", "there are more ways (put_zero_pages)" },
 	{ FAULT_mprotect, 0, "move_zero_pages_to", "there are more ways (put_zero_pages)" },
 	{ FAULT_mremap, 0, "move_zero_pages_to", "there are more ways (put_zero_pages)" },
+	{ FAULT_mmap, 0, "put_zero_pages", "what is given back for it would help a real process",
+		.excuses = true, .lasting = true },
 	{ FAULT_read, 0, "on_event", "the loop finds it readable again" },
 	{ FAULT_write, 0, "wake_up", "an eventfd of ours that nobody fills", .excuses = true },
 

@@ -58,7 +58,7 @@ life_begin(struct life *life, const struct story *story, struct story_result *re
 	return cfg.client ? fake_listen(life->fe) : 0;
 }
 
-/** What belongs to one connection. */
+/** What belongs to one connection; as often as one likes. */
 static void
 life_hang_up(struct life *life)
 {
@@ -93,7 +93,6 @@ drop_dma(struct life *life)
 static void
 life_end(struct life *life)
 {
-	life_hang_up(life);
 	drop_dma(life);
 	if (!fake_guards_intact(life->fe))
 		fault_wrong(life, "guard bytes of the guest's memory have changed");
@@ -107,14 +106,17 @@ life_end(struct life *life)
 }
 
 /**
- * How many steps may be refused in a life with one fault.  Files whose file system was asked
- * may be refused twice: on a busy machine it looks as if somebody made us wait, who is then
- * not asked for a while (mem_fs.c).
+ * How many steps may be refused in a life with one fault.  A library that connects has done
+ * so more than once when a fault that lasts is over.  Files whose file system was asked may
+ * be refused again: on a busy machine it looks as if somebody made us wait, who is then not
+ * asked for a while (mem_fs.c), the longer the busier it is.
  */
 static unsigned int
 most_refusals(const struct life *life)
 {
-	return life->fe->cfg.memory_in != NULL ? 2 : 1;
+	bool again = life->fe->cfg.memory_in != NULL || (life->lasts && life->fe->cfg.client);
+
+	return again ? 5 : 1;
 }
 
 /** A step has said no: where to go on, as a frontend does. */
@@ -131,7 +133,7 @@ step_back(struct life *life, const struct story_step *step)
 	if (life->fe->sock < 0)
 		return step;
 	if (!closed && !step->anew) {
-		if (life->runs && fault_packets(life, 200) < 0)
+		if (life->runs && life->story->packets(life) < 0)
 			fault_wrong(life, "after \"%s\" was refused, packets do not flow", step->name);
 		return step;
 	}
@@ -166,19 +168,40 @@ check_limits(struct life *life)
 		fault_wrong(life, "with nobody there, %s are in use", what);
 }
 
-/** Somebody else, with ordinary wishes; on that socket, or one of his own of that name. */
+/** Somebody else comes to that socket, with ordinary wishes. */
 static void
-serve_another(struct life *life, bool join)
+serve_another(struct life *life, const char *when)
 {
-	struct fake *fe = fake_start(.join = join ? life->fe : NULL, .ring_size = 64);
+	struct fake *fe = fake_start(.join = life->fe, .ring_size = 64);
 
 	if (fe == NULL) {
-		fault_wrong(life, "another guest is not served, on %s", join ? "the same socket" : "a new one");
+		fault_wrong(life, "another guest is not served, %s", when);
 		return;
 	}
 	if (fake_round_trip(fe, 0, 100) != 100)
-		fault_wrong(life, "another guest has no packets, on %s", join ? "the same socket" : "a new one");
+		fault_wrong(life, "another guest has no packets, %s", when);
 	fake_stop(fe);
+}
+
+/** All is taken away.  The same path is used once more. */
+static void
+look_at_path(struct life *life)
+{
+	const char *path = life->fe->path;
+
+	/* leaves a file that nobody listens on any more */
+	if (life->fe->listener >= 0)
+		close(life->fe->listener);
+	life->fe->listener = -1;
+	if (rte_vhost_driver_register(path, 0) < 0 ||
+			rte_vhost_driver_callback_register(path, &fake_recorder_ops) < 0 ||
+			rte_vhost_driver_start(path) < 0) {
+		fault_wrong(life, "the path is not free again");
+		return;
+	}
+	serve_another(life, "when the path is registered again");
+	if (rte_vhost_driver_unregister(path) < 0)
+		fault_wrong(life, "the path cannot be unregistered again");
 }
 
 /** The guest has gone: whatever went wrong, its socket is as good as new. */
@@ -192,7 +215,7 @@ look_at_socket(struct life *life, struct fault *fault)
 	check_limits(life);
 	/* hardware has packets of its own */
 	if (life->soft == NULL)
-		serve_another(life, true);
+		serve_another(life, "on the same socket");
 	fault_arm(fault);
 }
 
@@ -202,7 +225,10 @@ live(struct life *life, struct fault *fault)
 	const struct story_step *step = life->story->steps;
 
 	while (step->name != NULL && life->result->wrong[0] == '\0') {
-		if (step->take(life) < 0) {
+		bool taken = step->take(life) == 0;
+
+		fault_step_is_over(fault);
+		if (!taken) {
 			step = step_back(life, step);
 			continue;
 		}
@@ -223,14 +249,16 @@ story_run(const struct story *story, struct fault *fault, struct story_result *r
 		snprintf(result->wrong, sizeof(result->wrong), "the test itself has no memory");
 		return;
 	}
+	life.lasts = fault->lasts;
 	fault_machine_begin();
 	fault_arm(fault);
 	live(&life, fault);
 	fault_arm(NULL);
-	if (life.registered && rte_vhost_driver_unregister(life.fe->path) < 0)
+	if (life.registered && fake_unregister(life.fe) < 0)
 		fault_wrong(&life, "it cannot be unregistered");
+	life_hang_up(&life);
+	look_at_path(&life);
 	life_end(&life);
-	serve_another(&life, false);
 	fault_machine_end();
 	if (fault_machine_blocks() > 0)
 		fault_wrong(&life, "%u blocks were not given back", fault_machine_blocks());

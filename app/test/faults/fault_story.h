@@ -16,6 +16,9 @@
 
 #include "fault_wrap.h"
 
+struct life;
+struct story_step;
+
 /** What became of the step that the fault was in, or of the first that noticed. */
 enum story_answer {
 	STORY_NOTHING,		/**< nobody said anything */
@@ -33,6 +36,8 @@ struct story {
 	const char *name;
 	const struct story_step *steps;	/**< see fault_life.h; one without a name ends them */
 	struct fake_config cfg;
+	/** How it is seen that a device runs as it did; a step as well. */
+	int (*packets)(struct life *life);
 	/** Whether this machine can do it; NULL: any. */
 	bool (*is_possible)(void);
 	/** The log tells of trouble without a fault as well. */

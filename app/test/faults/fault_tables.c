@@ -68,12 +68,12 @@ static const struct story_step iommu_life[] = {
 	{ "channel", fault_step_channel },
 	{ "scatter", fault_step_scatter, .anew = true },
 	{ "map", fault_step_map_buffers },
-	{ "run", fault_step_run_iommu, .anew = true },
-	{ "packets", fault_step_iommu_packets },
+	{ "run", fault_step_run_iommu, .runs = true, .anew = true },
+	{ "packets", fault_step_iommu_packets, .runs = true },
 	{ "unmap and map", fault_step_unmap_and_map, .anew = true },
-	{ "packets again", fault_step_iommu_packets },
-	{ "move there", fault_step_move_there },
-	{ "packets there", fault_step_iommu_packets },
+	{ "packets again", fault_step_iommu_packets, .runs = true },
+	{ "move there", fault_step_move_there, .runs = true },
+	{ "packets there", fault_step_iommu_packets, .runs = true },
 	END
 };
 
@@ -81,10 +81,10 @@ static const struct story_step async_life[] = {
 	{ "dma", fault_step_dma },
 	BEGIN,
 	{ "run", fault_step_run, .anew = true },
-	{ "channels", fault_step_channels },
-	{ "copies", fault_step_copies },
-	{ "move there", fault_step_move_there },
-	{ "copies there", fault_step_copies },
+	{ "channels", fault_step_channels, .runs = true },
+	{ "copies", fault_step_copies, .runs = true },
+	{ "move there", fault_step_move_there, .runs = true },
+	{ "copies there", fault_step_copies, .runs = true },
 	{ "late copy", fault_step_late_copy },
 	END
 };
@@ -96,27 +96,27 @@ static const struct story_step postcopy_life[] = {
 	{ "leave", fault_step_leave, .anew = true },
 	{ "arrive", fault_step_arrive, .anew = true },
 	{ "run there", fault_step_run, .anew = true },
-	{ "packets there", fault_step_packets },
-	{ "all is there", fault_step_postcopy_end },
+	{ "packets there", fault_step_packets, .runs = true },
+	{ "all is there", fault_step_postcopy_end, .runs = true },
 	END
 };
 
 static const struct story_step hardware_life[] = {
 	{ "hardware", fault_step_hardware },
 	BEGIN,
-	{ "run", fault_step_run_hardware, .anew = true },
-	{ "frame", fault_step_frame, .anew = true },
-	{ "log", fault_step_log },
-	{ "frame with log", fault_step_frame, .anew = true },
-	{ "no log", fault_step_no_log },
-	{ "restart", fault_step_restart_ring, .anew = true },
-	{ "last frame", fault_step_frame, .anew = true },
+	{ "run", fault_step_run_hardware, .runs = true, .anew = true },
+	{ "frame", fault_step_frame, .runs = true, .anew = true },
+	{ "log", fault_step_log, .runs = true },
+	{ "frame with log", fault_step_frame, .runs = true, .anew = true },
+	{ "no log", fault_step_no_log, .runs = true },
+	{ "restart", fault_step_restart_ring, .runs = true, .anew = true },
+	{ "last frame", fault_step_frame, .runs = true, .anew = true },
 	END
 };
 
 const struct story fault_stories[] = {
 	{
-		"device", whole_life,
+		"device", whole_life, .packets = fault_step_packets,
 		.cfg = {
 			.queues = 2, .ring_size = 64, .buf_size = 8192, .event_idx = true,
 			.regions = 2, .extra_memory = 256 << 10,
@@ -125,23 +125,24 @@ const struct story fault_stories[] = {
 				FE_BIT(FE_PROTOCOL_MEM_SLOTS) | DIRTY_PROTOCOL,
 		},
 	}, {
-		"client", client_life,
+		"client", client_life, .packets = fault_step_packets,
 		/* files of a real file system, which has to be asked about */
 		.cfg = { .ring_size = 64, .client = true, .memory_in = "/tmp" },
 	}, {
-		"iommu", iommu_life,
+		"iommu", iommu_life, .packets = fault_step_iommu_packets,
 		.cfg = { .ring_size = 1024, .iommu = true, .regions = 2, .format = FAKE_SPLIT },
 	}, {
-		"async", async_life,
+		"async", async_life, .packets = fault_step_copies,
 		.cfg = { .ring_size = 64, .flags = RTE_VHOST_USER_ASYNC_COPY },
 	}, {
-		"postcopy", postcopy_life, .is_possible = postcopy_is_possible,
+		"postcopy", postcopy_life, .packets = fault_step_packets,
+		.is_possible = postcopy_is_possible,
 		.cfg = { .ring_size = 64, .protocol_features = POSTCOPY_PROTOCOL },
 	}, {
-		"truncated", truncated_life, .is_odd = true,
+		"truncated", truncated_life, .packets = fault_step_packets, .is_odd = true,
 		.cfg = { .ring_size = 64 },
 	}, {
-		"hardware", hardware_life,
+		"hardware", hardware_life, .packets = fault_step_frame,
 		.cfg = {
 			.ring_size = 64, .format = FAKE_SPLIT, .protocol_features = DIRTY_PROTOCOL,
 		},

@@ -48,23 +48,31 @@ bool fault_echo;
 
 /** NULL until armed; the structure itself is of whoever armed it. */
 static struct fault *current;
+/** The last that was: a thread may be about to say something when it is disarmed. */
+static struct fault *listening;
 
 void
 fault_arm(struct fault *fault)
 {
+	if (fault != NULL)
+		__atomic_store_n(&listening, fault, __ATOMIC_RELEASE);
 	__atomic_store_n(&current, fault, __ATOMIC_RELEASE);
 }
+
+void *vhost_fault_malloc(size_t size);
+void *vhost_fault_mmap(void *at, size_t len, int prot, int flags, int fd, off_t offset);
 
 /** Callers, without the frames of this file. */
 static unsigned int
 callers(void **from)
 {
-	void *all[FAULT_DEPTH + 4];
-	int skip = 3, n = backtrace(all, RTE_DIM(all));
+	enum { OURS = 3 };
+	void *all[FAULT_DEPTH + OURS];
+	int n = backtrace(all, RTE_DIM(all));
 
-	for (int i = skip; i < n && i < FAULT_DEPTH + skip; i++)
-		from[i - skip] = all[i];
-	return n > skip ? n - skip : 0;
+	for (int i = OURS; i < n; i++)
+		from[i - OURS] = all[i];
+	return n > OURS ? n - OURS : 0;
 }
 
 /** A number for where a call comes from. */
@@ -89,11 +97,50 @@ note_place(struct fault *fault, enum fault_call call, unsigned int nth)
 		fault->place[call][nth - 1] = place_of(from, n);
 }
 
+/** Do as a library would that takes the fault wrongly. */
+static void
+go_wrong(enum fault_seed seed)
+{
+	switch (seed) {
+	case FAULT_SEED_BLOCK:
+		vhost_fault_malloc(100);
+		break;
+	case FAULT_SEED_MAPPING:
+		vhost_fault_mmap(NULL, 4096, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+		break;
+	case FAULT_SEED_DESCRIPTOR:
+		open("/", O_PATH | O_CLOEXEC);
+		break;
+	case FAULT_SEED_CRASH:
+		raise(SIGKILL);
+		break;
+	case FAULT_SEED_SILENCE:	/* see note_line() */
+	case FAULT_SEED_NONE:
+		break;
+	}
+}
+
 static __attribute__((noinline)) void
 note_hit(struct fault *fault)
 {
 	callers(fault->from);
 	__atomic_store_n(&fault->hit, true, __ATOMIC_RELEASE);
+	go_wrong(fault->seed);
+}
+
+void
+fault_step_is_over(struct fault *fault)
+{
+	if (__atomic_load_n(&fault->hit, __ATOMIC_ACQUIRE))
+		__atomic_store_n(&fault->over, true, __ATOMIC_RELEASE);
+}
+
+/** Does it come after the one that failed first, and fail as well? */
+static bool
+is_meant_too(const struct fault *fault, unsigned int nth)
+{
+	return fault->lasts && fault->nth != 0 && nth > fault->nth &&
+		!__atomic_load_n(&fault->over, __ATOMIC_ACQUIRE);
 }
 
 __attribute__((noinline)) bool
@@ -108,8 +155,9 @@ fault_hits(enum fault_call call)
 	nth = __atomic_add_fetch(&fault->count[call], 1, __ATOMIC_ACQ_REL);
 	if (fault->nth == 0)
 		note_place(fault, call, nth);
-	if (call == fault->call && nth == fault->nth) {
-		note_hit(fault);
+	if (call == fault->call && (nth == fault->nth || is_meant_too(fault, nth))) {
+		if (nth == fault->nth)
+			note_hit(fault);
 		errno = fault->err;
 		return true;
 	}
@@ -213,7 +261,10 @@ vhost_fault_syscall(long number, ...)
 
 /* ---- memory ---- */
 
-void *vhost_fault_malloc(size_t size);
+/** The C library's; see meson.build. */
+void __real_free(void *at);
+void vhost_fault_free(void *at);
+
 void *
 vhost_fault_malloc(size_t size)
 {
@@ -251,7 +302,15 @@ void
 vhost_fault_free(void *at)
 {
 	books_heap_remove((uintptr_t)at);
-	free(at);
+	__real_free(at);
+}
+
+/** The tests' own: the library may have given it away. */
+void __wrap_free(void *at);
+void
+__wrap_free(void *at)
+{
+	vhost_fault_free(at);
 }
 
 void *vhost_fault_rte_malloc(const char *type, size_t size, unsigned int align);
@@ -271,7 +330,6 @@ vhost_fault_rte_malloc_socket(const char *type, size_t size, unsigned int align,
 
 /* ---- mappings ---- */
 
-void *vhost_fault_mmap(void *at, size_t len, int prot, int flags, int fd, off_t offset);
 void *
 vhost_fault_mmap(void *at, size_t len, int prot, int flags, int fd, off_t offset)
 {
@@ -379,19 +437,54 @@ vhost_fault_rte_net_make_rarp_packet(struct rte_mempool *pool, const struct rte_
 
 /* ---- what is said ---- */
 
-/** A line that tells of trouble, since the fault. */
+static pthread_mutex_t said_lock = PTHREAD_MUTEX_INITIALIZER;
+
+/** Once more; what there is no room for is not believed to be new. */
+static void
+count_saying(struct fault *fault, const char *fmt)
+{
+	for (unsigned int i = 0; i < FAULT_SAYINGS_MAX; i++)
+		if (fault->said[i].fmt == fmt || fault->said[i].fmt == NULL) {
+			fault->said[i].fmt = fmt;
+			fault->said[i].n++;
+			break;
+		}
+}
+
+/** A line that tells of trouble; its words are kept if it is the first since the fault. */
 static void
 note_line(const char *fmt, va_list ap)
 {
-	struct fault *fault = __atomic_load_n(&current, __ATOMIC_ACQUIRE);
+	struct fault *fault = __atomic_load_n(&listening, __ATOMIC_ACQUIRE);
+	bool since;
 
 	if (fault == NULL)
 		return;
-	__atomic_add_fetch(&fault->warnings, 1, __ATOMIC_ACQ_REL);
-	if (fault->nth != 0 && !__atomic_load_n(&fault->hit, __ATOMIC_ACQUIRE))
+	since = fault->nth == 0 || __atomic_load_n(&fault->hit, __ATOMIC_ACQUIRE);
+	if (since && fault->seed == FAULT_SEED_SILENCE)
 		return;
-	if (__atomic_fetch_add(&fault->warnings_since, 1, __ATOMIC_ACQ_REL) == 0)
+	pthread_mutex_lock(&said_lock);
+	count_saying(fault, fmt);
+	if (since && !fault->warned) {
+		fault->warned = true;
 		vsnprintf(fault->warning, sizeof(fault->warning), fmt, ap);
+	}
+	pthread_mutex_unlock(&said_lock);
+}
+
+bool
+fault_says_more(const struct fault *fault, const struct fault_saying *usual)
+{
+	for (unsigned int i = 0; i < FAULT_SAYINGS_MAX && fault->said[i].fmt != NULL; i++) {
+		unsigned int n = 0;
+
+		for (unsigned int j = 0; j < FAULT_SAYINGS_MAX; j++)
+			if (usual[j].fmt == fault->said[i].fmt)
+				n = usual[j].n;
+		if (fault->said[i].n > n)
+			return true;
+	}
+	return false;
 }
 
 int vhost_fault_rte_log(uint32_t level, uint32_t type, const char *fmt, ...)

@@ -30,6 +30,23 @@ extern const char *const fault_call_names[FAULT_COUNT];
 #define FAULT_DEPTH 12		/**< callers that are remembered */
 #define FAULT_LINE 160
 #define FAULT_CALLS_MAX 1024	/**< calls of one kind whose callers are remembered */
+#define FAULT_SAYINGS_MAX 32	/**< different lines of trouble in one life */
+
+/** A line of the log that tells of trouble. */
+struct fault_saying {
+	const char *fmt;	/**< the same in all children */
+	unsigned int n;		/**< how often it was said */
+};
+
+/** What is made wrong in the library on purpose, at the fault: the tests have to find it. */
+enum fault_seed {
+	FAULT_SEED_NONE,
+	FAULT_SEED_SILENCE,	/**< it says nothing from then on */
+	FAULT_SEED_BLOCK,	/**< memory is not given back */
+	FAULT_SEED_MAPPING,	/**< a mapping */
+	FAULT_SEED_DESCRIPTOR,	/**< a descriptor */
+	FAULT_SEED_CRASH,	/**< it dies */
+};
 
 /** What shall fail, and what came of it; in memory that outlives the process. */
 struct fault {
@@ -37,23 +54,34 @@ struct fault {
 	enum fault_call call;
 	int err;
 	unsigned int nth;		/**< 0: none */
+	bool lasts;			/**< so do all that follow, until it is over */
+	enum fault_seed seed;
 	/* what happened; all of it atomic or written by one thread */
 	unsigned int count[FAULT_COUNT];	/**< calls while armed */
-	bool armed;
 	bool hit;
+	bool over;			/**< of what lasts; atomic */
 	void *from[FAULT_DEPTH];	/**< who called, innermost first */
-	unsigned int warnings;		/**< log lines, warnings or worse */
-	unsigned int warnings_since;	/**< of those, since the hit */
+	struct fault_saying said[FAULT_SAYINGS_MAX];	/**< warnings or worse */
+	bool warned;			/**< of those, any since the hit */
 	char warning[FAULT_LINE];	/**< the first of those, or of all without a wish */
 	/** Without a wish: of each call a number for where it came from. */
 	uint32_t place[FAULT_COUNT][FAULT_CALLS_MAX];
 };
 
-/** Count and inject from now on, into what the pointer names; NULL: no more. */
+/**
+ * Count and inject from now on, into what the pointer names; NULL: no more, but what is said
+ * is heard.
+ */
 void fault_arm(struct fault *fault);
+
+/** A step of the story has ended: what lasts is over, if it has begun. */
+void fault_step_is_over(struct fault *fault);
 
 /** Is this the one that fails?  Then errno says why. */
 bool fault_hits(enum fault_call call);
+
+/** Was any line said more often than it is without a fault? */
+bool fault_says_more(const struct fault *fault, const struct fault_saying *usual);
 
 /* ---- books ---- */
 
@@ -73,9 +101,6 @@ unsigned int fault_things(struct fault_thing *things, unsigned int max);
 
 /** Does an address belong to a mapping of a file that the library has made? */
 bool fault_is_shared(const void *at);
-
-/** free(), for what the library gives away. */
-void vhost_fault_free(void *at);
 
 /** Print the library's log lines as they come. */
 extern bool fault_echo;

@@ -19,24 +19,20 @@
 
 #include <errno.h>
 #include <execinfo.h>
-#include <link.h>
 #include <stdlib.h>
-#include <sys/mman.h>
 #include <sys/wait.h>
-#include <unistd.h>
 
-#include <rte_mempool.h>
-
-#include "mem_node.h"
 #include "test.h"
 #include "vhost_fake_frontend.h"
 
+#include "fault_names.h"
 #include "fault_quiet.h"
+#include "fault_run.h"
 #include "fault_story.h"
 #include "fault_wrap.h"
 
-#define CHILD_SECONDS (TEST_ASAN ? 60 : 20)
-#define THINGS_MAX 1024
+/** Lives at a time: most of one is waiting.  DPDK_TEST_PARAMS: jobs=N. */
+#define JOBS 2
 
 /**
  * Faults of one kind from one place in the code, with the same callers; what comes from
@@ -44,15 +40,14 @@
  */
 #define LIKE_EACH_OTHER 2
 
-/** Callers that are told by name. */
-#define NAMED 7
-
 /** What is made to fail, and with which error. */
 struct kind {
 	enum fault_call call;
 	int err;
 	/** On some machines the library does not call it. */
 	bool optional;
+	/** All further ones fail as well, until the step is over. */
+	bool lasts;
 };
 
 static const struct kind kinds[] = {
@@ -60,6 +55,7 @@ static const struct kind kinds[] = {
 	{ FAULT_accept4, ECONNABORTED },
 	{ FAULT_bind, EACCES },
 	{ FAULT_calloc, ENOMEM },
+	{ FAULT_calloc, ENOMEM, .lasts = true },
 	{ FAULT_connect, ECONNREFUSED },
 	{ FAULT_epoll_create1, EMFILE },
 	{ FAULT_epoll_ctl, ENOSPC },
@@ -72,16 +68,19 @@ static const struct kind kinds[] = {
 	{ FAULT_fstatfs, EIO },
 	{ FAULT_getsockopt, ENOBUFS },
 	{ FAULT_heap_block, ENOMEM },
+	{ FAULT_heap_block, ENOMEM, .lasts = true },
 	{ FAULT_ioctl, EPERM, .optional = true },
 	{ FAULT_listen, EADDRINUSE },
 	{ FAULT_lseek, EIO },
 	{ FAULT_lstat, EIO },
 	{ FAULT_madvise, EINVAL },
+	{ FAULT_madvise, EINVAL, .lasts = true },
 	{ FAULT_malloc, ENOMEM },
 	{ FAULT_memfd_create, EMFILE },
 	{ FAULT_mincore, EAGAIN },
 	{ FAULT_mlock2, ENOMEM, .optional = true },
 	{ FAULT_mmap, ENOMEM },
+	{ FAULT_mmap, ENOMEM, .lasts = true },
 	{ FAULT_mprotect, ENOMEM },
 	{ FAULT_mremap, ENOMEM },
 	{ FAULT_open, EMFILE },
@@ -121,30 +120,13 @@ static const struct kind kinds[] = {
 #endif
 };
 
-/** What there is at the end of a life. */
-struct rest {
-	unsigned int fds, mbufs, nthings;
-	struct fault_thing things[THINGS_MAX];
-};
-
 /** A life without a fault. */
 struct reference {
-	struct rest rest;
-	unsigned int warnings;
+	struct fault_rest rest;
+	struct fault_saying said[FAULT_SAYINGS_MAX];
 	unsigned int count[FAULT_COUNT];
 	uint32_t place[FAULT_COUNT][FAULT_CALLS_MAX];
 };
-
-/** A life in a child: what it was to suffer, and what it left; shared with the child. */
-struct run {
-	struct fault fault;
-	struct story_result result;
-	struct rest rest;
-	bool ended;
-	int status;	/**< of the child */
-};
-
-static struct run *run;
 
 /** Of the story at hand. */
 static struct reference reference;
@@ -154,10 +136,9 @@ struct doubt {
 	const struct story *story;
 	const struct kind *kind;
 	unsigned int nth;
-	void *from[FAULT_DEPTH];
 	enum { UNHEARD, WRONG } what;
 	char wrong[FAULT_LINE + 64];
-	char names[512];	/**< of who called, see name_doubts() */
+	struct fault_callers callers;
 };
 
 /** As many as there are; what was told needs none. */
@@ -169,58 +150,11 @@ static struct {
 	unsigned int injected, logged, refused, closed, quiet, failed;
 } tally[RTE_DIM(kinds)];
 
-/* ---- a life ---- */
-
-/** Threads of the library may still be giving things back. */
-static void
-look_at_rest(struct rest *rest, const struct rest *expected)
-{
-	uint64_t until = fake_now_ms() + fake_patience_ms();
-
-	do {
-		rest->fds = fake_count_fds();
-		rest->mbufs = rte_mempool_avail_count(fake_pool());
-		rest->nthings = fault_things(rest->things, THINGS_MAX);
-		if (expected->nthings == 0 ||
-				(rest->fds <= expected->fds && rest->nthings <= expected->nthings))
-			return;
-		usleep(1000);
-	} while (fake_now_ms() < until);
-}
-
-static void
-child(const struct story *story, const struct rest *expected)
-{
-	alarm(CHILD_SECONDS);
-	story_run(story, &run->fault, &run->result);
-	/* the heap looks for an empty chunk that it may give back, the reaper closes */
-	if (expected->nthings == 0)
-		usleep(100000);
-	look_at_rest(&run->rest, expected);
-	run->ended = true;
-	fflush(stdout);
-}
-
-static int
-live_once(const struct story *story, const struct rest *expected)
-{
-	pid_t pid;
-
-	fflush(stdout);
-	pid = fork();
-	if (pid == 0) {
-		child(story, expected);
-		_exit(EXIT_SUCCESS);
-	}
-	if (pid < 0 || waitpid(pid, &run->status, 0) != pid)
-		return -1;
-	return 0;
-}
-
 /* ---- verdicts ---- */
 
 static void
-doubt_it(const struct story *story, const struct kind *kind, int what, const char *wrong)
+doubt_it(const struct story *story, const struct kind *kind, const struct fault *fault,
+		int what, const char *wrong)
 {
 	struct doubt *all = realloc(doubts, (ndoubts + 1) * sizeof(*doubts)), *d;
 
@@ -228,8 +162,8 @@ doubt_it(const struct story *story, const struct kind *kind, int what, const cha
 		abort();
 	doubts = all;
 	d = &doubts[ndoubts++];
-	*d = (struct doubt){ .story = story, .kind = kind, .nth = run->fault.nth, .what = what };
-	memcpy(d->from, run->fault.from, sizeof(d->from));
+	*d = (struct doubt){ .story = story, .kind = kind, .nth = fault->nth, .what = what };
+	memcpy(d->callers.from, fault->from, sizeof(d->callers.from));
 	snprintf(d->wrong, sizeof(d->wrong), "%s", wrong);
 }
 
@@ -241,7 +175,7 @@ same_origin(const struct fault_thing *a, const struct fault_thing *b)
 
 /** The first thing of a rest that the reference does not have, or NULL. */
 static const struct fault_thing *
-left_over(const struct rest *rest, const struct rest *expected)
+left_over(const struct fault_rest *rest, const struct fault_rest *expected)
 {
 	unsigned int j = 0;
 
@@ -256,10 +190,10 @@ left_over(const struct rest *rest, const struct rest *expected)
 
 /** What must not be, in words; or NULL. */
 static const char *
-what_is_wrong(const struct rest *expected)
+what_is_wrong(const struct fault_run *run)
 {
 	static char text[2 * FAULT_LINE];
-	const struct rest *rest = &run->rest;
+	const struct fault_rest *rest = &run->rest, *expected = &reference.rest;
 	const struct fault_thing *thing = left_over(rest, expected);
 
 	if (WIFSIGNALED(run->status)) {
@@ -287,22 +221,33 @@ what_is_wrong(const struct rest *expected)
 	return text;
 }
 
+/** More was said than without a fault. */
+static bool
+is_logged(const struct fault_run *run)
+{
+	return run->fault.warned && fault_says_more(&run->fault, reference.said);
+}
+
+static bool
+is_unheard(const struct fault_run *run)
+{
+	return !is_logged(run) && run->result.answer == STORY_NOTHING;
+}
+
 static void
-judge(const struct story *story, const struct kind *kind, const struct reference *expected)
+judge(const struct story *story, const struct kind *kind, const struct fault_run *run)
 {
 	typeof(tally[0]) *t = &tally[kind - kinds];
-	const char *text = what_is_wrong(&expected->rest);
-	bool logged = run->fault.warnings_since > 0 && run->fault.warnings > expected->warnings;
+	const char *text = what_is_wrong(run);
 
 	t->injected++;
-	t->logged += logged;
+	t->logged += is_logged(run);
 	t->refused += run->result.answer == STORY_REFUSED;
 	t->closed += run->result.answer == STORY_CLOSED;
-	if (text != NULL) {
-		doubt_it(story, kind, WRONG, text);
-	} else if (!logged && run->result.answer == STORY_NOTHING) {
-		doubt_it(story, kind, UNHEARD, "nobody was told");
-	}
+	if (text != NULL)
+		doubt_it(story, kind, &run->fault, WRONG, text);
+	else if (is_unheard(run))
+		doubt_it(story, kind, &run->fault, UNHEARD, "nobody was told");
 }
 
 /* ---- all of them ---- */
@@ -329,55 +274,101 @@ is_one_more(unsigned int kind, uint32_t place)
 }
 
 static void
-prepare(const struct kind *kind, unsigned int nth)
+prepare(struct fault_run *run, const struct kind *kind, unsigned int nth)
 {
 	memset(&run->fault, 0, sizeof(run->fault));
 	memset(&run->result, 0, sizeof(run->result));
 	run->fault.call = kind->call;
 	run->fault.err = kind->err;
 	run->fault.nth = nth;
-	run->ended = false;
+	run->fault.lasts = kind->lasts;
+}
+
+static void
+echo(const struct story *story, const struct fault_run *run)
+{
+	printf("%s %s %u: hit %d, \"%s\", answer %d in \"%s\", log \"%s\"\n", story->name,
+		fault_call_names[run->fault.call], run->fault.nth, run->fault.hit,
+		what_is_wrong(run) ?: "fine", run->result.answer, run->result.step,
+		run->fault.warning);
+}
+
+/** Wait for one of the lives that are under way, if there are any, and judge it. */
+static bool
+judge_next(const struct story *story)
+{
+	const struct fault_run *run = fault_run_ended();
+
+	if (run == NULL)
+		return false;
+	if (run->fault.hit)
+		judge(story, &kinds[run->tag], run);
+	if (fault_echo)
+		echo(story, run);
+	return true;
+}
+
+/** Only every so many-th of all faults, always the same.  DPDK_TEST_PARAMS: every=N. */
+static bool
+is_left_out(void)
+{
+	static unsigned int n;
+
+	return n++ % test_param_u64("every", 1) != 0;
 }
 
 /** Let the calls of a kind fail one by one, in a story. */
 static int
-inject_kind(const struct story *story, const struct kind *kind,
-		const struct reference *expected)
+inject_kind(const struct story *story, const struct kind *kind)
 {
-	const uint32_t *place = expected->place[kind->call];
-	unsigned int count = expected->count[kind->call], most = test_param_u64("nth", 0);
+	const uint32_t *place = reference.place[kind->call];
+	unsigned int count = reference.count[kind->call], only = test_param_u64("nth", 0);
+	struct fault_run *run;
 
 	for (unsigned int nth = 1; nth <= count; nth++) {
-		if (most != 0 ? nth != most : is_one_more(kind - kinds, place[nth - 1]))
+		if (only != 0 ? nth != only :
+				is_one_more(kind - kinds, place[nth - 1]) || is_left_out())
 			continue;
-		prepare(kind, nth);
-		TEST_ASSERT_SUCCESS(live_once(story, &expected->rest), "a child");
-		if (run->fault.hit)
-			judge(story, kind, expected);
-		if (getenv("VHOST_TEST_ECHO_LOG") != NULL)
-			printf("%s %s %u of %u: hit %d, \"%s\", answer %d in \"%s\", log \"%s\"\n",
-				story->name, fault_call_names[kind->call], nth, count,
-				run->fault.hit, what_is_wrong(&expected->rest) ?: "fine",
-				run->result.answer, run->result.step, run->fault.warning);
+		while ((run = fault_run_idle()) == NULL)
+			judge_next(story);
+		prepare(run, kind, nth);
+		run->tag = kind - kinds;
+		TEST_ASSERT_SUCCESS(fault_run_begin(run, story, &reference.rest), "a child");
 	}
 	return 0;
+}
+
+static int
+inject_all(const struct story *story)
+{
+	char only[32];
+	int ret = 0;
+
+	for (unsigned int i = 0; i < RTE_DIM(kinds) && ret == 0; i++)
+		if (!test_param("kind", only, sizeof(only)) ||
+				strcmp(only, fault_call_names[kinds[i].call]) == 0)
+			ret = inject_kind(story, &kinds[i]);
+	while (judge_next(story))
+		;
+	return ret;
 }
 
 /** A life without faults, to compare the others with. */
 static int
 live_reference(const struct story *story)
 {
-	static const struct rest unknown;
+	struct fault_run *run = fault_run_idle();
 
-	prepare(&kinds[0], 0);
-	TEST_ASSERT_SUCCESS(live_once(story, &unknown), "a child");
+	prepare(run, &kinds[0], 0);
+	TEST_ASSERT_SUCCESS(fault_run_begin(run, story, NULL), "a child");
+	TEST_ASSERT(fault_run_ended() == run, "its end");
 	TEST_ASSERT(!WIFSIGNALED(run->status), "without a fault it dies of signal %d",
 		WTERMSIG(run->status));
 	TEST_ASSERT(run->ended, "without a fault it ends");
 	TEST_ASSERT(run->result.wrong[0] == '\0', "without a fault: %s", run->result.wrong);
-	TEST_ASSERT(story->is_odd || run->fault.warnings == 0, "without a fault: %s",
+	TEST_ASSERT(story->is_odd || !run->fault.warned, "without a fault: %s",
 		run->fault.warning);
-	reference.warnings = run->fault.warnings;
+	memcpy(reference.said, run->fault.said, sizeof(reference.said));
 	reference.rest = run->rest;
 	memcpy(reference.place, run->fault.place, sizeof(reference.place));
 	for (unsigned int i = 0; i < FAULT_COUNT; i++)
@@ -418,74 +409,10 @@ live_story(const void *arg)
 	if (story->is_possible != NULL && !story->is_possible())
 		return TEST_SKIPPED;
 	TEST_ASSERT_SUCCESS(live_reference(story), "%s", story->name);
-	for (unsigned int i = 0; i < RTE_DIM(kinds); i++) {
-		if (test_param("kind", only, sizeof(only)) &&
-				strcmp(only, fault_call_names[kinds[i].call]) != 0)
-			continue;
-		TEST_ASSERT_SUCCESS(inject_kind(story, &kinds[i], &reference), "%s",
-			fault_call_names[kinds[i].call]);
-	}
-	return TEST_SUCCESS;
+	return inject_all(story) == 0 ? TEST_SUCCESS : TEST_FAILED;
 }
 
-/* ---- names ---- */
-
-static int
-first_object(struct dl_phdr_info *info, size_t size __rte_unused, void *arg)
-{
-	*(uintptr_t *)arg = info->dlpi_addr;
-	return 1;
-}
-
-/** Callers of all doubts as the file of this program has them, one in a line. */
-static FILE *
-ask_for_names(const char *path)
-{
-	char command[192];
-	uintptr_t base = 0;
-	FILE *list = fopen(path, "we");
-
-	if (list == NULL)
-		return NULL;
-	dl_iterate_phdr(first_object, &base);
-	for (unsigned int i = 0; i < ndoubts; i++)
-		for (unsigned int j = 0; j < NAMED; j++)
-			/* the call is before where it returns to */
-			fprintf(list, "%#zx\n", doubts[i].from[j] == NULL ? 0 :
-				(uintptr_t)doubts[i].from[j] - base - 1);
-	fclose(list);
-	snprintf(command, sizeof(command), "addr2line -afie /proc/%d/exe <%s", getpid(), path);
-	return popen(command, "re");
-}
-
-/** Functions that led to each doubt, innermost first, inlined ones included. */
-static int
-name_doubts(void)
-{
-	char path[108], line[512];
-	unsigned int addresses = 0, rows = 0;
-	FILE *names;
-
-	fake_new_path(path, sizeof(path));
-	names = ask_for_names(path);
-	if (names == NULL)
-		return -1;
-	/* of each address itself, then in turn a function and where in the source it is */
-	while (fgets(line, sizeof(line), names) != NULL) {
-		bool address = strncmp(line, "0x", 2) == 0;
-		struct doubt *d;
-
-		rows = address ? 0 : rows + 1;
-		addresses += address;
-		line[strcspn(line, "\n")] = '\0';
-		d = &doubts[(addresses - 1) / NAMED];
-		if (rows % 2 == 1 && line[0] != '?' &&
-				strlen(d->names) + strlen(line) + 2 < sizeof(d->names))
-			strcat(strcat(d->names, line), " ");
-	}
-	unlink(path);
-	return pclose(names) == 0 && addresses == ndoubts * NAMED ? 0 : -1;
-}
+/* ---- what was not told ---- */
 
 /** Nobody has to hear of faults that come from there. */
 static const struct fault_quiet *
@@ -497,14 +424,30 @@ find_quiet(const struct doubt *d)
 		const struct fault_quiet *q = &fault_quiet[i];
 
 		if (q->call != d->kind->call || (q->err != 0 && q->err != d->kind->err) ||
-				(d->what == WRONG && !q->excuses))
+				(d->what == WRONG && !q->excuses) ||
+				(q->lasting && !d->kind->lasts))
 			continue;
 		snprintf(word, sizeof(word), "%s ", q->function);
-		for (const char *at = d->names; (at = strstr(at, word)) != NULL; at++)
-			if (at == d->names || at[-1] == ' ')
+		for (const char *at = d->callers.names; (at = strstr(at, word)) != NULL; at++)
+			if (at == d->callers.names || at[-1] == ' ')
 				return q;
 	}
 	return NULL;
+}
+
+static int
+name_doubts(void)
+{
+	struct fault_callers **all = calloc(ndoubts + 1, sizeof(*all));
+	int ret;
+
+	if (all == NULL)
+		return -1;
+	for (unsigned int i = 0; i < ndoubts; i++)
+		all[i] = &doubts[i].callers;
+	ret = fault_names(all, ndoubts);
+	free(all);
+	return ret;
 }
 
 static void
@@ -516,8 +459,8 @@ print_tally(void)
 
 		if (tally[i].injected == 0)
 			continue;
-		snprintf(name, sizeof(name), "%s %s", fault_call_names[kinds[i].call],
-			strerrorname_np(kinds[i].err));
+		snprintf(name, sizeof(name), "%s %s%s", fault_call_names[kinds[i].call],
+			strerrorname_np(kinds[i].err), kinds[i].lasts ? " from then on" : "");
 		printf("%-40s %8u %6u %7u %6u %5u %6u\n", name, tally[i].injected, tally[i].logged,
 			tally[i].refused, tally[i].closed, tally[i].quiet, tally[i].failed);
 	}
@@ -538,13 +481,22 @@ all_were_survived_and_told(void)
 		}
 		tally[d->kind - kinds].failed++;
 		failed++;
-		printf("%s: call %u of %s (%s): %s; called by %s\n", d->story->name, d->nth,
-			fault_call_names[d->kind->call], strerrorname_np(d->kind->err), d->wrong,
-			d->names);
+		printf("%s: call %u of %s (%s%s): %s; called by %s\n", d->story->name, d->nth,
+			fault_call_names[d->kind->call], strerrorname_np(d->kind->err),
+			d->kind->lasts ? ", and all further ones" : "", d->wrong, d->callers.names);
 	}
 	print_tally();
 	TEST_ASSERT_EQUAL(failed, 0, "faults that the library does not take as it should");
 	return TEST_SUCCESS;
+}
+
+/** Somebody is after certain faults. */
+static bool
+is_choosy(void)
+{
+	char only[32];
+
+	return test_param("kind", only, sizeof(only)) || test_param("story", only, sizeof(only));
 }
 
 static int
@@ -552,9 +504,7 @@ each_kind_was_injected(void)
 {
 	unsigned int missing = 0;
 
-	char only[32];
-
-	if (test_param("kind", only, sizeof(only)) || test_param("story", only, sizeof(only)))
+	if (is_choosy() || test_param_u64("every", 1) != 1)
 		return TEST_SKIPPED;
 	for (unsigned int i = 0; i < RTE_DIM(kinds); i++)
 		if (tally[i].injected == 0 && !kinds[i].optional) {
@@ -562,6 +512,62 @@ each_kind_was_injected(void)
 			missing++;
 		}
 	TEST_ASSERT_EQUAL(missing, 0, "kinds of faults without any");
+	return TEST_SUCCESS;
+}
+
+/* ---- the test of the test ---- */
+
+/** A library that takes a fault wrongly, and what has to be found out. */
+static const struct {
+	enum fault_seed seed;
+	const char *found;
+} seeds[] = {
+	{ FAULT_SEED_NONE, NULL },
+	{ FAULT_SEED_SILENCE, "nobody was told" },
+	{ FAULT_SEED_BLOCK, "100 bytes of heap" },
+	{ FAULT_SEED_MAPPING, "4096 bytes of a mapping" },
+	{ FAULT_SEED_DESCRIPTOR, "descriptors are open" },
+	{ FAULT_SEED_CRASH, "killed by signal" },
+};
+
+/** A socket file that cannot be removed is told of, and all goes on. */
+static const struct kind harmless = { FAULT_unlink, EACCES };
+
+static bool
+seed_is_found(const struct fault_run *run)
+{
+	const char *text = what_is_wrong(run), *found = seeds[run->tag].found;
+
+	if (text == NULL && is_unheard(run))
+		text = "nobody was told";
+	if (run->fault.hit && (found == NULL ? text == NULL :
+			text != NULL && strstr(text, found) != NULL))
+		return true;
+	printf("seed %u: \"%s\", not \"%s\"\n", run->tag, text ?: "", found ?: "");
+	return false;
+}
+
+static int
+what_is_seeded_is_found(void)
+{
+	const struct story *story = &fault_stories[0];
+	unsigned int missed = 0;
+	struct fault_run *run;
+
+	if (is_choosy())
+		return TEST_SKIPPED;
+	TEST_ASSERT_SUCCESS(live_reference(story), "%s", story->name);
+	for (unsigned int i = 0; i < RTE_DIM(seeds); i++) {
+		while ((run = fault_run_idle()) == NULL)
+			missed += !seed_is_found(fault_run_ended());
+		prepare(run, &harmless, 1);
+		run->fault.seed = seeds[i].seed;
+		run->tag = i;
+		TEST_ASSERT_SUCCESS(fault_run_begin(run, story, &reference.rest), "a child");
+	}
+	while ((run = fault_run_ended()) != NULL)
+		missed += !seed_is_found(run);
+	TEST_ASSERT_EQUAL(missed, 0, "what is wrong on purpose");
 	return TEST_SUCCESS;
 }
 
@@ -574,10 +580,16 @@ setup(void)
 	fault_echo = getenv("VHOST_TEST_ECHO_LOG") != NULL;
 	/* which loads what it needs, in all children at once */
 	backtrace(frames, RTE_DIM(frames));
-	run = mmap(NULL, sizeof(*run), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	if (run == MAP_FAILED)
+	if (fault_runs_init(test_param_u64("jobs", JOBS)) < 0)
 		return TEST_FAILED;
 	return fake_setup_parent();
+}
+
+static void
+teardown(void)
+{
+	fault_runs_fini();
+	fake_teardown();
 }
 
 static int
@@ -585,10 +597,11 @@ test_vhost_faults(void)
 {
 	static struct test_case cases[16];
 	struct test_suite suite = {
-		.name = "vhost faults", .setup = setup, .teardown = fake_teardown,
+		.name = "vhost faults", .setup = setup, .teardown = teardown,
 		.cases = cases, .case_seconds = 600,
 	};
 
+	cases[suite.nb_cases++] = (struct test_case)TEST_CASE(what_is_seeded_is_found);
 	for (unsigned int i = 0; i < fault_nstories; i++)
 		cases[suite.nb_cases++] = (struct test_case)TEST_CASE_WITH(live_story,
 			fault_stories[i].name, &fault_stories[i]);
