@@ -248,6 +248,33 @@ life_of_a_device_with_hardware(void)
 }
 
 static int
+cannot_tell_type(struct rte_vdpa_device *dev __rte_unused, uint32_t *type __rte_unused)
+{
+	return -1;
+}
+
+static int
+drivers_that_lack_something_are_refused(void)
+{
+	static struct fake_rte_device rte_dev = { .name = "made up" };
+	struct rte_device *generic = (struct rte_device *)&rte_dev;
+	struct rte_vdpa_dev_ops cannot_start = ops, has_no_type = ops;
+	struct rte_vdpa_device *dev;
+
+	cannot_start.dev_conf = NULL;
+	has_no_type.get_dev_type = cannot_tell_type;
+	TEST_ASSERT_NULL(rte_vdpa_register_device(NULL, &ops), "no device");
+	TEST_ASSERT_NULL(rte_vdpa_register_device(generic, NULL), "no driver");
+	TEST_ASSERT_NULL(rte_vdpa_register_device(generic, &cannot_start), "no dev_conf");
+	TEST_ASSERT_NULL(rte_vdpa_register_device(generic, &has_no_type), "no type");
+	dev = rte_vdpa_register_device(generic, &ops);
+	TEST_ASSERT_NOT_NULL(dev, "all it needs");
+	TEST_ASSERT_NULL(rte_vdpa_register_device(generic, &ops), "twice");
+	TEST_ASSERT_SUCCESS(rte_vdpa_unregister_device(dev), "unregister");
+	return TEST_SUCCESS;
+}
+
+static int
 driver_is_asked_again(void)
 {
 	struct fake *fe = start(1);
@@ -584,6 +611,7 @@ static const bool yes_and_no[] = { true, false };
 
 static const struct test_case cases[] = {
 	TEST_CASE(life_of_a_device_with_hardware),
+	TEST_CASE(drivers_that_lack_something_are_refused),
 	TEST_CASE(driver_is_asked_again),
 	TEST_CASE(other_memory_means_other_hardware_settings),
 	TEST_CASE(descriptors_stay_until_the_driver_was_told),
