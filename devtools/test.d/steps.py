@@ -95,6 +95,7 @@ def fast_steps(build):
     yield check('codespell, shellcheck, pyflakes; what is silenced has a reason',
                 ['devtools/check-source', 'codespell', 'shellcheck', 'pyflakes', 'reasons'])
     yield check('each checker finds a fault of its kind', ['devtools/check-source', '--self-test'])
+    yield check('coverage sees what is not reached', ['devtools/coverage', '--self-test'])
     yield check('mutate judges the mutants of a toy right', ['devtools/mutate', '--self-test'])
     # they need no build: while the first one is made, they use the other core
     yield Step('models of what threads do to each other', [['doc/models/run']], group='fast',
@@ -234,6 +235,8 @@ def suites(work):
                env={'DPDK_TEST_PARAMS': 'patience=2,like=1'})
     yield Step('every fault, more of those that are like each other', every_fault(work / 'gcc'),
                group='long', suites=test_log(work / 'gcc', 'fault-tests'), needs=[work / 'gcc'])
+    yield Step('coverage', [['devtools/coverage', '--build', work / 'coverage']], group='long',
+               wants=lanes.BUILD)
     yield Step('every fault once, ASan and UBSan', every_fault(work / 'asan'),
                group='long', suites=test_log(work / 'asan', 'fault-tests'), needs=[work / 'asan'],
                env={'DPDK_TEST_PARAMS': 'patience=5,like=1'})
