@@ -33,7 +33,7 @@ LAYERS = (
                'rte_vdpa vdpa_driver'),
     ('ground', 'mem_chunk mem_dax mem_file mem_fs mem_guard mem_heap mem_iotlb mem_iova mem_log mem_map mem_node mem_probe '
                'mem_sanitizer '
-               'dma_channel doorbell event_loop fd_kind quota reaper vhost_abi vu_message vhost_log vhost_trace '
+               'dma_channel doorbell event_loop fd_kind quota reaper vhost_abi vu_message vhost_given vhost_log vhost_trace '
                'vduse_kernel'),
     ('running halves', 'gate vhost_virtqueue virtio_net '
                        'ring ring_iova ring_log ring_packed ring_piece ring_resume ring_split '

@@ -201,6 +201,10 @@ no_room_for_the_answer(void)
 		"get_vring_base");
 	TEST_ASSERT(rte_vhost_get_log_base(fe->vid, NULL, &x) != 0,
 		"get_log_base");
+	TEST_ASSERT(rte_vhost_get_log_base(fe->vid, &x, NULL) != 0, "get_log_base without size");
+	TEST_ASSERT(rte_vhost_get_vhost_ring_inflight(fe->vid, 0, NULL) != 0, "ring_inflight");
+	TEST_ASSERT(rte_vhost_extern_callback_register(fe->vid, NULL, NULL) != 0,
+		"extern_callback_register");
 	TEST_ASSERT(rte_vhost_get_monitor_addr(fe->vid, 1, NULL) < 0,
 		"get_monitor_addr");
 	TEST_ASSERT(rte_vhost_vring_stats_get(fe->vid, 0, NULL, 0) == (VHOST_ABI >= 25 ? 21 : 17),

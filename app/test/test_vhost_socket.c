@@ -146,6 +146,39 @@ stale_path_is_not_taken_over(void)
 }
 
 static int
+try_to_listen(const char *path)
+{
+	int ret;
+
+	TEST_ASSERT_SUCCESS(rte_vhost_driver_register(path, 0), "register");
+	TEST_ASSERT_SUCCESS(rte_vhost_driver_callback_register(path,
+		&fake_recorder_ops), "callbacks");
+	ret = rte_vhost_driver_start(path);
+	TEST_ASSERT_SUCCESS(rte_vhost_driver_unregister(path), "unregister");
+	return ret;
+}
+
+/** A socket is another's while he listens, and nobody's once he was killed. */
+static int
+socket_left_behind_is_taken_over(void)
+{
+	struct sockaddr_un addr = { .sun_family = AF_UNIX };
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	TEST_ASSERT(fd >= 0, "a socket");
+	fake_new_path(addr.sun_path, sizeof(addr.sun_path));
+	TEST_ASSERT_SUCCESS(bind(fd, (struct sockaddr *)&addr, sizeof(addr)), "bind");
+	TEST_ASSERT_SUCCESS(listen(fd, 1), "listen");
+	TEST_ASSERT_FAIL(try_to_listen(addr.sun_path), "somebody's socket");
+	TEST_ASSERT_SUCCESS(access(addr.sun_path, F_OK), "is still there");
+	close(fd);
+	TEST_ASSERT_SUCCESS(access(addr.sun_path, F_OK), "nobody has removed it");
+	TEST_ASSERT_SUCCESS(try_to_listen(addr.sun_path), "nobody's socket");
+	TEST_ASSERT_FAIL(access(addr.sun_path, F_OK), "removed");
+	return TEST_SUCCESS;
+}
+
+static int
 directory_that_does_not_exist(void)
 {
 	const char *path = "/tmp/vhost-test-no-such-directory/a.sock";
@@ -520,6 +553,7 @@ static const struct test_case cases[] = {
 	TEST_CASE(two_hundred_peers_that_say_little),
 	TEST_CASE(many_peers_at_once),
 	TEST_CASE(stale_path_is_not_taken_over),
+	TEST_CASE(socket_left_behind_is_taken_over),
 	TEST_CASE(directory_that_does_not_exist),
 	TEST_CASE(client_waits_for_its_server),
 	TEST_CASE(client_without_server_starts_nevertheless),

@@ -248,6 +248,73 @@ life_of_a_device_with_hardware(void)
 }
 
 static int
+cannot_tell_type(struct rte_vdpa_device *dev __rte_unused, uint32_t *type __rte_unused)
+{
+	return -1;
+}
+
+static int
+drivers_that_lack_something_are_refused(void)
+{
+	static struct fake_rte_device rte_dev = { .name = "made up" };
+	struct rte_device *generic = (struct rte_device *)&rte_dev;
+	struct rte_vdpa_dev_ops less[] = { ops, ops, ops, ops, ops, ops, ops, ops };
+	struct rte_vdpa_device *dev;
+
+	less[0].get_queue_num = NULL;
+	less[1].get_features = NULL;
+	less[2].get_protocol_features = NULL;
+	less[3].dev_conf = NULL;
+	less[4].dev_close = NULL;
+	less[5].set_vring_state = NULL;
+	less[6].set_features = NULL;
+	less[7].get_dev_type = cannot_tell_type;
+	TEST_ASSERT_NULL(rte_vdpa_register_device(NULL, &ops), "no device");
+	TEST_ASSERT_NULL(rte_vdpa_register_device(generic, NULL), "no driver");
+	for (unsigned int i = 0; i < RTE_DIM(less); i++)
+		TEST_ASSERT_NULL(rte_vdpa_register_device(generic, &less[i]), "driver %u", i);
+	dev = rte_vdpa_register_device(generic, &ops);
+	TEST_ASSERT_NOT_NULL(dev, "all it needs");
+	TEST_ASSERT_NULL(rte_vdpa_register_device(generic, &ops), "twice");
+	TEST_ASSERT_SUCCESS(rte_vdpa_unregister_device(dev), "unregister");
+	return TEST_SUCCESS;
+}
+
+static int
+questions_to_no_device_are_refused(void)
+{
+	struct rte_vdpa_stat_name name;
+	struct rte_vdpa_stat stat;
+	uint64_t features;
+
+	TEST_ASSERT_NULL(rte_vdpa_get_rte_device(NULL), "generic device");
+	TEST_ASSERT_EQUAL(rte_vdpa_get_features(NULL, &features), -1, "features");
+	TEST_ASSERT_EQUAL(rte_vdpa_get_protocol_features(NULL, &features), -1, "protocol");
+	TEST_ASSERT_EQUAL(rte_vdpa_get_stats_names(NULL, &name, 1), -EINVAL, "names");
+	TEST_ASSERT_EQUAL(rte_vdpa_get_stats(NULL, 0, &stat, 1), -EINVAL, "statistics");
+	TEST_ASSERT_EQUAL(rte_vdpa_reset_stats(NULL, 0), -EINVAL, "reset");
+	return TEST_SUCCESS;
+}
+
+static int
+questions_that_a_driver_cannot_answer(void)
+{
+	static struct fake_rte_device rte_dev = { .name = "made up" };
+	struct rte_vdpa_device *dev = rte_vdpa_register_device((struct rte_device *)&rte_dev, &ops);
+	struct rte_vdpa_stat_name name;
+	struct rte_vdpa_stat stat;
+
+	TEST_ASSERT_NOT_NULL(dev, "a device");
+	TEST_ASSERT_EQUAL(rte_vdpa_get_stats_names(dev, &name, 1), -ENOTSUP, "names");
+	TEST_ASSERT_EQUAL(rte_vdpa_get_stats(dev, 0, NULL, 1), -EINVAL, "no room");
+	TEST_ASSERT_EQUAL(rte_vdpa_get_stats(dev, 0, &stat, 0), -EINVAL, "no room at all");
+	TEST_ASSERT_EQUAL(rte_vdpa_get_stats(dev, 0, &stat, 1), -ENOTSUP, "statistics");
+	TEST_ASSERT_EQUAL(rte_vdpa_reset_stats(dev, 0), -ENOTSUP, "reset");
+	TEST_ASSERT_SUCCESS(rte_vdpa_unregister_device(dev), "unregister");
+	return TEST_SUCCESS;
+}
+
+static int
 driver_is_asked_again(void)
 {
 	struct fake *fe = start(1);
@@ -584,6 +651,9 @@ static const bool yes_and_no[] = { true, false };
 
 static const struct test_case cases[] = {
 	TEST_CASE(life_of_a_device_with_hardware),
+	TEST_CASE(drivers_that_lack_something_are_refused),
+	TEST_CASE(questions_to_no_device_are_refused),
+	TEST_CASE(questions_that_a_driver_cannot_answer),
 	TEST_CASE(driver_is_asked_again),
 	TEST_CASE(other_memory_means_other_hardware_settings),
 	TEST_CASE(descriptors_stay_until_the_driver_was_told),

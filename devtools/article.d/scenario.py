@@ -16,7 +16,6 @@ import collections
 import contextlib
 import os
 import re
-import shutil
 import signal
 import sys
 import tempfile

@@ -134,11 +134,6 @@ class Cell:
         return seen / turns / self.turn()
 
 
-def touched(first, count):
-    """Lines that have some of these bytes."""
-    return (first + count - 1) // LINE - first // LINE + 1
-
-
 def least(name):
     """
     Lines that the library has to get for a packet: each that is read or written once in a

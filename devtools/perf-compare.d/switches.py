@@ -35,7 +35,7 @@ TOP = Path(__file__).resolve().parent.parent.parent
 sys.path[:0] = [str(TOP / "app/test/interop"), str(TOP / "app/test/switch")]
 # pylint: disable=wrong-import-position
 import frames  # noqa: E402
-from processes import Bench, Failure, Library, Skip, check, wait_until  # noqa: E402
+from processes import Bench, Failure, Library, check, wait_until  # noqa: E402
 from realtime import undisturbed  # noqa: E402
 import tcp_stream  # noqa: E402
 from switch import Switch  # noqa: E402

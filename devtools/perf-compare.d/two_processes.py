@@ -26,7 +26,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent.parent / "app/test/interop"))
 # pylint: disable-next=wrong-import-position
-from processes import Bench, Failure, Library, Skip, check  # noqa: E402
+from processes import Bench, Failure, Library, check  # noqa: E402
 from realtime import undisturbed  # noqa: E402
 from testpmd import Testpmd  # noqa: E402
 

@@ -75,6 +75,7 @@ def steps(work, distros):
     for name in distros:
         yield from distro_steps(name, work / name)
     yield from machines(work, work / 'gcc')
+    yield from analyses(work / 'gcc')
     yield from suites(work)
 
 
@@ -91,6 +92,10 @@ def fast_steps(build):
     yield check('imports of the data path', ['devtools/check-datapath.py', build])
     yield check('page of locks and barriers', ['devtools/check-locks.py'])
     yield check('check-locks finds differences', ['devtools/check-locks.py', '--self-test'])
+    yield check('codespell, shellcheck, pyflakes; what is silenced has a reason',
+                ['devtools/check-source', 'codespell', 'shellcheck', 'pyflakes', 'reasons'])
+    yield check('each checker finds a fault of its kind', ['devtools/check-source', '--self-test'])
+    yield check('coverage sees what is not reached', ['devtools/coverage', '--self-test'])
     yield check('mutate judges the mutants of a toy right', ['devtools/mutate', '--self-test'])
     # they need no build: while the first one is made, they use the other core
     yield Step('models of what threads do to each other', [['doc/models/run']], group='fast',
@@ -154,6 +159,21 @@ def builds(work):
     yield build('guides', 'docs', '-Denable_docs=true', '-Dtests=false')
 
 
+def analyses(build):
+    """Of the source, as the build's compiler is told to read it."""
+    def step(name, *words, group='long'):
+        return Step(name, [['devtools/check-source', '--build', build, *words]], group=group,
+                    needs=[build], wants=lanes.BUILD)
+
+    yield step('cppcheck', 'cppcheck', group='full')
+    # a minute; all of it takes seven, on two cores
+    yield step('clang-tidy, scan-build, gcc -fanalyzer: what has changed last', '--recent', '8',
+               'clang-tidy', 'scan-build', 'gcc', group='full')
+    yield step('clang-tidy', 'clang-tidy')
+    yield step('scan-build', 'scan-build')
+    yield step('gcc -fanalyzer', 'gcc')
+
+
 def machines(work, build):
     """Real peers, and machines with several nodes: what is emulated uses all cores."""
     def step(name, command, timeout, **more):
@@ -215,6 +235,8 @@ def suites(work):
                env={'DPDK_TEST_PARAMS': 'patience=2,like=1'})
     yield Step('every fault, more of those that are like each other', every_fault(work / 'gcc'),
                group='long', suites=test_log(work / 'gcc', 'fault-tests'), needs=[work / 'gcc'])
+    yield Step('coverage', [['devtools/coverage', '--build', work / 'coverage']], group='long',
+               wants=lanes.BUILD)
     yield Step('every fault once, ASan and UBSan', every_fault(work / 'asan'),
                group='long', suites=test_log(work / 'asan', 'fault-tests'), needs=[work / 'asan'],
                env={'DPDK_TEST_PARAMS': 'patience=5,like=1'})

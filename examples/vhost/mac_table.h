@@ -91,7 +91,7 @@ void mac_table_age(uint32_t now, uint32_t age);
 /** Forget all addresses of a vport; all of all vports for VPORT_NONE. */
 void mac_table_forget(uint16_t vport);
 
-void mac_table_count(struct mac_table_counts *counts);
+void mac_table_count(struct mac_table_counts *copy);
 
 /** What is known of an address. */
 struct mac_table_entry {

@@ -181,7 +181,7 @@ read_assign(const struct option_row *row, const char *text)
 static int
 read_affinity(const struct option_row *row, const char *text)
 {
-	struct affinity *affinity = &options.affinities[options.n_affinities];
+	struct affinity *affinity;
 	const char *comma, *next = text;
 	char item[OPTIONS_NAME_LEN + 16], rest;
 	int used;
@@ -193,7 +193,8 @@ read_affinity(const struct option_row *row, const char *text)
 		if (options.n_affinities == OPTIONS_MAX_AFFINITIES)
 			return complain("--%s: at most %u", row->name, OPTIONS_MAX_AFFINITIES);
 		affinity = &options.affinities[options.n_affinities];
-		if (used >= (int)sizeof(item) || sscanf(item, "%63[^:]:%u:%u%c", affinity->name,
+		/* NOLINTNEXTLINE(cert-err34-c): nine digits always fit */
+		if (used >= (int)sizeof(item) || sscanf(item, "%63[^:]:%9u:%9u%c", affinity->name,
 				&affinity->queue, &affinity->lcore, &rest) != 3)
 			return complain("--%s takes NAME:QUEUE:LCORE, not \"%s\"", row->name, item);
 		if (affinity->queue >= VPORT_MAX_RXQ)
@@ -236,7 +237,8 @@ read_dma(const struct option_row *row, const char *item)
 	unsigned int socket;
 	int dma;
 
-	if (sscanf(item, "%2[rtx]d%u@%63[^],]%c", direction, &socket, name, &rest) != 3 ||
+	/* NOLINTNEXTLINE(cert-err34-c): nine digits always fit */
+	if (sscanf(item, "%2[rtx]d%9u@%63[^],]%c", direction, &socket, name, &rest) != 3 ||
 			(strcmp(direction, "tx") != 0 && strcmp(direction, "rx") != 0))
 		return complain("--%s takes [txdN@DEVICE,rxdN@DEVICE,...], not \"%s\"", row->name,
 				item);

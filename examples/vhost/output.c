@@ -44,7 +44,7 @@ count(const struct sending *sending, struct rte_mbuf **pkts, uint16_t n, int sig
 	for (uint16_t i = 0; i < n; i++)
 		bytes += pkts[i]->pkt_len;
 	sending->counters->tx_packets += sign * n;
-	sending->counters->tx_bytes += sign * bytes;
+	sending->counters->tx_bytes += sign * bytes; /* cppcheck-suppress signConversion ; that is how it is taken back */
 	if (sending->out->node >= 0 && sending->out->node != sending->poll->node)
 		sending->counters->crossed += sign * n;
 }
@@ -201,7 +201,7 @@ prepare(const struct sending *sending, uint16_t queue, struct rte_mbuf **pkts, u
 			< n) {
 		drop(sending, DROP_MALFORMED, &pkts[ready], 1);
 		n--;
-		memmove(&pkts[ready], &pkts[ready + 1], (n - ready) * sizeof(pkts[0]));
+		memmove(&pkts[ready], &pkts[ready + 1], (n - ready) * sizeof(pkts[0])); /* NOLINT(bugprone-sizeof-expression): pointers move */
 	}
 	return n;
 }
@@ -276,7 +276,7 @@ output_send_batch(struct worker *worker, const struct plan *plan, const struct p
 	uint16_t sent = 0;
 
 	/* runs of packets between those that need work, so that all stay in order */
-	for (uint16_t i = 0; i < batch->n; i++) {
+	for (uint32_t i = 0; i < batch->n; i++) {
 		if (likely(!needs_completion(&sending, batch->pkts[i])))
 			continue;
 		transmit(&sending, &batch->pkts[sent], i - sent);

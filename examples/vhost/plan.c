@@ -227,15 +227,16 @@ static bool
 note_lcores(void)
 {
 	struct vport *vport;
+	const uint32_t n = n_candidates;
 	uint32_t before[PLAN_MAX_POLLS];
 	bool changed = false;
 
-	for (uint32_t i = 0; i < n_candidates; i++)
+	for (uint32_t i = 0; i < n; i++)
 		before[i] = candidates[i].vport->rxq[candidates[i].queue].lcore;
 	VPORT_FOREACH(vport)
 		for (uint32_t queue = 0; queue < VPORT_MAX_RXQ; queue++)
 			vport->rxq[queue].lcore = LCORE_ID_ANY;
-	for (uint32_t i = 0; i < n_candidates; i++) {
+	for (uint32_t i = 0; i < n; i++) {
 		candidates[i].vport->rxq[candidates[i].queue].lcore = candidates[i].lcore;
 		if (before[i] == candidates[i].lcore)
 			continue;

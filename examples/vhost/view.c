@@ -126,7 +126,7 @@ print_guest(FILE *out, const struct vport *vport)
 
 	view_guest_memory(vport, &memory);
 	node = topology_main_node(&memory.guest);
-	if (node >= 0)
+	if (node >= 0 && memory.guest.seen > 0)
 		snprintf(detail, sizeof(detail), " (%u %% of %u pages seen)",
 				memory.guest.pages[node] * 100 / memory.guest.seen,
 				memory.guest.seen);

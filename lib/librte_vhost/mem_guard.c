@@ -308,7 +308,7 @@ ask(struct guard_handler *handler, int sig, siginfo_t *info, void *context)
 	if (act != NULL && (act->sa_flags & SA_SIGINFO) != 0)
 		act->sa_sigaction(sig, info, context);
 	else if (act == NULL || act->sa_handler == SIG_DFL)
-		take_default_action(sig, info);
+		take_default_action(sig, info); /* NOLINT(bugprone-branch-clone): for another reason */
 	else if (act->sa_handler != SIG_IGN)
 		act->sa_handler(sig);
 	else if (info->si_code > 0)

@@ -28,7 +28,7 @@ struct vhost_iova_ops {
 };
 
 /** Replace the implementation; NULL brings EAL's back.  For tests. */
-void vhost_iova_set_ops(const struct vhost_iova_ops *ops);
+void vhost_iova_set_ops(const struct vhost_iova_ops *other);
 
 bool vhost_iova_is_physical(void);
 

@@ -48,11 +48,11 @@ struct mem_log_cache {
  * file, or is not aligned so that bits can be set atomically.
  *
  * @param fd    still the caller's
- * @param[out] log  one reference, the caller's
+ * @param[out] out  one reference, the caller's
  * @return 0 or a negative errno; nothing stays mapped after an error
  */
 int vhost_mem_log_create(const struct mem_owner *owner, uint64_t size, uint64_t offset, int fd,
-		struct mem_log **log);
+		struct mem_log **out);
 
 /** Control thread only, as vhost_mem_log_put(). */
 struct mem_log *vhost_mem_log_get(struct mem_log *log);

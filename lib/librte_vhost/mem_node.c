@@ -347,11 +347,17 @@ int
 vhost_node_pages_bring(void *pages, size_t size, int node)
 {
 	const size_t page = sysconf(_SC_PAGESIZE);
-	size_t at;
+	uint8_t *at, byte;
 
-	/* a page that is not there yet cannot be moved; others may write meanwhile */
-	for (at = 0; at < size; at += page)
-		__atomic_fetch_or((uint8_t *)RTE_PTR_ADD(pages, at), 0, __ATOMIC_RELAXED);
+	/*
+	 * A page that is not there yet cannot be moved; others may write meanwhile.  clang
+	 * makes a load of "or nothing", which brings the page of zeroes; not of this.
+	 */
+	for (at = pages; at < (uint8_t *)pages + size; at += page) {
+		byte = __atomic_load_n(at, __ATOMIC_RELAXED);
+		__atomic_compare_exchange_n(at, &byte, byte, false, __ATOMIC_RELAXED,
+				__ATOMIC_RELAXED);
+	}
 	return vhost_node_move_pages(pages, size, node);
 }
 

@@ -382,7 +382,7 @@ map_all(const struct mem_window *window, unsigned int i, unsigned int n, unsigne
 }
 
 /** Map what is there of some pages: if not all are, of each half of them. */
-static unsigned int
+static unsigned int /* NOLINTNEXTLINE(misc-no-recursion): not deeper than the bits of n */
 map_some(const struct mem_window *window, unsigned int i, unsigned int n, unsigned int *budget)
 {
 	if (n == 0 || *budget == 0)

@@ -40,6 +40,7 @@
 #include "net_plain.h"
 #include "net_stats.h"
 #include "ring.h"
+#include "vhost_given.h"
 #include "vhost_virtqueue.h"
 
 /** All variants, the cheapest first: name, what it covers. */
@@ -70,6 +71,7 @@ gather(struct net_cursor *from, uint8_t *dst, uint32_t len, struct net_fetch *fe
 		uint32_t n = RTE_MIN(len, net_cursor_room(from));
 		const uint8_t *src = from->piece->base + from->offset;
 
+		VHOST_GIVEN(fetch != NULL || n <= NET_COPY_SHORT); /* only a header has none */
 		if (n > NET_COPY_SHORT)
 			copy_and_fetch(dst, src, n, fetch);
 		else

@@ -42,6 +42,7 @@
 #include "net_plain.h"
 #include "net_stats.h"
 #include "ring.h"
+#include "vhost_given.h"
 #include "vhost_virtqueue.h"
 
 /** All variants, the cheapest first: name, what it covers. */
@@ -101,6 +102,7 @@ scatter(struct net_cursor *to, const uint8_t *src, uint32_t len, struct net_fetc
 		uint32_t n = RTE_MIN(len, net_cursor_room(to));
 		uint8_t *dst = to->piece->base + to->offset;
 
+		VHOST_GIVEN(fetch != NULL || n <= NET_COPY_SHORT); /* only a header has none */
 		if (n > NET_COPY_SHORT)
 			copy_and_fetch(dst, src, n, fetch);
 		else

@@ -11,6 +11,7 @@
 #include <rte_vect.h>
 
 #include "net_isa.h"
+#include "vhost_given.h"
 
 struct build {
 	enum rte_cpu_flag_t needs;
@@ -68,6 +69,7 @@ best_build(const struct vhost_virtqueue *block)
 		return &log_build;
 	while (!runs_here[i] || rte_vect_get_max_simd_bitwidth() < builds[i].bits)
 		i++;
+	VHOST_GIVEN(i < RTE_DIM(builds)); /* the last runs everywhere */
 	return &builds[i];
 }
 

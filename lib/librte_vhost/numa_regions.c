@@ -306,7 +306,9 @@ ask_watched(const struct numa_regions *regions, int (*nodes)[SAMPLE_SPOTS])
 			counts[i] = vhost_numa_sample_watch(&regions->list[i]->sample, pages + n);
 		n += counts[i];
 	}
-	ret = n > 0 ? vhost_node_query(pages, n, flat) : 0;
+	if (n == 0)
+		return 0;
+	ret = vhost_node_query(pages, n, flat);
 	if (ret < 0)
 		return ret;
 	for (i = 0, n = 0; i < regions->n; i++)

@@ -556,6 +556,7 @@ move_spots_to_data(struct numa_sample *sample)
 		at = RTE_MAX(at, sample->spots[i].page);
 		if (at >= count || !vhost_mem_probe_next_data(&sample->probe, fd, &at))
 			break;
+		/* cppcheck-suppress unknownEvaluationOrder ; takes ".n" for the other n */
 		sample->spots[n++] = (struct mem_run){
 			.page = at, .n = RTE_MIN(count - at, (uint64_t)SPOT_PAGES),
 		};

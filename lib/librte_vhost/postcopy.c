@@ -289,6 +289,7 @@ is_page_awaited(int ufd)
 	info = fopen(line, "re");
 	if (info == NULL)
 		return true;
+	/* NOLINTNEXTLINE(cert-err34-c): the kernel writes it */
 	while (fgets(line, sizeof(line), info) != NULL && sscanf(line, "total: %lu", &total) != 1)
 		;
 	fclose(info);

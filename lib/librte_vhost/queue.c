@@ -40,6 +40,7 @@
 #include "reaper.h"
 #include "ring.h"
 #include "ring_locate.h"
+#include "vhost_given.h"
 
 /** Have the gate know the descriptors in force. */
 static void
@@ -511,6 +512,7 @@ vhost_queue_commit(struct vhost_queue *q, const struct queue_wish *wish, bool en
 		starts |= done.old != NULL &&
 			!ring_is_same_format(block->cfg.format, done.old->cfg.format);
 	}
+	VHOST_GIVEN(block != NULL); /* a queue has a block, or its first is staged */
 	if (wish->has_base)
 		vhost_block_set_base(block, wish->last_avail, wish->last_used);
 	done.started = block->size != 0 && starts;

@@ -108,7 +108,7 @@ account_find(const struct vhost_quota *quota)
 }
 
 /** The account of a quota; without memory one of no registration. */
-static struct account *
+static struct account * /* NOLINTNEXTLINE(misc-no-recursion): once, for the one of none */
 account_get(struct vhost_quota *quota)
 {
 	struct account *account = account_find(quota);

@@ -142,8 +142,10 @@ commit_device(struct vhost_device *dev, struct plan *plan)
 	struct mem_map *old_map = dev->running.map;
 	struct mem_log *old_log = dev->running.log;
 
+	/* NOLINTNEXTLINE(bugprone-sizeof-expression): pointers are copied */
 	memcpy(old, dev->running.replicas, nold * sizeof(old[0]));
 	rte_spinlock_lock(&dev->view_lock);
+	/* NOLINTNEXTLINE(bugprone-sizeof-expression): the same */
 	memcpy(dev->running.replicas, plan->replicas, plan->nreplicas * sizeof(old[0]));
 	dev->running.nreplicas = plan->nreplicas;
 	dev->running.net = plan->net;

@@ -22,6 +22,7 @@
 #include <string.h>
 
 #include <rte_common.h>
+#include <rte_string_fns.h>
 #include <rte_telemetry.h>
 #include <rte_version.h>
 
@@ -88,9 +89,8 @@ parse_words(const char *params, struct words *words)
 	char *rest = words->text;
 
 	words->n = 0;
-	if (params == NULL || strlen(params) >= sizeof(words->text))
+	if (params == NULL || rte_strscpy(words->text, params, sizeof(words->text)) < 0)
 		return -EINVAL;
-	strcpy(words->text, params);
 	while (rest != NULL && words->n < MAX_WORDS)
 		words->word[words->n++] = strsep(&rest, ",");
 	return rest == NULL ? 0 : -EINVAL;

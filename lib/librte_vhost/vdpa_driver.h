@@ -194,7 +194,7 @@ rte_vdpa_unregister_device(struct rte_vdpa_device *dev);
  *   How many entries were carried over, or -1 on error.
  */
 __rte_internal
-int
+int /* NOLINTNEXTLINE(readability-redundant-declaration): where DPDK has it, and where we do */
 rte_vdpa_relay_vring_used(int vid, uint16_t qid, void *vring_m);
 
 /**

@@ -8,6 +8,8 @@
 #include <linux/virtio_config.h>
 #include <linux/virtio_net.h>
 
+#include <rte_string_fns.h>
+
 #include "mem_heap.h"
 #include "virtio_net.h"
 
@@ -50,7 +52,7 @@ copy_name(struct virtio_net *net, const char *name)
 
 	if (len >= sizeof(net->name))
 		name += len - sizeof(net->name) + 1;
-	strcpy(net->name, name);
+	rte_strscpy(net->name, name, sizeof(net->name));
 }
 
 /** Views of what the guest's IOMMU has told, if it has one: false if there is no memory. */

@@ -25,6 +25,7 @@
 
 #include "reaper.h"
 #include "vhost_abi.h"
+#include "vhost_given.h"
 #include "vu_message.h"
 
 static_assert(offsetof(struct vu_message, payload) == VU_HEADER_SIZE, "header");
@@ -75,6 +76,7 @@ static const char * const request_names[] = {
 	[VU_SET_VRING_ENABLE] = "VHOST_USER_SET_VRING_ENABLE",
 	[VU_SEND_RARP] = "VHOST_USER_SEND_RARP",
 	[VU_NET_SET_MTU] = "VHOST_USER_NET_SET_MTU",
+	/* NOLINTNEXTLINE(bugprone-suspicious-missing-comma): one name of three parts */
 	[VU_SET_SLAVE_REQ_FD] = "VHOST_USER_SET_" VHOST_ABI_BACKEND "_REQ_FD",
 	[VU_IOTLB_MSG] = "VHOST_USER_IOTLB_MSG",
 	[VU_SET_VRING_ENDIAN] = "VHOST_USER_SET_VRING_ENDIAN",
@@ -322,6 +324,7 @@ attach_fds(struct msghdr *hdr, union send_control *control, const int *fds, unsi
 	hdr->msg_control = control;
 	hdr->msg_controllen = CMSG_SPACE(bytes);
 	cmsg = CMSG_FIRSTHDR(hdr);
+	VHOST_GIVEN(cmsg != NULL); /* there is room for a header */
 	cmsg->cmsg_level = SOL_SOCKET;
 	cmsg->cmsg_type = SCM_RIGHTS;
 	cmsg->cmsg_len = CMSG_LEN(bytes);

@@ -19,7 +19,7 @@ import tempfile
 import time
 
 sys.path.append(os.path.join(os.path.dirname(os.path.realpath(__file__)), "../../../devtools"))
-from vhost_library import PACKAGED, NoLibrary, library_name
+from vhost_library import PACKAGED, library_name
 
 # Polls are close together at first and then a tenth of the time waited apart.
 SHORTEST_POLL, LONGEST_POLL = 0.001, 0.05
@@ -188,7 +188,7 @@ class Library:
 
     @property
     def name(self):
-        """Under which name programs load it; NoLibrary if there is none."""
+        """Under which name programs load it; vhost_library.NoLibrary if there is none."""
         return library_name(self.directory or PACKAGED)
 
     @property

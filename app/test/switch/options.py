@@ -179,7 +179,7 @@ def run_signal(bench, number):
 def run_quit(bench):
     """The prompt answers each of its commands, and "quit" ends the switch."""
     switch = VhostSwitch(bench, ["vhost0"], ["--interactive"]).ready()
-    station = Station(bench, "station", bench.path("vhost0"), 1).ready()
+    Station(bench, "station", bench.path("vhost0"), 1).ready()
     switch.wait_guests(["vhost0"])
     for command, answer in (("pmd-rxq-show", r"port: vhost0\s+queue-id:\s+0 \(enabled\)"),
                             ("guests-show", "vhost0"), ("stats-show", "balance 0"), ("fdb-show", "."),

@@ -3,6 +3,7 @@
  */
 
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include <rte_ether.h>
@@ -27,6 +28,17 @@ byte_at(uint32_t position)
 	return position * 7 + position / 251;
 }
 
+/** The pool and its buffers are large enough for all packets here. */
+static void *
+append(struct rte_mbuf *pkt, uint16_t len)
+{
+	void *at = rte_pktmbuf_append(pkt, len);
+
+	if (at == NULL)
+		abort();
+	return at;
+}
+
 static void
 append_payload(struct rte_mbuf *pkt, uint32_t len)
 {
@@ -38,7 +50,7 @@ append_payload(struct rte_mbuf *pkt, uint32_t len)
 			last = rte_pktmbuf_alloc(mbufs);
 			rte_pktmbuf_chain(pkt, last);
 		}
-		at = (uint8_t *)rte_pktmbuf_append(pkt, 1);
+		at = append(pkt, 1);
 		*at = byte_at(i);
 	}
 }
@@ -78,7 +90,7 @@ make_packet(bool ipv6, uint8_t protocol, uint32_t payload)
 	pkt->l3_len = ipv6 ? sizeof(struct rte_ipv6_hdr) : sizeof(struct rte_ipv4_hdr);
 	pkt->l4_len = protocol == IPPROTO_TCP ? sizeof(struct rte_tcp_hdr) :
 		sizeof(struct rte_udp_hdr);
-	memset(rte_pktmbuf_append(pkt, pkt->l2_len + pkt->l3_len + pkt->l4_len), 0,
+	memset(append(pkt, pkt->l2_len + pkt->l3_len + pkt->l4_len), 0,
 			pkt->l2_len + pkt->l3_len + pkt->l4_len);
 	rte_pktmbuf_mtod(pkt, struct rte_ether_hdr *)->ether_type =
 		rte_cpu_to_be_16(ipv6 ? RTE_ETHER_TYPE_IPV6 : RTE_ETHER_TYPE_IPV4);

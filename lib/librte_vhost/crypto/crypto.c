@@ -38,6 +38,7 @@
 #include "crypto/crypto.h"
 #include "mem_heap.h"
 #include "mem_node.h"
+#include "vhost_given.h"
 #include "vhost_log.h"
 
 /** How long who polls the cryptodev has to bring back what is under way. */
@@ -602,6 +603,7 @@ vhost_crypto_open_session(struct vhost_device *dev, const struct vu_crypto_sessi
 	int64_t ret = -VIRTIO_CRYPTO_ERR;
 	uint8_t status;
 
+	VHOST_GIVEN(c != NULL); /* only while vhost_crypto_serves() */
 	pthread_mutex_lock(&c->lock);
 	if (c->on) {
 		status = vhost_crypto_session_open(&c->sessions, &c->home, wish, &record);
@@ -633,6 +635,7 @@ vhost_crypto_close_session(struct vhost_device *dev, uint64_t id)
 	struct vhost_crypto *c = vhost_crypto_get(dev->vid);
 	struct crypto_record *record;
 
+	VHOST_GIVEN(c != NULL); /* only while vhost_crypto_serves() */
 	pthread_mutex_lock(&c->lock);
 	record = vhost_crypto_session_record(&c->sessions, id);
 	if (record != NULL)

@@ -77,11 +77,11 @@ void vhost_crypto_sessions_init(struct crypto_sessions *sessions);
 /**
  * Open a session in a cryptodev.
  *
- * @param[out] record  not yet in the table: see vhost_crypto_session_publish()
+ * @param[out] out  not yet in the table: see vhost_crypto_session_publish()
  * @return VIRTIO_CRYPTO_OK, or another status, with nothing changed
  */
 uint8_t vhost_crypto_session_open(struct crypto_sessions *sessions, const struct crypto_home *home,
-		const struct vu_crypto_session *wish, struct crypto_record **record);
+		const struct vu_crypto_session *wish, struct crypto_record **out);
 
 /** The open session of an id, or NULL. */
 struct crypto_record *vhost_crypto_session_record(struct crypto_sessions *sessions, uint64_t id);
