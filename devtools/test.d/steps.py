@@ -112,7 +112,7 @@ def fast_steps(build):
     # the same cases each time; for long by hand
     yield check('frontends see what they see of the packaged library',
                 ['devtools/fuzz-differ', '--build', build, '--self-test'],
-                ['devtools/fuzz-differ', '--build', build, '--seed', '1', '--cases', '150',
+                ['devtools/fuzz-differ', '--build', build, '--seed', '1', '--cases', '100',
                  '--seconds', '120'], suites='stdout')
     yield check('control path: all are served, and nothing of them stays',
                 ['devtools/control-compare', '--quick', '--build', build], suites='stdout')
