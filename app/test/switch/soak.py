@@ -119,7 +119,7 @@ class Footprint:
 class Soak:
     """The switch, the herds and what is known about them."""
 
-    def __init__(self, bench, guests, packed):
+    def __init__(self, bench, guests, packed, others=()):
         check(guests % (2 * HERD) == 0, f"guests must be a multiple of {2 * HERD}")
         self.bench = bench
         self.packed = packed
@@ -129,10 +129,14 @@ class Soak:
         # Frames that a guest has thrown away when it started: virtio-user empties its ring then.
         self.discarded = dict.fromkeys(self.base, 0)
         self.names = [f"vhost{number}" for number in self.base]
-        self.switch = VhostSwitch(bench, self.names, workers=2).ready()
+        self.switch = VhostSwitch(bench, [*self.names, *others], workers=2).ready()
         self.herds = [self._start(index) for index in range(guests // HERD)]
         for herd in self.herds:
             herd.ready()
+        self.wait_guests()
+
+    def wait_guests(self):
+        """All are there, and nobody else."""
         self.switch.wait_guests(self.names)
 
     def _start(self, index):
@@ -162,7 +166,7 @@ class Soak:
             self.base[number] = self._counted(number)
             self.discarded.pop(number, None)
         self.herds[index] = self._start(index).ready()
-        self.switch.wait_guests(self.names)
+        self.wait_guests()
         self.herds[index].run()
 
     def _counted(self, number):
@@ -184,8 +188,12 @@ class Soak:
         for herd in self.herds:
             for number in herd.guests:
                 self._check_counters(herd, number)
-        check(totals["received"] == sum(self._counted(number)["rx_packets"] for number in self.base), "sums differ")
+        self.check_sums(totals["received"], sum(self._counted(number)["rx_packets"] for number in self.base))
         return totals
+
+    def check_sums(self, received, of_guests):
+        """What the switch has received is what its guests have sent."""
+        check(received == of_guests, "sums differ")
 
     def _check_counters(self, herd, number):
         ours = self._counted(number)
@@ -208,10 +216,14 @@ class Soak:
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
             time.sleep(dice.uniform(*RESTART_SECONDS))
-            how = dice.choice((ORDERLY, KILLED))
-            self.restart(dice.randrange(len(self.herds)), how)
-            done[how] += 1
+            done[self.disturb(dice)] += 1
         return done
+
+    def disturb(self, dice):
+        """Do something to somebody; what it was."""
+        how = dice.choice((ORDERLY, KILLED))
+        self.restart(dice.randrange(len(self.herds)), how)
+        return how
 
     def end(self):
         """All leave; every mbuf is back in its pool; the switch ends well."""
@@ -237,12 +249,12 @@ def warm_up(soak):
     soak.come_to_rest()
 
 
-def run_soak(bench, packed):
+def run_soak(bench, packed, kind=Soak):
     """Warm up, soak, come to rest, compare."""
     options = settings.current
     dice = random.Random(options.seed)
     print(f"soak: {options.guests} guests, {options.seconds} s, seed {options.seed}", flush=True)
-    soak = Soak(bench, options.guests, packed)
+    soak = kind(bench, options.guests, packed)
     warm_up(soak)
     before = Footprint(soak.switch)
     done = soak.run(options.seconds, dice)

@@ -1,0 +1,189 @@
+# SPDX-License-Identifier: BSD-3-Clause
+# Copyright(c) 2026 The vhost-numa authors
+"""The soak with guests of all kinds, and with everything that can happen to them.
+
+Beside the herds of soak.py, which restart and die, there are on the same switch: a Linux
+guest under QEMU that pings user-mode Linux, is given more memory and has it taken away, and
+is migrated from one socket to another; frontends that talk nonsense, or whose rings do.
+Meanwhile the policy of placement of all of them changes, and, where there are several nodes,
+their memory moves. At the end all that soak.py accounts for is accounted for, and the
+library's limits are as unused as before.
+"""
+
+import contextlib
+import mmap
+import os
+import socket
+import subprocess
+import sys
+
+import soak
+from guests import QemuGuest, UmlGuest
+from linux_guests import ADDRESSES
+from migration import Monitor, incoming_arguments, migrate, monitor_arguments
+from misbehave import GIBBERISH
+from processes import check, wait_until
+
+sys.path.append(os.path.join(os.path.dirname(os.path.realpath(__file__)), "../../../devtools/control-compare.d"))
+import frontend
+
+# Sockets beside those of the herds: for the Linux guest by turns, its peer, and strangers.
+HOMES, PEER, STRANGE = ("linux1", "linux2"), "peer", "strange"
+ROUND_SECONDS = 120
+MODULE_MIB = 64
+GUEST_BYTES = 4 << 20
+# What happens, beside restarts.
+LIKELY = ("nonsense", "lie", "lie", "lie", "policy", "policy", "memory", "memory", "travel", "plug")
+
+# The guest tells of each round of pings. Frames that nobody has learned yet, of the herds, fill its ring as well: some
+# are lost.
+PINGING = f"""
+echo online > /sys/devices/system/memory/auto_online_blocks
+while :; do say round $(pings 50 1000 {ADDRESSES[2]}); done
+"""
+ANSWERING = "while :; do usleep 1000000; done"
+
+
+class TravellingGuest(QemuGuest):
+    """A guest with an empty slot for memory."""
+
+    MEMORY_SLOTS = ",slots=1,maxmem=1G"
+
+
+class MixedSoak(soak.Soak):
+    """The soak, and who else is there."""
+
+    def __init__(self, bench, guests, packed):
+        self._homes = list(HOMES)
+        self._travels = 0
+        self._guest = self._monitor = None
+        super().__init__(bench, guests, packed, [*HOMES, PEER, STRANGE])
+        self._peer = UmlGuest(bench, "uml", bench.path(PEER), ADDRESSES[2], ANSWERING)
+        self._peer.wait_ready()
+        self._guest, self._monitor = self._start_guest(self._homes[0])
+        self._guest.wait_ready()
+        self._hear_pings()
+
+    def wait_guests(self):
+        wait_until(lambda: self.switch.polled() >= set(self.names), soak.START_SECONDS, "the guests at the switch")
+
+    def check_sums(self, received, of_guests):
+        check(received >= of_guests, f"{received} received, but {of_guests} sent")
+
+    # ---- the Linux guests ----
+
+    def _start_guest(self, home, extra=()):
+        self._travels += 1
+        path = self.bench.path(f"qmp{self._travels}")
+        guest = TravellingGuest(self.bench, f"linux-{self._travels}", self.bench.path(home), ADDRESSES[1], PINGING,
+                                mac=1, extra=[*monitor_arguments(path), *extra])
+        return guest, Monitor(path)
+
+    def _hear_pings(self):
+        """The guest goes on, and hears from its peer."""
+        self._guest.skip_to_end()
+        for _ in range(2):
+            lost, sent = self._guest.hear(r"round (\d+) of (\d+) lost, .*", ROUND_SECONDS)
+        check(int(lost) < int(sent), f"all {sent} pings were lost")
+
+    def _travel(self, _dice):
+        """The Linux guest goes to the other socket; with a module of memory it would not be let in there."""
+        if self._has_module():
+            self._start_anew()
+            return
+        path = self.bench.path(f"travel{self._travels}")
+        there, monitor = self._start_guest(self._homes[1], incoming_arguments(path))
+        migrate(self._monitor, monitor, path)
+        self._monitor.execute("quit")
+        self._monitor.close()
+        self._guest.finish()
+        self.switch.wait_gone(self._homes[0])
+        self._homes.reverse()
+        self._guest, self._monitor = there, monitor
+        self._hear_pings()
+
+    def _has_module(self):
+        return bool(self._monitor.execute("query-memory-devices"))
+
+    def _start_anew(self):
+        self._guest.kill()
+        self._monitor.close()
+        self.switch.wait_gone(self._homes[0])
+        self._guest, self._monitor = self._start_guest(self._homes[0])
+        self._guest.wait_ready()
+        self._hear_pings()
+
+    def _plug(self, _dice):
+        """More memory for the Linux guest."""
+        if self._has_module():
+            self._start_anew()
+            return
+        self._monitor.execute("object-add", **{"qom-type": "memory-backend-memfd", "id": "module", "share": True,
+                                               "size": MODULE_MIB << 20})
+        self._monitor.execute("device_add", driver="pc-dimm", id="dimm", memdev="module")
+        self._hear_pings()
+
+    # ---- strangers ----
+
+    def _talk_nonsense(self, dice):
+        with socket.socket(socket.AF_UNIX) as talk, contextlib.suppress(OSError):
+            talk.connect(self.bench.path(dice.choice([*self.names, STRANGE])))
+            talk.sendall(dice.choice(GIBBERISH))
+
+    def _lie(self, dice):
+        """A device whose rings are anything, and change while they are polled."""
+        guest = frontend.Guest(GUEST_BYTES, resident=True)
+        fe = frontend.Frontend(self.bench.path(STRANGE))
+        try:
+            with mmap.mmap(guest.regions[0][4], GUEST_BYTES) as memory, contextlib.suppress(frontend.Refused):
+                fe.set_up(guest)
+                for _ in range(dice.randrange(1, 200)):
+                    at = dice.randrange(2 * frontend.RING_BYTES - 64)
+                    memory[at:at + 64] = dice.randbytes(64)
+                if dice.random() < 0.5:
+                    os.ftruncate(guest.regions[0][4], dice.randrange(GUEST_BYTES // 4096) * 4096)
+        except ValueError:
+            pass    # the map ends behind its file
+        finally:
+            fe.close()
+            guest.close()
+
+    # ---- placement ----
+
+    def _change_policy(self, dice):
+        vid = dice.choice(self.switch.ask("/vhost/list"))
+        words = dice.choice(("off", "follow", "follow", "pin,0", "follow,restart"))
+        self.switch.ask(f"/vhost/numa_policy,{vid},{words}")
+        self.switch.ask(f"/vhost/numa_refresh,{vid}")
+
+    def _move_memory(self, dice):
+        """A guest's memory goes to another node, if there is one."""
+        nodes = sorted(int(name[4:]) for name in os.listdir("/sys/devices/system/node") if name[4:].isdigit())
+        process = dice.choice([*self.herds, self._guest])
+        if len(nodes) > 1:
+            subprocess.run(["migratepages", str(process.pid), "all", str(dice.choice(nodes))], check=False, timeout=120)
+        self.switch.ask(f"/vhost/numa_refresh,{dice.choice(self.switch.ask('/vhost/list'))}")
+
+    def disturb(self, dice):
+        acts = {"nonsense": self._talk_nonsense, "lie": self._lie, "policy": self._change_policy,
+                "memory": self._move_memory, "travel": self._travel, "plug": self._plug}
+        what = dice.choice((*LIKELY, "restart"))
+        if what == "restart":
+            return super().disturb(dice)
+        acts[what](dice)
+        return what
+
+    def end(self):
+        self._hear_pings()
+        complaints = self._guest.kernel_complaints()
+        check(not complaints, f"the guest's kernel: {complaints[:1]}")
+        self._monitor.close()
+        for process in (self._guest, self._peer):
+            process.kill()
+        super().end()
+
+
+def cases():
+    """Name and function of each case."""
+    for name, packed in (("split", False), ("packed", True)):
+        yield f"soak-mixed-{name}", lambda bench, packed=packed: soak.run_soak(bench, packed, MixedSoak)
