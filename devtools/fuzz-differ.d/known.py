@@ -37,8 +37,13 @@ def without(pattern):
 
 
 PACKED_DEVICE = r'device \S+ \S+ 2 .*'
-# What is nothing without its protocol feature: see the specification of each.
-OF_PROTOCOL = '17|19|20|21|24|25|31|32|36|37|38|39|40'
+# What is nothing without its protocol feature (see the specification of each): those that no
+# case negotiates, and those of MQ, RARP, MTU and SLAVE_REQ.
+NEVER_AGREED = '24|25|31|32|36|37|38|39|40'
+OF_PROTOCOL = '17|19|20|21'
+# By connections that have not negotiated, by devices that cannot, or anew with other features.
+NOTHING_AGREED = r'device( \S+){3} 16 .*|device( \S+){6} 2 .*|.*;(say (2|4|16)|negotiate)\b.*'
+REFUSED = r'say (closed|\d+:0x5:8:0100000000000000/0)'
 
 KNOWN = [
     Known('memory slots are offered to everybody', 'say 15 .*',
@@ -46,7 +51,11 @@ KNOWN = [
     Known('theirs does not look at the version of a message', r'say \d+ (0|2|4|6|8|\d*[02468]) .*',
           ours='say closed'),
     Known('a message of a protocol feature that was not negotiated is refused',
-          rf'say ({OF_PROTOCOL}) .*', ours=r'say (closed|\d+:0x5:8:0100000000000000/0)'),
+          rf'say ({NEVER_AGREED}) .*', ours=REFUSED),
+    Known('a message of a protocol feature that was not negotiated is refused',
+          rf'say ({OF_PROTOCOL}) .*', ours=REFUSED, of_case=NOTHING_AGREED),
+    Known('a message of a protocol feature that was not negotiated is refused',
+          'say 21 .*', ours=REFUSED, of_case=r'device( \S+){8} 0\b.*'),
     Known('GET_CONFIG of a device without a configuration has an answer: no bytes', 'say 24 .*',
           ours='say 24:0x5:0:/0', theirs='say (closed|24:0x5:8:0100000000000000/0)'),
     Known('a ring that runs keeps its size and its base', r'(say 8|say 10|ring|run)( .*|)',
@@ -59,9 +68,9 @@ KNOWN = [
           ours='address (nack|closed)', theirs='address ack'),
     Known('a buffer that is nowhere, or that is not to be written, is given back; theirs is blocked '
           'by it for good, or writes',
-          r'(look|ask|enqueue|dequeue)\b.*', of_case=r'.*;(offer|spoil) .*'),
+          r'(look|ask|enqueue|dequeue|stop|restart|say 11)\b.*', of_case=r'.*;(offer|spoil) .*'),
     Known('a buffer too short for a frame is given back; theirs is blocked by it for good',
-          r'(look|ask|enqueue|dequeue)\b.*', of_case=r'.*;fill \S+ \S+ \d{1,3} .*'),
+          r'(look|ask|enqueue|dequeue|stop|restart|say 11)\b.*', of_case=r'.*;fill \S+ \S+ \d{1,3} .*'),
     Known('a message has to have the size of its payload',
           r'say ((2|8|10|11|12|13|14|16|18) \d+ (?![0-9a-f]{16} )|(1|3|4|15) \d+ [0-9a-f]).*', theirs=r'say (\d.*|)',
           ours=r'say (closed|\d+:0x5:8:0100000000000000/0)'),
@@ -69,7 +78,7 @@ KNOWN = [
           r'(address|say (8|10|11|12|13|14|18)) .*', ours=r'(address nack|say \d+:0x5:8:0100000000000000/0)',
           theirs='.* closed'),
     Known('a table that is refused changes nothing; one that leaves a ring out is heeded at once', r'(restart|look|enqueue|dequeue|ask|say 12)\b.*',
-          of_case=r'.*;(table|say 5) .*'),
+          of_case=r'.*;(table \d+ (?!0 0)|say 5 ).*'),
     Known('a ring has to fit the memory by the features in force', r'restart .*', ours='restart (65535|closed)',
           of_case='.*;say 2 .*'),
     Known('other memory is used by bursts without a restart of rings, unless copies are under way', 'end',
