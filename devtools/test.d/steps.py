@@ -440,8 +440,9 @@ def arguments():
     parser.add_argument('--fast', action='store_true', help='only what takes a few minutes and '
                         'needs neither root nor hugepages')
     parser.add_argument('--long', action='store_true', help='what CI has no time for, too: the '
-                        'build with clang and its fast suite, which those with TSan stand for, and '
-                        'the article on another release')
+                        'build with clang and its fast suite, which those with TSan stand for, '
+                        'mutants, coverage, whole runs of faults and of checkers, and the article '
+                        'on another release')
     parser.add_argument('--only', metavar='TEXT', action='append', help='only steps whose name '
                         'holds TEXT, and the builds that they need; may be repeated')
     parser.add_argument('--distro', metavar='NAME', action='append', choices=(*DISTROS, 'none'),
