@@ -36,6 +36,7 @@ class Verdict:
     why: str = ''
     tests: int = 0          # that it was run on
     seconds: float = 0
+    build: str = ''         # on which it was judged at last
 
     @property
     def counts(self):
@@ -129,7 +130,7 @@ class Judge:
         self._seconds = seconds     # that tests take on another build
         self._slower = slower       # so many times slower is this one
         self._patience = patience   # with one mutant, in seconds; 0: without end
-        self._sound = {}        # test: its outcome on the unchanged program
+        self._sound = {}        # (test, case or None): its outcome on the unchanged program
         self._locks = {name: threading.Lock() for name in self._tests}
 
     def judge(self, place, names, workshop):
@@ -137,6 +138,21 @@ class Judge:
         start = time.monotonic()
         verdict = self._judge(place, [name for name in names if name in self._tests], workshop)
         verdict.seconds = time.monotonic() - start
+        return verdict
+
+    def judge_again(self, place, last, workshop):
+        """The same verdict as the last time, by its row of a report; None if it is not the same."""
+        start = time.monotonic()
+        verdict = None
+        if not workshop.uses(place):
+            return None
+        if last['verdict'] == 'same code' and workshop.changes_nothing(place):
+            verdict = Verdict(place, 'same code')
+        elif last['verdict'] == 'caught' and last['test'] in self._tests and workshop.make(place):
+            failed = self._fails(workshop, last['test'], last['case'] or None)
+            verdict = failed and Verdict(place, 'caught', last['test'], failed.case, failed.why, 1)
+        if verdict:
+            verdict.seconds = time.monotonic() - start
         return verdict
 
     def _judge(self, place, names, workshop):
@@ -163,32 +179,33 @@ class Judge:
         return Verdict(place, 'survived', why=f'{left} tests not run' if left else '',
                        tests=number + 1)
 
-    def _fails(self, workshop, name):
-        """How a mutant fails a test that fails twice, and that passes without the mutant."""
-        outcome = self._run(workshop, name)
-        if outcome.passed or not self._is_sound(name):
+    def _fails(self, workshop, name, case=None):
+        """How a mutant fails a test, or a case of it, that fails twice, and that passes without
+        the mutant."""
+        outcome = self._run(workshop, name, case)
+        if outcome.passed or not self._is_sound(name, case):
             return None
         if outcome.hung and not outcome.case:
             return outcome
         again = self._run(workshop, name, outcome.case) if outcome.case else outcome
         if again.passed or not outcome.case:
-            again = self._run(workshop, name)
+            again = self._run(workshop, name, case)
         return None if again.passed else outcome
 
-    def _is_sound(self, name):
+    def _is_sound(self, name, case):
         with self._locks[name]:
-            if name not in self._sound:
-                self._sound[name] = run_test(self._program, self._program, self._tests[name],
-                                             5 * self._tests[name][3], 'sound')
-            return self._sound[name].passed
+            if (name, case) not in self._sound:
+                self._sound[name, case] = run_test(self._program, self._program, self._tests[name],
+                                                   5 * self._tests[name][3], 'sound', case)
+            return self._sound[name, case].passed
 
     def unsound(self):
-        return [f'{name}: {outcome.why}' for name, outcome in self._sound.items()
-                if not outcome.passed]
+        return [f'{name}{f", {case}" if case else ""}: {outcome.why}'
+                for (name, case), outcome in self._sound.items() if not outcome.passed]
 
     def _run(self, workshop, name, case=None):
-        if name in self._sound:
-            normal = self._sound[name].seconds
+        if (name, None) in self._sound:
+            normal = self._sound[name, None].seconds
         else:
             normal = self._slower * self._seconds.get(name, self._tests[name][3])
         return run_test(workshop.program, self._program, self._tests[name], 5 * normal + GRACE,

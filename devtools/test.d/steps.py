@@ -222,9 +222,10 @@ def suites(work):
                needs=[work / 'no-numa'])
     yield fast_suite('fast suite, clang', work / 'clang', group='long')
     # always the same: who changes a file has to have tested what is drawn from it
-    yield Step('mutants', [['devtools/mutate', '--count', '20', '--table', '--least', '100',
-               '--patience', '60', '--plain', work / 'gcc', '--checked', work / 'asan',
-               '--raced', work / 'tsan']], group='long', suites='stdout', wants=lanes.BUILD,
+    yield Step('mutants', [['devtools/mutate', '--count', '20', '--units', '4', '--table',
+               '--last', 'devtools/mutate.d/sample.csv', '--least', '100', '--patience', '60',
+               '--plain', work / 'gcc', '--checked', work / 'asan', '--raced', work / 'tsan']],
+               group='full', suites='stdout', wants=lanes.BUILD,
                needs=[work / 'gcc', work / 'asan', work / 'tsan'])
     for name, suite_name in (('every vector width', 'simd-tests'), ('stress suite', 'stress-tests')):
         yield Step(name, [suite(work / 'gcc', suite_name, 4)], group='full',
