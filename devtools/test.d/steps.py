@@ -216,7 +216,11 @@ def machines(work, build):
 def suites(work):
     """The suites of all builds; each is one process that mostly waits."""
     yield fast_suite('fast suite, ASan and UBSan', work / 'asan', slower=10)
-    yield fast_suite('fast suite, TSan', work / 'tsan', slower=16)
+    tsan = work / 'tsan'
+    yield Step('fast suite, TSan', [[*suite(tsan, 'fast-tests', 16), '--no-suite', 'one-thread']],
+               group='full', needs=[tsan], suites=test_log(tsan, 'fast-tests'))
+    yield Step('fast suite, TSan, what has one thread', [suite(tsan, 'one-thread', 16)],
+               group='long', needs=[tsan], suites=test_log(tsan, 'one-thread'))
     yield Step('fast suite, without libnuma', [suite(work / 'no-numa', 'fast-tests', 4, NODE_TESTS)],
                group='full', suites=test_log(work / 'no-numa', 'fast-tests'),
                needs=[work / 'no-numa'])
@@ -236,8 +240,8 @@ def suites(work):
                env={'DPDK_TEST_PARAMS': 'patience=2,like=1'})
     yield Step('every fault, more of those that are like each other', every_fault(work / 'gcc'),
                group='long', suites=test_log(work / 'gcc', 'fault-tests'), needs=[work / 'gcc'])
-    yield Step('coverage', [['devtools/coverage', '--build', work / 'coverage']], group='long',
-               wants=lanes.BUILD)
+    yield Step('coverage is as listed', [['devtools/coverage', '--build', work / 'coverage']],
+               group='full', wants=lanes.BUILD)
     yield Step('every fault once, ASan and UBSan', every_fault(work / 'asan'),
                group='long', suites=test_log(work / 'asan', 'fault-tests'), needs=[work / 'asan'],
                env={'DPDK_TEST_PARAMS': 'patience=5,like=1'})
@@ -441,9 +445,9 @@ def arguments():
     parser.add_argument('--fast', action='store_true', help='only what takes a few minutes and '
                         'needs neither root nor hugepages')
     parser.add_argument('--long', action='store_true', help='what CI has no time for, too: the '
-                        'build with clang and its fast suite, which those with TSan stand for, '
-                        'mutants, coverage, whole runs of faults and of checkers, and the article '
-                        'on another release')
+                        'build with clang and its fast suite, which those with TSan and for '
+                        'coverage stand for, whole runs of faults, of checkers and of TSan, and '
+                        'the article on another release')
     parser.add_argument('--only', metavar='TEXT', action='append', help='only steps whose name '
                         'holds TEXT, and the builds that they need; may be repeated')
     parser.add_argument('--distro', metavar='NAME', action='append', choices=(*DISTROS, 'none'),
