@@ -81,13 +81,13 @@ def _missing(function):
 
 
 def compare(found, entries, ran):
-    """Texts about what is worse than the list, and about what is better, where what is named
-    in 'ran' has run beside the fast suite."""
+    """What is worse than the list, as (file, text), and texts about what is better, where what
+    is named in 'ran' has run beside the fast suite."""
     allowed = {key: (0, 0) for key in found}
     worse, better = [], []
     for entry in entries:
         if entry.key not in found:
-            worse.append(f'the list: there is no {entry.key[1]}() in {entry.key[0]}')
+            worse.append((entry.key[0], f'the list: there is no {entry.key[1]}() in {entry.key[0]}'))
         elif entry.by not in ran:
             lines, ways = allowed[entry.key]
             allowed[entry.key] = lines + entry.lines, ways + entry.ways
@@ -96,7 +96,7 @@ def compare(found, entries, ran):
         text = f'{key[0]}:{found[key].first}: {key[1]}(): {missing[0]} lines and {missing[1]} ' \
                f'branches are not reached, {lines} and {ways} in the list'
         if missing[0] > lines or missing[1] > ways:
-            worse.append(text)
+            worse.append((key[0], text))
         elif missing != (lines, ways):
             better.append(text)
     return worse, better

@@ -88,7 +88,7 @@ def run():
 def _worse(found, entries, ran, name):
     """Whether this function, and no other, is worse than these entries."""
     worse, better = listing.compare(found, entries, ran)
-    return len(worse) == 1 and f' {name}()' in worse[0] and not better
+    return len(worse) == 1 and f' {name}()' in worse[0][1] and not better
 
 
 def _tell(what, good):

@@ -33,6 +33,8 @@ counters_add(struct vport_counters *sum, const struct vport_counters *more)
 	sum->crossed += get(&more->crossed);
 	for (unsigned int i = 0; i < DROP_REASONS; i++)
 		sum->drops[i] += get(&more->drops[i]);
+	for (unsigned int i = 0; i < VPORT_MAX_TXQ; i++)
+		sum->queue_drops[i] += get(&more->queue_drops[i]);
 }
 
 void

@@ -16,6 +16,8 @@
 
 #include <stdint.h>
 
+#include "vport.h"
+
 /** Why a packet goes nowhere; the names are in counters.c. */
 enum drop_reason {
 	/* counted where the packet was to go */
@@ -40,6 +42,7 @@ struct vport_counters {
 	uint64_t tx_packets, tx_bytes;	/**< to it */
 	uint64_t crossed;	/**< of tx_packets, those that came from another node's mbufs */
 	uint64_t drops[DROP_REASONS];
+	uint64_t queue_drops[VPORT_MAX_TXQ];	/**< of drops, those at a guest's rings, by queue pair */
 };
 
 /** What one lcore has done that belongs to no guest or port. */

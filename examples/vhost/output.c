@@ -85,6 +85,15 @@ output_complete(const struct worker *worker, const struct plan *plan)
 	}
 }
 
+/** Drop what a ring does not take. */
+static void
+drop_at(const struct sending *sending, uint16_t ring, enum drop_reason reason,
+	struct rte_mbuf **pkts, uint16_t n)
+{
+	sending->counters->queue_drops[ring / 2] += n;
+	drop(sending, reason, pkts, n);
+}
+
 /**
  * Wait a little for a guest whose ring is full.  One that lets all attempts pass
  * gets no more of them until it takes packets again: it may hang, and the others
@@ -113,7 +122,7 @@ static void
 send_first(const struct sending *sending, uint16_t ring, struct rte_mbuf **pkts)
 {
 	if (put(sending, ring, pkts, 1) == 0)
-		drop(sending, DROP_TOO_BIG, pkts, 1);
+		drop_at(sending, ring, DROP_TOO_BIG, pkts, 1);
 }
 
 /**
@@ -142,7 +151,7 @@ send_to_guest(const struct sending *sending, struct rte_mbuf **pkts, uint16_t n)
 			return;
 		if (sending->out->dma != DMA_NONE ||
 				rte_vhost_avail_entries(sending->out->target, ring) < BURST_SIZE) {
-			drop(sending, DROP_RING_FULL, pkts, n);
+			drop_at(sending, ring, DROP_RING_FULL, pkts, n);
 			return;
 		}
 		send_first(sending, ring, pkts++);

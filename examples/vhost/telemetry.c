@@ -26,6 +26,8 @@
 
 #if RTE_VERSION < RTE_VERSION_NUM(23, 3, 0, 0)
 #define rte_tel_data_add_dict_uint rte_tel_data_add_dict_u64
+#define rte_tel_data_add_array_uint rte_tel_data_add_array_u64
+#define RTE_TEL_UINT_VAL RTE_TEL_U64_VAL
 #endif
 
 /** Say why there is no answer, in its place; what to return from a command. */
@@ -150,6 +152,21 @@ tell_queues(struct rte_tel_data *d, const struct vport *vport)
 	}
 }
 
+/** Of each queue of a guest, the packets for it that its ring did not take. */
+static void
+tell_queue_drops(struct rte_tel_data *d, const struct vport *vport,
+	const struct vport_counters *counters)
+{
+	struct rte_tel_data *values = rte_tel_data_alloc();
+
+	if (values == NULL)
+		return;
+	rte_tel_data_start_array(values, RTE_TEL_UINT_VAL);
+	for (uint32_t i = 0; i < vport->n_rxq; i++)
+		rte_tel_data_add_array_uint(values, counters->queue_drops[i]);
+	add_container(d, "queue_dropped", values);
+}
+
 static struct rte_tel_data *
 tell_counters(const struct vport_counters *counters)
 {
@@ -208,6 +225,8 @@ tell_info(const char *cmd __rte_unused, const char *params, struct rte_tel_data 
 		rte_tel_data_add_dict_int(d, "mbufs_node", vport->pool != NULL ?
 				vport->pool->node : NODE_ANY);
 	tell_queues(d, vport);
+	if (vport->kind == VPORT_GUEST && vport->connected)
+		tell_queue_drops(d, vport, &counters);
 	add_container(d, "counters", tell_counters(&counters));
 	add_container(d, "drops", tell_drops(&counters));
 	control_unlock();

@@ -58,6 +58,8 @@ METRICS = {
     'queue_bytes_total': Metric('counter', 'Bytes of packets of a queue, likewise.'),
     'queue_guest_notifications_total': Metric('counter', 'Interrupts that a queue sent to its '
                                                          'guest.'),
+    'queue_dropped_packets_total': Metric('counter', 'Packets that a queue to a guest did not '
+                                                     'take, as dpdk-vhost tells them.'),
     'guest_dropped_packets_total': Metric('counter', 'Packets that a switch dropped at a guest, '
                                                      'as dpdk-vhost tells them.'),
     'port_dropped_packets_total': Metric('counter', 'Packets that an Ethernet device of a '
@@ -79,7 +81,7 @@ OF_GUEST = {'node': 'device_node', 'home': 'guest_memory_node',
             'probes': 'device_probes_total', 'restarts': 'device_restarts_total'}
 OF_QUEUE = {'node': 'queue_node', 'ring_node': 'queue_ring_node', 'moves': 'queue_moves_total',
             'refusals': 'queue_refusals_total', 'good_packets': 'queue_packets_total',
-            'good_bytes': 'queue_bytes_total',
+            'good_bytes': 'queue_bytes_total', 'dropped_packets': 'queue_dropped_packets_total',
             'guest_notifications': 'queue_guest_notifications_total'}
 PAUSES = {'last_pause_ns': 'queue_last_pause_seconds', 'max_pause_ns': 'queue_max_pause_seconds'}
 OF_LIMIT = {'limit': 'limit', 'used': 'limit_used', 'refused': 'limit_refusals_total'}

@@ -233,7 +233,8 @@ def told_by_switch(telemetry):
                 'lcores': sorted({as_number(lcore) for lcore in info['queue_lcore']
                                   if lcore >= 0}),
                 'drops': {as_text(reason): as_number(count)
-                          for reason, count in (info.get('drops') or {}).items()}}
+                          for reason, count in (info.get('drops') or {}).items()},
+                'queue_drops': [as_number(count) for count in info.get('queue_dropped') or []]}
     return told
 
 
@@ -250,6 +251,9 @@ def device(telemetry, vid, told):
     found['limits'] = limits(telemetry, vid)
     found['queues'] = [queue(telemetry, vid, qid, as_node(node_now))
                        for qid, node_now in enumerate(info.get('vring_nodes', []))]
+    # of the rings that take packets, every other one
+    for ring, count in zip(found['queues'][::2], found.pop('queue_drops', [])):
+        ring['dropped_packets'] = count
     return found
 
 

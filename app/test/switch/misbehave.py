@@ -68,7 +68,9 @@ def run_hang(bench, options, workers):
     totals = switch.settled_totals()
     lost = totals["drops"]["ring_full"]
     check(lost > 0, f"nothing was dropped: {totals['drops']}")
-    check(switch.info("vhost2")["drops"]["ring_full"] == lost, "the drops are not those of the guest that hangs")
+    told = switch.info("vhost2")
+    check(told["drops"]["ring_full"] == lost, "the drops are not those of the guest that hangs")
+    check(told["queue_dropped"] == [lost], f"nor those of its queue: {told['queue_dropped']}")
     # Broadcasts reach the others all the same.
     before = len(three.received())
     one.send_frames(traffic.make(one.address, traffic.BROADCAST, "broadcast", 10))

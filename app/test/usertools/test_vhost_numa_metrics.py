@@ -42,7 +42,8 @@ ANSWERS = {
     '/vhost/limits,0': {'path': '/tmp/vm0', 'connections': {'limit': 64, 'used': 1, 'refused': 9}},
     '/vhost_switch/list': ['vm0'],
     '/vhost_switch/info,vm0': {'kind': 'guest', 'connected': 1, 'vid': 0, 'mbufs_node': 0,
-                               'queue_lcore': [], 'drops': {'drop_ring_full': 11}},
+                               'queue_lcore': [], 'drops': {'drop_ring_full': 11},
+                               'queue_dropped': [10]},
     '/ethdev/list': [0],
     '/ethdev/info,0': {'name': 'net_vhost0'},
     '/ethdev/stats,0': {'ipackets': 1, 'imissed': 5, 'oerrors': 6},
@@ -179,6 +180,7 @@ class Asked(unittest.TestCase):
                 ('queue_packets_total', None): 7, ('queue_bytes_total', None): 448,
                 ('limit_refusals_total', 'connections'): 9,
                 ('guest_dropped_packets_total', 'drop_ring_full'): 11,
+                ('queue_dropped_packets_total', 'to_guest'): 10,
                 ('port_dropped_packets_total', 'imissed'): 5,
                 ('port_dropped_packets_total', 'oerrors'): 6}.items():
             values = [told for (other, labels), told in found.items()
