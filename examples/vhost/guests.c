@@ -13,6 +13,7 @@
 #include <inttypes.h>
 #include <libgen.h>
 #include <linux/virtio_net.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -38,7 +39,9 @@ static bool ring_enabled[RTE_MAX_VHOST_DEVICE][MAX_RINGS];
 /* The vport of each device; under the control lock. */
 static struct vport *vport_of[RTE_MAX_VHOST_DEVICE];
 static int event_fd = -1;
-static unsigned int n_started;
+/* By who starts and stops sockets, never in a callback. */
+static pthread_mutex_t sockets_lock = PTHREAD_MUTEX_INITIALIZER;
+static bool registered[OPTIONS_MAX_SOCKETS];
 
 static void
 wake_main(void)
@@ -274,16 +277,17 @@ withheld_features(void)
 }
 
 static int
-start_socket(const char *path, bool has_dma)
+start_socket(unsigned int socket)
 {
+	const char *path = options.sockets[socket];
 	uint64_t flags = (options.client ? RTE_VHOST_USER_CLIENT : 0) |
-		(has_dma ? RTE_VHOST_USER_ASYNC_COPY : 0);
+		(dma_has(socket) ? RTE_VHOST_USER_ASYNC_COPY : 0);
 
 	if (rte_vhost_driver_register(path, flags) != 0) {
 		LOG(ERR, "%s: cannot be registered", path);
 		return -EINVAL;
 	}
-	n_started++;
+	registered[socket] = true;
 	guest_node_watch(path, wake_main);
 	if (rte_vhost_driver_disable_features(path, withheld_features()) != 0 ||
 			rte_vhost_driver_callback_register(path, &guest_ops) != 0 ||
@@ -294,6 +298,14 @@ start_socket(const char *path, bool has_dma)
 	return 0;
 }
 
+static void
+stop_socket(unsigned int socket)
+{
+	if (registered[socket])
+		rte_vhost_driver_unregister(options.sockets[socket]);
+	registered[socket] = false;
+}
+
 int
 guests_start(void)
 {
@@ -302,16 +314,36 @@ guests_start(void)
 	event_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
 	if (event_fd < 0)
 		return -errno;
+	pthread_mutex_lock(&sockets_lock);
 	for (unsigned int i = 0; i < options.n_sockets && ret == 0; i++)
-		ret = start_socket(options.sockets[i], dma_has(i));
+		ret = start_socket(i);
+	pthread_mutex_unlock(&sockets_lock);
 	return ret;
 }
 
 void
 guests_stop(void)
 {
-	while (n_started > 0)
-		rte_vhost_driver_unregister(options.sockets[--n_started]);
+	pthread_mutex_lock(&sockets_lock);
+	for (unsigned int i = 0; i < options.n_sockets; i++)
+		stop_socket(i);
+	pthread_mutex_unlock(&sockets_lock);
+}
+
+int
+guests_start_again(const char *path)
+{
+	int ret = -ENOENT;
+
+	pthread_mutex_lock(&sockets_lock);
+	for (unsigned int i = 0; i < options.n_sockets; i++) {
+		if (strcmp(options.sockets[i], path) != 0)
+			continue;
+		stop_socket(i);
+		ret = start_socket(i);
+	}
+	pthread_mutex_unlock(&sockets_lock);
+	return ret;
 }
 
 int

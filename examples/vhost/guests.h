@@ -18,6 +18,13 @@ int guests_start(void);
 /** Let all guests go and remove the sockets.  Not with the control lock held. */
 void guests_stop(void);
 
+/**
+ * Let the guests of one socket go, and begin with it anew.  Not with the control lock held.
+ *
+ * @return 0, -ENOENT if there is no such socket, or why it cannot be started, after a line of log
+ */
+int guests_start_again(const char *path);
+
 /** A descriptor that is readable when guests_update() has something to do. */
 int guests_event_fd(void);
 

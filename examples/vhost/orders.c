@@ -8,6 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "guests.h"
 #include "mac_table.h"
 #include "options.h"
 #include "orders.h"
@@ -58,6 +59,14 @@ order_affinity(const char *name, unsigned long queue, const char *lcore)
 	}
 	control_unlock();
 	return why;
+}
+
+const char *
+order_socket_restart(const char *path)
+{
+	int ret = guests_start_again(path);
+
+	return ret == 0 ? NULL : ret == -ENOENT ? "there is no such socket" : strerror(-ret);
 }
 
 void

@@ -23,6 +23,13 @@ void order_rebalance(void);
  */
 const char *order_affinity(const char *name, unsigned long queue, const char *lcore);
 
+/**
+ * Let the guests of a socket go, and listen or connect there anew.
+ *
+ * @return NULL, or why not
+ */
+const char *order_socket_restart(const char *path);
+
 /** Forget all addresses. */
 void order_flush(void);
 

@@ -121,10 +121,38 @@ static cmdline_parse_inst_t affinity_command = {
 		(void *)&affinity_lcore, NULL },
 };
 
+/* socket-restart PATH */
+
+struct socket_words {
+	cmdline_fixed_string_t word;
+	cmdline_fixed_string_t path;
+};
+
+static void
+run_socket_restart(void *parsed, struct cmdline *cl, void *data __rte_unused)
+{
+	const struct socket_words *words = parsed;
+	const char *why = order_socket_restart(words->path);
+
+	if (why != NULL)
+		cmdline_printf(cl, "%s: %s\n", words->path, why);
+}
+
+static cmdline_parse_token_string_t socket_word =
+	TOKEN_STRING_INITIALIZER(struct socket_words, word, "socket-restart");
+static cmdline_parse_token_string_t socket_path =
+	TOKEN_STRING_INITIALIZER(struct socket_words, path, NULL);
+static cmdline_parse_inst_t socket_command = {
+	.f = run_socket_restart,
+	.help_str = "socket-restart PATH: let the guests of a socket go, and begin with it anew",
+	.tokens = { (void *)&socket_word, (void *)&socket_path, NULL },
+};
+
 static cmdline_parse_ctx_t commands[] = {
 	&rxq_show_command,
 	&rebalance_command,
 	&affinity_command,
+	&socket_command,
 	&fdb_show_command,
 	&fdb_flush_command,
 	&guests_show_command,

@@ -490,6 +490,12 @@ affinity(const char *cmd __rte_unused, const char *params, struct rte_tel_data *
 }
 
 static int
+socket_restart(const char *cmd __rte_unused, const char *params, struct rte_tel_data *d)
+{
+	return obey(d, order_socket_restart(params != NULL ? params : ""));
+}
+
+static int
 flush(const char *cmd __rte_unused, const char *params __rte_unused, struct rte_tel_data *d)
 {
 	order_flush();
@@ -532,6 +538,8 @@ static const struct {
 		"Assigns all queues to lcores anew. Takes no parameters" },
 	{ "/vhost_switch/rxq_affinity", affinity,
 		"Has a queue polled on an lcore. Parameters: string name, int queue, int lcore or none" },
+	{ "/vhost_switch/socket_restart", socket_restart,
+		"Lets the guests of a socket go, and begins with it anew. Parameters: string path" },
 	{ "/vhost_switch/quit", quit,
 		"Ends the program. Takes no parameters" },
 };

@@ -185,6 +185,7 @@ def run_quit(bench):
                             ("guests-show", "vhost0"), ("stats-show", "balance 0"), ("fdb-show", "."),
                             ("fdb-flush", "."), ("rxq-affinity vhost0 0 1", "."), ("pmd-rxq-show", "isolated : true"),
                             ("rxq-affinity vhost0 0 none", "."), ("pmd-rxq-rebalance", "."), ("help", "pmd-rxq-show"),
+                            ("socket-restart vhost0", "there is no such socket"),
                             ("pmd-rxq-show", "isolated : false")):
         switch.skip_to_end()
         switch.send(command)

@@ -31,10 +31,10 @@ HOMES, PEER, STRANGE = ("linux1", "linux2"), "peer", "strange"
 ROUND_SECONDS = 120
 MODULE_MIB = 128         # a block of its kernel's: it takes no less
 # So much nicer are the herds, which poll without a pause, than those who need time to be heard.
-HERD_NICENESS = 5
+HERD_NICENESS = 10
 GUEST_BYTES = 4 << 20
 # What happens, beside restarts.
-LIKELY = ("nonsense", "lie", "lie", "lie", "policy", "policy", "memory", "memory", "travel", "plug")
+LIKELY = ("nonsense", "lie", "lie", "lie", "unregister", "policy", "policy", "memory", "memory", "travel", "plug")
 
 # The guest tells of each round of pings. Frames that nobody has learned yet, of the herds, fill its ring as well: some
 # are lost.
@@ -168,6 +168,14 @@ class MixedSoak(soak.Soak):
         # one at a time: the next has the same name, and the same counters
         self.switch.wait_gone(STRANGE)
 
+    def _unregister(self, dice):
+        """A socket is unregistered with its guest at full load, and listens again: its herd is killed."""
+        herd = dice.choice(self.herds)
+        path = self.bench.path(f"vhost{dice.choice(herd.guests)}")
+        answer = self.switch.ask(f"/vhost_switch/socket_restart,{path}")
+        check(answer == {"result": "done"}, f"{path} is not started again: {answer}")
+        self.restart(self.herds.index(herd), soak.KILLED)
+
     # ---- placement ----
 
     def _change_policy(self, dice):
@@ -185,7 +193,7 @@ class MixedSoak(soak.Soak):
         self.switch.ask(f"/vhost/numa_refresh,{dice.choice(self.switch.ask('/vhost/list'))}")
 
     def disturb(self, dice):
-        acts = {"nonsense": self._talk_nonsense, "lie": self._lie, "policy": self._change_policy,
+        acts = {"nonsense": self._talk_nonsense, "lie": self._lie, "unregister": self._unregister, "policy": self._change_policy,
                 "memory": self._move_memory, "travel": self._travel, "plug": self._plug}
         what = dice.choice((*LIKELY, "restart"))
         if what == "restart":
