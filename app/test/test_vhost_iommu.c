@@ -783,12 +783,19 @@ misses_are_counted(void)
 {
 	struct fake *fe = fake_iommu_start(&iommu, .queues = 1,
 		.flags = RTE_VHOST_USER_NET_STATS_ENABLE);
+	uint64_t before;
 
 	TEST_ASSERT_NOT_NULL(fe, "a device");
 	TEST_ASSERT_SUCCESS(to_guest(fe, FRAME, BUF_LEN, NULL), "a packet");
 	TEST_ASSERT_SUCCESS(to_guest(fe, FRAME, BUF_LEN, NULL), "another");
 	TEST_ASSERT(fake_counter(fe, 0, "iotlb_hits") > 0, "hits");
 	TEST_ASSERT(fake_counter(fe, 0, "iotlb_misses") > 0, "misses");
+	/* a new block goes on counting where the old one was */
+	before = fake_counter(fe, 0, "iotlb_hits");
+	TEST_ASSERT_SUCCESS(to_guest(fe, FRAME, BUF_LEN, NULL), "a third");
+	TEST_ASSERT_SUCCESS(fake_region_create(fe, 1ULL << 33, 1 << 20, 0), "another region");
+	TEST_ASSERT_SUCCESS(fake_send_mem_table(fe), "the table");
+	TEST_ASSERT(fake_counter(fe, 0, "iotlb_hits") > before, "hits of the third");
 	TEST_ASSERT_SUCCESS(rte_vhost_vring_stats_reset(fe->vid, 0), "reset");
 	TEST_ASSERT_EQUAL(fake_counter(fe, 0, "iotlb_hits"), 0, "hits");
 	TEST_ASSERT_EQUAL(fake_counter(fe, 0, "iotlb_misses"), 0, "misses");

@@ -308,6 +308,7 @@ library_is_told(void)
 	TEST_SAYS("{\"/vhost/about\":{\"name\":\"vhost-numa\",\"version\":\"");
 	TEST_SAYS("\"abi\":%d,\"built_against\":\"DPDK %d.", VHOST_ABI, RTE_VER_YEAR);
 	TEST_SAYS("\"file\":\"");
+	TEST_ASSERT(!says("\"file\":\"\""), "no name: %s", client.answer);
 	TEST_SAYS("\"interval_ms\":");
 	TEST_SAYS("\"default_limits\":{\"connections\":64,\"vrings\":256,");
 	return TEST_SUCCESS;
