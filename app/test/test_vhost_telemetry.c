@@ -362,6 +362,41 @@ placement_is_said_when_it_is_known(void)
 	return topology_stop(fe);
 }
 
+/** At DEBUG it is said what each look decides, whatever the policy and the evidence. */
+static int
+decisions_are_said(void)
+{
+	const struct rte_vhost_numa_policy off = { .mode = RTE_VHOST_NUMA_OFF };
+	struct log_capture log;
+	struct fake *fe;
+
+	topology_make_up();
+	topology_guest_on(-ENOENT);
+	topology_guest_bound_to(THERE);
+	TEST_ASSERT_SUCCESS(log_begin(&log), "a log");
+	rte_log_set_level(vhost_config_log_level, RTE_LOG_DEBUG);
+	fe = fake_start(.queues = 1);
+	TEST_ASSERT_NOT_NULL(fe, "a device");
+	topology_check(vhost_device_peek(fe->vid));
+	topology_node_full(ELSEWHERE, true);
+	ask("/vhost/numa_policy,%d,pin,%d", fe->vid, ELSEWHERE);
+	topology_check(vhost_device_peek(fe->vid));
+	TEST_ASSERT_SUCCESS(rte_vhost_numa_policy_set(fe->path, &off), "off");
+	fake_disconnect(fe);
+	TEST_ASSERT(fake_connect(fe) == 0 && fake_negotiate(fe) == 0 &&
+		fake_send_mem_table(fe) == 0 && fake_run(fe) == 0, "it comes again");
+	log_end(&log);
+	TEST_ASSERT(log_count(&log, "(by its memory policy: no page is there); device on node") > 0,
+		"%s", log.text);
+	TEST_ASSERT(log_count(&log, "where it is: guest memory") > 0, "%s", log.text);
+	TEST_ASSERT(log_count(&log, "but is not there: guest memory") > 0, "%s", log.text);
+	TEST_ASSERT(log_count(&log, "; policy pin to node") > 0, "%s", log.text);
+	TEST_ASSERT(log_count(&log, "guest memory not looked at (policy off)") > 0, "%s", log.text);
+	TEST_ASSERT(log_count(&log, "; policy off") > 0, "%s", log.text);
+	log_free(&log);
+	return topology_stop(fe);
+}
+
 /** A node that cannot be is refused before anything changes. */
 static int
 pin_to_no_node_is_refused(void)
@@ -383,6 +418,7 @@ static int
 wrong_parameters_are_refused(void)
 {
 	static const char *const wrong[] = {
+		"/vhost/numa_policy", "/vhost/numa_policy,", "/vhost/numa_policy,,off",
 		"/vhost/info", "/vhost/info,", "/vhost/info,a", "/vhost/info,-1",
 		"/vhost/info,1023", "/vhost/info,99999999999999999999", "/vhost/info,0x0",
 		"/vhost/info, 0", "/vhost/vq", "/vhost/vq,%d", "/vhost/vq,%d,", "/vhost/vq,%d,2",
@@ -562,6 +598,7 @@ static const struct test_case cases[] = {
 	TEST_CASE(library_is_told),
 	TEST_CASE(placement_is_said_once),
 	TEST_CASE(placement_is_said_when_it_is_known),
+	TEST_CASE(decisions_are_said),
 	TEST_CASE(pin_to_no_node_is_refused),
 	TEST_CASE(wrong_parameters_are_refused),
 	TEST_CASE(policies_are_set),

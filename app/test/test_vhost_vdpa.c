@@ -15,6 +15,9 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <rte_class.h>
+#include <rte_dev.h>
+
 #include "test.h"
 #include "vdpa_driver.h"
 #include "vhost_fake_dirty.h"
@@ -245,6 +248,44 @@ life_of_a_device_with_hardware(void)
 	fake_disconnect(fe);
 	TEST_ASSERT_STORY("cleanup", "gone");
 	return end(fe);
+}
+
+/** Those of a generic device that the class has after another one. */
+static struct rte_vdpa_device *
+next_of(const struct rte_device *generic, const struct rte_vdpa_device *after)
+{
+	const struct rte_class *class = rte_class_find_by_name("vdpa");
+	const struct rte_dev_iterator it = { .device = (struct rte_device *)(uintptr_t)generic };
+
+	return class != NULL ? class->dev_iterate(after, NULL, &it) : NULL;
+}
+
+static int
+devices_are_found_by_class(void)
+{
+	static struct fake_rte_device devices[] = {
+		{ .name = "first" }, { .name = "second" }, { .name = "third" },
+	};
+	struct rte_device *generic[RTE_DIM(devices)];
+	struct rte_vdpa_device *dev[RTE_DIM(devices)];
+
+	for (unsigned int i = 0; i < RTE_DIM(devices); i++) {
+		generic[i] = (struct rte_device *)&devices[i];
+		TEST_ASSERT_NULL(next_of(generic[i], NULL), "device %u before it comes", i);
+		dev[i] = rte_vdpa_register_device(generic[i], &ops);
+		TEST_ASSERT_NOT_NULL(dev[i], "device %u", i);
+	}
+	for (unsigned int i = 0; i < RTE_DIM(devices); i++) {
+		TEST_ASSERT_EQUAL(next_of(generic[i], NULL), dev[i], "device %u", i);
+		TEST_ASSERT_NULL(next_of(generic[i], dev[i]), "another one of device %u", i);
+		TEST_ASSERT_EQUAL(next_of(generic[2], dev[0]), dev[2], "one behind the first");
+	}
+	TEST_ASSERT_SUCCESS(rte_vdpa_unregister_device(dev[0]), "unregister");
+	TEST_ASSERT_NULL(next_of(generic[2], dev[0]), "nothing is behind one that has gone");
+	TEST_ASSERT_EQUAL(next_of(generic[2], dev[1]), dev[2], "one behind the second");
+	for (unsigned int i = 1; i < RTE_DIM(devices); i++)
+		TEST_ASSERT_SUCCESS(rte_vdpa_unregister_device(dev[i]), "unregister");
+	return TEST_SUCCESS;
 }
 
 static int
@@ -651,6 +692,7 @@ static const bool yes_and_no[] = { true, false };
 
 static const struct test_case cases[] = {
 	TEST_CASE(life_of_a_device_with_hardware),
+	TEST_CASE(devices_are_found_by_class),
 	TEST_CASE(drivers_that_lack_something_are_refused),
 	TEST_CASE(questions_to_no_device_are_refused),
 	TEST_CASE(questions_that_a_driver_cannot_answer),
