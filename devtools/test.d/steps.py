@@ -95,6 +95,9 @@ def fast_steps(build):
     yield check('codespell, shellcheck, pyflakes; what is silenced has a reason',
                 ['devtools/check-source', 'codespell', 'shellcheck', 'pyflakes', 'reasons'])
     yield check('each checker finds a fault of its kind', ['devtools/check-source', '--self-test'])
+    yield check('API reference has everything, described in full', ['devtools/check-reference.py'])
+    yield check('check-reference finds what is missing',
+                ['devtools/check-reference.py', '--self-test'])
     yield check('coverage sees what is not reached', ['devtools/coverage', '--self-test'])
     yield check('mutate judges the mutants of a toy right', ['devtools/mutate', '--self-test'])
     # they need no build: while the first one is made, they use the other core
