@@ -98,6 +98,9 @@ def fast_steps(build):
     yield check('API reference has everything, described in full', ['devtools/check-reference.py'])
     yield check('check-reference finds what is missing',
                 ['devtools/check-reference.py', '--self-test'])
+    yield check('manual pages have the options that programs tell',
+                ['devtools/check-man.py', build])
+    yield check('check-man finds what is missing', ['devtools/check-man.py', '--self-test'])
     yield check('coverage sees what is not reached', ['devtools/coverage', '--self-test'])
     yield check('mutate judges the mutants of a toy right', ['devtools/mutate', '--self-test'])
     # they need no build: while the first one is made, they use the other core

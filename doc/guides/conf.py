@@ -17,6 +17,13 @@ highlight_language = 'none'
 # Part of another page.
 exclude_patterns = ['prog_guide/vhost_lib_control_table.rst', 'prog_guide/vhost_lib_cores.rst',
                     'prog_guide/vhost_lib_lines.rst', 'prog_guide/vhost_lib_speed.rst']
+# Their folder is the whole source when manual pages are made.
+man_pages = [
+    ('dpdk-vhost-numa', 'dpdk-vhost-numa.py', 'where vhost switches and their guests are, by NUMA node',
+     [], 1),
+    ('dpdk-vhost', 'dpdk-vhost', 'switch between virtual machines, aware of NUMA nodes', [], 1),
+    ('dpdk-vhost-crypto', 'dpdk-vhost-crypto', 'serve crypto devices to virtual machines', [], 1),
+]
 
 
 def api_role(_name, rawtext, text, lineno, inliner, _options=None, _content=None):
