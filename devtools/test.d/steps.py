@@ -92,8 +92,9 @@ def fast_steps(build):
     yield check('imports of the data path', ['devtools/check-datapath.py', build])
     yield check('page of locks and barriers', ['devtools/check-locks.py'])
     yield check('check-locks finds differences', ['devtools/check-locks.py', '--self-test'])
-    yield check('codespell, shellcheck, pyflakes; what is silenced has a reason',
-                ['devtools/check-source', 'codespell', 'shellcheck', 'pyflakes', 'reasons'])
+    yield check('codespell, shellcheck, pyflakes, licences, layout; what is silenced has a reason',
+                ['devtools/check-source', 'codespell', 'shellcheck', 'pyflakes', 'reuse', 'maintainers',
+                 'clang-format', 'reasons'])
     yield check('each checker finds a fault of its kind', ['devtools/check-source', '--self-test'])
     yield check('API reference has everything, described in full', ['devtools/check-reference.py'])
     yield check('check-reference finds what is missing',

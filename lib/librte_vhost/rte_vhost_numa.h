@@ -84,7 +84,7 @@ enum rte_vhost_numa_evidence {
 	RTE_VHOST_NUMA_EVIDENCE_NONE,	/**< it is not: no memory yet, or not asked */
 	RTE_VHOST_NUMA_EVIDENCE_POLICY,	/**< no page yet; a memory policy names a node */
 	RTE_VHOST_NUMA_EVIDENCE_PAGES,	/**< the kernel told the node of pages */
-	RTE_VHOST_NUMA_EVIDENCE_REFUSED,/**< the kernel does not answer (no NUMA, EPERM) */
+	RTE_VHOST_NUMA_EVIDENCE_REFUSED, /**< the kernel does not answer (no NUMA, EPERM) */
 };
 
 /** Nodes that a report can tell apart: 0 to 63. */
