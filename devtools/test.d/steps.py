@@ -163,7 +163,7 @@ def builds(work):
     yield build('build with clang', 'clang', '-Dexamples=vhost', env='CC=clang', group='long')
     yield Step('compiles for aarch64', [['devtools/check-arm64.py', work / 'arm64']],
                group='full', suites='stdout', wants=lanes.BUILD)
-    yield build('guides', 'docs', '-Denable_docs=true', '-Dtests=false')
+    yield build('guides and API reference', 'docs', '-Denable_docs=true', '-Dtests=false')
 
 
 def analyses(build):

@@ -396,7 +396,7 @@ enum rte_vhost_msg_result {
  * @return
  *   What happens next.
  *
- * Thread safety: called by one thread at a time; device calls may be made.
+ * Thread safety: called by one thread at a time, as the device's other callbacks.
  */
 typedef enum rte_vhost_msg_result (*rte_vhost_msg_handle)(int vid, void *msg);
 
@@ -417,10 +417,9 @@ struct rte_vhost_user_extern_ops {
  * Any member may be NULL.
  *
  * Thread safety: of one device, one thread at a time calls these.  It is a thread of the
- * library, or one that calls rte_vhost_driver_unregister() or a function of
- * rte_vhost_numa.h, and all messages of all devices wait for it, so callbacks should not
- * take long.  Device calls may be made.  @e guest_notified and @e guest_notify are
- * different: they are called by the thread that bursts, with the ring held.
+ * library, or the one that calls rte_vhost_driver_unregister(), and all messages of all
+ * devices wait for it, so callbacks should not take long.  @e guest_notified and
+ * @e guest_notify are different: the thread that notifies calls them, with the ring held.
  *
  * Order: new_connection; vring_state_changed(.., 1) for each ring as it becomes
  * ready; new_device once; features_changed when the frontend turns a feature on
