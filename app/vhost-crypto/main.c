@@ -234,10 +234,11 @@ main(int argc, char **argv)
 
 	if (used < 0)
 		return EXIT_FAILURE;
-	if (options_parse(&here.options, argc - used, argv + used) != 0) {
+	ret = options_parse(&here.options, argc - used, argv + used);
+	if (ret != 0 || here.options.help) {
 		options_usage(argv[0]);
 		rte_eal_cleanup();
-		return EXIT_FAILURE;
+		return ret != 0 ? EXIT_FAILURE : EXIT_SUCCESS;
 	}
 	signal(SIGINT, on_signal);
 	signal(SIGTERM, on_signal);

@@ -13,13 +13,14 @@ void
 options_usage(const char *program)
 {
 	printf("usage: %s [EAL options] -- --socket PATH [--socket PATH ...]\n"
-		"	[--cryptodev NAME] [--zero-copy] [--client]\n"
+		"	[--cryptodev NAME] [--zero-copy] [--client] [--help]\n"
 		"\n"
 		"  --socket PATH     serve the crypto devices of the guest at this socket\n"
 		"  --cryptodev NAME  do the work with this one, as --vdev or a PCI address names it;\n"
 		"                    default: the first\n"
 		"  --zero-copy       work in guest memory\n"
-		"  --client          connect to the sockets, and again when they are gone\n",
+		"  --client          connect to the sockets, and again when they are gone\n"
+		"  --help            this text\n",
 		program);
 }
 
@@ -49,6 +50,9 @@ take(struct options *options, int option)
 	case 'c':
 		options->flags |= RTE_VHOST_USER_CLIENT;
 		return 0;
+	case 'h':
+		options->help = true;
+		return 0;
 	default:
 		return -1;
 	}
@@ -62,6 +66,7 @@ options_parse(struct options *options, int argc, char **argv)
 		{ "cryptodev", required_argument, NULL, 'd' },
 		{ "zero-copy", no_argument, NULL, 'z' },
 		{ "client", no_argument, NULL, 'c' },
+		{ "help", no_argument, NULL, 'h' },
 		{ 0 },
 	};
 	int option;
@@ -75,7 +80,7 @@ options_parse(struct options *options, int argc, char **argv)
 		fprintf(stderr, "what is %s?\n", argv[optind]);
 		return -1;
 	}
-	if (options->nsockets == 0) {
+	if (options->nsockets == 0 && !options->help) {
 		fprintf(stderr, "no --socket\n");
 		return -1;
 	}

@@ -15,6 +15,7 @@ struct options {
 	const char *cryptodev;	/**< by name; NULL: the first there is */
 	uint64_t flags;		/**< of rte_vhost_driver_register() */
 	bool zero_copy;
+	bool help;		/**< say how it is used, and do nothing */
 };
 
 /** Fill options from what follows EAL's arguments: 0, or -1 after saying what is wrong. */

@@ -2,12 +2,15 @@
 # Copyright(c) 2026 The vhost-numa authors
 """The checkers: what each is asked, and what it says of its subjects."""
 
+import fnmatch
 import json
+import os
 import pathlib
 import re
 import shlex
 import tempfile
 
+import layout
 import subjects
 from running import TREE, Broken, cores, in_parallel, program, run, said
 
@@ -66,6 +69,10 @@ WORDS = {
 }
 # Escapes of C strings are not part of the word that follows.
 NOT_WORDS = r'\\[nrt]'
+
+# Of the summary of reuse's complaints.
+REUSE_SUMS = re.compile(r'\* (Bad|Deprecated|Missing|Unused|Used) licenses:|'
+                        r'\* Licenses without file extension:|\* Read errors:|\* Files with ')
 
 # How each checker is told on a line not to complain; a reason has to follow on that line.
 SILENCERS = re.compile(
@@ -172,6 +179,53 @@ def reasons(paths):
     return found
 
 
+def folder_of(paths):
+    """The tree, or where the file of a self-test is."""
+    return paths[0].parent if len(paths) == 1 else pathlib.Path(os.path.commonpath(paths))
+
+
+def maintainers(paths):
+    """Lines of MAINTAINERS without files, and files without a line."""
+    root = folder_of(paths)
+    names = [str(path.relative_to(root)) for path in paths]
+    found, covered = [], set()
+    lines = (root / 'MAINTAINERS').read_text().splitlines()
+    # what the letters mean comes before the first title
+    begin = next((number for number, line in enumerate(lines, 1) if line.startswith('---')), 0)
+    for number, line in enumerate(lines, 1):
+        if number <= begin or not line.startswith('F: '):
+            continue
+        pattern = line.removeprefix('F: ')
+        pattern += '*' if pattern.endswith('/') else ''
+        matching = set(fnmatch.filter(names, pattern))
+        # what no other checker reads
+        if not matching and not any(root.glob(pattern)):
+            found.append(f'MAINTAINERS:{number}: nothing is {pattern}')
+        covered |= matching
+    return found + [f'{name}: no line of MAINTAINERS has it' for name in names if name not in covered]
+
+
+def reuse(paths):
+    """Files of which nobody can tell the licence or the holder of the copyright."""
+    checker = program('reuse')
+    # It reads a whole tree, and knows by git what belongs to it, whoever owns the tree.
+    root = folder_of(paths)
+    done = run(['env', 'GIT_CONFIG_COUNT=1', 'GIT_CONFIG_KEY_0=safe.directory',
+                'GIT_CONFIG_VALUE_0=*', checker, '--root', root, 'lint'])
+    found = []
+    for line in done.stdout.splitlines():
+        if line.startswith('# '):
+            kind = line.lower()
+        elif line.startswith('The following files have no '):
+            kind = 'no ' + line.removeprefix('The following files have no ').rstrip(':')
+        elif line.startswith('* ') and not REUSE_SUMS.match(line):
+            name = line[2:].removeprefix(f'{root}/')
+            found.append(f'{name}: {kind.removeprefix("# ")}')
+    if done.returncode != 0 and not found:
+        raise Broken(f'{checker}: {done.stdout}{done.stderr}')
+    return found
+
+
 CODE = ('lib/librte_vhost', 'examples/vhost')
 # Those that read C as it is compiled.
 COMPILED = ('clang-tidy', 'scan-build', 'gcc', 'cppcheck')
@@ -197,6 +251,11 @@ def python_files(_build):
     return [path for path in subjects.tree_files() if subjects.is_python(path)]
 
 
+def c_files(_build):
+    return [path for path in subjects.tree_files() if path.suffix in ('.c', '.h')
+            and str(path.relative_to(TREE)).startswith(CODE)]
+
+
 # What each reads, of a build folder or of the tree.
 CHECKERS = {
     'clang-tidy': (clang_tidy, code),
@@ -207,4 +266,7 @@ CHECKERS = {
     'shellcheck': (shellcheck, shell_files),
     'pyflakes': (pyflakes, python_files),
     'reasons': (reasons, files),
+    'reuse': (reuse, files),
+    'maintainers': (maintainers, files),
+    'clang-format': (layout.findings, c_files),
 }

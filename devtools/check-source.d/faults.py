@@ -3,9 +3,11 @@
 """A fault of its kind for each checker, and the same mended or silenced."""
 
 import pathlib
+import shutil
 import tempfile
 
 import checkers
+import running
 import subjects
 
 # For --self-test: of each checker the name of a file, a faulty line with what is around it
@@ -29,7 +31,15 @@ FAULTS = {
     'pyflakes': ('fault.py', 'import sys\n%s\n', 'print(size)', 'undefined name', 'print(sys.argv)'),
     'reasons': ('fault.c', 'int f;\n%s\n', 'int *g = 0; /* NO' 'LINT */', 'without a reason',
                 'int *g = 0; /* NOLINT: nobody reads it */'),
+    'reuse': ('fault.c', '/* Copyright(c) 2026 nobody */\n%s\nint f;\n', '/* any licence */',
+              'no licensing information', '/* SPDX' '-License-Identifier: BSD-3-Clause */'),
+    'maintainers': ('MAINTAINERS', 'F: files\n\nAn area\n-------\nF: MAIN*\n%s\n', 'F: gone/', 'nothing is gone/',
+                    'F: MAINTAINERS'),
+    'clang-format': ('fault.c', 'int f(int i);\nint\nf(int i)\n{\n%s\n\treturn 1;\n}\n', '\tif(i > 2)\n\t\treturn 2;',
+                     'clang-format has', '\tif (i > 2 &&\n\t\ti < 9)\n\t\treturn 2;'),
 }
+# What of the tree has to be beside the file.
+BESIDE = {'reuse': 'LICENSES'}
 
 
 def self_test(names):
@@ -41,6 +51,8 @@ def self_test(names):
             with tempfile.TemporaryDirectory() as folder:
                 path = pathlib.Path(folder) / file
                 path.write_text(around % line)
+                if name in BESIDE:
+                    shutil.copytree(running.TREE / BESIDE[name], path.parent / BESIDE[name])
                 subject = path
                 if name in checkers.COMPILED:
                     subject = subjects.Unit({'directory': folder, 'file': file,

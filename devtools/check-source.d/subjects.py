@@ -13,7 +13,7 @@ from running import TREE, Broken, run
 VARIANTS = ('plain', 'iova_log')
 # No text, or not ours to spell.
 NOT_TEXT = ('.png', '.svg', '.json')
-NOT_OURS = 'license/'
+NOT_OURS = 'LICENSES/'
 # Words for a compiler that are about what it writes.
 OUTPUT = r'-O.|-g|-c|-M[DMP]*|-f(color-diagnostics|diagnostics-color.*)'
 

@@ -92,9 +92,16 @@ def fast_steps(build):
     yield check('imports of the data path', ['devtools/check-datapath.py', build])
     yield check('page of locks and barriers', ['devtools/check-locks.py'])
     yield check('check-locks finds differences', ['devtools/check-locks.py', '--self-test'])
-    yield check('codespell, shellcheck, pyflakes; what is silenced has a reason',
-                ['devtools/check-source', 'codespell', 'shellcheck', 'pyflakes', 'reasons'])
+    yield check('codespell, shellcheck, pyflakes, licences, layout; what is silenced has a reason',
+                ['devtools/check-source', 'codespell', 'shellcheck', 'pyflakes', 'reuse', 'maintainers',
+                 'clang-format', 'reasons'])
     yield check('each checker finds a fault of its kind', ['devtools/check-source', '--self-test'])
+    yield check('API reference has everything, described in full', ['devtools/check-reference.py'])
+    yield check('check-reference finds what is missing',
+                ['devtools/check-reference.py', '--self-test'])
+    yield check('manual pages have the options that programs tell',
+                ['devtools/check-man.py', build])
+    yield check('check-man finds what is missing', ['devtools/check-man.py', '--self-test'])
     yield check('coverage sees what is not reached', ['devtools/coverage', '--self-test'])
     yield check('mutate judges the mutants of a toy right', ['devtools/mutate', '--self-test'])
     # they need no build: while the first one is made, they use the other core
@@ -156,7 +163,7 @@ def builds(work):
     yield build('build with clang', 'clang', '-Dexamples=vhost', env='CC=clang', group='long')
     yield Step('compiles for aarch64', [['devtools/check-arm64.py', work / 'arm64']],
                group='full', suites='stdout', wants=lanes.BUILD)
-    yield build('guides', 'docs', '-Denable_docs=true', '-Dtests=false')
+    yield build('guides and API reference', 'docs', '-Denable_docs=true', '-Dtests=false')
 
 
 def analyses(build):

@@ -16,6 +16,8 @@
  *
  * Nothing keeps a driver from removing its device while an application holds
  * a pointer to it; the application has to detach it first.
+ *
+ * Here since ABI 23 (DPDK 22.11).
  */
 
 #include <stdint.h>
@@ -54,6 +56,8 @@ struct rte_vdpa_stat_name {
  *   Name of the rte_device, for instance its PCI address.
  * @return
  *   The device, or NULL if there is none of that name or the name is NULL.
+ * @since
+ *   ABI 23 (DPDK 22.11).
  */
 struct rte_vdpa_device *
 rte_vdpa_find_device_by_name(const char *name);
@@ -69,6 +73,8 @@ rte_vdpa_find_device_by_name(const char *name);
  *   The device.
  * @return
  *   Its rte_device, or NULL if @p vdpa_dev is NULL.
+ * @since
+ *   ABI 23 (DPDK 22.11).
  */
 struct rte_device *
 rte_vdpa_get_rte_device(struct rte_vdpa_device *vdpa_dev);
@@ -86,6 +92,8 @@ rte_vdpa_get_rte_device(struct rte_vdpa_device *vdpa_dev);
  *   Number of queue pairs.
  * @return
  *   What the driver returns, 0 for success; -1 if @p dev is NULL.
+ * @since
+ *   ABI 23 (DPDK 22.11).
  */
 int
 rte_vdpa_get_queue_num(struct rte_vdpa_device *dev, uint32_t *queue_num);
@@ -103,6 +111,8 @@ rte_vdpa_get_queue_num(struct rte_vdpa_device *dev, uint32_t *queue_num);
  *   Mask of virtio feature bits.
  * @return
  *   What the driver returns, 0 for success; -1 if @p dev is NULL.
+ * @since
+ *   ABI 23 (DPDK 22.11).
  */
 int
 rte_vdpa_get_features(struct rte_vdpa_device *dev, uint64_t *features);
@@ -120,14 +130,17 @@ rte_vdpa_get_features(struct rte_vdpa_device *dev, uint64_t *features);
  *   Mask of VHOST_USER_PROTOCOL_F_* bits.
  * @return
  *   What the driver returns, 0 for success; -1 if @p dev is NULL.
+ * @since
+ *   ABI 23 (DPDK 22.11).
  */
 int
 rte_vdpa_get_protocol_features(struct rte_vdpa_device *dev, uint64_t *features);
 
 #if RTE_VERSION < RTE_VERSION_NUM(23, 7, 0, 0)
-/** For drivers, see vdpa_driver.h. */
+/** @cond for drivers, see vdpa_driver.h */
 int
 rte_vdpa_relay_vring_used(int vid, uint16_t qid, void *vring_m);
+/** @endcond */
 #endif
 
 /**
@@ -147,6 +160,8 @@ rte_vdpa_relay_vring_used(int vid, uint16_t qid, void *vring_m);
  *   What the driver returns: how many names there are; if that is more than
  *   @p size, nothing was written.  -EINVAL if @p dev is NULL, -ENOTSUP if the
  *   driver has no statistics, or another negative error of the driver.
+ * @since
+ *   ABI 23 (DPDK 22.11).
  */
 int
 rte_vdpa_get_stats_names(struct rte_vdpa_device *dev,
@@ -172,6 +187,8 @@ rte_vdpa_get_stats_names(struct rte_vdpa_device *dev,
  *   What the driver returns: how many values were written.  -EINVAL if @p dev
  *   or @p stats is NULL or @p n is 0, -ENOTSUP if the driver has no statistics,
  *   or another negative error of the driver.
+ * @since
+ *   ABI 23 (DPDK 22.11).
  */
 int
 rte_vdpa_get_stats(struct rte_vdpa_device *dev, uint16_t qid,
@@ -191,6 +208,8 @@ rte_vdpa_get_stats(struct rte_vdpa_device *dev, uint16_t qid,
  * @return
  *   What the driver returns, 0 for success.  -EINVAL if @p dev is NULL,
  *   -ENOTSUP if the driver has no statistics.
+ * @since
+ *   ABI 23 (DPDK 22.11).
  */
 int
 rte_vdpa_reset_stats(struct rte_vdpa_device *dev, uint16_t qid);

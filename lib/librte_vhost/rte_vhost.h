@@ -39,6 +39,10 @@
  *
  * Specifications: "virtio" is Virtual I/O Device (VIRTIO) Version 1.2,
  * "vhost-user" the Vhost-user Protocol document of QEMU.
+ *
+ * <b>Versions.</b>  The library is built for one DPDK and has that one's ABI: 23 for
+ * 22.11, 25 for 24.11, 26 for 25.11.  What is not said to have come later has been there
+ * since ABI 23.
  */
 
 #include <stdbool.h>
@@ -105,94 +109,120 @@ extern "C" {
 /** Count packets per ring, see rte_vhost_vring_stats_get(). */
 #define RTE_VHOST_USER_NET_STATS_ENABLE		(1ULL << 9)
 #if RTE_VERSION >= RTE_VERSION_NUM(23, 7, 0, 0)
-/** As a client, connect in the background from the first attempt on. */
+/**
+ * As a client, connect in the background from the first attempt on.  Since DPDK 23.07;
+ * here with ABI 25.
+ */
 #define RTE_VHOST_USER_ASYNC_CONNECT		(1ULL << 10)
 #endif
 /** @} */
 
-/*
- * Feature bits of virtio (5.1.3 and 6) that kernel headers of some age lack.
+/**
+ * @name Feature bits of virtio that kernel headers of some age lack
+ * virtio 5.1.3 and 6.
+ * @{
  */
 #ifndef VIRTIO_NET_F_GUEST_ANNOUNCE
+/** The driver can announce itself after a migration (virtio 5.1.6.5.4). */
 #define VIRTIO_NET_F_GUEST_ANNOUNCE 21
 #endif
 
 #ifndef VIRTIO_NET_F_MQ
+/** Several queue pairs (virtio 5.1.6.5.5). */
 #define VIRTIO_NET_F_MQ 22
 #endif
 
 #ifndef VIRTIO_NET_F_MTU
+/** The device tells its MTU (virtio 5.1.4). */
 #define VIRTIO_NET_F_MTU 3
 #endif
 
 #ifndef VIRTIO_F_ANY_LAYOUT
+/** Frames and their headers may share descriptors in any way (virtio 6.3). */
 #define VIRTIO_F_ANY_LAYOUT 27
 #endif
+/** @} */
 
-/*
- * Feature bits of vhost-user, "Protocol features".  Guarded because frontends
- * define the same names.
+/**
+ * @name Feature bits of vhost-user
+ * vhost-user, "Protocol features".  Guarded because frontends define the same names.
+ * @{
  */
 #ifndef VHOST_USER_PROTOCOL_F_MQ
+/** Several queue pairs, VHOST_USER_GET_QUEUE_NUM. */
 #define VHOST_USER_PROTOCOL_F_MQ 0
 #endif
 
 #ifndef VHOST_USER_PROTOCOL_F_LOG_SHMFD
+/** The log of written pages comes as a descriptor, VHOST_USER_SET_LOG_BASE. */
 #define VHOST_USER_PROTOCOL_F_LOG_SHMFD 1
 #endif
 
 #ifndef VHOST_USER_PROTOCOL_F_RARP
+/** The backend announces the guest after a migration, VHOST_USER_SEND_RARP. */
 #define VHOST_USER_PROTOCOL_F_RARP 2
 #endif
 
 #ifndef VHOST_USER_PROTOCOL_F_REPLY_ACK
+/** The frontend may ask for an acknowledgement of any message. */
 #define VHOST_USER_PROTOCOL_F_REPLY_ACK 3
 #endif
 
 #ifndef VHOST_USER_PROTOCOL_F_NET_MTU
+/** The frontend tells the MTU, VHOST_USER_NET_SET_MTU. */
 #define VHOST_USER_PROTOCOL_F_NET_MTU 4
 #endif
 
 #ifndef VHOST_USER_PROTOCOL_F_SLAVE_REQ
+/** The backend may send requests, VHOST_USER_SET_BACKEND_REQ_FD. */
 #define VHOST_USER_PROTOCOL_F_SLAVE_REQ 5
 #endif
 
 #ifndef VHOST_USER_PROTOCOL_F_CRYPTO_SESSION
+/** Crypto sessions, VHOST_USER_CREATE_CRYPTO_SESSION. */
 #define VHOST_USER_PROTOCOL_F_CRYPTO_SESSION 7
 #endif
 
 #ifndef VHOST_USER_PROTOCOL_F_PAGEFAULT
+/** Post-copy migration, VHOST_USER_POSTCOPY_ADVISE. */
 #define VHOST_USER_PROTOCOL_F_PAGEFAULT 8
 #endif
 
 #ifndef VHOST_USER_PROTOCOL_F_CONFIG
+/** The configuration space goes over the socket, VHOST_USER_GET_CONFIG. */
 #define VHOST_USER_PROTOCOL_F_CONFIG 9
 #endif
 
 #ifndef VHOST_USER_PROTOCOL_F_SLAVE_SEND_FD
+/** Requests of the backend may carry a descriptor. */
 #define VHOST_USER_PROTOCOL_F_SLAVE_SEND_FD 10
 #endif
 
 #ifndef VHOST_USER_PROTOCOL_F_HOST_NOTIFIER
+/** Doorbells of hardware, VHOST_USER_BACKEND_VRING_HOST_NOTIFIER_MSG. */
 #define VHOST_USER_PROTOCOL_F_HOST_NOTIFIER 11
 #endif
 
 #ifndef VHOST_USER_PROTOCOL_F_INFLIGHT_SHMFD
+/** Inflight I/O tracking, VHOST_USER_GET_INFLIGHT_FD. */
 #define VHOST_USER_PROTOCOL_F_INFLIGHT_SHMFD 12
 #endif
 
 #ifndef VHOST_USER_PROTOCOL_F_STATUS
+/** The device status goes over the socket, VHOST_USER_SET_STATUS. */
 #define VHOST_USER_PROTOCOL_F_STATUS 16
 #endif
 
-/* The virtio feature bit that tells whether the bits above are negotiated. */
 #ifndef VHOST_USER_F_PROTOCOL_FEATURES
+/** The virtio feature bit that tells whether the bits above are negotiated. */
 #define VHOST_USER_F_PROTOCOL_FEATURES 30
 #endif
 
-/* The same bits by the names that the specification has for them by now. */
+/** #VHOST_USER_PROTOCOL_F_SLAVE_REQ by the name that the specification has by now. */
 #define VHOST_USER_PROTOCOL_F_BACKEND_REQ	VHOST_USER_PROTOCOL_F_SLAVE_REQ
+/** #VHOST_USER_PROTOCOL_F_SLAVE_SEND_FD by the name that the specification has by now. */
 #define VHOST_USER_PROTOCOL_F_BACKEND_SEND_FD	VHOST_USER_PROTOCOL_F_SLAVE_SEND_FD
+/** @} */
 
 struct rte_mbuf;
 struct rte_mempool;
@@ -365,6 +395,8 @@ enum rte_vhost_msg_result {
  *   and its size.  Nothing of it may be used after the handler has returned.
  * @return
  *   What happens next.
+ *
+ * Thread safety: called by one thread at a time, as the device's other callbacks.
  */
 typedef enum rte_vhost_msg_result (*rte_vhost_msg_handle)(int vid, void *msg);
 
@@ -382,9 +414,12 @@ struct rte_vhost_user_extern_ops {
 /**
  * What the library tells the application about its devices.
  *
- * Any member may be NULL.  All callbacks run in a thread of the library (or in
- * the thread that calls rte_vhost_driver_unregister()) and hold up all messages
- * of all devices, so they should not take long.
+ * Any member may be NULL.
+ *
+ * Thread safety: of one device, one thread at a time calls these.  It is a thread of the
+ * library, or the one that calls rte_vhost_driver_unregister(), and all messages of all
+ * devices wait for it, so callbacks should not take long.  @e guest_notified and
+ * @e guest_notify are different: the thread that notifies calls them, with the ring held.
  *
  * Order: new_connection; vring_state_changed(.., 1) for each ring as it becomes
  * ready; new_device once; features_changed when the frontend turns a feature on
@@ -394,47 +429,90 @@ struct rte_vhost_user_extern_ops {
  */
 struct rte_vhost_device_ops {
 	/**
-	 * The device is ready for bursts.  Its NUMA node is settled.  Return 0,
-	 * or -1 to be asked again at the next message.
+	 * The device is ready for bursts.  Its NUMA node is settled.
+	 *
+	 * @param vid
+	 *   The device.
+	 * @return
+	 *   0, or anything else to be asked again at the next message.
 	 */
 	int (*new_device)(int vid);
 	/**
 	 * The device stops: when this returns, no thread may use it any more.
+	 *
+	 * @param vid
+	 *   The device.
 	 */
 	void (*destroy_device)(int vid);
 
 	/**
-	 * A ring became usable (enable 1) or ceases to be (0).  Called with the
-	 * ring held: no burst call on it from here, except those named
-	 * _thread_unsafe.  The return value is not used.
+	 * A ring became usable or ceases to be.  Called with the ring held: no burst
+	 * call on it from here, except those named _thread_unsafe.
+	 *
+	 * @param vid
+	 *   The device.
+	 * @param queue_id
+	 *   The ring.
+	 * @param enable
+	 *   1: usable; 0: not any more.
+	 * @return
+	 *   Not used.
 	 */
 	int (*vring_state_changed)(int vid, uint16_t queue_id, int enable);
 
 	/**
 	 * The negotiated features of a running device changed; for instance
 	 * VHOST_F_LOG_ALL, when migration begins or ends.
+	 *
+	 * @param vid
+	 *   The device.
+	 * @param features
+	 *   Mask of the virtio feature bits that are negotiated now.
+	 * @return
+	 *   Not used.
 	 */
 	int (*features_changed)(int vid, uint64_t features);
 
 	/**
 	 * A frontend connected and got this vid; nothing is negotiated yet.
-	 * Return -1 to refuse it.
+	 *
+	 * @param vid
+	 *   The device.
+	 * @return
+	 *   0 or more, or a negative value to refuse the frontend.
 	 */
 	int (*new_connection)(int vid);
-	/** The frontend is gone; the vid may be given to another one. */
+	/**
+	 * The frontend is gone; the vid may be given to another one.
+	 *
+	 * @param vid
+	 *   The device.
+	 */
 	void (*destroy_connection)(int vid);
 
-	/** The guest has just been notified, by a write to an eventfd. */
+	/**
+	 * The guest has just been notified, by a write to an eventfd.
+	 *
+	 * @param vid
+	 *   The device.
+	 */
 	void (*guest_notified)(int vid);
 
 #if RTE_VERSION < RTE_VERSION_NUM(23, 7, 0, 0)
 	void *reserved[1]; /**< belongs to later DPDK releases: leave it NULL */
 #else
 	/**
-	 * The guest is to be notified of a ring.  Return true to have that done by a
-	 * later call of rte_vhost_notify_guest(), until which this is not called
-	 * again; false to have it done now.  Called by the thread that bursts, which
-	 * holds the ring: no call on that ring from here.
+	 * The guest is to be notified of a ring.  No call on that ring from here.
+	 *
+	 * Since DPDK 23.07; here with ABI 25.
+	 *
+	 * @param vid
+	 *   The device.
+	 * @param queue_id
+	 *   The ring.
+	 * @return
+	 *   true to have that done by a later call of rte_vhost_notify_guest(), until
+	 *   which this is not called again; false to have it done now.
 	 */
 	bool (*guest_notify)(int vid, uint16_t queue_id);
 #endif
@@ -490,6 +568,8 @@ struct rte_vhost_stat_name {
  *   the region ends before, 0 if @p gpa is in no region.
  * @return
  *   The address in this process, 0 if @p gpa is in no region.
+ * @since
+ *   ABI 23 (DPDK 22.11).
  */
 static __rte_always_inline uint64_t
 rte_vhost_va_from_guest_pa(struct rte_vhost_memory *mem,
@@ -534,6 +614,8 @@ rte_vhost_va_from_guest_pa(struct rte_vhost_memory *mem,
  *   First guest physical address written.
  * @param len
  *   Bytes written.
+ * @since
+ *   ABI 23 (DPDK 22.11).
  */
 void rte_vhost_log_write(int vid, uint64_t addr, uint64_t len);
 
@@ -555,6 +637,8 @@ void rte_vhost_log_write(int vid, uint64_t addr, uint64_t len);
  *   Where in the used ring, bytes from its start.
  * @param len
  *   Bytes written.
+ * @since
+ *   ABI 23 (DPDK 22.11).
  */
 void rte_vhost_log_used_vring(int vid, uint16_t vring_idx,
 			      uint64_t offset, uint64_t len);
@@ -585,6 +669,8 @@ void rte_vhost_log_used_vring(int vid, uint16_t vring_idx,
  *   Non-zero: notifications wanted; 0: the ring is polled.
  * @return
  *   0, or -1 for an unknown device or ring.
+ * @since
+ *   ABI 23 (DPDK 22.11).
  */
 int rte_vhost_enable_guest_notification(int vid, uint16_t queue_id, int enable);
 
@@ -605,6 +691,8 @@ int rte_vhost_enable_guest_notification(int vid, uint16_t queue_id, int enable);
  *   0, or -1 if the path is NULL, empty, longer than a socket address permits or
  *   registered already, the flags ask for asynchronous copies together with
  *   vIOMMU or postcopy, too many sockets exist, or memory is missing.
+ * @since
+ *   ABI 23 (DPDK 22.11).
  */
 int rte_vhost_driver_register(const char *path, uint64_t flags);
 
@@ -624,6 +712,8 @@ int rte_vhost_driver_register(const char *path, uint64_t flags);
  *   As registered.
  * @return
  *   0, or -1 if no such socket is registered.
+ * @since
+ *   ABI 23 (DPDK 22.11).
  */
 int rte_vhost_driver_unregister(const char *path);
 
@@ -642,6 +732,8 @@ int rte_vhost_driver_unregister(const char *path);
  *   The hardware device, see rte_vdpa_find_device_by_name().
  * @return
  *   0, or -1 if the socket is unknown or @p dev is NULL.
+ * @since
+ *   ABI 23 (DPDK 22.11).
  */
 int
 rte_vhost_driver_attach_vdpa_device(const char *path,
@@ -658,6 +750,8 @@ rte_vhost_driver_attach_vdpa_device(const char *path,
  *   A registered socket.
  * @return
  *   0, or -1 if the socket is unknown.
+ * @since
+ *   ABI 23 (DPDK 22.11).
  */
 int
 rte_vhost_driver_detach_vdpa_device(const char *path);
@@ -674,13 +768,16 @@ rte_vhost_driver_detach_vdpa_device(const char *path);
  *   A registered socket.
  * @return
  *   The device, or NULL if there is none or the socket is unknown.
+ * @since
+ *   ABI 23 (DPDK 22.11).
  */
 struct rte_vdpa_device *
 rte_vhost_driver_get_vdpa_device(const char *path);
 
 /**
  * @warning
- * @b EXPERIMENTAL: this API may change, or be removed, without prior notice.
+ * @b EXPERIMENTAL with ABI 23: there this API may change, or be removed, without prior
+ * notice.
  *
  * The kind of the hardware device behind a socket.
  *
@@ -694,6 +791,8 @@ rte_vhost_driver_get_vdpa_device(const char *path);
  *   #RTE_VHOST_VDPA_DEVICE_TYPE_NET or #RTE_VHOST_VDPA_DEVICE_TYPE_BLK.
  * @return
  *   0, or -1 if the socket is unknown or has no such device.
+ * @since
+ *   ABI 23 (DPDK 22.11), experimental there; stable since DPDK 23.11, here with ABI 25.
  */
 #if RTE_VERSION < RTE_VERSION_NUM(23, 11, 0, 0)
 __rte_experimental
@@ -719,6 +818,8 @@ rte_vhost_driver_get_vdpa_dev_type(const char *path, uint32_t *type);
  *   Mask of virtio feature bits.
  * @return
  *   0, or -1 if the socket is unknown.
+ * @since
+ *   ABI 23 (DPDK 22.11).
  */
 int rte_vhost_driver_set_features(const char *path, uint64_t features);
 
@@ -737,6 +838,8 @@ int rte_vhost_driver_set_features(const char *path, uint64_t features);
  *   Mask of the feature bits to add.
  * @return
  *   0, or -1 if the socket is unknown or does not support one of the bits.
+ * @since
+ *   ABI 23 (DPDK 22.11).
  */
 int rte_vhost_driver_enable_features(const char *path, uint64_t features);
 
@@ -755,6 +858,8 @@ int rte_vhost_driver_enable_features(const char *path, uint64_t features);
  *   Mask of the feature bits to withdraw.
  * @return
  *   0, or -1 if the socket is unknown.
+ * @since
+ *   ABI 23 (DPDK 22.11).
  */
 int rte_vhost_driver_disable_features(const char *path, uint64_t features);
 
@@ -772,6 +877,8 @@ int rte_vhost_driver_disable_features(const char *path, uint64_t features);
  *   Mask of virtio feature bits.
  * @return
  *   0, or -1 if the socket is unknown or the hardware device does not answer.
+ * @since
+ *   ABI 23 (DPDK 22.11).
  */
 int rte_vhost_driver_get_features(const char *path, uint64_t *features);
 
@@ -794,6 +901,8 @@ int rte_vhost_driver_get_features(const char *path, uint64_t *features);
  *   warning, where the kernel does not let this process have a userfaultfd.
  * @return
  *   0, or -1 if the socket is unknown.
+ * @since
+ *   ABI 23 (DPDK 22.11).
  */
 int
 rte_vhost_driver_set_protocol_features(const char *path,
@@ -813,6 +922,8 @@ rte_vhost_driver_set_protocol_features(const char *path,
  *   Mask of VHOST_USER_PROTOCOL_F_* bits.
  * @return
  *   0, or -1 if the socket is unknown or the hardware device does not answer.
+ * @since
+ *   ABI 23 (DPDK 22.11).
  */
 int
 rte_vhost_driver_get_protocol_features(const char *path,
@@ -832,6 +943,8 @@ rte_vhost_driver_get_protocol_features(const char *path,
  *   Number of queue pairs.
  * @return
  *   0, or -1 if the socket is unknown or the hardware device does not answer.
+ * @since
+ *   ABI 23 (DPDK 22.11).
  */
 int
 rte_vhost_driver_get_queue_num(const char *path, uint32_t *queue_num);
@@ -849,12 +962,15 @@ rte_vhost_driver_get_queue_num(const char *path, uint32_t *queue_num);
  *   Mask of virtio feature bits.
  * @return
  *   0, or -1 for an unknown device.
+ * @since
+ *   ABI 23 (DPDK 22.11).
  */
 int rte_vhost_get_negotiated_features(int vid, uint64_t *features);
 
 /**
  * @warning
- * @b EXPERIMENTAL: this API may change, or be removed, without prior notice.
+ * @b EXPERIMENTAL with ABI 23: there this API may change, or be removed, without prior
+ * notice.
  *
  * The vhost-user protocol features that a device and its frontend agreed on.
  *
@@ -868,6 +984,8 @@ int rte_vhost_get_negotiated_features(int vid, uint64_t *features);
  *   Mask of VHOST_USER_PROTOCOL_F_* bits.
  * @return
  *   0, or -1 for an unknown device.
+ * @since
+ *   ABI 23 (DPDK 22.11), experimental there; stable since DPDK 23.11, here with ABI 25.
  */
 #if RTE_VERSION < RTE_VERSION_NUM(23, 11, 0, 0)
 __rte_experimental
@@ -891,6 +1009,8 @@ rte_vhost_get_negotiated_protocol_features(int vid,
  *   The callbacks; not copied, they must last as long as the socket.
  * @return
  *   0, or -1 if the socket is unknown.
+ * @since
+ *   ABI 23 (DPDK 22.11).
  */
 int rte_vhost_driver_callback_register(const char *path,
 	struct rte_vhost_device_ops const * const ops);
@@ -911,6 +1031,8 @@ int rte_vhost_driver_callback_register(const char *path,
  * @return
  *   0, or -1 if the socket is unknown, was started already, cannot be bound
  *   (somebody listens there, or the path is another kind of file), or cannot be connected and is not to be retried.
+ * @since
+ *   ABI 23 (DPDK 22.11).
  */
 int rte_vhost_driver_start(const char *path);
 
@@ -930,6 +1052,8 @@ int rte_vhost_driver_start(const char *path);
  *   - -ENODEV: unknown device
  *   - -EAGAIN: the device is not ready yet
  *   - -ENOTSUP: VIRTIO_NET_F_MTU was not negotiated
+ * @since
+ *   ABI 23 (DPDK 22.11).
  */
 int rte_vhost_get_mtu(int vid, uint16_t *mtu);
 
@@ -951,6 +1075,8 @@ int rte_vhost_get_mtu(int vid, uint16_t *mtu);
  *   The device.
  * @return
  *   The node's number, or -1 if the device or the node is unknown.
+ * @since
+ *   ABI 23 (DPDK 22.11).
  */
 int rte_vhost_get_numa_node(int vid);
 
@@ -965,6 +1091,8 @@ int rte_vhost_get_numa_node(int vid);
  *   The device.
  * @return
  *   The number of rings, 0 for an unknown device.
+ * @since
+ *   ABI 23 (DPDK 22.11).
  */
 uint16_t rte_vhost_get_vring_num(int vid);
 
@@ -983,6 +1111,8 @@ uint16_t rte_vhost_get_vring_num(int vid);
  *   Bytes of @p buf, at least 1.
  * @return
  *   0, or -1 for an unknown device or no room at all.
+ * @since
+ *   ABI 23 (DPDK 22.11).
  */
 int rte_vhost_get_ifname(int vid, char *buf, size_t len);
 
@@ -1000,6 +1130,8 @@ int rte_vhost_get_ifname(int vid, char *buf, size_t len);
  *   The ring.
  * @return
  *   Number of chains; 0 also on any error.
+ * @since
+ *   ABI 23 (DPDK 22.11).
  */
 uint16_t rte_vhost_avail_entries(int vid, uint16_t queue_id);
 
@@ -1024,6 +1156,8 @@ uint16_t rte_vhost_avail_entries(int vid, uint16_t queue_id);
  *   How many packets, from the first on, were placed; 0 if the ring cannot be
  *   used at the moment, on errors, and for devices whose rings the application
  *   processes itself.
+ * @since
+ *   ABI 23 (DPDK 22.11).
  */
 uint16_t rte_vhost_enqueue_burst(int vid, uint16_t queue_id,
 	struct rte_mbuf **pkts, uint16_t count);
@@ -1052,6 +1186,8 @@ uint16_t rte_vhost_enqueue_burst(int vid, uint16_t queue_id,
  *   How many packets were received; 0 also if the ring cannot be used at the
  *   moment, on errors, and for devices whose rings the application processes
  *   itself.
+ * @since
+ *   ABI 23 (DPDK 22.11).
  */
 uint16_t rte_vhost_dequeue_burst(int vid, uint16_t queue_id,
 	struct rte_mempool *mbuf_pool, struct rte_mbuf **pkts, uint16_t count);
@@ -1074,6 +1210,8 @@ uint16_t rte_vhost_dequeue_burst(int vid, uint16_t queue_id,
  * @return
  *   0, or -1 for an unknown device, if the frontend has not sent a table yet,
  *   or without memory.
+ * @since
+ *   ABI 23 (DPDK 22.11).
  */
 int rte_vhost_get_mem_table(int vid, struct rte_vhost_memory **mem);
 
@@ -1092,6 +1230,8 @@ int rte_vhost_get_mem_table(int vid, struct rte_vhost_memory **mem);
  *   Receives the addresses in this process, valid while the ring is.
  * @return
  *   0, or -1 for an unknown device or ring.
+ * @since
+ *   ABI 23 (DPDK 22.11).
  */
 int rte_vhost_get_vhost_vring(int vid, uint16_t vring_idx,
 			      struct rte_vhost_vring *vring);
@@ -1113,6 +1253,8 @@ int rte_vhost_get_vhost_vring(int vid, uint16_t vring_idx,
  *   takes requests from the end, which is where the earliest is.
  * @return
  *   0, or -1 for an unknown device or ring or without a shared area.
+ * @since
+ *   ABI 23 (DPDK 22.11).
  */
 int
 rte_vhost_get_vhost_ring_inflight(int vid, uint16_t vring_idx,
@@ -1134,6 +1276,8 @@ rte_vhost_get_vhost_ring_inflight(int vid, uint16_t vring_idx,
  * @return
  *   0 if done or tracking is not negotiated; -1 for an unknown device or ring,
  *   a ring of the other format, an index outside the ring, or no shared area.
+ * @since
+ *   ABI 23 (DPDK 22.11).
  */
 int
 rte_vhost_set_inflight_desc_split(int vid, uint16_t vring_idx,
@@ -1160,6 +1304,8 @@ rte_vhost_set_inflight_desc_split(int vid, uint16_t vring_idx,
  * @return
  *   0 if done or tracking is not negotiated; -1 for an unknown device or ring,
  *   a ring of the other format, an index outside the ring, or no shared area.
+ * @since
+ *   ABI 23 (DPDK 22.11).
  */
 int
 rte_vhost_set_inflight_desc_packed(int vid, uint16_t vring_idx,
@@ -1181,6 +1327,8 @@ rte_vhost_set_inflight_desc_packed(int vid, uint16_t vring_idx,
  * @return
  *   0 if done or tracking is not negotiated; -1 for an unknown device or ring,
  *   a ring of the other format, an index outside the ring, or no shared area.
+ * @since
+ *   ABI 23 (DPDK 22.11).
  */
 int
 rte_vhost_set_last_inflight_io_split(int vid,
@@ -1202,6 +1350,8 @@ rte_vhost_set_last_inflight_io_split(int vid,
  * @return
  *   0 if done or tracking is not negotiated; -1 for an unknown device or ring,
  *   a ring of the other format, an index outside the ring, or no shared area.
+ * @since
+ *   ABI 23 (DPDK 22.11).
  */
 int
 rte_vhost_set_last_inflight_io_packed(int vid,
@@ -1225,6 +1375,8 @@ rte_vhost_set_last_inflight_io_packed(int vid,
  * @return
  *   0 if done or tracking is not negotiated; -1 for an unknown device or ring,
  *   a ring of the other format, an index outside the ring, or no shared area.
+ * @since
+ *   ABI 23 (DPDK 22.11).
  */
 int
 rte_vhost_clr_inflight_desc_split(int vid, uint16_t vring_idx,
@@ -1246,6 +1398,8 @@ rte_vhost_clr_inflight_desc_split(int vid, uint16_t vring_idx,
  * @return
  *   0 if done or tracking is not negotiated; -1 for an unknown device or ring,
  *   a ring of the other format, an index outside the ring, or no shared area.
+ * @since
+ *   ABI 23 (DPDK 22.11).
  */
 int
 rte_vhost_clr_inflight_desc_packed(int vid, uint16_t vring_idx,
@@ -1265,12 +1419,15 @@ rte_vhost_clr_inflight_desc_packed(int vid, uint16_t vring_idx,
  * @return
  *   0, or -1 if the device or ring is unknown or the ring cannot be used at the
  *   moment.
+ * @since
+ *   ABI 23 (DPDK 22.11).
  */
 int rte_vhost_vring_call(int vid, uint16_t vring_idx);
 
 /**
  * @warning
- * @b EXPERIMENTAL: this API may change, or be removed, without prior notice.
+ * @b EXPERIMENTAL with ABI 23: there this API may change, or be removed, without prior
+ * notice.
  *
  * As rte_vhost_vring_call(), but do not wait.
  *
@@ -1285,6 +1442,8 @@ int rte_vhost_vring_call(int vid, uint16_t vring_idx);
  * @return
  *   0; -1 if the device or ring is unknown or the ring cannot be used at the
  *   moment; -EAGAIN if another thread is using it.
+ * @since
+ *   ABI 23 (DPDK 22.11), experimental there; stable since DPDK 23.11, here with ABI 25.
  */
 #if RTE_VERSION < RTE_VERSION_NUM(23, 11, 0, 0)
 __rte_experimental
@@ -1305,12 +1464,15 @@ int rte_vhost_vring_call_nonblock(int vid, uint16_t vring_idx);
  *   A ring from the guest (odd).
  * @return
  *   Number of chains; 0 also on any error.
+ * @since
+ *   ABI 23 (DPDK 22.11).
  */
 uint32_t rte_vhost_rx_queue_count(int vid, uint16_t qid);
 
 /**
  * @warning
- * @b EXPERIMENTAL: this API may change, or be removed, without prior notice.
+ * @b EXPERIMENTAL with ABI 23: there this API may change, or be removed, without prior
+ * notice.
  *
  * What to watch in order to sleep until a ring has work.
  *
@@ -1328,6 +1490,8 @@ uint32_t rte_vhost_rx_queue_count(int vid, uint16_t qid);
  * @return
  *   0, or -1 if the device or ring is unknown or the ring cannot be used at the
  *   moment.
+ * @since
+ *   ABI 23 (DPDK 22.11), experimental there; stable since DPDK 23.11, here with ABI 25.
  */
 #if RTE_VERSION < RTE_VERSION_NUM(23, 11, 0, 0)
 __rte_experimental
@@ -1355,6 +1519,8 @@ rte_vhost_get_monitor_addr(int vid, uint16_t queue_id,
  *   Bytes.
  * @return
  *   0, or -1 for an unknown device.
+ * @since
+ *   ABI 23 (DPDK 22.11).
  */
 int
 rte_vhost_get_log_base(int vid, uint64_t *log_base, uint64_t *log_size);
@@ -1378,6 +1544,8 @@ rte_vhost_get_log_base(int vid, uint64_t *log_base, uint64_t *log_size);
  *   Index where the next used buffer is written.
  * @return
  *   0, or -1 for an unknown device or ring.
+ * @since
+ *   ABI 23 (DPDK 22.11).
  */
 int
 rte_vhost_get_vring_base(int vid, uint16_t queue_id,
@@ -1401,6 +1569,8 @@ rte_vhost_get_vring_base(int vid, uint16_t queue_id,
  *   Index where the next used buffer is written, wrap counter in bit 15.
  * @return
  *   0, or -1 for an unknown device or ring, a split ring, or no shared area.
+ * @since
+ *   ABI 23 (DPDK 22.11).
  */
 int
 rte_vhost_get_vring_base_from_inflight(int vid,
@@ -1426,6 +1596,8 @@ rte_vhost_get_vring_base_from_inflight(int vid,
  *   Index where the next used buffer is written.
  * @return
  *   0, or -1 for an unknown device or ring.
+ * @since
+ *   ABI 23 (DPDK 22.11).
  */
 int
 rte_vhost_set_vring_base(int vid, uint16_t queue_id,
@@ -1450,6 +1622,8 @@ rte_vhost_set_vring_base(int vid, uint16_t queue_id,
  *   Not used: handlers know the device by its vid.
  * @return
  *   0, or -1 for an unknown device.
+ * @since
+ *   ABI 23 (DPDK 22.11).
  */
 int
 rte_vhost_extern_callback_register(int vid,
@@ -1466,13 +1640,16 @@ rte_vhost_extern_callback_register(int vid,
  *   The device.
  * @return
  *   The hardware device, or NULL if there is none or the device is unknown.
+ * @since
+ *   ABI 23 (DPDK 22.11).
  */
 struct rte_vdpa_device *
 rte_vhost_get_vdpa_device(int vid);
 
 /**
  * @warning
- * @b EXPERIMENTAL: this API may change, or be removed, without prior notice.
+ * @b EXPERIMENTAL with ABI 23: there this API may change, or be removed, without prior
+ * notice.
  *
  * Tell the frontend that the device's configuration space has changed.
  *
@@ -1488,6 +1665,9 @@ rte_vhost_get_vdpa_device(int vid);
  * @return
  *   0; -ENODEV for an unknown device; another negative value if the message
  *   could not be sent or was refused.
+ * @since
+ *   ABI 23 (DPDK 22.11) as rte_vhost_slave_config_change(), experimental;
+ *   DPDK 23.03, here ABI 25, as rte_vhost_backend_config_change(), stable.
  */
 #if RTE_VERSION < RTE_VERSION_NUM(23, 3, 0, 0)
 __rte_experimental
@@ -1520,6 +1700,8 @@ rte_vhost_backend_config_change(int vid, bool need_reply);
  *   How many names there are; nothing was written if that is more than @p size
  *   or @p name is NULL.  -1 for an unknown device or ring or when statistics
  *   are off.
+ * @since
+ *   ABI 23 (DPDK 22.11).
  */
 int
 rte_vhost_vring_stats_get_names(int vid, uint16_t queue_id,
@@ -1544,6 +1726,8 @@ rte_vhost_vring_stats_get_names(int vid, uint16_t queue_id,
  *   How many values there are; nothing was written if that is more than @p n or
  *   @p stats is NULL.  -1 for an unknown device or ring or when statistics are
  *   off.
+ * @since
+ *   ABI 23 (DPDK 22.11).
  */
 int
 rte_vhost_vring_stats_get(int vid, uint16_t queue_id,
@@ -1562,6 +1746,8 @@ rte_vhost_vring_stats_get(int vid, uint16_t queue_id,
  *   The ring.
  * @return
  *   0, or -1 for an unknown device or ring or when statistics are off.
+ * @since
+ *   ABI 23 (DPDK 22.11).
  */
 int
 rte_vhost_vring_stats_reset(int vid, uint16_t queue_id);
@@ -1583,6 +1769,8 @@ rte_vhost_vring_stats_reset(int vid, uint16_t queue_id);
  *   Queue pairs, 1 to 128.
  * @return
  *   0; -1 if the path is not registered, or the number cannot be.
+ * @since
+ *   DPDK 23.07; here with ABI 25.
  */
 int
 rte_vhost_driver_set_max_queue_num(const char *path, uint32_t max_queue_num);
@@ -1603,6 +1791,8 @@ rte_vhost_driver_set_max_queue_num(const char *path, uint32_t max_queue_num);
  *   The device.
  * @param queue_id
  *   The ring.
+ * @since
+ *   DPDK 23.07; here with ABI 25.
  */
 __rte_experimental
 void

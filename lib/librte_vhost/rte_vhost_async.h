@@ -31,6 +31,8 @@
  * Thread safety of all functions with a vid: the device must not go away
  * meanwhile; one thread per ring.  Those named _thread_unsafe are for
  * callbacks of the device, and return an error elsewhere.
+ *
+ * Here since ABI 23 (DPDK 22.11).
  */
 
 #ifdef __cplusplus
@@ -59,6 +61,8 @@ extern "C" {
  *   The ring.
  * @return
  *   0, or -1 on error.
+ * @since
+ *   ABI 23 (DPDK 22.11).
  */
 __rte_experimental
 int rte_vhost_async_channel_register(int vid, uint16_t queue_id);
@@ -79,6 +83,8 @@ int rte_vhost_async_channel_register(int vid, uint16_t queue_id);
  *   The ring.
  * @return
  *   0; -1 on error, or if packets are in flight.
+ * @since
+ *   ABI 23 (DPDK 22.11).
  */
 __rte_experimental
 int rte_vhost_async_channel_unregister(int vid, uint16_t queue_id);
@@ -99,6 +105,8 @@ int rte_vhost_async_channel_unregister(int vid, uint16_t queue_id);
  *   The ring.
  * @return
  *   0, or -1 on error.
+ * @since
+ *   ABI 23 (DPDK 22.11).
  */
 __rte_experimental
 int rte_vhost_async_channel_register_thread_unsafe(int vid, uint16_t queue_id);
@@ -119,6 +127,8 @@ int rte_vhost_async_channel_register_thread_unsafe(int vid, uint16_t queue_id);
  *   The ring.
  * @return
  *   0; -1 on error or if packets are in flight.
+ * @since
+ *   ABI 23 (DPDK 22.11).
  */
 __rte_experimental
 int rte_vhost_async_channel_unregister_thread_unsafe(int vid,
@@ -150,6 +160,8 @@ int rte_vhost_async_channel_unregister_thread_unsafe(int vid,
  * @return
  *   How many packets, from the first on, were accepted, at most 32; 0 also on
  *   any error.
+ * @since
+ *   ABI 23 (DPDK 22.11).
  */
 __rte_experimental
 uint16_t rte_vhost_submit_enqueue_burst(int vid, uint16_t queue_id,
@@ -180,6 +192,8 @@ uint16_t rte_vhost_submit_enqueue_burst(int vid, uint16_t queue_id,
  *   Its virtual channel.
  * @return
  *   How many packets were sent; 0 also on any error.
+ * @since
+ *   ABI 23 (DPDK 22.11).
  */
 __rte_experimental
 uint16_t rte_vhost_poll_enqueue_completed(int vid, uint16_t queue_id,
@@ -202,6 +216,8 @@ uint16_t rte_vhost_poll_enqueue_completed(int vid, uint16_t queue_id,
  *   The ring.
  * @return
  *   Number of packets, of which some may be done; -1 on error.
+ * @since
+ *   ABI 23 (DPDK 22.11).
  */
 __rte_experimental
 int rte_vhost_async_get_inflight(int vid, uint16_t queue_id);
@@ -222,6 +238,8 @@ int rte_vhost_async_get_inflight(int vid, uint16_t queue_id);
  *   The ring.
  * @return
  *   Number of packets, or -1 on error.
+ * @since
+ *   ABI 23 (DPDK 22.11).
  */
 __rte_experimental
 int rte_vhost_async_get_inflight_thread_unsafe(int vid, uint16_t queue_id);
@@ -250,6 +268,8 @@ int rte_vhost_async_get_inflight_thread_unsafe(int vid, uint16_t queue_id);
  *   Its virtual channel.
  * @return
  *   How many packets were taken back; 0 also on any error.
+ * @since
+ *   ABI 23 (DPDK 22.11).
  */
 __rte_experimental
 uint16_t rte_vhost_clear_queue_thread_unsafe(int vid, uint16_t queue_id,
@@ -280,6 +300,8 @@ uint16_t rte_vhost_clear_queue_thread_unsafe(int vid, uint16_t queue_id,
  *   Its virtual channel.
  * @return
  *   How many packets were taken back; 0 also on any error.
+ * @since
+ *   ABI 23 (DPDK 22.11).
  */
 __rte_experimental
 uint16_t rte_vhost_clear_queue(int vid, uint16_t queue_id,
@@ -303,6 +325,8 @@ uint16_t rte_vhost_clear_queue(int vid, uint16_t queue_id,
  *   Its virtual channel.
  * @return
  *   0, or -1 on error.
+ * @since
+ *   ABI 23 (DPDK 22.11).
  */
 __rte_experimental
 int rte_vhost_async_dma_configure(int16_t dma_id, uint16_t vchan_id);
@@ -335,6 +359,8 @@ int rte_vhost_async_dma_configure(int16_t dma_id, uint16_t vchan_id);
  *   Its virtual channel.
  * @return
  *   How many packets were received.
+ * @since
+ *   ABI 23 (DPDK 22.11).
  */
 __rte_experimental
 uint16_t rte_vhost_async_try_dequeue_burst(int vid, uint16_t queue_id,
@@ -358,6 +384,8 @@ uint16_t rte_vhost_async_try_dequeue_burst(int vid, uint16_t queue_id,
  *   Its virtual channel.
  * @return
  *   0; -1 on error or while copies are in flight.
+ * @since
+ *   ABI 23 (DPDK 22.11).
  */
 __rte_experimental
 int rte_vhost_async_dma_unconfigure(int16_t dma_id, uint16_t vchan_id);

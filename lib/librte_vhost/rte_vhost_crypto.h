@@ -19,6 +19,8 @@
  *
  * Thread safety: any thread may call any function at any time, also while the device
  * goes; calls about the same ring wait for each other.
+ *
+ * Here since ABI 23 (DPDK 22.11).
  */
 
 #ifdef __cplusplus
@@ -57,12 +59,15 @@ enum rte_vhost_crypto_zero_copy {
 
 /**
  * @warning
- * @b EXPERIMENTAL: this API may change, or be removed, without prior notice.
+ * @b EXPERIMENTAL with ABI 23: there this API may change, or be removed, without prior
+ * notice.
  *
  * Make a registered socket offer virtio-crypto devices, and start it.
  *
  * To be called after rte_vhost_driver_register() and
  * rte_vhost_driver_callback_register().
+ *
+ * Thread safety: any thread, at any time; see the top of this file.
  *
  * virtio 5.9.3.
  *
@@ -70,6 +75,8 @@ enum rte_vhost_crypto_zero_copy {
  *   A registered socket.
  * @return
  *   0, or -1 on error.
+ * @since
+ *   ABI 23 (DPDK 22.11), experimental there; stable since DPDK 23.11, here with ABI 25.
  */
 #if RTE_VERSION < RTE_VERSION_NUM(23, 11, 0, 0)
 __rte_experimental
@@ -83,6 +90,8 @@ rte_vhost_crypto_driver_start(const char *path);
  *
  * Sessions that the frontend has from before an rte_vhost_crypto_free() are opened again,
  * with the same numbers.
+ *
+ * Thread safety: any thread, at any time; see the top of this file.
  *
  * virtio 5.9.5.
  *
@@ -102,6 +111,8 @@ rte_vhost_crypto_driver_start(const char *path);
  *   - -EINVAL: unknown device, cryptodev or no pool
  *   - -EEXIST: the device has been given what it needs
  *   - -ENOMEM: no memory
+ * @since
+ *   ABI 23 (DPDK 22.11).
  */
 int
 rte_vhost_crypto_create(int vid, uint8_t cryptodev_id,
@@ -116,6 +127,8 @@ rte_vhost_crypto_create(int vid, uint8_t cryptodev_id,
  * runs; the operations may be finalized later.  Sessions of the cryptodev are freed, those
  * in use with the last operation of each.
  *
+ * Thread safety: any thread, at any time; see the top of this file.
+ *
  * virtio 5.9.5.
  *
  * @param vid
@@ -124,6 +137,8 @@ rte_vhost_crypto_create(int vid, uint8_t cryptodev_id,
  *   - 0: done
  *   - -EINVAL: unknown device
  *   - -ENOENT: nothing was made for it
+ * @since
+ *   ABI 23 (DPDK 22.11).
  */
 int
 rte_vhost_crypto_free(int vid);
@@ -134,6 +149,8 @@ rte_vhost_crypto_free(int vid);
  *
  * Requests whose source or destination is scattered are copied nevertheless.  Memory that
  * cryptodevs work in stays mapped until their operations have come back.
+ *
+ * Thread safety: any thread, at any time; see the top of this file.
  *
  * virtio 5.9.7.
  *
@@ -146,6 +163,8 @@ rte_vhost_crypto_free(int vid);
  *   - -EINVAL: unknown device or choice, or operations are under way
  *   - -ENOENT: nothing was made for the device by rte_vhost_crypto_create()
  *   - -ENOTSUP: the cryptodev is hardware and needs physical addresses
+ * @since
+ *   ABI 23 (DPDK 22.11).
  */
 int
 rte_vhost_crypto_set_zero_copy(int vid, enum rte_vhost_crypto_zero_copy option);
@@ -154,6 +173,8 @@ rte_vhost_crypto_set_zero_copy(int vid, enum rte_vhost_crypto_zero_copy option);
  * Take requests from a ring and make crypto operations of them.
  *
  * A request that is wrong is answered at once, and the guest notified.
+ *
+ * Thread safety: any thread, at any time; see the top of this file.
  *
  * virtio 5.9.7.2 and following.
  *
@@ -167,6 +188,8 @@ rte_vhost_crypto_set_zero_copy(int vid, enum rte_vhost_crypto_zero_copy option);
  *   How many of them; at most #VHOST_CRYPTO_MAX_BURST_SIZE are used.
  * @return
  *   How many were filled; 0 also on any error.
+ * @since
+ *   ABI 23 (DPDK 22.11).
  */
 uint16_t
 rte_vhost_crypto_fetch_requests(int vid, uint32_t qid,
@@ -178,6 +201,8 @@ rte_vhost_crypto_fetch_requests(int vid, uint32_t qid,
  *
  * Operations may be of several rings and devices; those of one ring that follow each other
  * are given back together.
+ *
+ * Thread safety: any thread, at any time; see the top of this file.
  *
  * virtio 5.9.7.2 and following; 2.7.8.
  *
@@ -194,6 +219,8 @@ rte_vhost_crypto_fetch_requests(int vid, uint32_t qid,
  * @return
  *   How many operations were given back, fewer than nb_ops when there is no more room in
  *   callfds; the caller may free them or use them again.
+ * @since
+ *   ABI 23 (DPDK 22.11).
  */
 uint16_t
 rte_vhost_crypto_finalize_requests(struct rte_crypto_op **ops,

@@ -15,7 +15,9 @@
  * hostile one is refused what it asks for beyond a limit, and no other socket
  * notices.  The defaults are far above what honest frontends need.
  *
- * Every function may be called by any thread.
+ * Thread safety: every function may be called by any thread.
+ *
+ * Here since vhost-numa 22.11.0; DPDK has nothing of it.
  *
  * @warning
  * @b EXPERIMENTAL: all of this may change without prior notice.
@@ -58,11 +60,11 @@ struct rte_vhost_limits {
 /** What is in use of each limit, and how often it was refused. */
 struct rte_vhost_limits_usage {
 	struct rte_vhost_limits limits;		/**< in force, defaults filled in */
-	uint64_t connections;
-	uint64_t mapped_bytes;
-	uint64_t inflight_bytes;
-	uint64_t closing_fds;
-	uint64_t refused_connections;
+	uint64_t connections;			/**< at the moment */
+	uint64_t mapped_bytes;			/**< at the moment */
+	uint64_t inflight_bytes;		/**< at the moment */
+	uint64_t closing_fds;			/**< descriptors that wait at the moment */
+	uint64_t refused_connections;		/**< connections closed at once */
 	uint64_t refused_vrings;		/**< messages about vrings beyond the limit */
 	uint64_t refused_mapped_bytes;		/**< mappings, not bytes */
 	uint64_t refused_inflight_bytes;	/**< areas, not bytes */
@@ -76,6 +78,8 @@ struct rte_vhost_limits_usage {
  * In force at once for what frontends ask for from now on; what they have
  * already stays theirs, and counts.
  *
+ * Thread safety: any thread, at any time, also from a callback.
+ *
  * Outside the specifications.
  *
  * @param path
@@ -86,12 +90,16 @@ struct rte_vhost_limits_usage {
  *   - 0.
  *   - -ENOENT: no such socket is registered.
  *   - -EINVAL: NULL.
+ * @since
+ *   vhost-numa 22.11.0.
  */
 __rte_experimental
 int rte_vhost_driver_limits_set(const char *path, const struct rte_vhost_limits *limits);
 
 /**
  * Get the limits of a socket, and what is in use of them.
+ *
+ * Thread safety: any thread, at any time, also from a callback.
  *
  * Outside the specifications.
  *
@@ -103,6 +111,8 @@ int rte_vhost_driver_limits_set(const char *path, const struct rte_vhost_limits 
  *   - 0.
  *   - -ENOENT: no such socket is registered.
  *   - -EINVAL: NULL.
+ * @since
+ *   vhost-numa 22.11.0.
  */
 __rte_experimental
 int rte_vhost_driver_limits_get(const char *path, struct rte_vhost_limits_usage *usage);

@@ -19,7 +19,11 @@
  * Nodes are the kernel's numbers; they may be sparse (0 and 8).
  *
  * Functions that take a device (vid) may be called from new_connection to
- * destroy_connection.  Every function may be called by any thread.
+ * destroy_connection.
+ *
+ * Thread safety: every function may be called by any thread.
+ *
+ * Here since vhost-numa 22.11.0; DPDK has nothing of it.
  *
  * @warning
  * @b EXPERIMENTAL: all of this may change without prior notice.
@@ -70,7 +74,7 @@ enum rte_vhost_numa_mode {
 
 /** Policy of a socket. */
 struct rte_vhost_numa_policy {
-	enum rte_vhost_numa_mode mode;
+	enum rte_vhost_numa_mode mode;	/**< what is done */
 	int node;		/**< RTE_VHOST_NUMA_PIN: the node; else ignored */
 	uint32_t flags;		/**< RTE_VHOST_NUMA_F_* */
 };
@@ -80,7 +84,7 @@ enum rte_vhost_numa_evidence {
 	RTE_VHOST_NUMA_EVIDENCE_NONE,	/**< it is not: no memory yet, or not asked */
 	RTE_VHOST_NUMA_EVIDENCE_POLICY,	/**< no page yet; a memory policy names a node */
 	RTE_VHOST_NUMA_EVIDENCE_PAGES,	/**< the kernel told the node of pages */
-	RTE_VHOST_NUMA_EVIDENCE_REFUSED,/**< the kernel does not answer (no NUMA, EPERM) */
+	RTE_VHOST_NUMA_EVIDENCE_REFUSED, /**< the kernel does not answer (no NUMA, EPERM) */
 };
 
 /** Nodes that a report can tell apart: 0 to 63. */
@@ -88,10 +92,10 @@ enum rte_vhost_numa_evidence {
 
 /** A region of guest memory, as it was seen last. */
 struct rte_vhost_numa_region {
-	uint64_t guest_phys_addr;
+	uint64_t guest_phys_addr;	/**< start, as the guest's descriptors name it */
 	uint64_t size;			/**< bytes */
 	uint64_t page_size;		/**< bytes */
-	enum rte_vhost_numa_evidence evidence;
+	enum rte_vhost_numa_evidence evidence;	/**< how its nodes are known */
 	uint32_t pages_asked;		/**< size of the sample */
 	uint32_t pages_known;		/**< of those, pages with a node */
 	/** Bytes on each node, projected from the sample; missing pages do not count. */
@@ -122,8 +126,8 @@ struct rte_vhost_numa_report {
 	uint64_t restarts;	/**< times the device was led through destroy_device */
 	uint64_t refused_nodes;	/**< bit N: node N has no memory for what belongs there */
 	uint64_t replica_nodes;	/**< bit N: node N has a copy of the device's structure */
-	uint32_t nr_queues;
-	uint32_t nr_regions;
+	uint32_t nr_queues;	/**< elements of queues[] */
+	uint32_t nr_regions;	/**< elements of regions[] */
 	struct rte_vhost_numa_queue *queues;	/**< nr_queues, by vring index */
 	struct rte_vhost_numa_region *regions;	/**< nr_regions */
 };
@@ -132,6 +136,10 @@ struct rte_vhost_numa_report {
  * The node of a queue's structures.
  *
  * Cheap; takes no lock that is held while the application is called back.
+ *
+ * Thread safety: any thread, at any time, also from a callback.
+ *
+ * Outside the specifications.
  *
  * @param vid
  *   The device.
@@ -142,6 +150,8 @@ struct rte_vhost_numa_report {
  *   - -ENODEV: no such device.
  *   - -EINVAL: no such queue.
  *   - -ENODATA: the kernel does not tell nodes.
+ * @since
+ *   vhost-numa 22.11.0.
  */
 __rte_experimental
 int rte_vhost_numa_queue_node(int vid, uint16_t queue_id);
@@ -152,6 +162,10 @@ int rte_vhost_numa_queue_node(int vid, uint16_t queue_id);
  * Asks the kernel nothing: regions are as they were seen last.  Takes no lock
  * that is held while the application is called back.
  *
+ * Thread safety: any thread, at any time, also from a callback.
+ *
+ * Outside the specifications.
+ *
  * @param vid
  *   The device.
  * @param[out] report
@@ -161,6 +175,8 @@ int rte_vhost_numa_queue_node(int vid, uint16_t queue_id);
  *   - -ENODEV: no such device.
  *   - -EINVAL: report is NULL.
  *   - -ENOMEM.
+ * @since
+ *   vhost-numa 22.11.0.
  */
 __rte_experimental
 int rte_vhost_numa_report(int vid, struct rte_vhost_numa_report **report);
@@ -178,6 +194,10 @@ int rte_vhost_numa_report(int vid, struct rte_vhost_numa_report **report);
  * lock that they take.  Below a callback of any device nobody waits: 0 is returned
  * at once, and the work is done when nobody is in a callback of that device.
  *
+ * Thread safety: any thread, also from a callback, as said above.
+ *
+ * Outside the specifications.
+ *
  * @param vid
  *   The device.
  * @return
@@ -185,6 +205,8 @@ int rte_vhost_numa_report(int vid, struct rte_vhost_numa_report **report);
  *     refused_nodes of the report), or will be after the callback.
  *   - -ENODEV: no such device.
  *   - -ENOMEM: there is no memory on any node; nothing has changed.
+ * @since
+ *   vhost-numa 22.11.0.
  */
 __rte_experimental
 int rte_vhost_numa_refresh(int vid);
@@ -194,6 +216,10 @@ int rte_vhost_numa_refresh(int vid);
  *
  * For devices that are connected it comes into force at once, with the effects
  * of rte_vhost_numa_refresh(); the same rules apply to the caller.
+ *
+ * Thread safety: as rte_vhost_numa_refresh().
+ *
+ * Outside the specifications.
  *
  * @param path
  *   The socket, as registered.
@@ -206,12 +232,18 @@ int rte_vhost_numa_refresh(int vid);
  *     63.
  *   - -ENODEV: the node to pin to does not exist, has no memory, or is closed to this
  *     process.  Nothing has changed.
+ * @since
+ *   vhost-numa 22.11.0.
  */
 __rte_experimental
 int rte_vhost_numa_policy_set(const char *path, const struct rte_vhost_numa_policy *policy);
 
 /**
  * Get the policy of a socket.
+ *
+ * Thread safety: any thread, at any time, also from a callback.
+ *
+ * Outside the specifications.
  *
  * @param path
  *   The socket, as registered.
@@ -221,6 +253,8 @@ int rte_vhost_numa_policy_set(const char *path, const struct rte_vhost_numa_poli
  *   - 0.
  *   - -ENOENT: no such socket is registered.
  *   - -EINVAL: NULL.
+ * @since
+ *   vhost-numa 22.11.0.
  */
 __rte_experimental
 int rte_vhost_numa_policy_get(const char *path, struct rte_vhost_numa_policy *policy);
@@ -244,6 +278,8 @@ int rte_vhost_numa_policy_get(const char *path, struct rte_vhost_numa_policy *po
  *   The node now.
  * @param arg
  *   As registered.
+ * @since
+ *   vhost-numa 22.11.0.
  */
 typedef void (*rte_vhost_numa_changed_t)(int vid, int queue_id, int from, int to, void *arg);
 
@@ -253,6 +289,11 @@ typedef void (*rte_vhost_numa_changed_t)(int vid, int queue_id, int from, int to
  * An application that has one follows by itself: its devices are not led
  * through destroy_device and new_device when their node changes.  In force at
  * once, also for devices that are connected.
+ *
+ * Thread safety: any thread; waits for messages and callbacks that are under way: hold
+ * no lock that a callback takes.
+ *
+ * Outside the specifications.
  *
  * @param path
  *   The socket, as registered.
@@ -264,6 +305,8 @@ typedef void (*rte_vhost_numa_changed_t)(int vid, int queue_id, int from, int to
  *   - 0.
  *   - -ENOENT: no such socket is registered.
  *   - -EINVAL: path is NULL.
+ * @since
+ *   vhost-numa 22.11.0.
  */
 __rte_experimental
 int rte_vhost_numa_callback_register(const char *path, rte_vhost_numa_changed_t changed,

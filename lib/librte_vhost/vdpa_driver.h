@@ -12,6 +12,8 @@
  * Drivers built against DPDK 22.11 are binary compatible, so no layout here may
  * change.  buildtools/check-abi.py compares them with a table of offsets, since
  * no package contains this header.
+ *
+ * Here since ABI 23 (DPDK 22.11).
  */
 
 #include <stdbool.h>
@@ -46,88 +48,245 @@ struct rte_vdpa_device {
 };
 
 /**
- * What a driver implements.  Members marked "may be NULL" are optional; all
- * others are called without a check.  Each returns 0, or a negative value on
- * error, unless stated.  They run in the library's event thread or in the
- * thread of the application that called in.
+ * What a driver implements.  Members marked "may be NULL" are optional; a device without
+ * one of the others cannot be registered.
+ *
+ * Thread safety: operations with a @e vid are called by one thread at a time for that
+ * device, in the library's event thread or in a thread of the application that called
+ * in; get_vfio_device_fd and get_notify_area in that which calls
+ * rte_vhost_host_notifier_ctrl().  Those with a @e dev are called by any thread.
  */
 struct rte_vdpa_dev_ops {
-	/** How many queue pairs the device has. */
+	/**
+	 * How many queue pairs the device has.
+	 *
+	 * @param dev
+	 *   The device.
+	 * @param[out] queue_num
+	 *   Number of queue pairs.
+	 * @return
+	 *   0, or a negative value on error.
+	 */
 	int (*get_queue_num)(struct rte_vdpa_device *dev, uint32_t *queue_num);
 
-	/** The virtio feature bits that the device has. */
+	/**
+	 * The virtio features that the device has.
+	 *
+	 * @param dev
+	 *   The device.
+	 * @param[out] features
+	 *   Mask of virtio feature bits.
+	 * @return
+	 *   0, or a negative value on error.
+	 */
 	int (*get_features)(struct rte_vdpa_device *dev, uint64_t *features);
 
-	/** The VHOST_USER_PROTOCOL_F_* bits that the device has. */
+	/**
+	 * The vhost-user protocol features that the device has.
+	 *
+	 * @param dev
+	 *   The device.
+	 * @param[out] protocol_features
+	 *   Mask of VHOST_USER_PROTOCOL_F_* bits.
+	 * @return
+	 *   0, or a negative value on error.
+	 */
 	int (*get_protocol_features)(struct rte_vdpa_device *dev,
 			uint64_t *protocol_features);
 
 	/**
-	 * The vhost device is ready: take over its rings.  Refused (not 0), it is asked
-	 * again after the frontend's next message.
+	 * The vhost device is ready: take over its rings.
+	 *
+	 * @param vid
+	 *   The vhost device.
+	 * @return
+	 *   0; with anything else it is asked again after the frontend's next message.
 	 */
 	int (*dev_conf)(int vid);
 
 	/**
 	 * Give the rings back; the device stops or its memory changes.  What
 	 * rte_vhost_set_vring_base() says here is what the frontend is answered.
+	 *
+	 * @param vid
+	 *   The vhost device.
+	 * @return
+	 *   Not used.
 	 */
 	int (*dev_close)(int vid);
 
-	/** The frontend disconnected: forget the vhost device.  May be NULL. */
+	/**
+	 * The frontend disconnected: forget the vhost device.  May be NULL.
+	 *
+	 * @param vid
+	 *   The vhost device.
+	 * @return
+	 *   Not used.
+	 */
 	int (*dev_cleanup)(int vid);
 
 	/**
-	 * A ring can be used from now on (state 1), or not any more (0): also before
-	 * dev_conf, for which drivers note the rings that are on, and after dev_close.
+	 * A ring can be used from now on, or not any more: also before dev_conf, for which
+	 * drivers note the rings that are on, and after dev_close.
+	 *
+	 * @param vid
+	 *   The vhost device.
+	 * @param vring
+	 *   The ring.
+	 * @param state
+	 *   1: can be used; 0: not any more.
+	 * @return
+	 *   Not used.
 	 */
 	int (*set_vring_state)(int vid, int vring, int state);
 
 	/**
 	 * The negotiated features changed: before dev_conf, when they are negotiated,
 	 * and after it for VHOST_F_LOG_ALL alone, when a migration begins or ends.
+	 *
+	 * @param vid
+	 *   The vhost device.
+	 * @return
+	 *   Not used.
 	 */
 	int (*set_features)(int vid);
 
-	/** The guest has arrived by migration.  May be NULL. */
+	/**
+	 * The guest has arrived by migration.  May be NULL.
+	 *
+	 * @param vid
+	 *   The vhost device.
+	 * @return
+	 *   Not used.
+	 */
 	int (*migration_done)(int vid);
 
-	/** Returns a descriptor of the VFIO group.  May be NULL. */
+	/**
+	 * The VFIO group.  Not asked by this library.  May be NULL.
+	 *
+	 * @param vid
+	 *   The vhost device.
+	 * @return
+	 *   A descriptor, the driver's.
+	 */
 	int (*get_vfio_group_fd)(int vid);
 
-	/** Returns a descriptor of the VFIO device.  May be NULL. */
+	/**
+	 * The VFIO device, for rte_vhost_host_notifier_ctrl().  May be NULL.
+	 *
+	 * @param vid
+	 *   The vhost device.
+	 * @return
+	 *   A descriptor, the driver's; negative on error.
+	 */
 	int (*get_vfio_device_fd)(int vid);
 
 	/**
-	 * Where in that device's file a ring's doorbell lies, and its bytes: whole pages.
-	 * May be NULL.
+	 * Where in that device's file a ring's doorbell lies.  May be NULL.
+	 *
+	 * @param vid
+	 *   The vhost device.
+	 * @param qid
+	 *   The ring.
+	 * @param[out] offset
+	 *   Bytes from the start of the file; whole pages.
+	 * @param[out] size
+	 *   Bytes; whole pages.
+	 * @return
+	 *   0, or a negative value on error.
 	 */
 	int (*get_notify_area)(int vid, int qid,
 			uint64_t *offset, uint64_t *size);
 
-	/** See rte_vdpa_get_stats_names().  May be NULL. */
+	/**
+	 * The names of the statistics.  May be NULL.
+	 *
+	 * @param dev
+	 *   The device.
+	 * @param[out] stats_names
+	 *   Receives the names; NULL to ask how many there are.
+	 * @param size
+	 *   Room in @p stats_names, elements.
+	 * @return
+	 *   As rte_vdpa_get_stats_names(), which hands it on.
+	 */
 	int (*get_stats_names)(struct rte_vdpa_device *dev,
 			struct rte_vdpa_stat_name *stats_names,
 			unsigned int size);
 
-	/** See rte_vdpa_get_stats().  May be NULL. */
+	/**
+	 * The statistics of a ring.  May be NULL.
+	 *
+	 * @param dev
+	 *   The device.
+	 * @param qid
+	 *   The ring.
+	 * @param[out] stats
+	 *   Receives the values.
+	 * @param n
+	 *   Room in @p stats, elements.
+	 * @return
+	 *   As rte_vdpa_get_stats(), which hands it on.
+	 */
 	int (*get_stats)(struct rte_vdpa_device *dev, int qid,
 			struct rte_vdpa_stat *stats, unsigned int n);
 
-	/** See rte_vdpa_reset_stats().  May be NULL. */
+	/**
+	 * Set the statistics of a ring to 0.  May be NULL.
+	 *
+	 * @param dev
+	 *   The device.
+	 * @param qid
+	 *   The ring.
+	 * @return
+	 *   As rte_vdpa_reset_stats(), which hands it on.
+	 */
 	int (*reset_stats)(struct rte_vdpa_device *dev, int qid);
 
-	/** Read the first bytes of the configuration space.  May be NULL. */
+	/**
+	 * Read the configuration space from its start (VHOST_USER_GET_CONFIG).  May be NULL.
+	 *
+	 * @param vid
+	 *   The vhost device.
+	 * @param[out] config
+	 *   Receives it.
+	 * @param size
+	 *   How many bytes.
+	 * @return
+	 *   0, or anything else on error.
+	 */
 	int (*get_config)(int vid, uint8_t *config, uint32_t size);
 
 	/**
-	 * Write to the configuration space, at a byte offset; flags as in
-	 * VHOST_USER_SET_CONFIG.  May be NULL.
+	 * Write to the configuration space (VHOST_USER_SET_CONFIG).  May be NULL.
+	 *
+	 * @param vid
+	 *   The vhost device.
+	 * @param config
+	 *   What to write.
+	 * @param offset
+	 *   Where, bytes from the start.
+	 * @param size
+	 *   How many bytes.
+	 * @param flags
+	 *   As in the message.
+	 * @return
+	 *   0, or anything else on error.
 	 */
 	int (*set_config)(int vid, uint8_t *config, uint32_t offset,
 			uint32_t size, uint32_t flags);
 
-	/** RTE_VHOST_VDPA_DEVICE_TYPE_*.  May be NULL, which means NET. */
+	/**
+	 * The kind of device.  May be NULL, which means NET.  Asked once, by
+	 * rte_vdpa_register_device().
+	 *
+	 * @param dev
+	 *   The device.
+	 * @param[out] type
+	 *   #RTE_VHOST_VDPA_DEVICE_TYPE_NET or #RTE_VHOST_VDPA_DEVICE_TYPE_BLK.
+	 * @return
+	 *   0, or anything else on error.
+	 */
 	int (*get_dev_type)(struct rte_vdpa_device *dev, uint32_t *type);
 };
 
@@ -146,6 +305,8 @@ struct rte_vdpa_dev_ops {
  *   The device, which the library owns until it is unregistered.  NULL if an
  *   argument is NULL, a mandatory operation is missing, the name is known
  *   already, the driver's get_dev_type fails, or without memory.
+ * @since
+ *   ABI 23 (DPDK 22.11).
  */
 __rte_internal
 struct rte_vdpa_device *
@@ -167,6 +328,8 @@ rte_vdpa_register_device(struct rte_device *rte_dev,
  *   The device.
  * @return
  *   0, or -1 if it is not registered.
+ * @since
+ *   ABI 23 (DPDK 22.11).
  */
 __rte_internal
 int
@@ -192,6 +355,8 @@ rte_vdpa_unregister_device(struct rte_vdpa_device *dev);
  *   The ring (struct vring) that the hardware writes; the driver's.
  * @return
  *   How many entries were carried over, or -1 on error.
+ * @since
+ *   ABI 23 (DPDK 22.11).
  */
 __rte_internal
 int /* NOLINTNEXTLINE(readability-redundant-declaration): where DPDK has it, and where we do */
@@ -225,6 +390,8 @@ rte_vdpa_relay_vring_used(int vid, uint16_t qid, void *vring_m);
  *     get_vfio_device_fd and get_notify_area
  *   - -EINVAL: no such ring
  *   - -EFAULT: the driver or the frontend refused
+ * @since
+ *   ABI 23 (DPDK 22.11).
  */
 __rte_internal
 int
