@@ -157,6 +157,10 @@ def builds(work):
     yield Step('compiles for aarch64', [['devtools/check-arm64.py', work / 'arm64']],
                group='full', suites='stdout', wants=lanes.BUILD)
     yield build('guides', 'docs', '-Denable_docs=true', '-Dtests=false')
+    yield Step('pages of the guides fit a wide and a narrow window', [
+        ['devtools/check-pages', '--self-test'],
+        ['devtools/check-pages', work / 'docs/doc/guides/html']], group='full', suites='stdout',
+        needs=[work / 'docs'])
 
 
 def analyses(build):
