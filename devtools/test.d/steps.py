@@ -107,6 +107,9 @@ def fast_steps(build):
     # they need no build: while the first one is made, they use the other core
     yield Step('models of what threads do to each other', [['doc/models/run']], group='fast',
                suites='stdout', timeout=900)
+    yield Step('what the guides name is there; every line of the log is explained',
+               [['devtools/check-guides'], ['devtools/check-guides', '--self-test']],
+               group='fast', suites='stdout', timeout=900)
     yield check('ABI', compare_abi(build))
     yield check('check-abi finds differences', ['buildtools/check-abi.py', '--self-test'])
     yield check('every packaged plug-in loads', ['devtools/check-plugins', build / 'lib'])
@@ -164,6 +167,10 @@ def builds(work):
     yield Step('compiles for aarch64', [['devtools/check-arm64.py', work / 'arm64']],
                group='full', suites='stdout', wants=lanes.BUILD)
     yield build('guides and API reference', 'docs', '-Denable_docs=true', '-Dtests=false')
+    yield Step('pages of the guides fit a wide and a narrow window', [
+        ['devtools/check-pages', '--self-test'],
+        ['devtools/check-pages', work / 'docs/doc/guides/html']], group='full', suites='stdout',
+        needs=[work / 'docs'])
 
 
 def analyses(build):

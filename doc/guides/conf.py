@@ -13,6 +13,8 @@ copyright = '2026, the vhost-numa authors'
 master_doc = 'index'
 html_theme = 'sphinx_rtd_theme'
 html_show_sourcelink = False
+html_static_path = ['_static']
+html_css_files = ['fit.css']
 highlight_language = 'none'
 # Part of another page.
 exclude_patterns = ['prog_guide/vhost_lib_control_table.rst', 'prog_guide/vhost_lib_cores.rst',
