@@ -124,7 +124,7 @@ def check_guests(checks, when):
 
     def both_are_local():
         done = machine.run('dpdk-vhost-numa.py', '--check')
-        return done.returncode == 0 and len(re.findall(r' local$', done.stdout, re.M)) == len(PORTS)
+        return done.returncode == 0 and f'OK: {len(PORTS)} guests, {len(PORTS)} local' in done.stdout
 
     checks.check(f'{when}: dpdk-vhost-numa.py --check sees both guests, and nothing remote',
                  machine.wait_for(both_are_local), machine.run('dpdk-vhost-numa.py', '--check').stdout)
