@@ -24,6 +24,8 @@ import subprocess
 import sys
 import tempfile
 
+from complaints import tell
+
 LIBRARY = pathlib.Path(__file__).resolve().parent.parent / 'lib' / 'librte_vhost'
 
 # From the bottom up; a name stands for NAME.c and NAME.h, folder_NAME for those in a folder.
@@ -309,8 +311,7 @@ def main():
                     'no call upwards, no circle')
         if not any(uses.values()):
             wrong.append('no symbols found')
-    print('\n'.join(wrong) if wrong else summary)
-    return 1 if wrong else 0
+    return tell(wrong, summary)
 
 
 if __name__ == '__main__':

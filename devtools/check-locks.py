@@ -22,6 +22,8 @@ import re
 import sys
 import tempfile
 
+from complaints import tell, tell_self_test
+
 TREE = pathlib.Path(__file__).resolve().parent.parent
 LIBRARY = TREE / 'lib' / 'librte_vhost'
 PAGE = TREE / 'doc/guides/prog_guide/vhost_lib_locks.rst'
@@ -246,10 +248,7 @@ def self_test():
         path = pathlib.Path(folder) / 'made_up.c'
         path.write_text(MADE_UP)
         _, complaints = check(path.parent, MADE_UP_PAGE)
-    wrong = set(complaints) ^ set(EXPECTED)
-    print('\n'.join(['not as expected:', *sorted(wrong)]) if wrong else
-          f'{len(EXPECTED)} known faults found, and nothing else')
-    return 1 if wrong else 0
+    return tell_self_test(complaints, EXPECTED)
 
 
 def main():
@@ -258,11 +257,8 @@ def main():
     if sys.argv[1:]:
         sys.exit(__doc__)
     found, complaints = check(LIBRARY, PAGE.read_text() if PAGE.exists() else '')
-    if complaints:
-        print('\n'.join(complaints))
-        return 1
-    print(', '.join(f'{len(found[section])} in "{section}"' for section in SECTIONS))
-    return 0
+    return tell(complaints,
+                ', '.join(f'{len(found[section])} in "{section}"' for section in SECTIONS))
 
 
 if __name__ == '__main__':

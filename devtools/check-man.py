@@ -17,6 +17,8 @@ import subprocess
 import sys
 import tempfile
 
+from complaints import tell, tell_self_test
+
 TREE = pathlib.Path(__file__).resolve().parent.parent
 PAGES = TREE / 'doc/guides/man'
 
@@ -160,10 +162,7 @@ def self_test():
         (build / 'meson-info/intro-installed.json').write_text(json.dumps(
             {'a': '/usr/bin/made-up', 'b': '/usr/bin/stranger', 'c': '/usr/lib/silent'}))
         complaints = check({'made-up': ['made-up'], 'silent': ['silent']}, build, build)
-    wrong = {line.replace(f'{folder}/', '') for line in complaints} ^ set(EXPECTED)
-    print('\n'.join(['not as expected:', *sorted(wrong)]) if wrong else
-          f'{len(EXPECTED)} known faults found, and nothing else')
-    return 1 if wrong else 0
+    return tell_self_test((line.replace(f'{folder}/', '') for line in complaints), EXPECTED)
 
 
 def main():
@@ -171,12 +170,8 @@ def main():
         return self_test()
     if len(sys.argv) != 2 or sys.argv[1].startswith('-'):
         sys.exit(__doc__)
-    complaints = check(PROGRAMS, PAGES, pathlib.Path(sys.argv[1]).resolve())
-    if complaints:
-        print('\n'.join(complaints))
-        return 1
-    print(f'{len(PROGRAMS)} pages have what their programs tell')
-    return 0
+    return tell(check(PROGRAMS, PAGES, pathlib.Path(sys.argv[1]).resolve()),
+                f'{len(PROGRAMS)} pages have what their programs tell')
 
 
 if __name__ == '__main__':
