@@ -42,6 +42,7 @@ static int event_fd = -1;
 /* By who starts and stops sockets, never in a callback. */
 static pthread_mutex_t sockets_lock = PTHREAD_MUTEX_INITIALIZER;
 static bool registered[OPTIONS_MAX_SOCKETS];
+static bool ended;
 
 static void
 wake_main(void)
@@ -325,6 +326,7 @@ void
 guests_stop(void)
 {
 	pthread_mutex_lock(&sockets_lock);
+	ended = true;
 	for (unsigned int i = 0; i < options.n_sockets; i++)
 		stop_socket(i);
 	pthread_mutex_unlock(&sockets_lock);
@@ -336,7 +338,7 @@ guests_start_again(const char *path)
 	int ret = -ENOENT;
 
 	pthread_mutex_lock(&sockets_lock);
-	for (unsigned int i = 0; i < options.n_sockets; i++) {
+	for (unsigned int i = 0; i < options.n_sockets && !ended; i++) {
 		if (strcmp(options.sockets[i], path) != 0)
 			continue;
 		stop_socket(i);

@@ -15,13 +15,13 @@
 /** Register and start all sockets: 0 or a negative errno, after a line of log. */
 int guests_start(void);
 
-/** Let all guests go and remove the sockets.  Not with the control lock held. */
+/** Let all guests go and remove the sockets, for good.  Not with the control lock held. */
 void guests_stop(void);
 
 /**
  * Let the guests of one socket go, and begin with it anew.  Not with the control lock held.
  *
- * @return 0, -ENOENT if there is no such socket, or why it cannot be started, after a line of log
+ * @return 0, -ENOENT if there is no such socket, or none any more, or why it cannot be started, after a line of log
  */
 int guests_start_again(const char *path);
 

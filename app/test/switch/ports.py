@@ -103,9 +103,11 @@ def run_orders(bench):
     switch.ask("/vhost_switch/rxq_affinity,vhost1,0,none")
     check([row["pinned"] for row in switch.queues("vhost1")] == [0], "the queue is still pinned")
     for wrong in ("rxq_affinity", "rxq_affinity,vhost1,0", "rxq_affinity,vhost1,x,0", "rxq_affinity,nobody,0,none",
-                  "rxq_affinity,vhost1,0,99", "socket_restart", "socket_restart,vhost1", "info,nobody", "lcore,99", "fdb_lookup,x", "fdb_show,x"):
+                  "rxq_affinity,vhost1,0,99", "socket_restart", "socket_restart,vhost1", "info,nobody", "lcore,99",
+                  "fdb_lookup,x", "fdb_show,x"):
         check(list(switch.ask(f"/vhost_switch/{wrong}")) == ["error"], f"{wrong} is answered without a reason")
-    switch.ask(f"/vhost_switch/socket_restart,{bench.path('vhost1')}")
+    answer = switch.ask(f"/vhost_switch/socket_restart,{bench.path('vhost1')}")
+    check(answer == {"result": "done"}, f"the socket is not started again: {answer}")
     check(switch.connected() == ["net_null0"], "the guest of a socket that was started again is still there")
     # it would send to a socket that is closed, and die of that
     station.kill()

@@ -5,8 +5,8 @@
 Beside the herds of soak.py, which restart and die, there are on the same switch: a Linux
 guest under QEMU that pings user-mode Linux, is given more memory and has it taken away, and
 is migrated from one socket to another; frontends that talk nonsense, or whose rings do.
-Meanwhile the policy of placement of all of them changes, and, where there are several nodes,
-their memory moves. At the end all that soak.py accounts for is accounted for.
+Meanwhile sockets are unregistered, the policy of placement of all of them changes, and, where
+there are several nodes, their memory moves. At the end all that soak.py accounts for is accounted for.
 """
 
 import contextlib
@@ -193,8 +193,9 @@ class MixedSoak(soak.Soak):
         self.switch.ask(f"/vhost/numa_refresh,{dice.choice(self.switch.ask('/vhost/list'))}")
 
     def disturb(self, dice):
-        acts = {"nonsense": self._talk_nonsense, "lie": self._lie, "unregister": self._unregister, "policy": self._change_policy,
-                "memory": self._move_memory, "travel": self._travel, "plug": self._plug}
+        acts = {"nonsense": self._talk_nonsense, "lie": self._lie, "unregister": self._unregister,
+                "policy": self._change_policy, "memory": self._move_memory, "travel": self._travel,
+                "plug": self._plug}
         what = dice.choice((*LIKELY, "restart"))
         if what == "restart":
             return super().disturb(dice)
