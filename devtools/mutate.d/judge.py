@@ -123,8 +123,9 @@ def end(process):
 class Judge:
     """Knows how each test of a build ends without a change, and how long it takes."""
 
-    def __init__(self, build, seconds, patience, slower=1):
+    def __init__(self, name, build, seconds, patience, slower=1):
         self.build = build
+        self._name = name
         self._program = build.folder / builds.PROGRAM
         self._tests = {test[0]: test for test in build.tests()}
         self._seconds = seconds     # that tests take on another build
@@ -136,23 +137,27 @@ class Judge:
     def judge(self, place, names, workshop):
         """What becomes of a mutant whose place these tests reach, in this order."""
         start = time.monotonic()
-        verdict = self._judge(place, [name for name in names if name in self._tests], workshop)
-        verdict.seconds = time.monotonic() - start
-        return verdict
+        known = [name for name in names if name in self._tests]
+        return self._sign(self._judge(place, known, workshop), start)
 
     def judge_again(self, place, last, workshop):
         """The same verdict as the last time, by its row of a report; None if it is not the same."""
         start = time.monotonic()
-        verdict = None
         if not workshop.uses(place):
             return None
         if last['verdict'] == 'same code' and workshop.changes_nothing(place):
-            verdict = Verdict(place, 'same code')
-        elif last['verdict'] == 'caught' and last['test'] in self._tests and workshop.make(place):
-            failed = self._fails(workshop, last['test'], last['case'] or None)
-            verdict = failed and Verdict(place, 'caught', last['test'], failed.case, failed.why, 1)
-        if verdict:
-            verdict.seconds = time.monotonic() - start
+            return self._sign(Verdict(place, 'same code'), start)
+        if last['verdict'] == 'caught' and last['test'] in self._tests and workshop.make(place):
+            name = last['test']
+            failed = self._fails(workshop, name, last['case'] or None)
+            if failed is not None:
+                verdict = Verdict(place, 'caught', name, failed.case, failed.why, 1)
+                return self._sign(verdict, start)
+        return None
+
+    def _sign(self, verdict, start):
+        verdict.build = self._name
+        verdict.seconds = time.monotonic() - start
         return verdict
 
     def _judge(self, place, names, workshop):
