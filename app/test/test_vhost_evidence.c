@@ -556,6 +556,40 @@ test_a_migrated_ring_counts_when_found_twice(void)
 	return end(ev, &g);
 }
 
+/** The pages that are watched have left, most of the ring has not. */
+static int
+test_a_ring_whose_ends_have_moved_stays(void)
+{
+	struct numa_evidence *ev;
+	struct evidence_ring ring;
+	struct guest g;
+
+	TEST_ASSERT_SUCCESS(guest_open(&g, 64), "a guest");
+	put_pages(&g, 0, 64, 8);
+	ev = evidence_of(&g);
+	ring = (struct evidence_ring){
+		.desc = { g.map->regions[0].host, 8 * PAGE },
+		.avail = { g.map->regions[0].host + 8 * PAGE, 600 },
+		.used = { g.map->regions[0].host + 9 * PAGE, 600 },
+	};
+	vhost_evidence_ring_is(ev, 0, &ring);
+	for (unsigned int i = 0; i < 10; i++)
+		(void)*(volatile uint8_t *)(g.map->regions[0].host + i * PAGE);
+	put_pages(&g, 0, 1, 3);
+	put_pages(&g, 7, 10, 3);
+	for (unsigned int i = 0; i < 4; i++)
+		TEST_ASSERT(!vhost_evidence_check(ev, 8), "look %u", i);
+	TEST_ASSERT_EQUAL(vhost_evidence_ring_node(ev, 0), 8, "it stays");
+	TEST_ASSERT_EQUAL(vhost_evidence_ring_changes(ev, 0), 0, "as it was");
+	TEST_ASSERT_EQUAL(node_changes(ev), 0, "of the device as well");
+	/* now most of it has left, and the looks before do not count */
+	put_pages(&g, 1, 7, 3);
+	TEST_ASSERT(!vhost_evidence_check(ev, 8), "once");
+	TEST_ASSERT(vhost_evidence_check(ev, 8), "twice");
+	TEST_ASSERT_EQUAL(vhost_evidence_ring_node(ev, 0), 3, "it belongs there");
+	return end(ev, &g);
+}
+
 static int
 test_many_rings_are_checked_in_a_few_questions(void)
 {
@@ -971,6 +1005,7 @@ static const struct test_case cases[] = {
 	TEST_CASE(test_a_ring_is_asked_for_when_it_starts),
 	TEST_CASE(test_a_ring_without_memory_is_found_later),
 	TEST_CASE(test_a_migrated_ring_counts_when_found_twice),
+	TEST_CASE(test_a_ring_whose_ends_have_moved_stays),
 	TEST_CASE(test_many_rings_are_checked_in_a_few_questions),
 	TEST_CASE(test_unknown_rings_take_turns),
 	TEST_CASE(test_a_ring_of_parts_far_apart),

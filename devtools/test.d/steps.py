@@ -3,7 +3,7 @@
 # Copyright(c) 2026 The vhost-numa authors
 """Build the project in every way it is meant to be built, and run its tests.
 
-Two steps run at a time, where they do not want the same: see lanes.py.  The last line
+Three steps run at a time, where they do not want the same: see lanes.py.  The last line
 counts the test cases of all steps: "N passed, N failed".  Before it stands what failed, by
 name, and why.
 """
@@ -234,7 +234,9 @@ def suites(work):
     yield fast_suite('fast suite, ASan and UBSan', work / 'asan', slower=10)
     tsan = work / 'tsan'
     yield Step('fast suite, TSan', [[*suite(tsan, 'fast-tests', 16), '--no-suite', 'one-thread']],
-               group='full', needs=[tsan], suites=test_log(tsan, 'fast-tests'))
+               group='full', needs=[tsan], suites=test_log(tsan, 'fast-tests'),
+               # not a second after each test for races while it ends
+               env={'TSAN_OPTIONS': 'atexit_sleep_ms=100'})
     yield Step('fast suite, TSan, what has one thread', [suite(tsan, 'one-thread', 16)],
                group='long', needs=[tsan], suites=test_log(tsan, 'one-thread'))
     yield Step('fast suite, without libnuma', [suite(work / 'no-numa', 'fast-tests', 4, NODE_TESTS)],
@@ -318,7 +320,7 @@ def setup(build, *options, env=None):
 
 
 def ninja(build):
-    # The other lane is to get on as well.
+    # The other lanes are to get on as well.
     return ['ninja', '-C', build, '-j2']
 
 

@@ -351,7 +351,6 @@ shut_down(struct vhost_queue *q)
 	q->kickfd = QUEUE_FD_UNSET;
 	q->callfd = QUEUE_FD_UNSET;
 	show_doorbells(q);
-	vhost_queue_close_retired(q);
 	discard_fd(q, kickfd, q->kick_kind);
 	discard_fd(q, callfd, q->call_kind);
 }

@@ -66,7 +66,6 @@ void
 vhost_inflight_forget(struct queue_inflight *inflight)
 {
 	vhost_inflight_unstage(inflight);
-	vhost_inflight_close_retired(inflight);
 	vhost_inflight_list_free(inflight->list);
 	inflight->list = NULL;
 }
