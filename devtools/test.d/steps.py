@@ -13,6 +13,7 @@ import itertools
 import json
 import os
 import pathlib
+import platform
 import re
 import subprocess
 import sys
@@ -74,6 +75,8 @@ def steps(work, distros):
     yield from builds(work)
     for name in distros:
         yield from distro_steps(name, work / name)
+    if os.geteuid() == 0:
+        yield from packages({*distros, running_release()})
     yield from machines(work, work / 'gcc')
     yield from analyses(work / 'gcc')
     yield from suites(work)
@@ -173,6 +176,9 @@ def builds(work):
         ['devtools/check-pages', '--self-test'],
         ['devtools/check-pages', docs / 'doc/guides/html']], group='full', suites='stdout',
         needs=[docs])
+    yield Step('page of dpdk-vhost-numa.py in a browser',
+               [['app/test/usertools/test_vhost_numa_page.py', '--browser']], group='full',
+               suites='stdout')
 
 
 def analyses(build):
@@ -227,6 +233,13 @@ def machines(work, build):
                work / 'switch-nodes', 'nodes-virtio-user', 'nodes-qemu'], 1200)
     yield step('two nodes: the article', ['devtools/article', '--no-build', '--lib',
                build / 'lib'], 1500, suites=None)
+    yield step('two nodes: advice helps Open vSwitch', ['devtools/article', '--no-build', '--lib',
+               build / 'lib', '--picture', '--output', work / 'advice'], 1500, suites=None,
+               group='long')
+    yield step('two nodes: advice helps dpdk-vhost and testpmd', ['devtools/numa-lab',
+               '--cpus-per-node', '4', '--timeout', '900', '--artifacts', work / 'switch-advice',
+               '--', 'app/test/switch/run', '--build', build, '--durations', '--artifacts',
+               work / 'switch-advice', 'nodes-advice*'], 1200, group='long')
 
 
 def suites(work):
@@ -270,6 +283,13 @@ def suites(work):
 def distro_tree(name):
     yield Step(f'{name}: root tree', [['devtools/distro', name]], group='full', timeout=2400,
                makes=name)
+
+
+def packages(releases):
+    """Made and used in root trees of their own."""
+    for name in sorted(releases & set(DISTROS)):
+        yield Step(f'Debian packages: {name}', [['devtools/check-packages', name]],
+                   group='long', suites='stdout', timeout=7200, wants=lanes.BUILD)
 
 
 def distro_steps(name, build):
@@ -464,8 +484,9 @@ def arguments():
                         'needs neither root nor hugepages')
     parser.add_argument('--long', action='store_true', help='what CI has no time for, too: the '
                         'build with clang and its fast suite, which those with TSan and for '
-                        'coverage stand for, whole runs of faults, of checkers and of TSan, and '
-                        'the article on another release')
+                        'coverage stand for, whole runs of faults, of checkers and of TSan, the '
+                        'article on another release, advice that is followed, and the '
+                        'Debian packages')
     parser.add_argument('--only', metavar='TEXT', action='append', help='only steps whose name '
                         'holds TEXT, and the builds that they need; may be repeated')
     parser.add_argument('--distro', metavar='NAME', action='append', choices=(*DISTROS, 'none'),
@@ -480,11 +501,15 @@ def arguments():
     return parser.parse_args()
 
 
+def running_release():
+    """The name of the Debian release that this machine has."""
+    return platform.freedesktop_os_release().get('VERSION_CODENAME', '')
+
+
 def other_releases(wanted):
     """The releases to make root trees of, and why one is left out, if so."""
     chosen = [name for name in wanted or ['trixie'] if name != 'none']
-    here = subprocess.run(['sh', '-c', '. /etc/os-release && echo "${VERSION_CODENAME-}"'],
-                          capture_output=True, text=True, check=False).stdout.strip()
+    here = running_release()
     if chosen and os.geteuid() != 0:
         return [], f'SKIP  {", ".join(chosen)}: a root tree needs root'
     if here in chosen:

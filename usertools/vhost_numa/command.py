@@ -26,7 +26,7 @@ from .machine import machine
 from .model import NOTHING, judge, overall
 from .picture import picture
 from .pollers import SAMPLE_SECONDS, add_pollers, add_threads
-from .programs import (add_rates, closed_folders, packet_counts, programs,
+from .programs import (PATIENCE_SECONDS, add_rates, closed_folders, packet_counts, programs,
                        runtime_folders)
 from .text import check_line, table
 
@@ -36,7 +36,7 @@ def look(spec, with_caches=True):
     if spec.read:
         return read_state(spec.read)
     folders = spec.runtime_dir or runtime_folders()
-    found, others = programs(spec.file_prefix, folders)
+    found, others = programs(spec.file_prefix, folders, spec.timeout)
     state = {'machine': machine(with_caches), 'programs': found, 'others': others,
              'closed': closed_folders(folders), 'time': round(time.time())}
     with_rates = spec.advise or spec.html
@@ -124,8 +124,9 @@ def parse_arguments(arguments):
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter,
         epilog='Exit status: 0; 1 after an error; with --check 0 if all guests that run are\n'
         'local, 3 if anything is remote, 4 if there is nothing to check (no program, no\n'
-        'guest that runs), 5 if it is not known of a guest where it is.  Threads and pools\n'
-        "of another user's program, or pages of any, may need root.")
+        'guest that runs), 5 if it is not known of a guest where it is, or a program does\n'
+        "not answer.  Threads and pools of another user's program, or pages of any, may\n"
+        'need root.')
     parser.add_argument('-f', '--file-prefix', action='append', default=[], metavar='PREFIX',
                         help='only the program with this EAL file prefix; may be repeated')
     parser.add_argument('--json', action='store_true', help='print all that is known')
@@ -150,6 +151,8 @@ def parse_arguments(arguments):
                         help="folder of EAL's run-time folders (/var/run/dpdk and others)")
     parser.add_argument('--sample', type=seconds, default=SAMPLE_SECONDS, metavar='SECONDS',
                         help=f'how long to look at the threads ({SAMPLE_SECONDS:g})')
+    parser.add_argument('--timeout', type=seconds, default=PATIENCE_SECONDS, metavar='SECONDS',
+                        help=f'how long to wait for an answer ({PATIENCE_SECONDS})')
     return parser.parse_args(arguments)
 
 

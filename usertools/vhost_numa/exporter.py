@@ -11,7 +11,7 @@ from .machine import machine
 from .metrics import METRICS, samples
 from .model import judge
 from .pollers import SAMPLE_SECONDS, add_pollers, add_threads
-from .programs import identity, list_vids, other_library, program
+from .programs import identity, library_in_map, list_vids, program
 
 
 class Asked:
@@ -38,7 +38,7 @@ def look(telemetry):
     state = {'machine': machine(with_caches=False), 'programs': [], 'others': []}
     if vids is None:
         state['others'].append(identity(telemetry.prefix(), telemetry) |
-                               {'library': other_library(telemetry.pid)})
+                               {'library': library_in_map(telemetry.pid)})
     else:
         state['programs'].append(program(telemetry.prefix(), telemetry, vids))
     add_threads(state['programs'], SAMPLE_SECONDS, state['machine']['nodes'])

@@ -6,7 +6,7 @@ import collections
 
 from .machine import UNKNOWN
 from .pollers import is_switch
-from .text import queues_text
+from .text import queues_text, silent
 
 
 def judge(state):
@@ -89,10 +89,15 @@ def all_guests(state):
 
 
 def overall(state):
-    """The worst that can be said of any guest that runs; LOCAL only if there is one."""
+    """The worst that can be said of any guest that runs; LOCAL only if there is one.
+
+    A program that does not answer may have any.
+    """
     guests = [guest for _, guest in all_guests(state)]
     if any(guest['remote'] for guest in guests):
         return REMOTE
+    if silent(state):
+        return UNKNOWN_PLACE
     running = [guest for guest in guests if guest['running']]
     if not running:
         return NOTHING

@@ -155,7 +155,8 @@ def tables(state):
         caption = f'{each["program"]} (pid {each["pid"]}, prefix {each["prefix"]}, ' \
                   f'{each["version"]}{library_text(each)})'
         yield table_of(f'Guests of {each["program"]}', caption, HEADINGS, rows_of_guests(each))
-    for words in [*([] if state['programs'] else [nobody(state)]), *others(state)]:
+    words_of_others = others(state.get('others', []))
+    for words in [*([] if state['programs'] else [nobody(state)]), *words_of_others]:
         yield f'<p>{escape(words)}</p>'
 
 

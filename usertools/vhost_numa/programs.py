@@ -15,6 +15,7 @@ import time
 
 from .machine import UNKNOWN, read
 
+PATIENCE_SECONDS = 10   # for an answer
 LONGEST_ANSWER = 1 << 18
 MOST = 1 << 63          # of anything that is counted
 
@@ -22,12 +23,12 @@ MOST = 1 << 63          # of anything that is counted
 class Telemetry:
     """One program's telemetry socket."""
 
-    def __init__(self, path):
+    def __init__(self, path, patience=PATIENCE_SECONDS):
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        self._socket.settimeout(10)
+        self._socket.settimeout(patience)
+        self.version = None     # until it has said something
         try:
             self._socket.connect(path)
-            self.version = as_text(self._receive().get('version', ''))
             # Not the pid that it tells, which is another in a container.
             self.pid = struct.unpack('3i', self._socket.getsockopt(
                 socket.SOL_SOCKET, socket.SO_PEERCRED, 12))[0]
@@ -43,6 +44,8 @@ class Telemetry:
 
     def ask(self, command):
         """The answer, or None if the program has none."""
+        if self.version is None:    # it says that before anything else
+            self.version = as_text(self._receive().get('version', ''))
         self._socket.send(command.encode())
         answer = self._receive().get(command.partition(',')[0])
         # why there is none
@@ -88,8 +91,11 @@ def closed_folders(folders):
                for folder in folders for path in glob.glob(f'{folder}/*'))
 
 
-def programs(prefixes, folders):
-    """(those that answer and have vhost devices, or could have; those that answer without)"""
+def programs(prefixes, folders, patience=PATIENCE_SECONDS):
+    """(those that answer and have vhost devices, or could have; the others)
+
+    Of the others, those that keep silent for longer than the patience say so.
+    """
     found, others = [], []
     for path in sorted(path for folder in folders
                        for path in glob.glob(f'{folder}/*/dpdk_telemetry.v2*')):
@@ -99,13 +105,17 @@ def programs(prefixes, folders):
         # A program that was killed leaves its socket behind, one may end or be
         # stopped while it is asked, and one with that name may be something else.
         with contextlib.suppress(OSError, ValueError, ArithmeticError, LookupError, TypeError,
-                                 AttributeError), Telemetry(path) as telemetry:
-            vids = list_vids(telemetry)
-            if vids is not None:
-                found.append({**program(prefix, telemetry, vids), 'socket': as_text(path)})
-            else:
-                others.append(identity(prefix, telemetry) |
-                              {'library': other_library(telemetry.pid)})
+                                 AttributeError), Telemetry(path, patience) as telemetry:
+            try:
+                vids = list_vids(telemetry)
+                if vids is not None:
+                    found.append({**program(prefix, telemetry, vids), 'socket': as_text(path)})
+                    continue
+                silent = {}
+            except TimeoutError:
+                silent = {'silent_seconds': patience}
+            others.append(identity(prefix, telemetry) |
+                          {'library': library_in_map(telemetry.pid)} | silent)
     return found, others
 
 
@@ -119,12 +129,12 @@ def list_vids(telemetry):
 
 def identity(prefix, telemetry):
     pid = telemetry.pid
-    return {'prefix': as_text(prefix), 'pid': pid, 'version': telemetry.version,
+    return {'prefix': as_text(prefix), 'pid': pid, 'version': telemetry.version or '',
             'program': as_text(os.path.basename(
                 read(f'/proc/{pid}/cmdline').split('\0')[0])) or '?'}
 
 
-def other_library(pid):
+def library_in_map(pid):
     """The vhost library that a process has in its map; '' for none, or if it may not be read."""
     for line in read(f'/proc/{pid}/maps').splitlines():
         path = line.split(maxsplit=5)[5:]

@@ -128,13 +128,22 @@ def nobody(state):
         f'; {closed} of other users may not be asked (try as root)' if closed else '')
 
 
-def others(state):
-    """A line for each program that answers, but not with this library."""
-    return [f'{each["program"]} (pid {each["pid"]}, prefix {each["prefix"]}, '
-            f'{each["version"]}) {other_library(each)}' for each in state.get('others', [])]
+def silent(state):
+    """Programs that do not answer: whatever they have is not known."""
+    return [each for each in state.get('others', []) if each.get('silent_seconds')]
 
 
-def other_library(each):
+def others(programs):
+    """A line for each program that answers, but not with this library, or does not answer."""
+    return [f'{each["program"]} (pid {each["pid"]}, prefix {each["prefix"]}'
+            f'{", " if each["version"] else ""}{each["version"]}) {why_other(each)}'
+            for each in programs]
+
+
+def why_other(each):
+    if each.get('silent_seconds'):
+        return (f'has not answered within {each["silent_seconds"]:g} s: it is stopped, or has no time, or '
+                'somebody else is asking it (--timeout waits longer)')
     if not each['library']:
         return 'has no vhost library loaded, or does not let see which'
     return (f'runs on another vhost library, {each["library"]}: nothing of it is seen or moved. '
@@ -148,8 +157,8 @@ def table(state, colour):
         lines += program_table(each, colour)
     if not state['programs']:
         lines += ['', nobody(state)]
-    if others(state):
-        lines += ['', *others(state)]
+    if state.get('others'):
+        lines += ['', *others(state['others'])]
     return '\n'.join(lines)
 
 
@@ -164,8 +173,10 @@ def check_line(state, status):
                        f'{", ".join(guest["remote"])}' for each, guest in guests
                        if guest['remote'])
     if guests:
-        return f'{words}: {count(len(guests), "guest")}, {total}' + (
-            f': {remote}' if remote else '')
-    if state['programs']:
-        return f'{words}: {count(len(state["programs"]), "program")}, no guest'
-    return f'{words}: ' + '; '.join([nobody(state), *others(state)])
+        told = [f'{count(len(guests), "guest")}, {total}' + (f': {remote}' if remote else ''),
+                *others(silent(state))]
+    elif state['programs']:
+        told = [f'{count(len(state["programs"]), "program")}, no guest', *others(silent(state))]
+    else:
+        told = [nobody(state), *others(state.get('others', []))]
+    return f'{words}: ' + '; '.join(told)

@@ -609,6 +609,26 @@ class Asked(unittest.TestCase):
         self.assertEqual([(each['prefix'], each['library']) for each in state['others']],
                          [('other', '')])
 
+    def test_program_that_keeps_silent(self):
+        """It listens and says nothing; that is not as good as no program."""
+        self.serve('fake', ANSWERS)
+        os.mkdir(os.path.join(self.folder, 'stuck'))
+        self.stack.enter_context(fake_program.listen(
+            os.path.join(self.folder, 'stuck', 'dpdk_telemetry.v2')))
+        state = self.ask('--timeout', '0.5')[1]
+        self.assertEqual([each['prefix'] for each in state['programs']], ['fake'])
+        self.assertEqual([(each['prefix'], each['pid'], each['silent_seconds'])
+                          for each in state['others']], [('stuck', os.getpid(), 0.5)])
+        said = f'(pid {os.getpid()}, prefix stuck) has not answered within 0.5 s'
+        self.assertIn(said, run(state=state)[1])
+        status, text = run('--check', state=state)
+        self.assertEqual(status, REMOTE)
+        self.assertIn(said, text)
+        state['programs'][0]['devices'] = []
+        self.assertEqual(run('--check', state=state)[0], UNKNOWN)
+        state['programs'] = []
+        self.assertEqual(run('--check', '--allow-none', state=state)[0], UNKNOWN)
+
     def test_library_of_a_program(self):
         about = {'name': 'vhost-numa', 'version': '22.11.0', 'abi': 23}
         self.serve('fake', {**ANSWERS, '/vhost/about': about})
