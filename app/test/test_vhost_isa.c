@@ -880,11 +880,21 @@ random_operations_agree_with_the_model(const void *arg)
 
 /* ---- the choice ---- */
 
+static bool
+cpu_has_avx2(void)
+{
+#if VHOST_BUILD_AVX2
+	return rte_cpu_get_flag_enabled(RTE_CPUFLAG_AVX2) == 1;
+#else
+	return false;
+#endif
+}
+
 static int
 width_chooses_the_build(void)
 {
 	struct world w;
-	bool avx2 = VHOST_BUILD_AVX2 && rte_cpu_get_flag_enabled(RTE_CPUFLAG_AVX2) == 1;
+	bool avx2 = cpu_has_avx2();
 
 	TEST_ASSERT_SUCCESS(world_start(&w, &(const struct fake_config){ .mergeable = true }, 1),
 		"the devices must start");

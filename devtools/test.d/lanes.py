@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: BSD-3-Clause
 # Copyright(c) 2026 The vhost-numa authors
-"""Run steps in three lanes: while one waits, or uses one core, others go on.
+"""Run steps in two lanes: while one waits, or uses one core, another goes on.
 
 A step is an object with these members:
 
@@ -14,8 +14,8 @@ list is an order of preference: what much else waits for comes first.
 
 import threading
 
-# On two cores: one that compiles, one with a machine, and a suite, whose tests mostly wait.
-LANES = 3
+# Not more on two cores: peers that poll take the more time the longer they run.
+LANES = 2
 BUILD = 'build'         # compiling uses all cores
 MACHINE = 'machine'     # an emulated machine or guest does, too
 

@@ -3,7 +3,7 @@
 # Copyright(c) 2026 The vhost-numa authors
 """Build the project in every way it is meant to be built, and run its tests.
 
-Three steps run at a time, where they do not want the same: see lanes.py.  The last line
+Two steps run at a time, where they do not want the same: see lanes.py.  The last line
 counts the test cases of all steps: "N passed, N failed".  Before it stands what failed, by
 name, and why.
 """
@@ -150,9 +150,11 @@ def fast_steps(build):
 
 
 def builds(work):
-    """The other ways to build it; what is slow to compile or to test comes first."""
+    """The other ways to build what the suites run; what is slow to compile or to test comes first."""
     def build(name, folder, *options, env=None, group='full'):
-        return Step(name, [setup(work / folder, *options, env=env), ninja(work / folder)],
+        programs = SUITE_PROGRAMS if '-Dexamples=vhost' in options else SUITE_PROGRAMS[:1]
+        return Step(name, [setup(work / folder, *options, env=env),
+                           ninja(work / folder, *programs)],
                     group=group, makes=work / folder, wants=lanes.BUILD)
 
     # Without what makes gcc take five times as long for the data path, and without the
@@ -207,19 +209,20 @@ def machines(work, build):
                '--durations'], 2400)
     yield step('guests of dpdk-vhost', ['app/test/switch/run', '--build', build, '--quick',
                '--durations'], 1200)
-    yield step('two nodes: relocation', ['devtools/numa-lab', '--timeout', '900', '--',
-               'meson', 'test', '-C', build, '--no-rebuild', '--suite', 'numa-tests',
+    # little memory is filled soon
+    yield step('two nodes: relocation', ['devtools/numa-lab', '--mem-per-node', '1500M',
+               '--hugepages', '256', '--timeout', '900', '--', 'meson', 'test', '-C', build, '--no-rebuild', '--suite', 'numa-tests',
                '--print-errorlogs', '--verbose'], 1200)
     # the same stories, fewer of each, on machines of other shapes
     stories = ['env', 'DPDK_TEST_PARAMS=journeys=20,moves=100,steps=20',
                'DPDK_TEST=vhost_nodes_numa_autotest:vhost_relocate_numa_autotest']
     program = [build / 'app/test/dpdk-test', '--log-level', 'lib.vhost.*:critical']
-    yield step('four nodes: relocation', ['devtools/numa-lab', '--nodes', '4', '--mem-per-node',
-               '1200M', '--cpus-per-node', '1', '--hugepages', '128', '--timeout', '600', '--',
-               *stories, 'app/test/run-numa-test', *program], 900)
-    yield step('two nodes, one without hugepages: relocation', ['devtools/numa-lab',
+    yield step('four nodes, one without hugepages: relocation', ['devtools/numa-lab', '--nodes',
+               '4', '--mem-per-node', '1200M', '--cpus-per-node', '1', '--hugepages',
+               '128,0,128,128', '--timeout', '600', '--', *stories, 'app/test/run-numa-test', *program], 900)
+    yield step('two nodes, only one with hugepages: relocation', ['devtools/numa-lab',
                '--hugepages', '256,0', '--timeout', '400', '--', *stories,
-               'app/test/run-numa-test', '--barren', *program], 600)
+               'app/test/run-numa-test', '--barren', *program], 600, group='long')
     yield step('two nodes: a Linux guest that moves', ['devtools/numa-follow', '--quick',
                '--scenario', 'qemu', '--lib', build / 'lib', '--output', work / 'numa-follow',
                '--timeout', '600'], 900)
@@ -244,9 +247,9 @@ def machines(work, build):
 
 def suites(work):
     """The suites of all builds; each is one process that mostly waits."""
-    yield fast_suite('fast suite, ASan and UBSan', work / 'asan', slower=10)
+    yield fast_suite('fast suite, ASan and UBSan', work / 'asan', slower=10, without=['tools'])
     tsan = work / 'tsan'
-    yield Step('fast suite, TSan', [[*suite(tsan, 'fast-tests', 16), '--no-suite', 'one-thread']],
+    yield Step('fast suite, TSan', [suite(tsan, 'fast-tests', 16, without=['one-thread', 'tools'])],
                group='full', needs=[tsan], suites=test_log(tsan, 'fast-tests'),
                # not a second after each test for races while it ends
                env={'TSAN_OPTIONS': 'atexit_sleep_ms=100'})
@@ -330,7 +333,11 @@ DISTRO_PEERS = ('testpmd-server-split-mergeable-1q', 'testpmd-client-packed-plai
 # What a build without libnuma does differently: it knows no nodes; and that packets flow.
 NODE_TESTS = [f'vhost_{name}_autotest' for name in (
     'api', 'block', 'evidence', 'heap', 'map', 'net', 'node', 'numa', 'placement', 'queue',
-    'relocate', 'relocate_packed', 'settle', 'telemetry')] + ['dpdk_vhost_numa_autotest']
+    'relocate', 'relocate_packed', 'settle', 'telemetry')]
+
+
+# What the fast suite runs, the second one of dpdk-vhost.
+SUITE_PROGRAMS = ('app/test/dpdk-test', 'examples/vhost/test/vhost-switch-test')
 
 
 def setup(build, *options, env=None):
@@ -339,14 +346,16 @@ def setup(build, *options, env=None):
     return (['env', env] if env else []) + command
 
 
-def ninja(build):
-    # The other lanes are to get on as well.
-    return ['ninja', '-C', build, '-j2']
+def ninja(build, *targets):
+    # The other lane is to get on as well.
+    return ['ninja', '-C', build, '-j2', *targets]
 
 
-def suite(build, name, slower=1, tests=()):
-    return ['meson', 'test', '-C', build, '--no-rebuild', '--suite', name, '--logbase', name,
-            '--timeout-multiplier', str(slower), *tests]
+def suite(build, name, slower=1, tests=(), without=()):
+    """The tests of a suite, or some of them, but for those that are of another suite as well."""
+    left_out = [word for other in without for word in ('--no-suite', other)]
+    return ['meson', 'test', '-C', build, '--no-rebuild', '--suite', name, *left_out,
+            '--logbase', name, '--timeout-multiplier', str(slower), *tests]
 
 
 def every_fault(build):
@@ -359,9 +368,9 @@ def test_log(build, name):
     return build / f'meson-logs/{name}.txt'
 
 
-def fast_suite(name, build, *, group='full', slower=2):
-    return Step(name, [suite(build, 'fast-tests', slower)], group=group, needs=[build],
-                suites=test_log(build, 'fast-tests'))
+def fast_suite(name, build, *, group='full', slower=2, without=()):
+    return Step(name, [suite(build, 'fast-tests', slower, without=without)], group=group,
+                needs=[build], suites=test_log(build, 'fast-tests'))
 
 
 def compare_abi(build):
