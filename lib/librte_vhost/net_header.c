@@ -333,10 +333,12 @@ vhost_net_cksum_to_guest(const struct rte_mbuf *pkt, struct net_cksum *cksum)
 	uint8_t copy[L3_MAX];
 
 	*cksum = (struct net_cksum){ 0 };
+	at.version = ip_version(pkt);
+	if (at.version == 0)
+		return;
 	at.ip = rte_pktmbuf_read(pkt, start, pkt->l3_len, copy);
-	at.version = at.ip != NULL ? ip_version(pkt) : 0;
 	at.l4_start = start + pkt->l3_len;
-	if (at.version == 0 || l4_length(pkt, &at) < at.l4->min_len)
+	if (at.ip == NULL || l4_length(pkt, &at) < at.l4->min_len)
 		return;
 	field = at.l4_start + at.l4->cksum_offset;
 	end = at.l4_start + l4_length(pkt, &at);
