@@ -362,10 +362,11 @@ shift_pool(struct rte_mempool *pool __rte_unused, void *arg, void *obj, unsigned
 static int
 run_physical(bool pinned)
 {
-	uint64_t before;
+	uint64_t before, end_of_page;
 	struct fake *fe = rig_start(FAKE_DMA_HELD, 1, 64, .mergeable = true);
 
 	TEST_ASSERT_NOT_NULL(fe, "a device");
+	end_of_page = RTE_ALIGN_CEIL(fe->vqs[0].slots_gpa, 4096) + 4096;
 	fake_dma_set_offset(rig.dma, OFFSET);
 	for (unsigned int q = 0; q < 2; q++) {
 		struct vhost_queue *queue = vhost_device_queue(vhost_device_peek(fe->vid), q);
@@ -378,7 +379,8 @@ run_physical(bool pinned)
 		TEST_ASSERT_SUCCESS(rig_check_all_arrive(fe), "wherever pages are");
 	else
 		for (unsigned int i = 0; i < 10; i++) {
-			fake_rx_fill(&fe->vqs[0], 1, 2048, NULL);
+			fake_offer_at(&fe->vqs[0], end_of_page - 20 * i, 2048, true);
+			fake_kick(&fe->vqs[0]);
 			TEST_ASSERT_EQUAL(rig_submit(fe, 0, 1, i), 1, "copied by the CPU");
 			TEST_ASSERT_EQUAL(rig_poll_sent(fe, 0, i), 1, "at once");
 			TEST_ASSERT_EQUAL(rig_guest_takes(fe, i), 1, "and it arrives");
