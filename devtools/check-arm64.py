@@ -5,14 +5,16 @@
 
 Every source of lib/ is compiled with warnings as errors against Debian's own arm64
 headers; then each name that is left open has to be in one of Debian's arm64 archives.
+With --suite dpdk-test is built as well, and the fast suite run by qemu-aarch64 (Debian package
+qemu-user); what that cannot do is listed in check-arm64.d/emulator.
+
 The packages are fetched with apt into WORK_FOLDER and unpacked there: nothing is
 installed, and the machine's list of architectures stays as it is.
 
 The last line counts the cases; where the packages cannot be fetched it says skipped.
-
-usage: check-arm64.py WORK_FOLDER
 """
 
+import argparse
 import os
 import pathlib
 import re
@@ -21,6 +23,9 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 
 TREE = pathlib.Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(TREE / 'devtools' / 'check-arm64.d'))
+import emulated
+
 LIBRARY = TREE / 'lib' / 'librte_vhost'
 TRIPLET = 'aarch64-linux-gnu'
 PACKAGES = ('libdpdk-dev', 'libc6-dev', 'linux-libc-dev', 'libnuma-dev', 'libbsd-dev',
@@ -53,20 +58,20 @@ def apt(work, *words):
                           text=True, check=False)
 
 
-def fetch(work):
-    """Unpack the packages below work/root, unless they are there; what went wrong."""
-    root = work / 'root'
+def fetch(work, root, *words):
+    """Unpack the packages that apt-get fetches with these words below root, unless they are
+    there; what went wrong."""
     if root.exists():
         return None
     for folder in ('lists/partial', 'cache/archives/partial'):
         (work / folder).mkdir(parents=True, exist_ok=True)
     (work / 'status').touch()
-    for words in (('update',), ('download', *PACKAGES)):
-        done = apt(work, *words)
+    for command in (('update',), (*words, *PACKAGES)):
+        done = apt(work, *command)
         if done.returncode != 0:
-            return f'apt-get {words[0]}: {done.stderr.strip()}'
-    half = work / 'root.new'
-    for path in sorted(work.glob('*.deb')):
+            return f'apt-get {command[0]}: {done.stderr.strip()}'
+    half = root.with_suffix('.new')
+    for path in sorted([*work.glob('*.deb'), *(work / 'cache' / 'archives').glob('*.deb')]):
         subprocess.run(['dpkg-deb', '-x', path, half], check=True)
     half.rename(root)
     return None
@@ -134,17 +139,10 @@ def nowhere(work):
     return sorted(names('--undefined-only', *objects) - known - LINKER_NAMES)
 
 
-def main():
-    if len(sys.argv) != 2:
-        sys.exit(__doc__)
-    work = pathlib.Path(sys.argv[1]).resolve()
-    (work / 'objects').mkdir(parents=True, exist_ok=True)
+def compile_all(work):
+    """[passed, failed] of the sources, and of the names that they refer to."""
+    (work / 'objects').mkdir(exist_ok=True)
     write_version(work)
-    trouble = fetch(work)
-    if trouble:
-        print(trouble)
-        print('0 passed, 0 failed, 1 skipped')
-        return 0
     for path in (work / 'objects').glob('*.o'):
         path.unlink()
     abi = abi_of(work)
@@ -155,8 +153,42 @@ def main():
         wrong = [f'no package for arm64 has {name}' for name in nowhere(work)]
     for text in wrong:
         print(text)
-    print(f'{max(0, len(todo) + 1 - len(wrong))} passed, {len(wrong)} failed')
-    return 1 if wrong else 0
+    return [max(0, len(todo) + 1 - len(wrong)), len(wrong)]
+
+
+def run_suite(work):
+    """[passed, failed, skipped] of the suite's cases."""
+    root = work / 'suite-root'
+    # programs need what the packages depend on as well
+    trouble = emulated.missing() or fetch(work, root, 'install', '-y', '--download-only',
+                                          '--no-install-recommends')
+    if trouble:
+        print(trouble)
+        return [0, 0, 1]
+    folder = work / 'suite'
+    return emulated.run(root, folder) if emulated.build(root, folder) else [0, 1, 0]
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__,
+                                     formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument('--suite', action='store_true', help='run the fast suite as well')
+    parser.add_argument('work', metavar='WORK_FOLDER', type=pathlib.Path)
+    args = parser.parse_args()
+    work = args.work.resolve()
+    work.mkdir(parents=True, exist_ok=True)
+    trouble = fetch(work, work / 'root', 'download')
+    if trouble:
+        print(trouble)
+        print('0 passed, 0 failed, 1 skipped')
+        return 0
+    passed, failed = compile_all(work)
+    skipped = 0
+    if args.suite:
+        ran, wrong, skipped = run_suite(work)
+        passed, failed = passed + ran, failed + wrong
+    print(f'{passed} passed, {failed} failed' + (f', {skipped} skipped' if skipped else ''))
+    return 1 if failed else 0
 
 
 if __name__ == '__main__':

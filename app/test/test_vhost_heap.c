@@ -187,8 +187,8 @@ model_is_whole(const struct model_block *b)
 static bool
 model_overlaps(const struct model_block *blocks, const uint8_t *at, size_t size)
 {
-	/* lines are fetched in pairs */
-	const uintptr_t pair = 2 * RTE_CACHE_LINE_SIZE, from = (uintptr_t)at / pair;
+	/* lines of 64 bytes are fetched in pairs */
+	const uintptr_t pair = RTE_MAX(128, RTE_CACHE_LINE_SIZE), from = (uintptr_t)at / pair;
 	const uintptr_t to = ((uintptr_t)at + size - 1) / pair;
 
 	for (unsigned int i = 0; i < MODEL_BLOCKS; i++)

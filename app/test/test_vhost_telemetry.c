@@ -298,6 +298,11 @@ placement_is_told(void)
 	ask("/vhost/numa,%d", fe->vid);
 	TEST_SAYS("\"refusals\":1");
 	TEST_SAYS("\"last_refusal\":\"no memory on node %d for the device\"", ELSEWHERE);
+	topology_guest_part_on(fe->regions[0].wire.gpa, size / 2, THERE);
+	ask("/vhost/numa_refresh,%d", fe->vid);
+	ask("/vhost/numa,%d", fe->vid);
+	TEST_SAYS("\"node\":%d,\"bytes\":{\"%d\":%" PRIu64 ",\"%d\":%" PRIu64 "}", ELSEWHERE,
+		ELSEWHERE, size / 2, THERE, size / 2);
 	return topology_stop(fe);
 }
 

@@ -171,6 +171,8 @@ def builds(work):
     yield build('build with clang', 'clang', '-Dexamples=vhost', env='CC=clang', group='long')
     yield Step('compiles for aarch64', [['devtools/check-arm64.py', work / 'arm64']],
                group='full', suites='stdout', wants=lanes.BUILD)
+    yield Step('fast suite, aarch64 under qemu', [['devtools/check-arm64.py', '--suite',
+               work / 'arm64']], group='long', suites='stdout', wants=lanes.BUILD)
     docs = work / 'docs'
     yield Step('guides and API reference', [setup(docs, '-Denable_docs=true', '-Dtests=false'),
                [*ninja(docs), 'doc']], group='full', makes=docs, wants=lanes.BUILD)
