@@ -208,6 +208,9 @@ a_channel_is_configured_until_it_is_not(void)
 	TEST_ASSERT_EQUAL(rte_vhost_async_dma_configure(rig.dma, 1), 0, "again");
 	TEST_ASSERT_EQUAL(rte_vhost_async_dma_unconfigure(rig.dma, 1), 0, "no more");
 	TEST_ASSERT_EQUAL(rte_vhost_async_dma_unconfigure(rig.dma, 1), -1, "it is not");
+	fake_dma_hide_ring(rig.dma, true);
+	TEST_ASSERT_EQUAL(rte_vhost_async_dma_configure(rig.dma, 1), -1, "not without a ring");
+	fake_dma_hide_ring(rig.dma, false);
 	TEST_ASSERT_EQUAL(rte_vhost_async_dma_configure(rig.dma, 1), 0, "and again");
 	TEST_ASSERT_NOT_NULL(rig_start_guest((struct fake_config){ .mergeable = true }), "a guest");
 	fake_rx_fill(&rig.fe->vqs[0], 4, 2048, NULL);

@@ -99,6 +99,7 @@ struct fake_dma {
 	enum fake_dma_mode mode;
 	uint16_t nb_vchans;
 	uint16_t ring;
+	bool ring_is_hidden;
 	uint64_t offset;
 	struct vchan vchans[MAX_VCHANS];
 };
@@ -257,7 +258,7 @@ info_get(const struct pmd_device *dev, struct rte_dma_info *info, uint32_t size 
 	info->dev_capa = RTE_DMA_CAPA_MEM_TO_MEM | RTE_DMA_CAPA_SVA | RTE_DMA_CAPA_OPS_COPY |
 		RTE_DMA_CAPA_HANDLES_ERRORS;
 	info->max_vchans = dma->nb_vchans;
-	info->max_desc = dma->ring;
+	info->max_desc = dma->ring_is_hidden ? 0 : dma->ring;
 	info->min_desc = dma->ring;
 	return 0;
 }
@@ -430,4 +431,10 @@ void
 fake_dma_set_offset(int16_t dma_id, uint64_t offset)
 {
 	devices[dma_id]->offset = offset;
+}
+
+void
+fake_dma_hide_ring(int16_t dma_id, bool hidden)
+{
+	devices[dma_id]->ring_is_hidden = hidden;
 }

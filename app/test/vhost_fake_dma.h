@@ -50,4 +50,7 @@ void fake_dma_refuse(int16_t dma_id, uint16_t vchan, unsigned int n);
 /** Addresses are these plus an offset, as if they were physical. */
 void fake_dma_set_offset(int16_t dma_id, uint64_t offset);
 
+/** Say that it has no ring, or that it has one again. */
+void fake_dma_hide_ring(int16_t dma_id, bool hidden);
+
 #endif /* VHOST_FAKE_DMA_H */
