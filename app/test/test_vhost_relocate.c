@@ -438,7 +438,7 @@ static int
 what_is_to_be_done_again_comes_along(void)
 {
 	const struct rte_vhost_resubmit_info *list;
-	struct fake_inflight area;
+	struct fake_inflight area, other;
 	struct fake *fe;
 
 	fe = start_with_work(world.here, &area);
@@ -456,7 +456,15 @@ what_is_to_be_done_again_comes_along(void)
 		for (unsigned int i = 0; i < 3; i++)
 			TEST_ASSERT_EQUAL(list->resubmit_list[i].index, 2 - i, "request %u", i);
 	}
+	/* another area, for rings that start anew where the old ones were */
+	for (unsigned int i = 0; i < fe->nvrings; i++)
+		TEST_ASSERT(fake_stop_vring(fe, i) >= 0, "ring %u stops", i);
+	TEST_ASSERT_SUCCESS(fake_inflight_get(fe, &other, 2, fe->cfg.ring_size), "another area");
+	TEST_ASSERT_EQUAL(fake_inflight_set(fe, &other), FAKE_ACK, "it is taken");
+	TEST_ASSERT_SUCCESS(fake_run(fe), "rings");
+	TEST_ASSERT_SUCCESS(topology_inventory_on(fe, world.here), "all of the device");
 	fake_inflight_close(&area);
+	fake_inflight_close(&other);
 	return topology_stop(fe);
 }
 

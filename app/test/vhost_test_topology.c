@@ -653,6 +653,24 @@ handle_is_on(const void *handle, size_t size, int node)
 	return is;
 }
 
+/**
+ * Was the in-flight area of a queue brought to its node?  The frontend may have it open as
+ * well, and then the kernel of a real machine leaves it where it is.
+ */
+static bool
+inflight_area_is_on(const struct vhost_virtqueue *block, int node)
+{
+	const size_t page = sysconf(_SC_PAGESIZE);
+	const struct block *b;
+	bool is = machine.real || block->cfg.inflight == NULL || node == VHOST_NODE_ANY;
+
+	pthread_mutex_lock(&lock);
+	b = find_handle(RTE_PTR_ALIGN_FLOOR(block->cfg.inflight, page));
+	is |= b != NULL && b->node == node;
+	pthread_mutex_unlock(&lock);
+	return is;
+}
+
 static int
 check_handles(const struct vhost_device *dev)
 {
@@ -667,6 +685,8 @@ check_handles(const struct vhost_device *dev)
 		if (q->inflight.list != NULL &&
 				!handle_is_on(q->inflight.list, q->inflight.list->bytes, node))
 			return wrong("what queue %u has to do again is not on node %d", i, node);
+		if (!inflight_area_is_on(vhost_queue_block(q), node))
+			return wrong("the in-flight area of queue %u is not on node %d", i, node);
 	}
 	return 0;
 }
