@@ -195,12 +195,13 @@ status_may_share_a_descriptor(void)
 {
 	struct fake *fe = fake_crypto_start(NULL, .ring_size = 64);
 	struct fake_crypto_request req;
+	uint32_t used_len;
 
 	TEST_ASSERT_NOT_NULL(fe, "the device must start");
 	TEST_ASSERT(fake_crypto_request(fe, &req, fake_crypto_open_aes(fe), 64, 1), "a request");
-	/* the status is the next byte in memory, and the two descriptors are one for us */
 	req.status_gpa = req.dst_gpa + 64;
-	TEST_ASSERT_EQUAL(fake_crypto_round(fe, 0, &req, NULL), VIRTIO_CRYPTO_OK, "it is done");
+	TEST_ASSERT_EQUAL(fake_crypto_round(fe, 0, &req, &used_len), VIRTIO_CRYPTO_OK, "it is done");
+	TEST_ASSERT_EQUAL(used_len, 64 + 1, "all of it");
 	return fake_stop(fe);
 }
 

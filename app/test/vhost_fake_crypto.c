@@ -303,7 +303,10 @@ fake_crypto_segs(const struct fake_crypto_request *req, struct fake_seg *segs)
 	n += cut_up(segs + n, req->in_place ? req->src_gpa : req->dst_gpa, req->dst_len,
 		req->cut, true);
 	n += cut_up(segs + n, req->digest_gpa, req->digest_len, 0, true);
-	segs[n++] = (struct fake_seg){ req->status_gpa, 1, true };
+	if (segs[n - 1].write && segs[n - 1].gpa + segs[n - 1].len == req->status_gpa)
+		segs[n - 1].len++;
+	else
+		segs[n++] = (struct fake_seg){ req->status_gpa, 1, true };
 	return n;
 }
 

@@ -100,7 +100,7 @@ uint8_t *fake_crypto_src(struct fake *fe, const struct fake_crypto_request *req)
 uint8_t *fake_crypto_dst(struct fake *fe, const struct fake_crypto_request *req);
 uint8_t fake_crypto_status(struct fake *fe, const struct fake_crypto_request *req);
 
-/** The segments of a request; how many. */
+/** The segments of a request; how many.  A status right behind the last one is part of it. */
 unsigned int fake_crypto_segs(const struct fake_crypto_request *req, struct fake_seg *segs);
 /** Put it into a ring and kick: true if it fitted. */
 bool fake_crypto_offer(struct fake_vq *vq, struct fake_crypto_request *req);
