@@ -308,6 +308,44 @@ unregister_ends_the_device_first(void)
 	return fake_stop(fe);
 }
 
+/** What a callback does once it is told to. */
+struct unregistering {
+	int armed;	/**< atomic */
+	int ret;
+};
+
+static void
+unregister_once(void *arg, enum fake_event ev, int vid, unsigned int qid __rte_unused,
+		int on __rte_unused)
+{
+	struct unregistering *u = arg;
+	char path[108];
+
+	if (ev == FAKE_VRING_STATE && __atomic_exchange_n(&u->armed, 0, __ATOMIC_RELAXED) &&
+			rte_vhost_get_ifname(vid, path, sizeof(path)) == 0)
+		u->ret = rte_vhost_driver_unregister(path);
+}
+
+/** The device that the callback is about cannot end before the callback has. */
+static int
+unregister_in_a_callback(void)
+{
+	struct unregistering u = { .ret = -1 };
+	struct fake *fe = fake_start(.mergeable = true, .hook = unregister_once, .hook_arg = &u);
+
+	TEST_ASSERT_NOT_NULL(fe, "the device must start");
+	__atomic_store_n(&u.armed, 1, __ATOMIC_RELAXED);
+	fake_enable_vring(fe, 0, false);
+	TEST_ASSERT(fake_is_closed(fe), "the connection ends");
+	TEST_ASSERT(fake_wait_events(fe, FAKE_DESTROY_DEVICE, 1), "and the device");
+	TEST_ASSERT_SUCCESS(u.ret, "what the callback was told");
+	TEST_ASSERT_EQUAL(rte_vhost_driver_unregister(fe->path), -1, "there is nothing more");
+	fe->owns_path = false;
+	fake_record_release(fe->record);
+	fe->record = NULL;
+	return fake_stop(fe);
+}
+
 static int
 unregister_with_half_a_message(void)
 {
@@ -563,6 +601,7 @@ static const struct test_case cases[] = {
 	TEST_CASE_WITH(unregister_in_every_state,
 		"client_is_unregistered_in_every_state", &as_client),
 	TEST_CASE(unregister_ends_the_device_first),
+	TEST_CASE(unregister_in_a_callback),
 	TEST_CASE(unregister_with_half_a_message),
 	TEST_CASE(register_and_unregister_under_connects),
 	TEST_CASE(client_registered_anew_under_a_fickle_server),
