@@ -662,7 +662,24 @@ offers_are_those_of_22_11(void)
 	return fake_stop(fe);
 }
 
+/** One of before virtio 1.0 says by its kicks which queues it uses. */
+static int
+old_guest_uses_one_queue_of_two(void)
+{
+	struct fake *fe = fake_crypto_start(NULL, .legacy = true, .until = FAKE_MEMORY);
+	struct fake_crypto_request req;
+
+	TEST_ASSERT_NOT_NULL(fe, "memory");
+	TEST_ASSERT_SUCCESS(fake_setup_vring(fe, 0), "a queue");
+	TEST_ASSERT(fake_wait_events(fe, FAKE_NEW_DEVICE, 1), "is enough");
+	TEST_ASSERT(fake_is_served(fe), "what new_device() led to is over");
+	TEST_ASSERT(fake_crypto_request(fe, &req, fake_crypto_open_aes(fe), 64, 1), "a request");
+	TEST_ASSERT_EQUAL(fake_crypto_round(fe, 0, &req, NULL), VIRTIO_CRYPTO_OK, "it is done");
+	return fake_stop(fe);
+}
+
 static const struct test_case cases[] = {
+	TEST_CASE(old_guest_uses_one_queue_of_two),
 	TEST_CASE(nist_vector_comes_out),
 	TEST_CASE(rfc_vector_comes_out),
 	TEST_CASE(ciphers_agree_with_libcrypto),
