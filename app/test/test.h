@@ -108,6 +108,9 @@ struct test_suite {
 
 #define TEST_CASE_SECONDS 60
 
+/** How long a fake waits, in seconds, unless DPDK_TEST_PARAMS has another patience. */
+#define TEST_PATIENCE 5
+
 #define TEST_SUITE_CASES(array) .cases = array, .nb_cases = RTE_DIM(array)
 
 /** Run a suite; TEST_SUCCESS, TEST_FAILED, or TEST_SKIPPED if nothing ran. */
@@ -116,7 +119,8 @@ int test_suite_run(const struct test_suite *suite);
 /**
  * A value from DPDK_TEST_PARAMS, which reads "key=value,key=value".  The keys are those of
  * test_suite.c's table: case (a pattern of case names), seed (of random tests), seconds (of
- * stress), and how often others do what they do.
+ * stress), patience (in seconds; cases may then take longer in proportion, as on a machine
+ * that is slow), and how often others do what they do.
  */
 bool test_param(const char *key, char *value, size_t size);
 uint64_t test_param_u64(const char *key, uint64_t otherwise);

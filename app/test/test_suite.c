@@ -277,15 +277,23 @@ seconds_now(void)
 	return ts.tv_sec + ts.tv_nsec / 1e9;
 }
 
+/** Seconds that a case may take: longer where all is waited for longer. */
+static unsigned int
+case_limit(const struct test_suite *suite)
+{
+	unsigned int limit = suite->case_seconds != 0 ? suite->case_seconds : TEST_CASE_SECONDS;
+	uint64_t patience = test_param_u64("patience", TEST_PATIENCE);
+
+	return limit * RTE_MAX(patience, TEST_PATIENCE) / TEST_PATIENCE;
+}
+
 static int
 case_run(const struct test_suite *suite, const struct test_case *tc)
 {
-	unsigned int limit = suite->case_seconds ?
-		suite->case_seconds : TEST_CASE_SECONDS;
 	int result, left = 0;
 
 	running_case = tc->name;
-	alarm(limit);
+	alarm(case_limit(suite));
 	result = tc->run_with != NULL ? tc->run_with(tc->arg) : tc->run();
 	if (suite->check != NULL)
 		left = suite->check();

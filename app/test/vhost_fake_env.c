@@ -44,7 +44,7 @@ fake_patience_ms(void)
 	static unsigned int ms;
 
 	if (ms == 0)
-		ms = test_param_u64("patience", 5) * 1000;
+		ms = test_param_u64("patience", TEST_PATIENCE) * 1000;
 	return ms;
 }
 

@@ -19,7 +19,8 @@ TRIPLET = 'aarch64-linux-gnu'
 EMULATOR = 'qemu-aarch64'
 PROGRAM = 'app/test/dpdk-test'
 LIMITS = pathlib.Path(__file__).parent / 'emulator'
-SECONDS = 900       # for one program
+SECONDS = 1800      # for one program
+PATIENCE = {'DPDK_TEST_PARAMS': 'patience=30'}      # of its cases
 
 CROSS_FILE = '''[binaries]
 c = ['{triplet}-gcc', '--sysroot={root}']
@@ -94,7 +95,7 @@ def run_one(root, folder, command, env):
         try:
             status = subprocess.run([EMULATOR, '-L', root, *command], stdout=said,
                                     stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL,
-                                    env=dict(os.environ, **env), timeout=SECONDS,
+                                    env={**os.environ, **env, **PATIENCE}, timeout=SECONDS,
                                     check=False).returncode
         except subprocess.TimeoutExpired:
             status = f'none after {SECONDS} s'

@@ -9,12 +9,15 @@ As root; devtools/check-packages calls it.  Open vSwitch is started by its own s
 testpmd are its guests.
 """
 
+import contextlib
 import glob
 import os
 import pathlib
 import re
+import shutil
 import subprocess
 import sys
+import urllib.request
 
 TREE = pathlib.Path(__file__).resolve().parent.parent.parent
 sys.path.insert(0, str(TREE / 'devtools'))
@@ -24,6 +27,7 @@ import vhost_library
 INIT = '/etc/init.d/openvswitch-switch'
 PID = '/run/openvswitch/ovs-vswitchd.pid'
 PORTS = ('guest0', 'guest1')
+EXPORTER = '127.0.0.1:9876'
 # No hugepages; one of them has to be asked where its guests are.
 OVS_EAL = '--no-huge --legacy-mem -m 768 --no-pci'
 # What a package manager writes down, what a switch does, what nobody keeps.
@@ -118,6 +122,29 @@ def check_switch(checks, when, folder):
                  f'{loaded}\n{started.stdout}')
 
 
+def check_exporter(checks, when):
+    """DPDK's own exporter (24.03 and later) finds the endpoint by itself, and tells of both guests."""
+    exporter = shutil.which('dpdk-telemetry-exporter.py')
+    if exporter is None:
+        return
+    url = f'http://{EXPORTER}/metrics'
+
+    def answer():
+        with contextlib.suppress(OSError), urllib.request.urlopen(url, timeout=60) as said:
+            return said.read().decode()
+        return ''
+
+    with subprocess.Popen([exporter, '--output', f'openmetrics://{EXPORTER}', '--endpoint', 'vhost_numa'],
+                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
+        metrics = machine.wait_for(answer) or ''
+        process.terminate()
+        said = process.communicate(timeout=60)[0]
+    missing = [port for port in PORTS if not re.search(
+        rf'(?m)^dpdk_vhost_numa_guest_remote{{[^}}]*guest="{port}"[^}}]*}} 0$', metrics)]
+    checks.check(f"{when}: DPDK's exporter tells that both guests are local", not missing,
+                 f'{missing}\n{metrics[:3000]}\n{said[-1000:]}')
+
+
 def check_guests(checks, when):
     """Two guests; packets of one reach the other; the tool sees both in their place."""
     guests = [Guest(PORTS[0], 'txonly'), Guest(PORTS[1], 'rxonly')]
@@ -128,6 +155,7 @@ def check_guests(checks, when):
 
     checks.check(f'{when}: dpdk-vhost-numa.py --check sees both guests, and nothing remote',
                  machine.wait_for(both_are_local), machine.run('dpdk-vhost-numa.py', '--check').stdout)
+    check_exporter(checks, when)
     guests[0].end()
     received = guests[1].end()
     checks.check(f'{when}: packets of one guest reach the other', received > 0,
