@@ -167,7 +167,7 @@ def builds(work):
                 '-Dc_args=-DRTE_FORCE_INTRINSICS', '-Dbuildtype=debugoptimized', env='CC=clang')
     yield Step('build of the fuzzers', [['app/test/fuzz/run', '--build', work / 'fuzz']],
                group='full', makes=work / 'fuzz', wants=lanes.BUILD)
-    yield build('build without libnuma', 'no-numa', '-Dnuma=disabled', *quickly)
+    yield build('build without libnuma', 'no-libnuma', '-Dnuma=disabled', *quickly)
     yield build('build with clang', 'clang', '-Dexamples=vhost', env='CC=clang', group='long')
     yield Step('compiles for aarch64', [['devtools/check-arm64.py', work / 'arm64']],
                group='full', suites='stdout', wants=lanes.BUILD)
@@ -259,9 +259,9 @@ def suites(work):
                group='full', wants=lanes.BUILD)
     yield Step('fast suite, TSan, what has one thread', [suite(tsan, 'one-thread', 16)],
                group='long', needs=[tsan], suites=test_log(tsan, 'one-thread'))
-    yield Step('fast suite, without libnuma', [suite(work / 'no-numa', 'fast-tests', 4, NODE_TESTS)],
-               group='full', suites=test_log(work / 'no-numa', 'fast-tests'),
-               needs=[work / 'no-numa'])
+    yield Step('fast suite, without libnuma', [suite(work / 'no-libnuma', 'fast-tests', 4, NODE_TESTS)],
+               group='full', suites=test_log(work / 'no-libnuma', 'fast-tests'),
+               needs=[work / 'no-libnuma'])
     yield fast_suite('fast suite, clang', work / 'clang', group='long')
     # always the same: who changes a file has to have tested what is drawn from it
     yield Step('mutants', [['devtools/mutate', '--count', '20', '--units', '4', '--table',
