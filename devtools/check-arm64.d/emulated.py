@@ -42,6 +42,7 @@ cpu = 'armv8-a'
 endian = 'little'
 '''
 CASE = re.compile(r'^ \+ case +\d+ : (.+?) +(passed|FAILED|skipped)\b', re.MULTILINE)
+END = re.compile(r'^ \+ suite .+: \d+ passed, ', re.MULTILINE)
 EVERY_CASE = '*'
 
 
@@ -112,7 +113,8 @@ def judge(name, status, text, limits):
     wrong = [case for case, result in cases
              if result == 'FAILED' and not limits.explains(name, case)]
     why = [f'{name}: {case}' for case in wrong]
-    if results.count('FAILED') == 0 and status != 0:
+    # a failure that is explained explains no crash after it
+    if not END.search(text) or status != 0 and 'FAILED' not in results:
         why.append(f'{name}: exit status {status}')
     return [results.count('passed'), len(why), results.count('skipped') +
             results.count('FAILED') - len(wrong)], why
