@@ -158,7 +158,7 @@ def builds(work):
                     group=group, makes=work / folder, wants=lanes.BUILD)
 
     # Without what makes gcc take five times as long for the data path under sanitizers, and
-    # half as long again else; and without the warning that is wrong then.
+    # without the warning that is wrong then.
     quickly = ('-Doptimization=1', '-Dc_args=-fno-var-tracking -Wno-maybe-uninitialized')
     yield build('build with ASan and UBSan', 'asan', '-Db_sanitize=address,undefined',
                 '-Ddebug=true', *quickly, '-Dexamples=vhost')
