@@ -40,10 +40,10 @@ def look(spec, with_caches=True):
     state = {'machine': machine(with_caches), 'programs': found, 'others': others,
              'closed': closed_folders(folders), 'time': round(time.time())}
     with_rates = spec.advise or spec.html
-    before = packet_counts(found) if with_rates else {}
+    before = packet_counts(found, spec.timeout) if with_rates else {}
     add_threads(state['programs'], spec.sample, state['machine']['nodes'])
     if with_rates:
-        add_rates(found, before, packet_counts(found))
+        add_rates(found, before, packet_counts(found, spec.timeout))
     add_pollers(state['programs'])
     judge(state)
     return state

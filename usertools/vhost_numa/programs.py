@@ -188,12 +188,12 @@ def sizes_of_heaps(telemetry):
     return heaps
 
 
-def packet_counts(found):
+def packet_counts(found, patience):
     """{(pid, vid): (when, packets, bytes)} of all devices whose program has them counted."""
     counts = {}
     for each in found:
         with contextlib.suppress(OSError, ValueError, TypeError, AttributeError,
-                                 OverflowError), Telemetry(each['socket']) as telemetry:
+                                 OverflowError), Telemetry(each['socket'], patience) as telemetry:
             for guest in each['devices']:
                 told = [telemetry.ask(f'/vhost/vq,{guest["vid"]},{ring["queue"]}') or {}
                         for ring in guest['queues'] if ring['live']]

@@ -142,8 +142,8 @@ def others(programs):
 
 def why_other(each):
     if each.get('silent_seconds'):
-        return (f'has not answered within {each["silent_seconds"]:g} s: it is stopped, or has no time, or '
-                'somebody else is asking it (--timeout waits longer)')
+        return (f'has not answered within {each["silent_seconds"]:g} s: it is stopped, or has no '
+                'time, or somebody else is asking it (--timeout waits longer)')
     if not each['library']:
         return 'has no vhost library loaded, or does not let see which'
     return (f'runs on another vhost library, {each["library"]}: nothing of it is seen or moved. '
