@@ -328,7 +328,7 @@ unsigned int fake_events(const struct fake *fe, enum fake_event ev);
 bool fake_wait_events(struct fake *fe, enum fake_event ev, unsigned int n);
 /**
  * The story so far, one word per event: "connect" "ring0+" "ring0-" "new"
- * "features" "destroy" "disconnect".  Valid until the next connection.
+ * "features" "destroy" "disconnect".  Valid until this thread asks again.
  */
 const char *fake_story(const struct fake *fe);
 

@@ -321,5 +321,12 @@ fake_wait_events(struct fake *fe, enum fake_event ev, unsigned int n)
 const char *
 fake_story(const struct fake *fe)
 {
-	return fe->record != NULL ? fe->record->story : "";
+	static __thread char copy[sizeof(fe->record->story)];
+
+	if (fe->record == NULL)
+		return "";
+	pthread_mutex_lock(&lock);
+	memcpy(copy, fe->record->story, sizeof(copy));
+	pthread_mutex_unlock(&lock);
+	return copy;
 }
