@@ -21,9 +21,74 @@
 #include <rte_vdpa.h>
 #include <rte_vhost_async.h>
 
+#include "about.h"
+#include "quota.h"
 #include "test.h"
 #include "vhost_abi.h"
 #include "vhost_fake_frontend.h"
+#include "vhost_test_log.h"
+#include "vhost_version.h"
+
+/* ---- what it says of itself ---- */
+
+/** The log of what is there before the first case. */
+static struct log_capture first_words;
+
+static int
+setup(void)
+{
+	int ret;
+
+	if (log_begin(&first_words) != 0)
+		return -1;
+	ret = fake_setup();
+	for (unsigned int i = 0; i < 2; i++) {
+		char path[108];
+
+		fake_new_path(path, sizeof(path));
+		ret |= rte_vhost_driver_register(path, 0);
+		ret |= rte_vhost_driver_unregister(path);
+	}
+	log_end(&first_words);
+	return ret;
+}
+
+static void
+teardown(void)
+{
+	log_free(&first_words);
+	fake_teardown();
+}
+
+static int
+that_it_is_there_is_said_once(void)
+{
+	const char *only = getenv("DPDK_TEST");
+	struct rte_vhost_limits limits;
+	char name[PATH_MAX], words[64];
+	ssize_t len = readlink("/proc/self/exe", name, sizeof(name) - 1);
+
+	/* Of other suites in this process one has heard it. */
+	if (only == NULL || strcmp(only, "vhost_api_autotest") != 0)
+		return TEST_SKIPPED;
+	TEST_ASSERT_EQUAL(log_count(&first_words, "this is " VHOST_NAME " " VHOST_VERSION), 1,
+		"once");
+#ifdef RTE_LIBRTE_VHOST_NUMA
+	TEST_ASSERT_EQUAL(log_count(&first_words, ", with libnuma,"), 1, "with libnuma");
+#else
+	TEST_ASSERT_EQUAL(log_count(&first_words, ", without libnuma,"), 1, "without");
+#endif
+	vhost_quota_defaults(&limits);
+	snprintf(words, sizeof(words), "%u connections, %u vrings", limits.connections,
+		limits.vrings);
+	TEST_ASSERT_EQUAL(log_count(&first_words, words), 1, "%s", words);
+	/* The program has the library in it. */
+	TEST_ASSERT(len > 0, "the program's name");
+	name[len] = '\0';
+	TEST_ASSERT_EQUAL(log_count(&first_words, strrchr(name, '/')), 1, "from where: %s",
+		first_words.text);
+	return TEST_SUCCESS;
+}
 
 /* ---- devices and rings that do not exist ---- */
 
@@ -672,6 +737,7 @@ extern_handlers_replace_the_library(void)
 }
 
 static const struct test_case cases[] = {
+	TEST_CASE(that_it_is_there_is_said_once),
 	TEST_CASE(device_that_does_not_exist),
 	TEST_CASE(device_that_is_gone),
 	TEST_CASE(ring_that_does_not_exist),
@@ -699,9 +765,9 @@ test_vhost_api(void)
 {
 	static const struct test_suite suite = {
 		.name = "vhost api",
-		.setup = fake_setup,
+		.setup = setup,
 		.check = fake_check,
-		.teardown = fake_teardown,
+		.teardown = teardown,
 		TEST_SUITE_CASES(cases),
 	};
 

@@ -39,12 +39,12 @@ on_event(struct event_source *source __rte_unused, uint32_t events __rte_unused)
 int
 vhost_socket_guard_start(void)
 {
-	int fd, ret;
+	int ret;
 
 	if (guard.handle != NULL)
 		return 0;
-	fd = vhost_mem_guard_fd();
-	ret = fd < 0 ? -EBADF : vhost_event_source_add(&guard, fd, EPOLLIN, on_event);
+	/* Without a descriptor it is the kernel that says so. */
+	ret = vhost_event_source_add(&guard, vhost_mem_guard_fd(), EPOLLIN, on_event);
 	if (ret != 0)
 		VHOST_LOG_CONFIG(ERR, "(guard) truncated guest memory will not be noticed: %s\n",
 				strerror(-ret));
