@@ -32,6 +32,8 @@
 #include "test.h"
 #include "test_vhost_hostile.h"
 #include "vhost_fake_postcopy.h"
+#include "vhost_test_denied.h"
+#include "vhost_test_log.h"
 #include "vhost_test_topology.h"
 #include "vhost_test_traffic.h"
 
@@ -83,6 +85,48 @@ offered_to_who_asks_for_it(void)
 		"with the flag, where the kernel can");
 	TEST_ASSERT_SUCCESS(fake_stop(plain), "stop");
 	return fake_stop(fe);
+}
+
+static int
+register_without(void)
+{
+	char path[108], why[128];
+	struct log_capture log;
+	uint64_t features;
+	unsigned int said;
+
+	fake_new_path(path, sizeof(path));
+	TEST_ASSERT_SUCCESS(log_begin(&log), "a buffer");
+	TEST_ASSERT_SUCCESS(rte_vhost_driver_register(path, RTE_VHOST_USER_POSTCOPY_SUPPORT),
+		"a socket nevertheless");
+	log_end(&log);
+	snprintf(why, sizeof(why), "postcopy migration is not offered: %s", strerror(EPERM));
+	said = log_count(&log, why);
+	log_free(&log);
+	TEST_ASSERT_SUCCESS(rte_vhost_driver_get_protocol_features(path, &features), "ask");
+	TEST_ASSERT_SUCCESS(rte_vhost_driver_unregister(path), "gone");
+	TEST_ASSERT_EQUAL(said, 1, "why: %s", why);
+	TEST_ASSERT_EQUAL(features & POSTCOPY_PROTOCOL, 0, "not offered");
+	return TEST_SUCCESS;
+}
+
+static int
+not_offered_where_it_is_forbidden(void)
+{
+	static const struct denied ways[] = {
+		{ .calls = { SYS_userfaultfd, SYS_openat } },
+		{ .calls = { SYS_ioctl } },
+	};
+	int ret = postcopy_is_possible() ? TEST_SUCCESS : TEST_SKIPPED;
+
+	for (unsigned int i = 0; i < RTE_DIM(ways) && ret == TEST_SUCCESS; i++) {
+		struct denied way = ways[i];
+
+		way.err = EPERM;
+		way.run = register_without;
+		ret = denied_run(way);
+	}
+	return ret;
 }
 
 /** Packets of some lengths, from before the migration and new ones. */
@@ -707,6 +751,7 @@ static const struct fake_config split = { .format = FAKE_SPLIT },
 
 static const struct test_case cases[] = {
 	TEST_CASE(offered_to_who_asks_for_it),
+	TEST_CASE(not_offered_where_it_is_forbidden),
 	TEST_CASE_WITH(pages_come_one_by_one, "pages_come_one_by_one (split)", &split),
 	TEST_CASE_WITH(pages_come_one_by_one, "pages_come_one_by_one (packed)", &packed),
 	TEST_CASE_WITH(pages_come_one_by_one, "pages_come_one_by_one (regions)", &regions),

@@ -22,6 +22,7 @@
 
 #include <rte_ether.h>
 
+#include "device.h"
 #include "device_wish.h"
 #include "mem_map.h"
 #include "mem_node.h"
@@ -198,6 +199,27 @@ a_burst_that_looked_too_early_leaves_again(void)
 	TEST_ASSERT_SUCCESS(bring_up(b.q, b.q->index, b.net), "another life");
 	TEST_ASSERT_NOT_NULL(vhost_gate_enter(&b.q->gate), "a burst");
 	vhost_gate_leave(&b.q->gate);
+	return bench_close(&b);
+}
+
+/** The same, as an application sees it that sends and receives a little too long. */
+static int
+bursts_of_a_queue_that_was_shut_down_are_empty(void)
+{
+	struct vhost_handle *handle = &vhost_handles[VHOST_MAX_DEVICES - 1];
+	const struct vhost_handle before = *handle;
+	struct rte_mbuf *pkt = NULL;
+	struct bench b;
+
+	TEST_ASSERT_SUCCESS(bench_open(&b, 0), "a queue");
+	shut_down(b.q);
+	*handle = (struct vhost_handle){ .nvrings = 1, .queues = b.q };
+	TEST_ASSERT_EQUAL(rte_vhost_enqueue_burst(VHOST_MAX_DEVICES - 1, 0, &pkt, 1), 0, "to");
+	TEST_ASSERT_EQUAL(rte_vhost_dequeue_burst(VHOST_MAX_DEVICES - 1, 0, NULL, &pkt, 1), 0,
+		"from");
+	TEST_ASSERT_NULL(pkt, "no packet");
+	TEST_ASSERT_EQUAL(b.q->gate.taken, 0, "and nobody inside");
+	*handle = before;
 	return bench_close(&b);
 }
 
@@ -1206,6 +1228,7 @@ static const struct test_case cases[] = {
 	TEST_CASE(trying_does_not_wait),
 	TEST_CASE(late_bursts_find_nothing),
 	TEST_CASE(a_burst_that_looked_too_early_leaves_again),
+	TEST_CASE(bursts_of_a_queue_that_was_shut_down_are_empty),
 	TEST_CASE(a_first_block_without_memory_changes_nothing),
 	TEST_CASE(late_owners_do_not_close_the_next_life),
 	TEST_CASE(one_at_a_time),

@@ -153,15 +153,17 @@ ufd_open(bool *user_only)
 	const uint64_t needed = UFFD_FEATURE_MISSING_SHMEM | UFFD_FEATURE_MISSING_HUGETLBFS;
 	struct uffdio_api api = { .api = UFFD_API };
 	int fd = ufd_create(user_only);
-	int err;
+	int ret = fd;
 
 	if (fd < 0)
 		return fd;
-	if (ioctl(fd, UFFDIO_API, &api) == 0 && (api.features & needed) == needed)
-		return fd;
-	err = (api.features & needed) == needed ? errno : EOPNOTSUPP;
-	close(fd);
-	return -err;
+	if (ioctl(fd, UFFDIO_API, &api) != 0)
+		ret = -errno;
+	else if ((api.features & needed) != needed)
+		ret = -EOPNOTSUPP;
+	if (ret < 0)
+		close(fd);
+	return ret;
 }
 
 bool

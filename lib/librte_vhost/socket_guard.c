@@ -29,7 +29,7 @@ on_event(struct event_source *source __rte_unused, uint32_t events __rte_unused)
 	uint64_t count;
 
 	/* Before the search, so that what breaks meanwhile wakes us again. */
-	if (read(vhost_mem_guard_fd(), &count, sizeof(count)) < 0)
+	if (read(vhost_mem_guard_fd(), &count, sizeof(count)) != sizeof(count))
 		return;
 	vhost_connection_end_lost(vhost_device_lost_memory,
 		"guest memory is gone (file truncated, or given up)");
