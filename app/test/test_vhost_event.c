@@ -18,6 +18,7 @@
 #include "event_loop.h"
 #include "test.h"
 #include "vhost_fake_frontend.h"
+#include "vhost_test_denied.h"
 #include "vhost_test_events.h"
 
 /** An eventfd that is watched; it is never read, so it stays ready. */
@@ -332,7 +333,64 @@ handlers_know_whose_thread_it_is(void)
 	return TEST_SUCCESS;
 }
 
+/* ---- its start, which comes with the first source, and so before the first case ---- */
+
+static int failed_starts = TEST_SKIPPED;
+
+static int
+add_first(void)
+{
+	struct event_source source = { 0 };
+	int fd = eventfd(0, EFD_CLOEXEC), ret = vhost_event_source_add(&source, fd, EPOLLIN, on_event);
+
+	close(fd);
+	return ret;
+}
+
+static int
+fail_to_start(void)
+{
+	static const struct denied refused[] = {
+		{ .calls = { SYS_epoll_create1 } }, { .calls = { SYS_timerfd_create } },
+		{ .calls = { SYS_epoll_ctl } },
+	};
+	unsigned int fds;
+
+	for (unsigned int i = 0; i < RTE_DIM(refused); i++) {
+		struct denied how = refused[i];
+		int ret;
+
+		how.err = EMFILE;
+		how.run = add_first;
+		fds = fake_count_fds();
+		ret = denied_run(how);
+		if (ret == TEST_SKIPPED)
+			return ret;
+		TEST_ASSERT_EQUAL(ret, -EMFILE, "%u", i);
+		TEST_ASSERT_EQUAL(fake_count_fds(), fds, "%u: descriptors", i);
+	}
+	return TEST_SUCCESS;
+}
+
+static int
+setup(void)
+{
+	const char *only = getenv("DPDK_TEST");
+
+	/* Of other suites in this process one has started it. */
+	if (only != NULL && strcmp(only, "vhost_event_autotest") == 0)
+		failed_starts = fail_to_start();
+	return fake_setup();
+}
+
+static int
+a_start_that_fails_leaves_nothing(void)
+{
+	return failed_starts;
+}
+
 static const struct test_case cases[] = {
+	TEST_CASE(a_start_that_fails_leaves_nothing),
 	TEST_CASE(edge_after_another_source_is_removed),
 	TEST_CASE(edge_after_a_removal_and_a_new_one),
 	TEST_CASE(removed_by_an_earlier_handler_and_replaced),
@@ -349,7 +407,7 @@ test_vhost_event(void)
 {
 	return test_suite_run(&(const struct test_suite){
 		.name = "vhost event loop",
-		.setup = fake_setup,
+		.setup = setup,
 		.check = fake_check,
 		.teardown = fake_teardown,
 		TEST_SUITE_CASES(cases),

@@ -940,6 +940,7 @@ struct oracle {
 	uint64_t uva[SPACE];
 	uint32_t access[SPACE];		/**< 0: nothing is known */
 	bool gone[SPACE];		/**< something else was known when it was published last */
+	uint32_t first, last;		/**< no step has reached farther since; first > last: none */
 };
 
 static uint32_t
@@ -976,9 +977,11 @@ random_step(struct mem_iotlb *tlb, struct oracle *oracle)
 		oracle->uva[at] = entry.uva + i;
 		oracle->access[at] = access;
 	}
+	oracle->first = RTE_MIN(oracle->first, first);
+	oracle->last = RTE_MAX(oracle->last, first + n - 1);
 }
 
-/** All that has changed since the last time is told, however many changes it were. */
+/** All that has changed since the last time is told, however many changes it were, and no more. */
 static int
 publish(struct mem_iotlb *tlb, struct oracle *oracle)
 {
@@ -988,7 +991,11 @@ publish(struct mem_iotlb *tlb, struct oracle *oracle)
 	for (uint32_t at = 0; at < SPACE; at++)
 		TEST_ASSERT(!oracle->gone[at] || (gone.any && gone.first <= at && at <= gone.last),
 			"%u has gone", at);
+	TEST_ASSERT(!gone.any || (gone.first >= oracle->first && gone.last <= oracle->last),
+		"%" PRIu64 " to %" PRIu64 " was not touched", gone.first, gone.last);
 	memset(oracle->gone, 0, sizeof(oracle->gone));
+	oracle->first = UINT32_MAX;
+	oracle->last = 0;
 	return TEST_SUCCESS;
 }
 
@@ -1033,7 +1040,7 @@ table_agrees_with_an_oracle(void)
 {
 	struct mem_iotlb *tlb = vhost_mem_iotlb_create();
 	struct iotlb_view *view = malloc(sizeof(*view));
-	struct oracle oracle = { 0 };
+	struct oracle oracle = { .first = UINT32_MAX };
 
 	TEST_ASSERT(tlb != NULL && view != NULL, "memory");
 	for (unsigned int step = 0; step < 20000; step++) {

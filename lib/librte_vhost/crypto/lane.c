@@ -59,11 +59,12 @@ answer(struct vhost_virtqueue *vq, uint16_t i, const struct crypto_slot *slot)
 static bool
 answer_all(struct vhost_virtqueue *vq, const struct crypto_block *block)
 {
-	uint16_t i, n = 0;
+	uint16_t i, n = 0, all;
 
 	if (vq == NULL || vq->size == 0)
 		return false;
-	for (i = 0; i < block->cfg.slots && n < vq->size; i++)
+	all = RTE_MIN(block->under_way, vq->size);
+	for (i = 0; i < block->cfg.slots && n < all; i++)
 		if (block->slots[i].mbuf != NULL)
 			answer(vq, n++, &block->slots[i]);
 	if (n > 0)
