@@ -301,6 +301,9 @@ zero_copy_works_in_guest_memory(void)
 			fake_crypto_src(s.fe, &s.reqs[i])[0], "is the guest's");
 	}
 	TEST_ASSERT(come_back(&s), "they come back");
+	for (unsigned int i = 0; i < NREQ; i++)
+		TEST_ASSERT(s.ops[i]->sym->m_src == NULL && s.ops[i]->sym->m_dst == NULL,
+			"without buffers, which are not the application's");
 	TEST_ASSERT(all_answered(&s, VIRTIO_CRYPTO_OK), "and are done");
 	return fake_stop(s.fe);
 }

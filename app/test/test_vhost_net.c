@@ -295,6 +295,32 @@ bursts_fill_buffers_of_every_shape(const void *arg)
 	return fake_stop(fe);
 }
 
+/** Each buffer of a burst is in another number of pieces, and of the next burst again. */
+static int
+buffers_of_a_burst_differ_in_pieces(void)
+{
+	struct fake *fe = fake_start(.ring_size = 1024);
+	uint8_t pkt[2048];
+
+	TEST_ASSERT_NOT_NULL(fe, "the device must start");
+	for (unsigned int burst = 0; burst < 64; burst++) {
+		for (unsigned int i = 0; i < 8; i++) {
+			unsigned int n = 1 + (burst * (i + 1) + i) % 7;
+			const struct fake_shape shape = { .header = 12 * (i % 3 != 0),
+				.indirect = burst % 2, .seg = (1000 + n - 1) / n };
+
+			TEST_ASSERT_EQUAL(fake_rx_fill(&fe->vqs[0], 1, 1012, &shape), 1, "room");
+		}
+		TEST_ASSERT_EQUAL(burst_to_guest(fe, 8, 1000), 8, "burst %u", burst);
+		for (unsigned int i = 0; i < 8; i++) {
+			TEST_ASSERT_EQUAL(fake_rx_take(&fe->vqs[0], NULL, pkt, sizeof(pkt)), 1000,
+				"packet %u", i);
+			TEST_ASSERT(fake_pattern_matches(pkt, 1000, i), "%u of burst %u", i, burst);
+		}
+	}
+	return fake_stop(fe);
+}
+
 static int
 bursts_of_many_arrive_in_order(void)
 {
@@ -1296,6 +1322,7 @@ static const struct test_case common_cases[] = {
 		"bursts_fill_buffers_of_every_shape_plain", &no),
 	TEST_CASE_WITH(bursts_fill_buffers_of_every_shape,
 		"bursts_fill_buffers_of_every_shape_mergeable", &yes),
+	TEST_CASE(buffers_of_a_burst_differ_in_pieces),
 	TEST_CASE(bursts_of_many_arrive_in_order),
 	TEST_CASE(count_of_nothing_does_nothing),
 	TEST_CASE(wrong_direction_carries_nothing),

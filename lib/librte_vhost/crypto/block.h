@@ -119,13 +119,13 @@ bool vhost_crypto_block_move(struct crypto_block *to, struct crypto_block *from)
 /** Whether some request of a block uses this session. */
 bool vhost_crypto_block_uses(const struct crypto_block *block, const void *session);
 
-/** A free slot with a buffer; NULL when there is none. */
+/** A free slot with a buffer, of which there are never fewer; NULL when there is none. */
 static inline struct crypto_slot *
 crypto_block_take(struct crypto_block *block, uint16_t *number)
 {
 	struct crypto_slot *slot;
 
-	if (block->nfree == 0 || block->nmbufs == 0)
+	if (block->nfree == 0)
 		return NULL;
 	*number = block->free[--block->nfree];
 	slot = &block->slots[*number];
