@@ -278,6 +278,34 @@ compare(const void *a, const void *b)
 	return *(const int *)a - *(const int *)b;
 }
 
+/** Takes its time when a connection ends. */
+static void
+end_slowly(void *arg __rte_unused, enum fake_event ev, int vid __rte_unused,
+		unsigned int qid __rte_unused, int on __rte_unused)
+{
+	if (ev == FAKE_DESTROY_CONNECTION)
+		usleep(100 * 1000);
+}
+
+/** The end of a connection counts as well; what is counted is forgotten with time. */
+static int
+an_end_that_takes_long_counts(void)
+{
+	const struct rte_vhost_limits limits = { .turn_ms = 60 };
+	struct fake *first = fake_start(.until = FAKE_CONNECTED, .hook = end_slowly);
+	struct fake *fe;
+
+	TEST_ASSERT_NOT_NULL(first, "a socket");
+	TEST_ASSERT_SUCCESS(rte_vhost_driver_limits_set(first->path, &limits), "limits");
+	for (unsigned int i = 0; i < 20 && usage_of(first).ended_turns == 0; i++) {
+		fe = fake_start(.until = FAKE_CONNECTED, .join = first, .hook = end_slowly);
+		TEST_ASSERT_NOT_NULL(fe, "connection %u", i);
+		TEST_ASSERT_SUCCESS(fake_stop(fe), "its end");
+	}
+	TEST_ASSERT(usage_of(first).ended_turns > 0, "none has cost a turn");
+	return fake_stop(first);
+}
+
 /** How many of them are served during a question of another frontend: the median of some. */
 static int
 served_slowly_per_question(struct fake *other)
@@ -348,6 +376,7 @@ unregister_under_a_flood(void)
 
 static const struct test_case cases[] = {
 	TEST_CASE(limits_have_defaults_and_a_setter),
+	TEST_CASE(an_end_that_takes_long_counts),
 	TEST_CASE(connections_beyond_the_limit_are_refused),
 	TEST_CASE(a_clients_connection_is_counted),
 	TEST_CASE(nothing_is_received_while_descriptors_wait),
