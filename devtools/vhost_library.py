@@ -33,6 +33,13 @@ def library_name(folder):
     return names[0]
 
 
+def need_built(parser, build, *programs):
+    """End with one line unless the build folder has these programs; of an argparse parser."""
+    for program in programs:
+        if not os.path.isfile(os.path.join(build, program)):
+            parser.error(f'{build} has no {program}: "ninja -C {build}" makes it')
+
+
 def library_abi(folder=PACKAGED):
     """NN of librte_vhost.so.NN; without a folder, of the packaged one."""
     return library_name(folder).rpartition('.')[2]

@@ -424,6 +424,7 @@ wrong_parameters_are_refused(void)
 {
 	static const char *const wrong[] = {
 		"/vhost/numa_policy", "/vhost/numa_policy,", "/vhost/numa_policy,,off",
+		"/vhost/about,x", "/vhost/list,5",
 		"/vhost/info", "/vhost/info,", "/vhost/info,a", "/vhost/info,-1",
 		"/vhost/info,1023", "/vhost/info,99999999999999999999", "/vhost/info,0x0",
 		"/vhost/info, 0", "/vhost/vq", "/vhost/vq,%d", "/vhost/vq,%d,", "/vhost/vq,%d,2",

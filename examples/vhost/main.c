@@ -191,8 +191,10 @@ release(void)
 int
 main(int argc, char **argv)
 {
-	int ret = rte_eal_init(argc, argv);
+	int ret;
 
+	rte_set_application_usage_hook(options_show);
+	ret = rte_eal_init(argc, argv);
 	if (ret < 0) {
 		fprintf(stderr, "dpdk-vhost: EAL: %s\n", rte_strerror(rte_errno));
 		return 1;

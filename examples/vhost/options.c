@@ -6,7 +6,7 @@
  * Options are rows of one table: name, what its argument may be, where it goes.
  * The usage text is printed from the same table, so it cannot be out of date.
  * An option that was read with success returns 0; every error is one line on
- * stderr, followed by the usage.
+ * stderr, followed by one of usage.
  */
 
 #include <ctype.h>
@@ -446,6 +446,13 @@ options_parse(int argc, char **argv)
 		options.pmd_lcores[lcore] = true;
 	if (parse(argc, argv) == 0)
 		return 0;
-	print_usage(stderr);
+	fputs("usage: dpdk-vhost EAL-OPTIONS -- --socket-file PATH [OPTIONS]; "
+		"dpdk-vhost --help tells them\n", stderr);
 	return -1;
+}
+
+void
+options_show(const char *program __rte_unused)
+{
+	print_usage(stdout);
 }

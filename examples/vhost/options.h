@@ -80,8 +80,11 @@ extern struct options options;
  * Read the program's own arguments, those behind EAL's "--".
  *
  * @return
- *   0, or -1 after one line that says what is wrong, and the usage.
+ *   0, or -1 after one line that says what is wrong, and one of usage.
  */
 int options_parse(int argc, char **argv);
+
+/** Print the usage: a rte_usage_hook_t. */
+void options_show(const char *program);
 
 #endif /* OPTIONS_H */

@@ -63,7 +63,7 @@ tell_drops(const struct vport_counters *counters)
 /* /vhost_switch/list */
 
 static int
-tell_list(const char *cmd __rte_unused, const char *params __rte_unused, struct rte_tel_data *d)
+tell_list(struct rte_tel_data *d)
 {
 	struct vport *vport;
 
@@ -236,7 +236,7 @@ tell_info(const char *cmd __rte_unused, const char *params, struct rte_tel_data 
 /* /vhost_switch/lcores and /vhost_switch/lcore,ID */
 
 static int
-tell_lcores(const char *cmd __rte_unused, const char *params __rte_unused, struct rte_tel_data *d)
+tell_lcores(struct rte_tel_data *d)
 {
 	rte_tel_data_start_array(d, RTE_TEL_INT_VAL);
 	control_lock();
@@ -316,7 +316,7 @@ tell_lcore(const char *cmd __rte_unused, const char *params, struct rte_tel_data
 /* /vhost_switch/totals */
 
 static int
-tell_totals(const char *cmd __rte_unused, const char *params __rte_unused, struct rte_tel_data *d)
+tell_totals(struct rte_tel_data *d)
 {
 	struct switch_totals totals;
 
@@ -354,7 +354,7 @@ tell_pool(const struct pool *pool)
 }
 
 static int
-tell_pools(const char *cmd __rte_unused, const char *params __rte_unused, struct rte_tel_data *d)
+tell_pools(struct rte_tel_data *d)
 {
 	const struct pool *pool;
 
@@ -369,7 +369,7 @@ tell_pools(const char *cmd __rte_unused, const char *params __rte_unused, struct
 /* /vhost_switch/fdb and /vhost_switch/fdb_lookup,MAC */
 
 static int
-tell_fdb(const char *cmd __rte_unused, const char *params __rte_unused, struct rte_tel_data *d)
+tell_fdb(struct rte_tel_data *d)
 {
 	struct mac_table_counts counts;
 
@@ -465,7 +465,7 @@ obey(struct rte_tel_data *d, const char *why)
 }
 
 static int
-rebalance(const char *cmd __rte_unused, const char *params __rte_unused, struct rte_tel_data *d)
+rebalance(struct rte_tel_data *d)
 {
 	order_rebalance();
 	return obey(d, NULL);
@@ -496,53 +496,68 @@ socket_restart(const char *cmd __rte_unused, const char *params, struct rte_tel_
 }
 
 static int
-flush(const char *cmd __rte_unused, const char *params __rte_unused, struct rte_tel_data *d)
+flush(struct rte_tel_data *d)
 {
 	order_flush();
 	return obey(d, NULL);
 }
 
 static int
-quit(const char *cmd __rte_unused, const char *params __rte_unused, struct rte_tel_data *d)
+quit(struct rte_tel_data *d)
 {
 	order_quit();
 	return obey(d, NULL);
 }
 
-static const struct {
+static int without_parameters(const char *cmd, const char *params, struct rte_tel_data *d);
+
+static const struct command {
 	const char *name;
 	telemetry_cb tell;
 	const char *help;
+	int (*tell_without)(struct rte_tel_data *d);	/**< of one that takes no parameters */
 } commands[] = {
-	{ "/vhost_switch/list", tell_list,
-		"Returns the names of all guests and ports. Takes no parameters" },
+	{ "/vhost_switch/list", without_parameters,
+		"Returns the names of all guests and ports. Takes no parameters", tell_list },
 	{ "/vhost_switch/info", tell_info,
 		"Returns what a guest or port is and has done. Parameters: string name" },
-	{ "/vhost_switch/lcores", tell_lcores,
-		"Returns the lcores that poll. Takes no parameters" },
+	{ "/vhost_switch/lcores", without_parameters,
+		"Returns the lcores that poll. Takes no parameters", tell_lcores },
 	{ "/vhost_switch/lcore", tell_lcore,
 		"Returns what an lcore polls and has done. Parameters: int lcore" },
-	{ "/vhost_switch/totals", tell_totals,
-		"Returns the packets of the whole switch. Takes no parameters" },
-	{ "/vhost_switch/pools", tell_pools,
-		"Returns the packet buffers of each node. Takes no parameters" },
-	{ "/vhost_switch/fdb", tell_fdb,
-		"Returns how many addresses are known. Takes no parameters" },
+	{ "/vhost_switch/totals", without_parameters,
+		"Returns the packets of the whole switch. Takes no parameters", tell_totals },
+	{ "/vhost_switch/pools", without_parameters,
+		"Returns the packet buffers of each node. Takes no parameters", tell_pools },
+	{ "/vhost_switch/fdb", without_parameters,
+		"Returns how many addresses are known. Takes no parameters", tell_fdb },
 	{ "/vhost_switch/fdb_lookup", tell_fdb_lookup,
 		"Returns where an address is. Parameters: string address" },
 	{ "/vhost_switch/fdb_show", tell_fdb_show,
 		"Returns addresses with their ports and ages, 64 at a time. Parameters: none or int position" },
-	{ "/vhost_switch/fdb_flush", flush,
-		"Forgets all addresses. Takes no parameters" },
-	{ "/vhost_switch/rebalance", rebalance,
-		"Assigns all queues to lcores anew. Takes no parameters" },
+	{ "/vhost_switch/fdb_flush", without_parameters,
+		"Forgets all addresses. Takes no parameters", flush },
+	{ "/vhost_switch/rebalance", without_parameters,
+		"Assigns all queues to lcores anew. Takes no parameters", rebalance },
 	{ "/vhost_switch/rxq_affinity", affinity,
 		"Has a queue polled on an lcore. Parameters: string name, int queue, int lcore or none" },
 	{ "/vhost_switch/socket_restart", socket_restart,
 		"Lets the guests of a socket go, and begins with it anew. Parameters: string path" },
-	{ "/vhost_switch/quit", quit,
-		"Ends the program. Takes no parameters" },
+	{ "/vhost_switch/quit", without_parameters,
+		"Ends the program. Takes no parameters", quit },
 };
+
+static int
+without_parameters(const char *cmd, const char *params, struct rte_tel_data *d)
+{
+	const struct command *command = commands;
+
+	if (params != NULL && *params != '\0')
+		return refuse(d, "it takes no parameters");
+	while (strcmp(command->name, cmd) != 0)
+		command++;
+	return command->tell_without(d);
+}
 
 void
 telemetry_register(void)

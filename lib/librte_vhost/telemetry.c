@@ -96,6 +96,16 @@ parse_words(const char *params, struct words *words)
 	return rest == NULL ? 0 : -EINVAL;
 }
 
+/** Whether there are parameters, which a command does not take; the answer says so then. */
+static bool
+has_parameters(const char *params, struct rte_tel_data *d)
+{
+	if (params == NULL || *params == '\0')
+		return false;
+	refuse(d, "it takes no parameters");
+	return true;
+}
+
 /** The device of a number, locked; NULL, and the reason in the answer, if there is none. */
 static struct vhost_device *
 lock_device(const char *text, struct rte_tel_data *d)
@@ -237,11 +247,13 @@ add_vids_in_parts(struct rte_tel_data *d, const int *vids, unsigned int n)
 }
 
 static int
-tell_list(const char *cmd __rte_unused, const char *params __rte_unused, struct rte_tel_data *d)
+tell_list(const char *cmd __rte_unused, const char *params, struct rte_tel_data *d)
 {
 	int vids[VHOST_MAX_DEVICES], vid;
 	unsigned int i, n = 0;
 
+	if (has_parameters(params, d))
+		return 0;
 	for (vid = 0; vid < VHOST_MAX_DEVICES; vid++)
 		if (vhost_device_peek(vid) != NULL)
 			vids[n++] = vid;
@@ -677,8 +689,10 @@ add_default_limits(struct rte_tel_data *d)
 }
 
 static int
-tell_about(const char *cmd __rte_unused, const char *params __rte_unused, struct rte_tel_data *d)
+tell_about(const char *cmd __rte_unused, const char *params, struct rte_tel_data *d)
 {
+	if (has_parameters(params, d))
+		return 0;
 	rte_tel_data_start_dict(d);
 	rte_tel_data_add_dict_string(d, "name", VHOST_NAME);
 	rte_tel_data_add_dict_string(d, "version", vhost_about_version());

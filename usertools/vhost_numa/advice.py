@@ -19,7 +19,7 @@ import shlex
 from .machine import UNKNOWN, read
 from .model import all_guests, is_remote
 from .pollers import is_switch
-from .text import count, in_units, on_nodes
+from .text import count, in_units, on_nodes, others, silent, without_guests
 
 # Lines of 64 bytes that cross for a packet when this is remote, and whether its bytes do, too.
 LINES = {'device': (1, False), 'queues': (3, False), 'buffers': (2, True), 'core': (4, True),
@@ -293,7 +293,10 @@ def as_text(state):
             lines += ['   or bring the guest to its switch:']
             lines += [f'     {command}' for command in advice.otherwise]
     lines += of_unknown(state)
-    return '\n'.join(lines or [f'nothing to advise: {nothing(state)}'])
+    if not lines:
+        lines = ['nothing to advise: ' + '; '.join(
+            without_guests(state) or [nothing(state), *others(silent(state))])]
+    return '\n'.join(lines)
 
 
 def as_data(state):

@@ -26,7 +26,7 @@ from .machine import machine
 from .model import NOTHING, judge, overall
 from .picture import picture
 from .pollers import SAMPLE_SECONDS, add_pollers, add_threads
-from .programs import (PATIENCE_SECONDS, add_rates, closed_folders, packet_counts, programs,
+from .programs import (PATIENCE_SECONDS, add_rates, as_text, closed, packet_counts, programs,
                        runtime_folders)
 from .text import check_line, table
 
@@ -37,8 +37,10 @@ def look(spec, with_caches=True):
         return read_state(spec.read)
     folders = spec.runtime_dir or runtime_folders()
     found, others = programs(spec.file_prefix, folders, spec.timeout)
+    number, hidden = closed(folders)
     state = {'machine': machine(with_caches), 'programs': found, 'others': others,
-             'closed': closed_folders(folders), 'time': round(time.time())}
+             'closed': number, 'closed_folders': hidden,
+             'prefixes': list(map(as_text, spec.file_prefix)), 'time': round(time.time())}
     with_rates = spec.advise or spec.html
     before = packet_counts(found, spec.timeout) if with_rates else {}
     add_threads(state['programs'], spec.sample, state['machine']['nodes'])
@@ -119,6 +121,13 @@ def seconds(text):
     return value
 
 
+def metrics_target(text):
+    if ':' in text and '/' not in text and not metrics.address_of(text):
+        raise argparse.ArgumentTypeError(f'{text}: no such address (a file of that name is '
+                                         f'./{text})')
+    return text
+
+
 def parse_arguments(arguments):
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -134,7 +143,7 @@ def parse_arguments(arguments):
     parser.add_argument('--html', metavar='FILE',
                         help='write a page with the picture, the table, and what has moved '
                         'since it was first written')
-    parser.add_argument('--openmetrics', metavar='FILE|[HOST]:PORT',
+    parser.add_argument('--openmetrics', metavar='FILE|[HOST]:PORT', type=metrics_target,
                         help='write metrics for Prometheus; or serve them over HTTP, without '
                         'a HOST on the loopback only')
     parser.add_argument('--watch', type=seconds, nargs='?', const=2, metavar='SECONDS',
@@ -142,7 +151,8 @@ def parse_arguments(arguments):
     parser.add_argument('--advise', action='store_true',
                         help='say what to type so that nothing is remote any more')
     parser.add_argument('--check', action='store_true',
-                        help='say in one line and by the exit status whether anything is remote')
+                        help='say in one line and by the exit status whether anything is remote; '
+                        'with --json or --advise that is printed instead of the line')
     parser.add_argument('--allow-none', action='store_true',
                         help='with --check: nothing to check is as good as local')
     parser.add_argument('--read', metavar='FILE',

@@ -85,10 +85,21 @@ def runtime_folders():
                               for folder in folders if folder))
 
 
-def closed_folders(folders):
-    """How many programs only their user, or root, may ask."""
-    return sum(os.path.isdir(path) and not os.access(path, os.R_OK | os.X_OK)
-               for folder in folders for path in glob.glob(f'{folder}/*'))
+SOCKETS = 'dpdk_telemetry.v2*'
+
+
+def is_closed(folder):
+    return os.path.isdir(folder) and not os.access(folder, os.R_OK | os.X_OK)
+
+
+def closed(folders):
+    """How many programs only their user, or root, may ask; and the folders in which there may
+    be others."""
+    theirs = [path for folder in folders for path in glob.glob(f'{folder}/*')]
+    number = sum(is_closed(path) or any(not os.access(name, os.W_OK)
+                                        for name in glob.glob(f'{path}/{SOCKETS}'))
+                 for path in theirs)
+    return number, [as_text(folder) for folder in folders if is_closed(folder)]
 
 
 def programs(prefixes, folders, patience=PATIENCE_SECONDS):
@@ -98,7 +109,7 @@ def programs(prefixes, folders, patience=PATIENCE_SECONDS):
     """
     found, others = [], []
     for path in sorted(path for folder in folders
-                       for path in glob.glob(f'{folder}/*/dpdk_telemetry.v2*')):
+                       for path in glob.glob(f'{folder}/*/{SOCKETS}')):
         prefix = os.path.basename(os.path.dirname(path))
         if prefixes and prefix not in prefixes:
             continue

@@ -123,9 +123,23 @@ def program_table(each, colour):
 
 
 def nobody(state):
-    closed = state.get('closed')
-    return 'no program with this vhost library answers' + (
-        f'; {closed} of other users may not be asked (try as root)' if closed else '')
+    prefixes, hidden = state.get('prefixes'), []
+    if state.get('closed'):
+        hidden.append(f'{state["closed"]} of other users may not be asked')
+    if state.get('closed_folders'):
+        hidden.append(f'{", ".join(state["closed_folders"])} may not be looked into')
+    return ('no program with this vhost library ' +
+            (f'and the prefix {" or ".join(prefixes)} ' if prefixes else '') + 'answers' +
+            (f'; {" and ".join(hidden)} (try as root)' if hidden else ''))
+
+
+def without_guests(state):
+    """What is to be said where no guest is; [] if there is one."""
+    if any(each['devices'] for each in state['programs']):
+        return []
+    if state['programs']:
+        return [f'{count(len(state["programs"]), "program")}, no guest', *others(silent(state))]
+    return [nobody(state), *others(state.get('others', []))]
 
 
 def silent(state):
@@ -146,8 +160,8 @@ def why_other(each):
                 'time, or somebody else is asking it (--timeout waits longer)')
     if not each['library']:
         return 'has no vhost library loaded, or does not let see which'
-    return (f'runs on another vhost library, {each["library"]}: nothing of it is seen or moved. '
-            'Restart it with the folder of this one in LD_LIBRARY_PATH, or install this one and '
+    return (f'runs on another vhost library, {each["library"]}: if it has guests, nothing of them '
+            'is seen or moved. Restart it with the folder of this one in LD_LIBRARY_PATH, or install this one and '
             'run ldconfig')
 
 
@@ -172,11 +186,8 @@ def check_line(state, status):
     remote = '; '.join(f'{guest["name"]} of {each["program"]} (pid {each["pid"]}): '
                        f'{", ".join(guest["remote"])}' for each, guest in guests
                        if guest['remote'])
+    told = without_guests(state)
     if guests:
         told = [f'{count(len(guests), "guest")}, {total}' + (f': {remote}' if remote else ''),
                 *others(silent(state))]
-    elif state['programs']:
-        told = [f'{count(len(state["programs"]), "program")}, no guest', *others(silent(state))]
-    else:
-        told = [nobody(state), *others(state.get('others', []))]
     return f'{words}: ' + '; '.join(told)

@@ -104,7 +104,8 @@ def run_orders(bench):
     check([row["pinned"] for row in switch.queues("vhost1")] == [0], "the queue is still pinned")
     for wrong in ("rxq_affinity", "rxq_affinity,vhost1,0", "rxq_affinity,vhost1,x,0", "rxq_affinity,nobody,0,none",
                   "rxq_affinity,vhost1,0,99", "socket_restart", "socket_restart,vhost1", "info,nobody", "lcore,99",
-                  "fdb_lookup,x", "fdb_show,x"):
+                  "fdb_lookup,x", "fdb_show,x", "list,x", "lcores,0", "totals,x", "pools,0", "fdb,x", "fdb_flush,x",
+                  "rebalance,x", "quit,7"):
         check(list(switch.ask(f"/vhost_switch/{wrong}")) == ["error"], f"{wrong} is answered without a reason")
     answer = switch.ask(f"/vhost_switch/socket_restart,{bench.path('vhost1')}")
     check(answer == {"result": "done"}, f"the socket is not started again: {answer}")

@@ -204,7 +204,8 @@ class Recorded(unittest.TestCase):
             self.assertIn('has no vhost library loaded', text)
 
     def test_arguments_that_are_wrong(self):
-        for words in ('--watch', '0'), ('--watch', '-1'), ('--watch', 'nan'), ('--sample', '0'):
+        for words in (('--watch', '0'), ('--watch', '-1'), ('--watch', 'nan'), ('--sample', '0'),
+                      ('--openmetrics', ':99999'), ('--openmetrics', ':abc')):
             self.assertEqual(run_all(*words, state=self.state)[0], 2, words)
         self.state['machine']['nodes'] = []
         with tempfile.TemporaryDirectory() as folder:
@@ -306,6 +307,18 @@ class Recorded(unittest.TestCase):
     def test_programs_of_others(self):
         self.state.update(programs=[], closed=2)
         self.assertIn('2 of other users', run(state=self.state)[1])
+        self.state.update(closed_folders=['/run/dpdk'])
+        self.assertIn('2 of other users may not be asked and /run/dpdk may not be looked into '
+                      '(try as root)', run(state=self.state)[1])
+        self.state.update(prefixes=['one', 'two'])
+        self.assertIn('the prefix one or two answers', run(state=self.state)[1])
+
+    def test_advice_where_nothing_is_seen(self):
+        other = {'prefix': 'rte', 'pid': 5, 'version': '', 'program': 'x', 'library': '/lib/y'}
+        self.state.update(programs=[], others=[other])
+        text = run('--advise', state=self.state)[1]
+        self.assertIn('nothing to advise: no program with this vhost library answers; x', text)
+        self.assertNotIn('nothing remote', text)
 
     def test_installed(self):
         """The package is found in share/ beside bin/, through a link, too."""
