@@ -105,6 +105,8 @@ def fast_steps(build):
     yield check('manual pages have the options that programs tell',
                 ['devtools/check-man.py', build])
     yield check('check-man finds what is missing', ['devtools/check-man.py', '--self-test'])
+    yield check('tools say what is wrong with their arguments',
+                ['devtools/check-arguments.py'], ['devtools/check-arguments.py', '--self-test'])
     yield check('coverage sees what is not reached', ['devtools/coverage', '--self-test'])
     yield check('mutate judges the mutants of a toy right', ['devtools/mutate', '--self-test'])
     # they need no build: while the first one is made, they use the other core
