@@ -221,12 +221,28 @@ traffic_flows_while_pages_come(void)
 	return end(fe);
 }
 
+/** Give a region and acknowledge it; it has our address for the frontend's afterwards. */
+static int
+give_slot(struct fake *fe, struct fake_mem_region *region, int fd)
+{
+	struct { uint64_t padding; struct fake_mem_region region; } slot = { .region = *region };
+	const uint64_t fine = 0;
+	struct fake_msg reply;
+
+	TEST_ASSERT_SUCCESS(fake_send(fe, FE_ADD_MEM_REG, 0, &slot, sizeof(slot), &fd, 1), "give");
+	TEST_ASSERT(fake_recv(fe, &reply, NULL, NULL) == 1 &&
+		reply.request == FE_ADD_MEM_REG && reply.size == sizeof(slot), "told");
+	memcpy(&slot, reply.payload, sizeof(slot));
+	*region = slot.region;
+	return fake_send(fe, FE_ADD_MEM_REG, 0, &fine, sizeof(fine), NULL, 0);
+}
+
 static int
 slots_are_acknowledged_one_by_one(void)
 {
+	struct fake_mem_region region;
 	struct fake_mem_table table;
 	int fds[FE_MAX_REGIONS];
-	const uint64_t fine = 0;
 	struct fake *fe;
 
 	NEED_USERFAULTFD();
@@ -238,19 +254,13 @@ slots_are_acknowledged_one_by_one(void)
 		postcopy_advise(&guest) == 0 && postcopy_listen(&guest) == 0, "arrive");
 	fake_mem_table_of(fe, &table, fds);
 	for (unsigned int i = 0; i < fe->nregions; i++) {
-		struct { uint64_t padding; struct fake_mem_region region; } slot = {
-			.region = table.regions[i] };
-		struct fake_msg reply;
-
-		TEST_ASSERT_SUCCESS(fake_send(fe, FE_ADD_MEM_REG, 0, &slot, sizeof(slot),
-			&fds[i], 1), "region %u", i);
-		TEST_ASSERT(fake_recv(fe, &reply, NULL, NULL) == 1 &&
-			reply.request == FE_ADD_MEM_REG && reply.size == sizeof(slot), "told");
-		memcpy(&slot, reply.payload, sizeof(slot));
-		__atomic_store_n(&guest.bases[i], slot.region.uva, __ATOMIC_RELEASE);
-		TEST_ASSERT_SUCCESS(fake_send(fe, FE_ADD_MEM_REG, 0, &fine, sizeof(fine),
-			NULL, 0), "acknowledge");
+		region = table.regions[i];
+		TEST_ASSERT_SUCCESS(give_slot(fe, &region, fds[i]), "region %u", i);
+		__atomic_store_n(&guest.bases[i], region.uva, __ATOMIC_RELEASE);
 	}
+	region = table.regions[1];
+	TEST_ASSERT_SUCCESS(give_slot(fe, &region, fds[1]), "one that is there already");
+	TEST_ASSERT_EQUAL(region.uva, guest.bases[1], "stays where it is");
 	TEST_ASSERT_SUCCESS(fake_run(fe), "run");
 	TEST_ASSERT_EQUAL(fake_round_trip(fe, 0, 1000), 1000, "packets");
 	TEST_ASSERT_EQUAL(postcopy_allocated(&guest), postcopy_brought(&guest),
