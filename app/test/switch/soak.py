@@ -254,8 +254,11 @@ def run_soak(bench, packed, kind=Soak):
     options = settings.current
     dice = random.Random(options.seed)
     print(f"soak: {options.guests} guests, {options.seconds} s, seed {options.seed}", flush=True)
+    began = time.monotonic()
     soak = kind(bench, options.guests, packed)
+    print(f"soak: all are there after {time.monotonic() - began:.0f} s", flush=True)
     warm_up(soak)
+    print(f"soak: it begins after {time.monotonic() - began:.0f} s", flush=True)
     before = Footprint(soak.switch)
     done = soak.run(options.seconds, dice)
     soak.come_to_rest()
