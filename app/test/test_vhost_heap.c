@@ -438,6 +438,8 @@ what_came_from_elsewhere_is_moved_once(void)
 	TEST_ASSERT_NOT_NULL(block, "after dropping cached files, say");
 	TEST_ASSERT_EQUAL(got, 601, "it is there");
 	TEST_ASSERT_EQUAL(machine.wanted, 601, "it was asked for there");
+	TEST_ASSERT_EQUAL(vhost_heap_node(block), 601, "the same, asked later");
+	TEST_ASSERT_EQUAL(usage_of(601).chunks, 1, "for who else wants to be there");
 	vhost_heap_free(block);
 	return TEST_SUCCESS;
 }
