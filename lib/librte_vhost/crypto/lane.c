@@ -64,7 +64,7 @@ answer_all(struct vhost_virtqueue *vq, const struct crypto_block *block)
 	if (vq == NULL || vq->size == 0)
 		return false;
 	all = RTE_MIN(block->under_way, vq->size);
-	for (i = 0; i < block->cfg.slots && n < all; i++)
+	for (i = 0; n < all; i++)
 		if (block->slots[i].mbuf != NULL)
 			answer(vq, n++, &block->slots[i]);
 	if (n > 0)
