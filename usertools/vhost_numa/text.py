@@ -161,8 +161,8 @@ def why_other(each):
     if not each['library']:
         return 'has no vhost library loaded, or does not let see which'
     return (f'runs on another vhost library, {each["library"]}: if it has guests, nothing of them '
-            'is seen or moved. Restart it with the folder of this one in LD_LIBRARY_PATH, or install this one and '
-            'run ldconfig')
+            'is seen or moved. Restart it with the folder of this one in LD_LIBRARY_PATH, or '
+            'install this one and run ldconfig')
 
 
 def table(state, colour):
