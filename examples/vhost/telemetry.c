@@ -509,41 +509,39 @@ quit(struct rte_tel_data *d)
 	return obey(d, NULL);
 }
 
-static int without_parameters(const char *cmd, const char *params, struct rte_tel_data *d);
-
 static const struct command {
 	const char *name;
-	telemetry_cb tell;
+	telemetry_cb tell;	/**< NULL: it takes no parameters */
 	const char *help;
-	int (*tell_without)(struct rte_tel_data *d);	/**< of one that takes no parameters */
+	int (*tell_without)(struct rte_tel_data *d);	/**< instead of tell */
 } commands[] = {
-	{ "/vhost_switch/list", without_parameters,
+	{ "/vhost_switch/list", NULL,
 		"Returns the names of all guests and ports. Takes no parameters", tell_list },
 	{ "/vhost_switch/info", tell_info,
 		"Returns what a guest or port is and has done. Parameters: string name" },
-	{ "/vhost_switch/lcores", without_parameters,
+	{ "/vhost_switch/lcores", NULL,
 		"Returns the lcores that poll. Takes no parameters", tell_lcores },
 	{ "/vhost_switch/lcore", tell_lcore,
 		"Returns what an lcore polls and has done. Parameters: int lcore" },
-	{ "/vhost_switch/totals", without_parameters,
+	{ "/vhost_switch/totals", NULL,
 		"Returns the packets of the whole switch. Takes no parameters", tell_totals },
-	{ "/vhost_switch/pools", without_parameters,
+	{ "/vhost_switch/pools", NULL,
 		"Returns the packet buffers of each node. Takes no parameters", tell_pools },
-	{ "/vhost_switch/fdb", without_parameters,
+	{ "/vhost_switch/fdb", NULL,
 		"Returns how many addresses are known. Takes no parameters", tell_fdb },
 	{ "/vhost_switch/fdb_lookup", tell_fdb_lookup,
 		"Returns where an address is. Parameters: string address" },
 	{ "/vhost_switch/fdb_show", tell_fdb_show,
 		"Returns addresses with their ports and ages, 64 at a time. Parameters: none or int position" },
-	{ "/vhost_switch/fdb_flush", without_parameters,
+	{ "/vhost_switch/fdb_flush", NULL,
 		"Forgets all addresses. Takes no parameters", flush },
-	{ "/vhost_switch/rebalance", without_parameters,
+	{ "/vhost_switch/rebalance", NULL,
 		"Assigns all queues to lcores anew. Takes no parameters", rebalance },
 	{ "/vhost_switch/rxq_affinity", affinity,
 		"Has a queue polled on an lcore. Parameters: string name, int queue, int lcore or none" },
 	{ "/vhost_switch/socket_restart", socket_restart,
 		"Lets the guests of a socket go, and begins with it anew. Parameters: string path" },
-	{ "/vhost_switch/quit", without_parameters,
+	{ "/vhost_switch/quit", NULL,
 		"Ends the program. Takes no parameters", quit },
 };
 
@@ -563,5 +561,6 @@ void
 telemetry_register(void)
 {
 	for (unsigned int i = 0; i < RTE_DIM(commands); i++)
-		rte_telemetry_register_cmd(commands[i].name, commands[i].tell, commands[i].help);
+		rte_telemetry_register_cmd(commands[i].name, commands[i].tell != NULL ?
+			commands[i].tell : without_parameters, commands[i].help);
 }
