@@ -131,6 +131,9 @@ uint64_t test_param_u64(const char *key, uint64_t otherwise);
  */
 bool test_environment_is_right(void);
 
+/** Whether this process runs that test and no other: nothing has used the library before. */
+bool test_is_alone(const char *name);
+
 /** Whether a case was asked for by its name, and none of those that ran has it. */
 bool test_case_is_missing(void);
 

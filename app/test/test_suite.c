@@ -68,6 +68,14 @@ test_command_find(const char *name)
 	return cmd;
 }
 
+bool
+test_is_alone(const char *name)
+{
+	const char *list = getenv("DPDK_TEST");
+
+	return list != NULL && strcmp(list, name) == 0;
+}
+
 /** Is the name one of the words of DPDK_TEST_SKIP? */
 static bool
 skipped_by_user(const char *name)

@@ -63,13 +63,12 @@ teardown(void)
 static int
 that_it_is_there_is_said_once(void)
 {
-	const char *only = getenv("DPDK_TEST");
 	struct rte_vhost_limits limits;
 	char name[PATH_MAX], words[64];
 	ssize_t len = readlink("/proc/self/exe", name, sizeof(name) - 1);
 
 	/* Of other suites in this process one has heard it. */
-	if (only == NULL || strcmp(only, "vhost_api_autotest") != 0)
+	if (!test_is_alone("vhost_api_autotest"))
 		return TEST_SKIPPED;
 	TEST_ASSERT_EQUAL(log_count(&first_words, "this is " VHOST_NAME " " VHOST_VERSION), 1,
 		"once");

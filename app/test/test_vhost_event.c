@@ -375,10 +375,8 @@ fail_to_start(void)
 static int
 setup(void)
 {
-	const char *only = getenv("DPDK_TEST");
-
 	/* Of other suites in this process one has started it. */
-	if (only != NULL && strcmp(only, "vhost_event_autotest") == 0)
+	if (test_is_alone("vhost_event_autotest"))
 		failed_starts = fail_to_start();
 	return fake_setup();
 }
