@@ -19,6 +19,11 @@ import subprocess
 LIBRARY = 'lib/librte_vhost'
 ARCHIVE = 'lib/librte_vhost.a'
 PROGRAM = 'app/test/dpdk-test'
+# The program in which every call of the system fails once, and its copy of the library.
+FAULTS = 'app/test/faults/dpdk-test-faults'
+FAULTY = 'app/test/faults/libvhost_faulty.a'
+# One of the faults that are like each other; seconds that a step may take.
+FAULTS_PARAMS = 'like=1,patience=5'
 # What nobody needs who only wants to know whether a test fails.
 QUICK = ['-O1', '-g0', '-w', '-fdiagnostics-color=never']
 UNCHECKED = ['-fno-sanitize=all']
@@ -89,12 +94,15 @@ class Build:
         self._users = {}        # file below the library: its objects
         self._read_commands()
         self._read_dependencies()
-        link = output(['ninja', '-C', folder, '-t', 'commands', '-s', PROGRAM])
-        self.link = shlex.split(link.strip().splitlines()[-1])
-        pack = output(['ninja', '-C', folder, '-t', 'commands', '-s', ARCHIVE])
-        self.members = [word for word in shlex.split(pack.strip().splitlines()[-1])
-                        if word.endswith('.o')]
+        self.link = self.command(PROGRAM)
+        self.pack = self.command(ARCHIVE)
+        self.members = [word for word in self.pack if word.endswith('.o')]
         self._linked = {*self.members, *self.link}
+
+    def command(self, target):
+        """The words of the command that makes a target of its parts."""
+        said = output(['ninja', '-C', self.folder, '-t', 'commands', '-s', target])
+        return shlex.split(said.strip().splitlines()[-1])
 
     def _read_commands(self):
         for unit in json.loads((self.folder / 'compile_commands.json').read_text()):
@@ -195,10 +203,19 @@ class Build:
 
     def tests(self):
         """Of each quick test of the program: name, command, environment, limit in seconds."""
-        program = str(self.folder / PROGRAM)
+        return self._tests(PROGRAM, 'fast-tests')
+
+    def fault_tests(self):
+        """The same of what has every call of the system fail once; makes the program."""
+        output(['ninja', '-C', self.folder, FAULTS])
+        for name, command, env, limit in self._tests(FAULTS, 'fault-tests'):
+            yield name, command, {**env, 'DPDK_TEST_PARAMS': FAULTS_PARAMS}, limit
+
+    def _tests(self, program, wanted):
+        path = str(self.folder / program)
         for test in json.loads(output(['meson', 'introspect', '--tests', self.folder])):
             suites = [suite.split(':')[-1] for suite in test['suite']]
-            if program in test['cmd'] and 'fast-tests' in suites:
+            if test['cmd'][0] == path and wanted in suites:
                 yield test['name'], test['cmd'], test['env'], test['timeout']
 
 
@@ -211,7 +228,9 @@ class Workshop:
         self.library = folder / LIBRARY
         shutil.rmtree(folder, ignore_errors=True)
         shutil.copytree(build.library, self.library)
-        self.program = folder / 'dpdk-test'
+        self._program = folder / 'dpdk-test'
+        self._changed = {}      # objects of the mutant, by the name of the build's
+        self._faulty = None     # its program with faults, if somebody wanted it
         self._plain = {}        # what the unchanged objects are without checks
 
     def uses(self, place):
@@ -220,15 +239,22 @@ class Workshop:
 
     def make(self, place):
         """Build a mutant's program; False if it does not compile."""
-        changed = {}
+        self._changed, self._faulty = {}, None
         names = self.build.objects(place.file, place.function)
         more = UNCHECKED if len(names) > MOST_CHECKED else []
         with self._change(place):
             for name in names:
-                changed[name] = self.folder / name.replace('/', '+')
-                if not self._compile(name, changed[name], more):
+                self._changed[name] = self.folder / name.replace('/', '+')
+                if not self._compile(name, self._changed[name], more):
                     return False
-        return self._link(changed)
+        return self._link(self.build.link, PROGRAM, self._program)
+
+    def program(self, original):
+        """The mutant's program in place of one of the build's."""
+        if pathlib.Path(original) != self.build.folder / FAULTS:
+            return self._program
+        self._faulty = self._faulty or self._make_faulty()
+        return self._faulty
 
     def changes_nothing(self, place):
         """Whether a compiler makes the same of the file with and without the change."""
@@ -256,18 +282,31 @@ class Workshop:
         return run([*command, *QUICK, *more, '-c', '-o', path],
                    cwd=self.build.folder).returncode == 0
 
-    def _link(self, changed):
-        command = []
-        for word in self.build.link:
+    def _link(self, command, target, path):
+        """Make a program of the build with the mutant's objects; whether it can be."""
+        words = []
+        for word in command:
             if word == ARCHIVE:
-                command += [changed.get(name, name) for name in self.build.members]
-            elif word == PROGRAM:
-                command.append(self.program)
+                words += [self._changed.get(name, name) for name in self.build.members]
             else:
-                command.append(changed.get(word, word))
-        self.program.unlink(missing_ok=True)
+                words.append(path if word == target else self._changed.get(word, word))
+        path.unlink(missing_ok=True)
         fast = ['-fuse-ld=lld'] if shutil.which('ld.lld') else []
-        return run([*command, *fast, '-Wl,--strip-debug'], cwd=self.build.folder).returncode == 0
+        return run([*words, *fast, '-Wl,--strip-debug'], cwd=self.build.folder).returncode == 0
+
+    def _make_faulty(self):
+        """The mutant's program of FAULTS: its archive is packed, and names in it are changed."""
+        mine = {**self._changed, ARCHIVE: self.folder / 'vhost.a', FAULTY: self.folder / 'faulty.a'}
+        for made in (ARCHIVE, FAULTY):
+            mine[made].unlink(missing_ok=True)
+        pack = self.build.pack[self.build.pack.index('&&') + 1:]    # after the old one's removal
+        for command in (pack, self.build.command(FAULTY)):
+            output([mine.get(word, word) for word in command], cwd=self.build.folder)
+        program = self.folder / 'dpdk-test-faults'
+        words = [mine.get(word, word) for word in self.build.command(FAULTS)]
+        if not self._link(words, FAULTS, program):
+            raise NoBuild(f'{FAULTS} of a mutant')
+        return program
 
 
 class Change:

@@ -3,6 +3,7 @@
 """Runs tests on mutants until one fails."""
 
 import dataclasses
+import itertools
 import os
 import re
 import resource
@@ -11,9 +12,9 @@ import subprocess
 import threading
 import time
 
-import build as builds
-
 FAILED_CASE = re.compile(r'\+ case +\d+ : (.*?) +FAILED|^(?:CRASH|TIMEOUT) in .*, case (.+)$')
+# The suite of faults has children that crash on purpose.
+FAILED_PARENT = re.compile(r'\+ case +\d+ : (.*?) +FAILED')
 WORDS = re.compile(r'\.c:\d+: |CRASH in|TIMEOUT in|SUMMARY: \w+Sanitizer|runtime error:|'
                    r'WARNING: ThreadSanitizer')
 SKIPPED = 77
@@ -39,8 +40,12 @@ class Verdict:
     build: str = ''         # on which it was judged at last
 
     @property
+    def missed(self):
+        return self.name in ('survived', 'unreached')
+
+    @property
     def counts(self):
-        return self.name in ('caught', 'survived', 'unreached')
+        return self.missed or self.name == 'caught'
 
 
 @dataclasses.dataclass
@@ -65,37 +70,40 @@ def limits():
 class Reader:
     """Reads what a test says until its first failed case."""
 
-    def __init__(self):
+    def __init__(self, failed):
         self.case = self.why = ''
+        self._failed = failed       # what a failed case looks like
 
     def read(self, stream):
         for line in stream:
             if not self.why and WORDS.search(line):
                 self.why = line.strip()[:200]
-            match = FAILED_CASE.search(line)
+            match = self._failed.search(line)
             if match:
-                self.case = match.group(1) or match.group(2)
+                self.case = next(filter(None, match.groups()))
                 return
 
 
-def run_test(program, original, test, limit, tag, case=None):
-    """Run a test of a program, one of the original's, until it ends, or its first case has
-    failed, or for too long."""
+def run_test(program, test, limit, tag, case=None, failed=FAILED_CASE):
+    """Run a test by a program like its own, until it ends, or its first case has failed, or for
+    too long."""
     _, command, env, _ = test
     # the prefix must differ where two run
-    command = [str(program) if word == str(original) else
-               word + tag if at and command[at - 1] == '--file-prefix' else word
-               for at, word in enumerate(command)]
-    more = {'DPDK_TEST_PARAMS': f'case={case}'} if case else {}
+    command = [str(program), *(word + tag if before == '--file-prefix' else word
+                               for before, word in itertools.pairwise(command))]
+    env = {**os.environ, **SANITIZERS, **env}
+    if case:
+        params = env.get('DPDK_TEST_PARAMS')
+        env['DPDK_TEST_PARAMS'] = f'{params},case={case}' if params else f'case={case}'
     start = time.monotonic()
-    process = subprocess.Popen(command, env={**os.environ, **SANITIZERS, **env, **more},
+    process = subprocess.Popen(command, env=env,
                                stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                                stderr=subprocess.STDOUT, text=True, errors='replace',
                                start_new_session=True, preexec_fn=limits)
     late = threading.Event()
     clock = threading.Timer(limit, lambda: (late.set(), end(process)))
     clock.start()
-    reader = Reader()
+    reader = Reader(failed)
     try:
         reader.read(process.stdout)
         if not reader.case:
@@ -124,11 +132,13 @@ def end(process):
 class Judge:
     """Knows how each test of a build ends without a change, and how long it takes."""
 
-    def __init__(self, name, build, seconds, patience, slower=1):
+    def __init__(self, name, build, seconds, patience, slower=1, faults=False):
         self.build = build
         self._name = name
-        self._program = build.folder / builds.PROGRAM
         self._tests = {test[0]: test for test in build.tests()}
+        more = {test[0]: test for test in build.fault_tests()} if faults else {}
+        self._fault_tests = list(more)
+        self._tests.update(more)
         self._seconds = seconds     # that tests take on another build
         self._slower = slower       # so many times slower is this one
         self._patience = patience   # with one mutant, in seconds; 0: without end
@@ -152,6 +162,18 @@ class Judge:
             name = last['test']
             failed = self._fails(workshop, name, last['case'] or None)
             if failed is not None:
+                verdict = Verdict(place, 'caught', name, failed.case, failed.why, 1)
+                return self._sign(verdict, start)
+        return None
+
+    def judge_by_faults(self, place, workshop):
+        """The verdict if the suite of faults notices a mutant; None if it does not."""
+        start = time.monotonic()
+        made = workshop.uses(place) and workshop.make(place)
+        for name in self._fault_tests if made else ():
+            # how long it takes has to be known first
+            failed = self._is_sound(name, None) and self._fails(workshop, name)
+            if failed:
                 verdict = Verdict(place, 'caught', name, failed.case, failed.why, 1)
                 return self._sign(verdict, start)
         return None
@@ -201,8 +223,9 @@ class Judge:
     def _is_sound(self, name, case):
         with self._locks[name]:
             if (name, case) not in self._sound:
-                self._sound[name, case] = run_test(self._program, self._program, self._tests[name],
-                                                   5 * self._tests[name][3], 'sound', case)
+                test = self._tests[name]
+                self._sound[name, case] = run_test(test[1][0], test, 5 * test[3], 'sound', case,
+                                                   self._failed(name))
             return self._sound[name, case].passed
 
     def unsound(self):
@@ -214,5 +237,9 @@ class Judge:
             normal = self._sound[name, None].seconds
         else:
             normal = self._slower * self._seconds.get(name, self._tests[name][3])
-        return run_test(workshop.program, self._program, self._tests[name], 5 * normal + GRACE,
-                        workshop.folder.name, case)
+        test = self._tests[name]
+        return run_test(workshop.program(test[1][0]), test, 5 * normal + GRACE,
+                        workshop.folder.name, case, self._failed(name))
+
+    def _failed(self, name):
+        return FAILED_PARENT if name in self._fault_tests else FAILED_CASE

@@ -385,23 +385,28 @@ def compare_abi(build):
 
 
 def run_commands(step, log):
-    """Run a step's commands one after the other; True if all succeed."""
+    """Run a step's commands one after the other; whether all succeed, and the processor time
+    that they took, in seconds."""
     env = dict(os.environ, PYTHONDONTWRITEBYTECODE='1', **step.env)
+    processor = 0
     for command in step.commands:
         command = [str(word) for word in command]
         log.write('+ ' + ' '.join(command) + '\n')
         log.flush()
-        try:
-            done = subprocess.run(command, cwd=TREE, env=env, stdout=log,
-                                  stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL,
-                                  timeout=step.timeout, check=False)
-        except subprocess.TimeoutExpired:
-            log.write(f'not done after {step.timeout} s\n')
-            return False
-        if done.returncode != 0:
-            log.write(f'exit status {done.returncode}\n')
-            return False
-    return True
+        process = subprocess.Popen(command, cwd=TREE, env=env, stdout=log,
+                                   stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL)
+        clock = threading.Timer(step.timeout, process.kill)
+        clock.start()
+        _, status, used = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+        late = clock.finished.is_set()
+        clock.cancel()
+        processor += used.ru_utime + used.ru_stime
+        if process.returncode != 0:
+            log.write(f'not done after {step.timeout} s\n' if late else
+                      f'exit status {process.returncode}\n')
+            return False, processor
+    return True, processor
 
 
 def counts_of(step, path, succeeded):
@@ -453,6 +458,7 @@ class Runner:
 
     def __init__(self, folder, limit):
         self.tally = Tally()
+        self.processor = 0      # seconds of all steps
         self._folder = folder
         self._end_of_starts = time.monotonic() + 60 * limit
         self._number = 0
@@ -472,16 +478,18 @@ class Runner:
         with path.open('w') as log:
             if isinstance(step.suites, pathlib.Path):
                 step.suites.unlink(missing_ok=True)
-            succeeded = ready and run_commands(step, log)
+            succeeded, processor = run_commands(step, log) if ready else (False, 0)
             if not ready:
                 log.write('not run: what it needs was not made\n')
         with self._tell:
-            return self._end(step, path, succeeded, time.monotonic() - start)
+            self.processor += processor
+            took = f'{time.monotonic() - start:.0f} s, of a core {processor:.0f}'
+            return self._end(step, path, succeeded, took)
 
-    def _end(self, step, path, succeeded, seconds):
+    def _end(self, step, path, succeeded, took):
         passed, failed, skipped = counts_of(step, path, succeeded)
         self.tally.add(passed, failed, skipped)
-        print(f'{"FAIL" if failed else "PASS"}  {step.name} ({seconds:.0f} s)', flush=True)
+        print(f'{"FAIL" if failed else "PASS"}  {step.name} ({took})', flush=True)
         if failed:
             text = path.read_text(errors='replace').splitlines()
             self.tally.failures.append((step.name, why_failed(step, text)))
@@ -561,7 +569,9 @@ def main():
     if left_out and not args.fast:
         print(left_out)
         runner.tally.add(0, 0, 1)
+    start = time.monotonic()
     lanes.run(chosen, runner)
+    print(f'{(time.monotonic() - start) / 60:.0f} minutes, of a core {runner.processor / 60:.0f}')
     tally = runner.tally
     # Last, where a reader of CI's output looks, and where it is kept if that is cut short.
     for name, reasons in tally.failures:
