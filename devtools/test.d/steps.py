@@ -148,7 +148,7 @@ def fast_steps(build):
                  '--driver-core', str(max(os.sched_getaffinity(0))),
                  '--cells', '^(enqueue|dequeue)-[a-z]+-(no)?mrg-(64|256|1518|9000(-chained)?-tso)$'],
                 env={'LD_LIBRARY_PATH': str(build / 'lib')})
-    yield fast_suite('fast suite', build, group='fast')
+    yield fast_suite('fast suite', build, group='fast', at_a_time=MANY_AT_A_TIME)
 
 
 def builds(work):
@@ -261,10 +261,10 @@ def suites(work):
                group='full', wants=lanes.BUILD)
     yield Step('fast suite, TSan, what has one thread', [suite(tsan, 'one-thread', 16)],
                group='long', needs=[tsan], suites=test_log(tsan, 'one-thread'))
-    yield Step('fast suite, without libnuma', [suite(work / 'no-libnuma', 'fast-tests', 4, NODE_TESTS)],
-               group='full', suites=test_log(work / 'no-libnuma', 'fast-tests'),
-               needs=[work / 'no-libnuma'])
-    yield fast_suite('fast suite, clang', work / 'clang', group='long')
+    yield Step('fast suite, without libnuma', [suite(work / 'no-libnuma', 'fast-tests', 4,
+               NODE_TESTS, at_a_time=MANY_AT_A_TIME)], group='full',
+               suites=test_log(work / 'no-libnuma', 'fast-tests'), needs=[work / 'no-libnuma'])
+    yield fast_suite('fast suite, clang', work / 'clang', group='long', at_a_time=MANY_AT_A_TIME)
     # always the same: who changes a file has to have tested what is drawn from it
     yield Step('mutants', [['devtools/mutate', '--count', '20', '--units', '4', '--table',
                '--last', 'devtools/mutate.d/sample.csv', '--least', '100', '--patience', '60',
@@ -325,7 +325,7 @@ def distro_steps(name, build):
                needs=[build], wants=lanes.MACHINE)
     yield step('two nodes: the article', [['devtools/article', '--no-build', '--lib',
                build / 'lib', '--output', build / 'article']], wants=lanes.MACHINE, group='long')
-    yield step('fast suite', [suite(build, 'fast-tests', 4)],
+    yield step('fast suite', [suite(build, 'fast-tests', 4, at_a_time=MANY_AT_A_TIME)],
                suites=test_log(build, 'fast-tests'))
 
 
@@ -339,6 +339,9 @@ NODE_TESTS = [f'vhost_{name}_autotest' for name in (
     'api', 'block', 'evidence', 'heap', 'map', 'net', 'node', 'numa', 'placement', 'queue',
     'relocate', 'relocate_packed', 'settle', 'telemetry')]
 
+
+# Without sanitizers tests wait more than they compute.
+MANY_AT_A_TIME = 4
 
 # What the fast suite runs, the second one of dpdk-vhost.
 SUITE_PROGRAMS = ('app/test/dpdk-test', 'examples/vhost/test/vhost-switch-test')
@@ -355,11 +358,12 @@ def ninja(build, *targets):
     return ['ninja', '-C', build, '-j2', *targets]
 
 
-def suite(build, name, slower=1, tests=(), without=()):
+def suite(build, name, slower=1, tests=(), without=(), at_a_time=2):
     """The tests of a suite, or some of them, but for those that are of another suite as well."""
     left_out = [word for other in without for word in ('--no-suite', other)]
     return ['meson', 'test', '-C', build, '--no-rebuild', '--suite', name, *left_out,
-            '--logbase', name, '--timeout-multiplier', str(slower), *tests]
+            '--logbase', name, '--timeout-multiplier', str(slower),
+            '--num-processes', str(at_a_time), *tests]
 
 
 def every_fault(build):
@@ -372,9 +376,9 @@ def test_log(build, name):
     return build / f'meson-logs/{name}.txt'
 
 
-def fast_suite(name, build, *, group='full', slower=2, without=()):
-    return Step(name, [suite(build, 'fast-tests', slower, without=without)], group=group,
-                needs=[build], suites=test_log(build, 'fast-tests'))
+def fast_suite(name, build, *, group='full', slower=2, without=(), at_a_time=2):
+    return Step(name, [suite(build, 'fast-tests', slower, without=without, at_a_time=at_a_time)],
+                group=group, needs=[build], suites=test_log(build, 'fast-tests'))
 
 
 def compare_abi(build):
