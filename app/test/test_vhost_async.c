@@ -240,6 +240,8 @@ packets_go_to_the_guest_when_their_copies_are_done(void)
 	TEST_ASSERT_EQUAL(fake_dma_run(rig.dma, 0, 3), 3, "three copies");
 	TEST_ASSERT_EQUAL(rig_poll_sent(fe, 0, 0), 3, "three packets");
 	TEST_ASSERT_EQUAL(rig_guest_takes(fe, 0), 3, "the guest has them");
+	TEST_ASSERT_EQUAL(rig_poll_sent(fe, 0, 3), 0, "no more is done");
+	TEST_ASSERT_EQUAL(rig_guest_takes(fe, 3), 0, "and the guest is told of no more");
 	TEST_ASSERT_EQUAL(rte_vhost_async_get_inflight(fe->vid, 0), 5, "in flight");
 	TEST_ASSERT_EQUAL(rig_submit(fe, 0, 8, 8), 8, "more packets");
 	TEST_ASSERT_EQUAL(fake_dma_run(rig.dma, 0, 64), 13, "all copies");
@@ -264,6 +266,8 @@ packets_come_from_the_guest_when_their_copies_are_done(void)
 	TEST_ASSERT_EQUAL(rig_receive(fe, 0, 0, &inflight), 3, "three packets");
 	TEST_ASSERT_EQUAL(inflight, 5, "in flight");
 	TEST_ASSERT_EQUAL(fake_tx_reap(&fe->vqs[1]), 3, "three buffers are back");
+	TEST_ASSERT_EQUAL(rig_receive(fe, 0, 3, &inflight), 0, "no more is done");
+	TEST_ASSERT_EQUAL(fake_tx_reap(&fe->vqs[1]), 0, "and no more is back");
 	TEST_ASSERT_EQUAL(fake_dma_run(rig.dma, 0, 64), 5, "all copies");
 	TEST_ASSERT_EQUAL(rig_receive(fe, 0, 3, &inflight), 5, "all packets, in order");
 	TEST_ASSERT_EQUAL(inflight, 0, "none is in flight");

@@ -194,7 +194,7 @@ fetch(struct vhost_virtqueue *vq, struct net_async *area, struct rte_mempool *po
 	ring_renew_kick_request(vq, flags);
 	plan = async_plan_begin(vq, area, flags);
 	count = RTE_MIN(count, plan.available);
-	if (count == 0 || !ring_offers(vq, 0, plan.available, flags))
+	if (count == 0)
 		return;
 	n = net_mbuf_allocate(vq, pool, pkts, count);
 	planned = plan_burst(vq, &plan, pool, pkts, n, flags);
