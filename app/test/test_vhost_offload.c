@@ -617,12 +617,11 @@ mbuf_of(const struct frame *f, uint64_t ol_flags)
 	return m;
 }
 
+/** Send a packet to a guest with those offloads; the header asks for checksum and that gso_type. */
 static int
-wish_of_the_application_arrives(const void *arg)
+check_wish(const struct to_guest *row, uint64_t features, uint8_t gso_type)
 {
-	const struct to_guest *row = arg;
-	struct fake *fe = fake_start(.mergeable = true,
-		.features = GUEST_OFFLOADS);
+	struct fake *fe = fake_start(.mergeable = true, .features = features);
 	struct frame f = make_frame(row->kind, 1900);
 	struct rte_mbuf *m;
 	fake_net_hdr h;
@@ -637,14 +636,44 @@ wish_of_the_application_arrives(const void *arg)
 	TEST_ASSERT_EQUAL(fake_rx_take(&fe->vqs[0], &h, got, sizeof(got)), f.len,
 		"it arrives");
 	TEST_ASSERT_EQUAL(h.hdr.flags, row->flags, "flags");
-	TEST_ASSERT_EQUAL(h.hdr.gso_type, row->gso_type, "gso_type");
+	TEST_ASSERT_EQUAL(h.hdr.gso_type, gso_type, "gso_type");
 	TEST_ASSERT_EQUAL(h.hdr.csum_start, row->flags ? f.l2 + f.l3 : 0,
 		"csum_start");
 	TEST_ASSERT_EQUAL(h.hdr.csum_offset, row->csum_offset, "csum_offset");
-	TEST_ASSERT_EQUAL(h.hdr.gso_size, row->gso_type ? 1000 : 0, "gso_size");
-	if (row->gso_type != 0)
-		TEST_ASSERT_EQUAL(h.hdr.hdr_len, f.l2 + f.l3 + f.l4, "hdr_len");
+	TEST_ASSERT_EQUAL(h.hdr.gso_size, gso_type ? 1000 : 0, "gso_size");
+	TEST_ASSERT_EQUAL(h.hdr.hdr_len, gso_type ? f.l2 + f.l3 + f.l4 : 0, "hdr_len");
 	return fake_stop(fe);
+}
+
+static int
+wish_of_the_application_arrives(const void *arg)
+{
+	const struct to_guest *row = arg;
+
+	return check_wish(row, GUEST_OFFLOADS, row->gso_type);
+}
+
+/* Whoever takes no segments of a kind gets the packet whole, whatever else it takes. */
+static int
+segments_are_asked_of_those_who_negotiated_them(void)
+{
+	static const unsigned int features[] = {
+		[TSO4] = VIRTIO_NET_F_GUEST_TSO4, [TSO6] = VIRTIO_NET_F_GUEST_TSO6,
+		[UFO] = VIRTIO_NET_F_GUEST_UFO,
+	};
+
+	for (unsigned int i = 0; i < RTE_DIM(to_guest); i++) {
+		const struct to_guest *row = &to_guest[i];
+		uint64_t own = FE_BIT(features[row->gso_type]);
+
+		if (row->gso_type == 0)
+			continue;
+		TEST_ASSERT_SUCCESS(check_wish(row, GUEST_OFFLOADS & ~own, 0), "%s: all others",
+			row->name);
+		TEST_ASSERT_SUCCESS(check_wish(row, FE_BIT(VIRTIO_NET_F_GUEST_CSUM) | own,
+			row->gso_type), "%s: no other", row->name);
+	}
+	return TEST_SUCCESS;
 }
 
 /*
@@ -924,6 +953,7 @@ static const struct test_case fixed_cases[] = {
 	TEST_CASE(length_fields_inside_the_packet_lie),
 	TEST_CASE(random_headers_do_no_harm),
 	TEST_CASE(header_changed_during_the_burst),
+	TEST_CASE(segments_are_asked_of_those_who_negotiated_them),
 	TEST_CASE(pseudo_header_checksum_is_made_here),
 	TEST_CASE(ip_checksum_is_made_here),
 	TEST_CASE(checksum_is_completed_for_a_guest_without_guest_csum),
