@@ -260,6 +260,28 @@ control_queue_survives_a_restart(void)
 	return fake_stop(fe);
 }
 
+/* The queue is watched from its start to its end; only the driver says when to look. */
+static int
+a_change_elsewhere_is_no_kick(void)
+{
+	struct fake *fe = start_with_ctrl(.event_idx = false);
+	uint8_t *ack, on = 1;
+	uint64_t kicks;
+
+	TEST_ASSERT_NOT_NULL(fe, "the device must start");
+	TEST_ASSERT_EQUAL(set_pairs(fe, 1), VIRTIO_NET_OK, "served");
+	TEST_ASSERT(read(ctrl_of(fe)->kickfd, &kicks, sizeof(kicks)) > 0, "kicks so far");
+	ack = put_command(fe, VIRTIO_NET_CTRL_RX, 0, &on, 1, ONE_EACH, false);
+	TEST_ASSERT_NOT_NULL(ack, "room");
+	ctrl_of(fe)->ops->publish(ctrl_of(fe));
+	TEST_ASSERT_SUCCESS(fake_enable_vring(fe, 0, false), "a change");
+	TEST_ASSERT(read(ctrl_of(fe)->kickfd, &kicks, sizeof(kicks)) < 0, "no kick since");
+	kick_always(ctrl_of(fe));
+	TEST_ASSERT(wait_used(ctrl_of(fe)) >= 0, "used");
+	TEST_ASSERT_EQUAL(*ack, VIRTIO_NET_OK, "answered");
+	return fake_stop(fe);
+}
+
 /* User-mode Linux: one pair, no protocol features, no ENABLE. */
 static int
 control_queue_of_a_simple_frontend(void)
@@ -434,6 +456,7 @@ static const struct test_case fixed_cases[] = {
 	TEST_CASE(many_commands_with_one_kick),
 	TEST_CASE(command_put_in_before_the_start_is_answered),
 	TEST_CASE(control_queue_survives_a_restart),
+	TEST_CASE(a_change_elsewhere_is_no_kick),
 	TEST_CASE(control_queue_of_a_simple_frontend),
 	TEST_CASE(ring_before_the_next_one_is_no_control_queue),
 	TEST_CASE(control_queue_without_multiqueue),

@@ -506,6 +506,7 @@ control_queue_waits_for_translations(void)
 	struct fake *fe = fake_iommu_start(&iommu, .queues = 1, .ctrl_queue = true,
 		.features = FE_BIT(VIRTIO_NET_F_CTRL_RX));
 	uint64_t until = fake_now_ms() + fake_patience_ms(), one = 1, gpa;
+	struct fake_iotlb miss;
 	struct fake_vq *ctrl;
 	struct fake_seg segs[2];
 	uint8_t *command;
@@ -525,8 +526,12 @@ control_queue_waits_for_translations(void)
 	TEST_ASSERT(ctrl->ops->add(ctrl, segs, 2, 0) >= 0, "a command");
 	ctrl->ops->publish(ctrl);
 	TEST_ASSERT_EQUAL(write(ctrl->kickfd, &one, sizeof(one)), sizeof(one), "a kick");
-	usleep(20000);
+	TEST_ASSERT(fake_iommu_ask(&iommu, &miss), "which is heard");
+	/* from here on only the translation can lead back to the command */
+	TEST_ASSERT_EQUAL(read(ctrl->kickfd, &one, sizeof(one)), sizeof(one), "and read by the guest");
 	TEST_ASSERT(fake_collect(ctrl, NULL) < 0, "nothing is known");
+	TEST_ASSERT_EQUAL(fake_iommu_map(&iommu, miss.iova, PAGE, miss.iova - fe->iova, FAKE_BOTH),
+		FAKE_ACK, "one answer");
 	while (id < 0 && fake_now_ms() < until) {
 		fake_iommu_answer(&iommu);
 		id = fake_collect(ctrl, NULL);
