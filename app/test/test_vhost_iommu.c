@@ -481,11 +481,11 @@ static int
 full_channel_harms_nobody(void)
 {
 	struct fake *fe = fake_iommu_start(&iommu, .queues = 1);
-	const int small = 1;
 	struct fake_iotlb miss;
+	unsigned int asked = 0;
 
 	TEST_ASSERT_NOT_NULL(fe, "a device");
-	setsockopt(iommu.sock, SOL_SOCKET, SO_RCVBUF, &small, sizeof(small));
+	TEST_ASSERT_SUCCESS(fake_iommu_connect(&iommu, 1), "a channel with little room");
 	for (unsigned int i = 0; i < 50; i++) {
 		TEST_ASSERT_EQUAL(fake_iommu_unmap(&iommu, used_page(&fe->vqs[0]), PAGE), FAKE_ACK,
 			"round %u", i);
@@ -494,8 +494,31 @@ full_channel_harms_nobody(void)
 	}
 	TEST_ASSERT(fake_is_served(fe), "it goes on");
 	while (fake_iommu_ask_now(&iommu, &miss))
-		;
+		asked++;
+	TEST_ASSERT(asked > 0 && asked < 50, "it was full: asked %u times", asked);
 	TEST_ASSERT_SUCCESS(to_guest(fe, FRAME, BUF_LEN, NULL), "and asks again");
+	return fake_iommu_stop(&iommu);
+}
+
+/* A question that nobody heard is not waited for: whoever comes next is asked at once. */
+static int
+another_channel_is_asked_what_the_first_one_was_not(void)
+{
+	struct fake *fe = fake_iommu_start(&iommu, .queues = 1);
+	struct fake_iotlb miss;
+	uint8_t got[BUF_LEN];
+
+	TEST_ASSERT_NOT_NULL(fe, "a device");
+	TEST_ASSERT_EQUAL(fake_rx_fill(&fe->vqs[0], 1, BUF_LEN, NULL), 1, "a buffer");
+	fake_iommu_hang_up(&iommu);
+	TEST_ASSERT_EQUAL(send_once(fe, FRAME, 1), 0, "nobody to be asked");
+	TEST_ASSERT_SUCCESS(fake_iommu_connect(&iommu, 0), "another channel");
+	TEST_ASSERT_EQUAL(send_once(fe, FRAME, 2), 0, "not known");
+	TEST_ASSERT(fake_iommu_ask_now(&iommu, &miss), "asked");
+	TEST_ASSERT_EQUAL(fake_iommu_map(&iommu, miss.iova, PAGE, miss.iova - fe->iova,
+		miss.access), FAKE_ACK, "told");
+	TEST_ASSERT(send_answering(fe, FRAME, 3) >= 0, "sent");
+	TEST_ASSERT_EQUAL(fake_rx_take(&fe->vqs[0], NULL, got, sizeof(got)), FRAME, "it arrives");
 	return fake_iommu_stop(&iommu);
 }
 
@@ -1075,6 +1098,7 @@ static const struct test_case fixed_cases[] = {
 	TEST_CASE(enqueue_waits_for_the_answer),
 	TEST_CASE(answer_that_never_comes_harms_nobody),
 	TEST_CASE(full_channel_harms_nobody),
+	TEST_CASE(another_channel_is_asked_what_the_first_one_was_not),
 	TEST_CASE(control_queue_waits_for_translations),
 	TEST_CASE(nothing_is_written_after_the_acknowledgement),
 	TEST_CASE(later_translation_counts),

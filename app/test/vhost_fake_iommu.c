@@ -25,20 +25,37 @@ struct question {
 int
 fake_iommu_init(struct fake_iommu *iommu, struct fake *fe)
 {
-	int pair[2], ret;
-
 	memset(iommu, 0, sizeof(*iommu));
 	iommu->fe = fe;
 	iommu->sock = -1;
 	if (fe == NULL)
 		return -1;
 	pthread_mutex_init(&iommu->lock, NULL);
+	return fake_iommu_connect(iommu, 0);
+}
+
+int
+fake_iommu_connect(struct fake_iommu *iommu, int room)
+{
+	int pair[2], ret;
+
 	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)
 		return -1;
+	fake_iommu_hang_up(iommu);
 	iommu->sock = pair[0];
-	ret = fake_call(fe, FE_SET_SLAVE_REQ_FD, NULL, 0, &pair[1], 1) == FAKE_ACK ? 0 : -1;
+	ret = room > 0 ? setsockopt(pair[1], SOL_SOCKET, SO_SNDBUF, &room, sizeof(room)) : 0;
+	if (ret == 0 && fake_call(iommu->fe, FE_SET_SLAVE_REQ_FD, NULL, 0, &pair[1], 1) != FAKE_ACK)
+		ret = -1;
 	close(pair[1]);
 	return ret;
+}
+
+void
+fake_iommu_hang_up(struct fake_iommu *iommu)
+{
+	if (iommu->sock >= 0)
+		close(iommu->sock);
+	iommu->sock = -1;
 }
 
 void
@@ -51,9 +68,7 @@ fake_iommu_fini(struct fake_iommu *iommu)
 		pthread_join(iommu->thread, NULL);
 		iommu->runs = false;
 	}
-	if (iommu->sock >= 0)
-		close(iommu->sock);
-	iommu->sock = -1;
+	fake_iommu_hang_up(iommu);
 	iommu->fe = NULL;
 	pthread_mutex_destroy(&iommu->lock);
 }

@@ -44,6 +44,14 @@ struct fake_iommu {
 
 /** Hand over a back channel to a fake with memory; 0 or -1. */
 int fake_iommu_init(struct fake_iommu *iommu, struct fake *fe);
+/**
+ * Another back channel, in place of what there was: 0 or -1.
+ *
+ * @param room  bytes of questions that it has room for, at least; 0: as usual
+ */
+int fake_iommu_connect(struct fake_iommu *iommu, int room);
+/** Close our end of the back channel, if there is one. */
+void fake_iommu_hang_up(struct fake_iommu *iommu);
 /** As often as one likes. */
 void fake_iommu_fini(struct fake_iommu *iommu);
 
