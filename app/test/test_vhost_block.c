@@ -16,9 +16,12 @@
 #include <linux/virtio_net.h>
 #include <linux/virtio_ring.h>
 
+#include <rte_cpuflags.h>
 #include <rte_mbuf.h>
+#include <rte_vect.h>
 
 #include "mem_node.h"
+#include "net_isa.h"
 #include "test.h"
 #include "vhost_fake_frontend.h"
 #include "vhost_test_topology.h"
@@ -379,6 +382,42 @@ bursts_that_may_not_run_do_nothing(void)
 	return TEST_SUCCESS;
 }
 
+static bool
+cpu_has_avx2(void)
+{
+#if VHOST_BUILD_AVX2
+	return rte_cpu_get_flag_enabled(RTE_CPUFLAG_AVX2) == 1 &&
+		rte_vect_get_max_simd_bitwidth() >= RTE_VECT_SIMD_256;
+#else
+	return false;
+#endif
+}
+
+/* That widths are obeyed, and that all builds do the same, is told by the suite of vhost isa. */
+static int
+bursts_are_the_best_for_this_cpu(void)
+{
+	static const struct vq_attr attr = { .callfd = -1, .enabled = true };
+
+	for (uint16_t index = 0; index < 2; index++) {
+		const struct vq_cfg cfg = live_cfg(index, VHOST_NODE_ANY);
+		struct vhost_virtqueue *block;
+		struct virtio_net *net;
+		bool is_plain;
+
+		topology_make_up();
+		net = make_net(0, NET_BUILTIN, VHOST_NODE_ANY);
+		block = vhost_block_create(&cfg, net);
+		TEST_ASSERT(net != NULL && block != NULL, "a block");
+		vhost_block_apply(block, &attr);
+		is_plain = index == 0 ? block->enqueue == vhost_net_enqueue_select_plain(block) :
+			block->dequeue == vhost_net_dequeue_select_plain(block);
+		TEST_ASSERT_EQUAL(is_plain, !cpu_has_avx2(), "queue %u", index);
+		TEST_ASSERT_SUCCESS(done(net, block, NULL), "queue %u", index);
+	}
+	return TEST_SUCCESS;
+}
+
 static int
 the_wrong_direction_does_nothing(void)
 {
@@ -595,6 +634,7 @@ static const struct test_case cases[] = {
 	TEST_CASE(every_member_of_a_shape_counts),
 	TEST_CASE(equal_shapes_give_interchangeable_blocks),
 	TEST_CASE(bursts_that_may_not_run_do_nothing),
+	TEST_CASE(bursts_are_the_best_for_this_cpu),
 	TEST_CASE(the_wrong_direction_does_nothing),
 	TEST_CASE(attributes_are_patched_in_place),
 	TEST_CASE(kicks_are_wished_for_with_event_idx),
