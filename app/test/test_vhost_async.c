@@ -437,6 +437,41 @@ copies_that_fail_are_made_again(const void *arg)
 
 static const unsigned int every[] = { 1, 2, 3, 17, 100 };
 
+/** A packet to the guest whose copy is done; where its data is in guest memory. */
+static uint8_t *
+have_copied(struct fake *fe, unsigned int seed)
+{
+	struct fake_vq *rx = &fe->vqs[0];
+	const struct fake_slot *slot = &rx->slots[rx->free_head];
+
+	if (fake_rx_fill(rx, 1, 2048, NULL) != 1 || rig_submit(fe, 0, 1, seed) != 1 ||
+			fake_dma_run(rig.dma, 0, 1) != 1)
+		return NULL;
+	return fake_va(fe, slot->gpa + fake_header_len(fe), RIG_LEN);
+}
+
+/* A device that has failed once is of use nevertheless: what it writes later is left alone. */
+static int
+copies_that_did_not_fail_are_not_made_again(void)
+{
+	struct fake *fe = rig_start(FAKE_DMA_HELD, 1, 64, .mergeable = true);
+	uint8_t *data;
+
+	TEST_ASSERT_NOT_NULL(fe, "a device");
+	fake_dma_fail_every(rig.dma, 0, 1);
+	TEST_ASSERT_NOT_NULL(have_copied(fe, 0), "a copy that fails");
+	TEST_ASSERT_EQUAL(rig_poll_sent(fe, 0, 0), 1, "made again");
+	TEST_ASSERT_EQUAL(rig_guest_takes(fe, 0), 1, "the packet is right");
+	fake_dma_fail_every(rig.dma, 0, 0);
+	data = have_copied(fe, 1);
+	TEST_ASSERT_NOT_NULL(data, "another copy");
+	/* who copied it now would put the first pattern there again */
+	fake_pattern(data, RIG_LEN, 2);
+	TEST_ASSERT_EQUAL(rig_poll_sent(fe, 0, 1), 1, "done");
+	TEST_ASSERT_EQUAL(rig_guest_takes(fe, 2), 1, "and left as it was");
+	return rig_end();
+}
+
 static int
 copies_that_are_refused_are_made(void)
 {
@@ -567,6 +602,7 @@ static const struct test_case cases[] = {
 	TEST_CASE_WITH(copies_that_fail_are_made_again, "every_3rd_copy_fails", &every[2]),
 	TEST_CASE_WITH(copies_that_fail_are_made_again, "every_17th_copy_fails", &every[3]),
 	TEST_CASE_WITH(copies_that_fail_are_made_again, "every_100th_copy_fails", &every[4]),
+	TEST_CASE(copies_that_did_not_fail_are_not_made_again),
 	TEST_CASE(copies_that_are_refused_are_made),
 	TEST_CASE(an_empty_pool_fetches_nothing),
 	TEST_CASE(counters_tell_what_is_in_flight),
