@@ -269,6 +269,32 @@ make_empty_memfd(int *peer)
 	return syscall(SYS_memfd_create, "empty", MFD_CLOEXEC);
 }
 
+/** Who has it can only say what it is (open(2), O_PATH). */
+static int
+path_of(int fd)
+{
+	char path[32];
+	int ret;
+
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	ret = open(path, O_PATH | O_CLOEXEC);
+	close(fd);
+	return ret;
+}
+
+static int
+make_path_of_eventfd(int *peer)
+{
+	*peer = -1;
+	return path_of(eventfd(0, EFD_CLOEXEC));
+}
+
+static int
+make_path_of_pipe(int *peer)
+{
+	return path_of(make_full_pipe(peer));
+}
+
 static const struct fd_kind fd_kinds[] = {
 	{ "full_eventfd", make_full_eventfd, ACCEPTED },
 	{ "eventfd_full_and_blocking_again", make_full_eventfd, ACCEPTED, true },
@@ -278,6 +304,8 @@ static const struct fd_kind fd_kinds[] = {
 	/* user-mode Linux is notified over one end of a pair */
 	{ "full_socket", make_full_socket, MAY_BE_REFUSED },
 	{ "broken_socket", make_broken_socket, MAY_BE_REFUSED },
+	{ "path_of_eventfd", make_path_of_eventfd, REFUSED },
+	{ "path_of_full_pipe", make_path_of_pipe, MAY_BE_REFUSED },
 	{ "directory", make_directory, REFUSED },
 	{ "null_device", make_null_device, REFUSED },
 	{ "empty_file", make_empty_memfd, REFUSED },
