@@ -536,6 +536,41 @@ a_start_compares_the_used_index(void)
 	return done(net, block, NULL);
 }
 
+/* Indices go from block to block, unless they mean something else there (2.7, 2.8). */
+static int
+indices_of_another_format_are_not_taken_over(void)
+{
+	static const struct {
+		unsigned int before, after;
+		uint16_t avail, used;
+	} rows[] = {
+		{ 0, 0, 12, 10 }, { VQ_PACKED, VQ_PACKED, 12, 10 },
+		{ 0, VQ_PACKED, 0x8000, 0x8000 }, { VQ_PACKED, 0, 0, 0 },
+	};
+
+	for (unsigned int i = 0; i < RTE_DIM(rows); i++) {
+		struct vq_cfg cfg = live_cfg(0, VHOST_NODE_ANY);
+		struct vhost_virtqueue *before, *after;
+		struct virtio_net *net;
+
+		topology_make_up();
+		net = make_net(0, NET_BUILTIN, VHOST_NODE_ANY);
+		cfg.format = rows[i].before;
+		before = vhost_block_create(&cfg, net);
+		cfg.format = rows[i].after;
+		after = vhost_block_create(&cfg, net);
+		TEST_ASSERT(net != NULL && before != NULL && after != NULL, "two blocks");
+		TEST_ASSERT_SUCCESS(vhost_block_set_base(before, 12, 10), "indices");
+		before->state.stats.packets = 7;
+		vhost_block_inherit(after, before);
+		TEST_ASSERT_EQUAL(after->state.last_avail_idx, rows[i].avail, "row %u", i);
+		TEST_ASSERT_EQUAL(after->state.last_used_idx, rows[i].used, "row %u", i);
+		TEST_ASSERT_EQUAL(after->state.stats.packets, 7, "row %u: counters go on", i);
+		TEST_ASSERT_SUCCESS(done(net, before, after), "row %u", i);
+	}
+	return TEST_SUCCESS;
+}
+
 /* ---- replicas ---- */
 
 static int
@@ -639,6 +674,7 @@ static const struct test_case cases[] = {
 	TEST_CASE(attributes_are_patched_in_place),
 	TEST_CASE(kicks_are_wished_for_with_event_idx),
 	TEST_CASE(a_start_compares_the_used_index),
+	TEST_CASE(indices_of_another_format_are_not_taken_over),
 	TEST_CASE(header_length_follows_the_features),
 	TEST_CASE(a_replica_finds_guest_memory),
 	TEST_CASE(a_replica_keeps_the_end_of_a_long_name),
