@@ -346,6 +346,31 @@ queues_that_share_a_channel_find_each_others_copies_done(void)
 }
 
 static int
+an_announcement_takes_the_room_of_a_packet(void)
+{
+	struct fake *fe = rig_start(FAKE_DMA_HELD, 1, 64, .mergeable = true,
+		.features = FE_BIT(VIRTIO_NET_F_GUEST_ANNOUNCE));
+	struct rte_mbuf *pkts[8] = { NULL };
+	int inflight;
+
+	TEST_ASSERT_NOT_NULL(fe, "a device");
+	TEST_ASSERT_SUCCESS(rig_guest_sends(fe, 4, 0), "packets");
+	TEST_ASSERT_EQUAL(rig_receive(fe, 0, 0, &inflight), 0, "fetched");
+	TEST_ASSERT_EQUAL(fake_dma_run(rig.dma, 0, 64), 4, "copied");
+	TEST_ASSERT_EQUAL(fake_call_u64(fe, FE_SEND_RARP, 0x563412005452), FAKE_ACK, "it moved");
+	TEST_ASSERT_EQUAL(rte_vhost_async_try_dequeue_burst(fe->vid, 1, fake_pool(), pkts, 2,
+		&inflight, rig.dma, 0), 2, "as many as there is room for");
+	TEST_ASSERT_NULL(pkts[2], "and no more");
+	TEST_ASSERT_EQUAL(inflight, 3, "the others wait");
+	TEST_ASSERT(pkts[0]->pkt_len < RIG_LEN, "the announcement comes first");
+	TEST_ASSERT(fake_mbuf_matches(pkts[1], RIG_LEN, 0), "a packet of the guest behind it");
+	rte_pktmbuf_free_bulk(pkts, 2);
+	TEST_ASSERT_EQUAL(rig_receive(fe, 0, 1, &inflight), 3, "the others");
+	TEST_ASSERT_EQUAL(fake_tx_reap(&fe->vqs[1]), 4, "all buffers are back");
+	return rig_end();
+}
+
+static int
 a_header_is_read_once(void)
 {
 	fake_net_hdr honest = { .hdr.flags = VIRTIO_NET_HDR_F_NEEDS_CSUM,
@@ -436,6 +461,28 @@ copies_that_fail_are_made_again(const void *arg)
 }
 
 static const unsigned int every[] = { 1, 2, 3, 17, 100 };
+
+/* A ring of 64 descriptors has room for 1024 copies under way, whatever the device has. */
+static int
+copies_under_way_are_bounded(void)
+{
+	const struct fake_shape pieces = { .header = 12, .seg = 2, .indirect = true };
+	struct fake *fe = rig_start(FAKE_DMA_HELD, 1, 4096, .mergeable = true, .ring_size = 64);
+
+	TEST_ASSERT_NOT_NULL(fe, "a device");
+	TEST_ASSERT_EQUAL(fake_rx_fill(&fe->vqs[0], 10, 12 + RIG_LEN, &pieces), 10, "buffers");
+	TEST_ASSERT_EQUAL(rig_submit(fe, 0, 10, 0), 10, "in 100 copies each");
+	TEST_ASSERT_EQUAL(fake_rx_fill(&fe->vqs[0], 30, 2048, NULL), 30, "buffers");
+	TEST_ASSERT_EQUAL(rig_submit(fe, 0, 30, 10), 24, "in one copy each");
+	TEST_ASSERT_EQUAL(rig_submit(fe, 0, 6, 34), 0, "no more");
+	TEST_ASSERT_EQUAL(fake_dma_run(rig.dma, 0, 4096), 1024, "the device has all that");
+	TEST_ASSERT_EQUAL(rig_poll_sent(fe, 0, 0), 34, "done");
+	TEST_ASSERT_EQUAL(rig_submit(fe, 0, 6, 34), 6, "there is room again");
+	TEST_ASSERT_EQUAL(fake_dma_run(rig.dma, 0, 4096), 6, "copied");
+	TEST_ASSERT_EQUAL(rig_poll_sent(fe, 0, 34), 6, "done");
+	TEST_ASSERT_EQUAL(rig_guest_takes(fe, 0), 40, "all of them arrive");
+	return rig_end();
+}
 
 /** A packet to the guest whose copy is done; where its data is in guest memory. */
 static uint8_t *
@@ -594,6 +641,7 @@ static const struct test_case cases[] = {
 	TEST_CASE(room_for_fewer_packets_than_are_done_loses_none),
 	TEST_CASE(several_channels_keep_the_order_of_a_queue),
 	TEST_CASE(queues_that_share_a_channel_find_each_others_copies_done),
+	TEST_CASE(an_announcement_takes_the_room_of_a_packet),
 	TEST_CASE(a_header_is_read_once),
 	TEST_CASE(a_full_device_takes_the_rest_later),
 	TEST_CASE(a_packet_in_more_pieces_than_the_device_has_room_for_arrives),
@@ -602,6 +650,7 @@ static const struct test_case cases[] = {
 	TEST_CASE_WITH(copies_that_fail_are_made_again, "every_3rd_copy_fails", &every[2]),
 	TEST_CASE_WITH(copies_that_fail_are_made_again, "every_17th_copy_fails", &every[3]),
 	TEST_CASE_WITH(copies_that_fail_are_made_again, "every_100th_copy_fails", &every[4]),
+	TEST_CASE(copies_under_way_are_bounded),
 	TEST_CASE(copies_that_did_not_fail_are_not_made_again),
 	TEST_CASE(copies_that_are_refused_are_made),
 	TEST_CASE(an_empty_pool_fetches_nothing),

@@ -184,6 +184,7 @@ static const struct from_guest {
 	{ "vlan_tcp4_checksum", { .vlan = true, .proto = IPPROTO_TCP },
 		NEEDS_CSUM, 0, RTE_MBUF_F_RX_L4_CKSUM_NONE,
 		RTE_MBUF_F_TX_TCP_CKSUM | RTE_MBUF_F_TX_IPV4 },
+	{ "flag_that_means_nothing", { .proto = IPPROTO_TCP }, 0x80, 0, 0, 0 },
 	{ "checksum_is_valid", { .proto = IPPROTO_TCP }, DATA_VALID, 0,
 		RTE_MBUF_F_RX_L4_CKSUM_GOOD, 0 },
 	{ "tso4", { .proto = IPPROTO_TCP }, NEEDS_CSUM, TSO4,
