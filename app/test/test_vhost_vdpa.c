@@ -601,6 +601,42 @@ pages_of_long_chains_are_logged(const void *arg)
 	return end_logging(fe, &dirty, memory);
 }
 
+/* Hardware has used them nevertheless, as far as it came. */
+static int
+pages_of_chains_that_lead_nowhere_are_logged(void)
+{
+	const uint16_t write = VRING_DESC_F_WRITE | VRING_DESC_F_NEXT;
+	struct vring_desc *desc, *table;
+	struct fake_dirty dirty;
+	struct vring ring;
+	struct fake *fe;
+	uint64_t gpa, data;
+	void *memory;
+
+	fe = start_logging(&dirty, &ring, &memory);
+	TEST_ASSERT_NOT_NULL(fe, "a device");
+	gpa = fake_alloc(fe, 0, 3 * sizeof(*table), 64);
+	data = fake_alloc(fe, 0, 4 * DIRTY_PAGE, DIRTY_PAGE);
+	TEST_ASSERT(gpa != 0 && data != 0, "guest memory");
+	table = fake_va(fe, gpa, 3 * sizeof(*table));
+	table[0] = (struct vring_desc){ data, 100, write, 2 };
+	table[2] = (struct vring_desc){ data + DIRTY_PAGE, 100, VRING_DESC_F_WRITE, 0 };
+	desc = fe->vqs[0].desc;
+	/* out of a table, out of the ring; a table that is nowhere, or no entry long */
+	desc[0] = (struct vring_desc){ gpa, 2 * sizeof(*table), VRING_DESC_F_INDIRECT, 0 };
+	desc[1] = (struct vring_desc){ data + 2 * DIRTY_PAGE, 100, write, ring.num };
+	desc[2] = (struct vring_desc){ 1ULL << 50, sizeof(*table), VRING_DESC_F_INDIRECT, 0 };
+	desc[3] = (struct vring_desc){ gpa, sizeof(*table) - 1, VRING_DESC_F_INDIRECT, 0 };
+	for (unsigned int i = 0; i < 4; i++)
+		ring.used->ring[i].id = i;
+	ring.used->idx = 4;
+	TEST_ASSERT_EQUAL(rte_vdpa_relay_vring_used(fe->vid, 0, &ring), 4, "all of them");
+	for (unsigned int page = 0; page < 4; page++)
+		TEST_ASSERT_EQUAL(dirty_is_set(&dirty, data + page * DIRTY_PAGE), page % 2 == 0,
+			"page %u", page);
+	return end_logging(fe, &dirty, memory);
+}
+
 /* As often as it likes: what is written more than once is written; nor does a loop end. */
 static int
 guest_names_all_memory_in_each_descriptor(const void *arg)
@@ -707,6 +743,7 @@ static const struct test_case cases[] = {
 		&yes_and_no[1]),
 	TEST_CASE_WITH(pages_of_long_chains_are_logged, "pages_of_indirect_chains_are_logged",
 		&yes_and_no[0]),
+	TEST_CASE(pages_of_chains_that_lead_nowhere_are_logged),
 	TEST_CASE_WITH(guest_names_all_memory_in_each_descriptor,
 		"guest_names_all_memory_in_each_descriptor", &yes_and_no[0]),
 	TEST_CASE_WITH(guest_names_all_memory_in_each_descriptor, "chains_that_never_end",
