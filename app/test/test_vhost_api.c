@@ -22,10 +22,14 @@
 #include <rte_vhost_async.h>
 
 #include "about.h"
+#include "device.h"
+#include "device_life.h"
+#include "numa_evidence.h"
 #include "quota.h"
 #include "test.h"
 #include "vhost_abi.h"
 #include "vhost_fake_frontend.h"
+#include "vhost_test_calloc.h"
 #include "vhost_test_log.h"
 #include "vhost_version.h"
 
@@ -348,6 +352,36 @@ memory_table_is_told(void)
 	return fake_stop(fe);
 }
 
+/** A table of the application's own, without a device; what lies behind it is like it. */
+static int
+addresses_are_those_of_the_table(void)
+{
+	struct rte_vhost_memory *mem = calloc(1, sizeof(*mem) + 3 * sizeof(mem->regions[0]));
+	uint64_t len = 0x100;
+
+	TEST_ASSERT_NOT_NULL(mem, "a table");
+	mem->nregions = 2;
+	for (unsigned int i = 0; i < 3; i++)
+		mem->regions[i] = (struct rte_vhost_mem_region){
+			.guest_phys_addr = 0x100000 * (i + 1), .size = 0x1000,
+			.host_user_addr = 0x7000000 + 0x10000 * i,
+		};
+	TEST_ASSERT_EQUAL(rte_vhost_va_from_guest_pa(mem, 0x200ff0, &len), 0x7010ff0, "inside");
+	TEST_ASSERT_EQUAL(len, 0x10, "as far as the region goes");
+	TEST_ASSERT_EQUAL(rte_vhost_va_from_guest_pa(mem, 0x200ff0, &len), 0x7010ff0, "again");
+	TEST_ASSERT_EQUAL(len, 0x10, "as far as is wanted");
+	TEST_ASSERT_EQUAL(rte_vhost_va_from_guest_pa(mem, 0x201000, &len), 0, "behind a region");
+	TEST_ASSERT_EQUAL(len, 0, "not a byte");
+	len = 1;
+	TEST_ASSERT_EQUAL(rte_vhost_va_from_guest_pa(mem, 0xfffff, &len), 0, "before all");
+	TEST_ASSERT_EQUAL(len, 0, "not a byte");
+	len = 1;
+	TEST_ASSERT_EQUAL(rte_vhost_va_from_guest_pa(mem, 0x300000, &len), 0, "behind the table");
+	TEST_ASSERT_EQUAL(len, 0, "not a byte");
+	free(mem);
+	return TEST_SUCCESS;
+}
+
 static int
 vring_is_told(void)
 {
@@ -411,6 +445,40 @@ negotiated_features_are_told(void)
 	TEST_ASSERT_SUCCESS(rte_vhost_get_negotiated_features(fe->vid, &features),
 		"get");
 	TEST_ASSERT_EQUAL(features, fe->features, "as negotiated");
+	return fake_stop(fe);
+}
+
+/** Every word of the statistics has a value of its own. */
+static void
+count_differently(struct vq_stats *stats)
+{
+	uint64_t words[sizeof(*stats) / sizeof(uint64_t)];
+
+	for (unsigned int i = 0; i < RTE_DIM(words); i++)
+		words[i] = 1000 + i;
+	memcpy(stats, words, sizeof(words));
+}
+
+/** What each of them counts is told by test_vhost_net.c. */
+static int
+no_statistic_is_told_twice(void)
+{
+	struct fake *fe = fake_start(.flags = RTE_VHOST_USER_NET_STATS_ENABLE);
+	struct rte_vhost_stat stats[32];
+	struct vhost_queue *q;
+	int n;
+
+	TEST_ASSERT_NOT_NULL(fe, "the device must start");
+	q = vhost_device_queue(vhost_device_peek(fe->vid), 1);
+	count_differently(&vhost_gate_close(&q->gate)->state.stats);
+	vhost_gate_open(&q->gate);
+	n = rte_vhost_vring_stats_get(fe->vid, 1, stats, RTE_DIM(stats));
+	TEST_ASSERT(n > 0, "statistics");
+	for (int i = 0; i < n; i++) {
+		TEST_ASSERT(stats[i].value >= 1000, "the %dth", i);
+		for (int k = 0; k < i; k++)
+			TEST_ASSERT(stats[i].value != stats[k].value, "the %dth as the %dth", i, k);
+	}
 	return fake_stop(fe);
 }
 
@@ -587,6 +655,42 @@ callbacks_may_be_missing(void)
 	return TEST_SUCCESS;
 }
 
+/* ---- want of memory ---- */
+
+/** The vid that is next has never had a device: what it keeps for all of them is not there. */
+static void
+be_new_to_devices(void)
+{
+	struct vhost_device *next = vhost_device_take();
+
+	vhost_device_give_back(next);
+	vhost_evidence_destroy(next->evidence);
+	free(next->postcopy);
+	next->evidence = NULL;
+	next->postcopy = NULL;
+}
+
+static int
+device_without_one_of_its_parts_is_none(void)
+{
+	static const struct vhost_driver driver = { .path = "parts" };
+	struct vu_link link = { .fd = -1 };
+	struct vhost_device *dev;
+	unsigned int nth = 0;
+	bool refused;
+
+	do {
+		be_new_to_devices();
+		calloc_refuse(++nth);
+		dev = vhost_device_create(&driver, &link);
+		refused = calloc_end();
+		TEST_ASSERT(refused == (dev == NULL), "part %u", nth);
+	} while (refused);
+	vhost_device_destroy(dev, false);
+	TEST_ASSERT(nth > 2, "more than one part");
+	return TEST_SUCCESS;
+}
+
 /* ---- looking on while packets flow ---- */
 
 struct onlooker {
@@ -743,9 +847,11 @@ static const struct test_case cases[] = {
 	TEST_CASE(no_room_for_the_answer),
 	TEST_CASE(device_that_is_only_connected),
 	TEST_CASE(memory_table_is_told),
+	TEST_CASE(addresses_are_those_of_the_table),
 	TEST_CASE(vring_is_told),
 	TEST_CASE(vring_base_can_be_set_by_the_application),
 	TEST_CASE(negotiated_features_are_told),
+	TEST_CASE(no_statistic_is_told_twice),
 	TEST_CASE(numa_node_is_stable),
 	TEST_CASE(monitor_address_is_the_available_index),
 	TEST_CASE(socket_that_was_never_registered),
@@ -754,6 +860,7 @@ static const struct test_case cases[] = {
 	TEST_CASE(path_too_long_is_refused_not_cut),
 	TEST_CASE(flags_that_exclude_each_other_are_refused),
 	TEST_CASE(callbacks_may_be_missing),
+	TEST_CASE(device_without_one_of_its_parts_is_none),
 	TEST_CASE(looking_on_costs_no_packet),
 	TEST_CASE(extern_handlers_answer_their_own_requests),
 	TEST_CASE(extern_handlers_replace_the_library),

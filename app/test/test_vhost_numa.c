@@ -23,11 +23,13 @@
 #include <rte_vhost_numa.h>
 
 #include "device.h"
+#include "mem_node.h"
 #include "numa_evidence.h"
 #include "numa_watch.h"
 #include "test.h"
 #include "vhost_fake_frontend.h"
 #include "vhost_numa_example.h"
+#include "vhost_test_calloc.h"
 #include "vhost_test_log.h"
 #include "vhost_test_topology.h"
 #include "vhost_test_traffic.h"
@@ -154,6 +156,48 @@ what_cannot_be_told_is_refused(void)
 	TEST_ASSERT_EQUAL(rte_vhost_numa_callback_register(NULL, NULL, NULL), -EINVAL, "no path");
 	TEST_ASSERT_EQUAL(rte_vhost_numa_callback_register("/nowhere", NULL, NULL), -ENOENT,
 		"no socket");
+	return end(fe);
+}
+
+static bool
+more_queues_come(void *arg)
+{
+	return fake_setup_vring(arg, 3) == 0;
+}
+
+static bool
+queues_go(void *arg)
+{
+	struct fake *fe = arg;
+
+	/* as a device that ends */
+	vhost_device_publish_queues(device_of(fe), 0);
+	return true;
+}
+
+/** There is room for those that were there when it was asked for. */
+static int
+a_report_has_the_queues_that_are_there_all_the_time(void)
+{
+	struct fake *fe = guest_on(THERE, .queues = 2, .until = FAKE_MEMORY);
+	struct rte_vhost_numa_report *r;
+
+	TEST_ASSERT_NOT_NULL(fe, "a frontend");
+	TEST_ASSERT_SUCCESS(fake_setup_vring(fe, 0), "a ring");
+	calloc_meet(1, more_queues_come, fe);
+	TEST_ASSERT_SUCCESS(rte_vhost_numa_report(fe->vid, &r), "a report");
+	TEST_ASSERT(calloc_end(), "while more queues come");
+	TEST_ASSERT_EQUAL(r->nr_queues, 1, "that was there");
+	free(r);
+	calloc_meet(1, queues_go, fe);
+	TEST_ASSERT_SUCCESS(rte_vhost_numa_report(fe->vid, &r), "a report");
+	TEST_ASSERT(calloc_end(), "while all go");
+	TEST_ASSERT_EQUAL(r->nr_queues, 0, "none is there");
+	free(r);
+	vhost_device_publish_queues(device_of(fe), 4);
+	calloc_refuse(1);
+	TEST_ASSERT_EQUAL(rte_vhost_numa_report(fe->vid, &r), -ENOMEM, "no memory");
+	TEST_ASSERT(calloc_end(), "for a report");
 	return end(fe);
 }
 
@@ -306,6 +350,7 @@ a_callback_takes_the_place_of_a_restart(void)
 	TEST_ASSERT_EQUAL(changes.devices, 1, "the node is known before the device runs");
 	TEST_ASSERT_EQUAL(changes.from, topology_home(), "from home");
 	TEST_ASSERT_EQUAL(changes.to, THERE, "to the guest");
+	TEST_ASSERT_EQUAL(device_of(fe)->told.app_node, VHOST_NODE_ANY, "it has no device yet");
 	TEST_ASSERT_SUCCESS(fake_run(fe), "it runs");
 	changes = (struct changes){ 0 };
 	topology_guest_on(ELSEWHERE);
@@ -315,6 +360,11 @@ a_callback_takes_the_place_of_a_restart(void)
 	TEST_ASSERT_EQUAL(changes.queues, 4, "told");
 	TEST_ASSERT_EQUAL(changes.from, THERE, "told");
 	TEST_ASSERT_EQUAL(changes.to, ELSEWHERE, "told");
+	TEST_ASSERT_EQUAL(device_of(fe)->told.app_node, ELSEWHERE, "so it knows");
+	ring_goes(fe, 1, THERE);
+	TEST_ASSERT_SUCCESS(rte_vhost_numa_refresh(fe->vid), "look");
+	TEST_ASSERT_EQUAL(changes.queues, 5, "of a ring alone it is told");
+	TEST_ASSERT_EQUAL(device_of(fe)->told.app_node, ELSEWHERE, "the device stays");
 	TEST_ASSERT_EQUAL(fake_events(fe, FAKE_DESTROY_DEVICE), 0, "%s", fake_story(fe));
 	TEST_ASSERT_SUCCESS(rte_vhost_numa_callback_register(fe->path, NULL, NULL), "none");
 	topology_guest_on(THERE);
@@ -609,6 +659,24 @@ memory_that_appears_decides_at_once(void)
 	return end(fe);
 }
 
+/** Long before the device's next regular look. */
+static int
+what_is_not_known_is_looked_for_again_soon(void)
+{
+	struct fake *fe = guest_on(-ENOENT, .queues = 1);
+
+	TEST_ASSERT_NOT_NULL(fe, "a device");
+	vhost_numa_watch_set_interval(3600 * 1000);
+	TEST_ASSERT(topology_is_undecided(fe), "nothing is known");
+	TEST_ASSERT_SUCCESS(say_something(fe), "a message");
+	topology_guest_on(THERE);
+	TEST_ASSERT(wait_for_node(fe, THERE), "found");
+	vhost_numa_watch_set_interval(0);
+	TEST_ASSERT_SUCCESS(say_something(fe), "whoever held the lock is done");
+	TEST_ASSERT_SUCCESS(topology_inventory_on(fe, THERE), "it moved");
+	return end(fe);
+}
+
 static int
 looks_try_full_nodes_again(void)
 {
@@ -887,6 +955,7 @@ check(void)
 static const struct test_case cases[] = {
 	TEST_CASE(everything_is_told),
 	TEST_CASE(what_cannot_be_told_is_refused),
+	TEST_CASE(a_report_has_the_queues_that_are_there_all_the_time),
 	TEST_CASE(nodes_that_nobody_knows),
 	TEST_CASE(the_only_node_is_told_although_the_kernel_is_silent),
 	TEST_CASE(a_pinned_device_is_built_once_although_the_kernel_is_silent),
@@ -904,6 +973,7 @@ static const struct test_case cases[] = {
 	TEST_CASE(a_guest_that_moves_is_noticed),
 	TEST_CASE(a_policy_has_looks_lead_the_application_along),
 	TEST_CASE(memory_that_appears_decides_at_once),
+	TEST_CASE(what_is_not_known_is_looked_for_again_soon),
 	TEST_CASE(looks_try_full_nodes_again),
 	TEST_CASE(memory_slots_come_and_go_under_traffic),
 	TEST_CASE(only_new_memory_is_looked_at),

@@ -20,6 +20,7 @@
 
 #include <linux/virtio_ring.h>
 
+#include <rte_cycles.h>
 #include <rte_ether.h>
 
 #include "device.h"
@@ -1162,6 +1163,31 @@ state_outlives_the_block(void)
 	return bench_close(&b);
 }
 
+/** What reports tell: how long the ring stood still, while its block was replaced. */
+static int
+a_pause_is_part_of_what_it_took(void)
+{
+	struct mem_map *map = two_regions();
+	struct queue_commit done;
+	struct vq_cfg cfg;
+	struct bench b;
+	uint64_t took;
+
+	TEST_ASSERT_SUCCESS(bench_open(&b, 1), "a queue");
+	TEST_ASSERT_NOT_NULL(map, "guest memory");
+	TEST_ASSERT_EQUAL(b.q->pause_ns, 0, "its first block");
+	cfg = live_shape(&b, map);
+	took = rte_rdtsc();
+	TEST_ASSERT_SUCCESS(settle_as(&b, &cfg, &done), "another one");
+	took = rte_rdtsc() - took;
+	vhost_block_destroy(done.old);
+	TEST_ASSERT(b.q->pause_ns > 0, "there was one");
+	TEST_ASSERT(b.q->pause_ns <= took * NS_PER_S / rte_get_tsc_hz(), "%" PRIu64 " ns",
+		b.q->pause_ns);
+	vhost_mem_map_put(map);
+	return bench_close(&b);
+}
+
 static int
 a_start_believes_the_used_index_in_memory(void)
 {
@@ -1250,6 +1276,7 @@ static const struct test_case cases[] = {
 	TEST_CASE(a_ring_outside_memory_is_dormant),
 	TEST_CASE(a_ring_fits_by_its_size),
 	TEST_CASE(state_outlives_the_block),
+	TEST_CASE(a_pause_is_part_of_what_it_took),
 	TEST_CASE(a_start_believes_the_used_index_in_memory),
 	TEST_CASE(what_is_staged_is_not_in_force),
 };

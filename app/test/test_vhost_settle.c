@@ -9,6 +9,8 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <pthread.h>
+#include <sched.h>
 #include <stdlib.h>
 
 #include <rte_mbuf.h>
@@ -430,6 +432,76 @@ attributes_change_under_traffic(void)
 		TEST_ASSERT_SUCCESS(traffic_wait(traffic, 10), "round %u", i);
 	}
 	TEST_ASSERT_SUCCESS(traffic_stop(traffic), "no packet was lost or out of place");
+	return topology_stop(fe);
+}
+
+/* ---- who looks on ---- */
+
+struct onlooker {
+	int vid;
+	uint64_t looks;		/* atomic */
+	bool torn, end;		/* atomic */
+};
+
+/** All parts of a ring are there, or none is. */
+static bool
+is_whole(const struct rte_vhost_vring *vring)
+{
+	return (vring->desc == NULL) == (vring->avail == NULL) &&
+		(vring->desc == NULL) == (vring->used == NULL);
+}
+
+static void *
+look_on(void *arg)
+{
+	struct rte_vhost_numa_report *report;
+	struct rte_vhost_vring vring;
+	struct onlooker *o = arg;
+
+	while (!__atomic_load_n(&o->end, __ATOMIC_RELAXED)) {
+		if (rte_vhost_get_vhost_vring(o->vid, 0, &vring) < 0 || !is_whole(&vring))
+			__atomic_store_n(&o->torn, true, __ATOMIC_RELAXED);
+		if (rte_vhost_numa_report(o->vid, &report) == 0)
+			free(report);
+		__atomic_fetch_add(&o->looks, 1, __ATOMIC_RELAXED);
+	}
+	return NULL;
+}
+
+/** Wait for two more looks: one of them began in the meantime. */
+static void
+be_seen(const struct onlooker *o)
+{
+	uint64_t since = __atomic_load_n(&o->looks, __ATOMIC_RELAXED);
+
+	while (__atomic_load_n(&o->looks, __ATOMIC_RELAXED) < since + 2)
+		sched_yield();
+}
+
+/** Above all for ThreadSanitizer, which sees who reads without the lock that writers have. */
+static int
+rings_are_told_whole_while_they_come_and_go(void)
+{
+	const unsigned int rounds = test_param_u64("rounds", 50);
+	struct fake *fe = start_guest(.queues = 1);
+	struct onlooker o = { 0 };
+	pthread_t thread;
+
+	TEST_ASSERT_NOT_NULL(fe, "a device");
+	o.vid = fe->vid;
+	TEST_ASSERT_SUCCESS(pthread_create(&thread, NULL, look_on, &o), "a thread");
+	for (unsigned int i = 0; i < rounds; i++) {
+		be_seen(&o);
+		if (!fake_is_base(&fe->vqs[0], fake_stop_vring(fe, 0)))
+			break;
+		be_seen(&o);
+		if (fake_setup_vring(fe, 0) != 0)
+			break;
+	}
+	__atomic_store_n(&o.end, true, __ATOMIC_RELAXED);
+	pthread_join(thread, NULL);
+	TEST_ASSERT(!o.torn, "half a ring");
+	TEST_ASSERT_EQUAL(fake_round_trip(fe, 0, 80), 80, "and it works");
 	return topology_stop(fe);
 }
 
@@ -922,6 +994,7 @@ static const struct test_case fixed_cases[] = {
 	TEST_CASE(a_reset_leaves_dormant_queues),
 	TEST_CASE(memory_is_swapped_under_traffic),
 	TEST_CASE(attributes_change_under_traffic),
+	TEST_CASE(rings_are_told_whole_while_they_come_and_go),
 	TEST_CASE(a_connection_without_memory_is_closed),
 	TEST_CASE(late_queues_come_although_the_node_is_full),
 	TEST_CASE(queues_come_although_the_next_node_is_crowded),
