@@ -21,6 +21,7 @@
 #include <rte_mbuf.h>
 #include <rte_vhost_numa.h>
 
+#include "device.h"
 #include "mem_iotlb.h"
 #include "mem_map.h"
 #include "test.h"
@@ -788,6 +789,66 @@ many_translations_are_bounded(void)
 	return fake_iommu_stop(&iommu);
 }
 
+/** Tell n pages from OWN_IOVA on, with gaps between them; messages would take long. */
+static void
+fill_table(struct fake *fe, unsigned int n, uint64_t gpa)
+{
+	struct vhost_device *dev = vhost_device_peek(fe->vid);
+	struct mem_iotlb_entry entry = {
+		.size = PAGE, .uva = (uintptr_t)fake_va(fe, gpa, PAGE), .access = FAKE_BOTH,
+	};
+
+	vhost_device_lock(dev);
+	for (unsigned int i = 0; i < n; i++) {
+		entry.iova = OWN_IOVA + 2ULL * i * PAGE;
+		vhost_mem_iotlb_update(dev->wish.iotlb, &entry, NULL, NULL);
+	}
+	vhost_device_unlock(dev);
+}
+
+static bool
+is_in_table(struct fake *fe, uint64_t iova)
+{
+	struct vhost_device *dev = vhost_device_peek(fe->vid);
+	uint64_t uva, len = 1;
+	bool known;
+
+	vhost_device_lock(dev);
+	known = vhost_mem_iotlb_uva(dev->wish.iotlb, iova, FAKE_READ, &len, &uva);
+	vhost_device_unlock(dev);
+	return known;
+}
+
+/* Whose turn it is to go from a full table is the lowest address, unless it is of a ring. */
+static int
+page_beside_a_ring_does_not_belong_to_it(void)
+{
+	struct fake *fe = fake_start(.iommu = true, .until = FAKE_MEMORY);
+	struct fake_addr addr;
+	uint64_t gpa, ring;
+
+	TEST_ASSERT_NOT_NULL(fe, "a device");
+	TEST_ASSERT_SUCCESS(fake_iommu_init(&iommu, fe), "a channel");
+	addr = fake_addr_of(fe, 0);
+	ring = fe->vqs[0].desc_gpa + fe->iova;
+	gpa = some_pages(fe, 1);
+	TEST_ASSERT_EQUAL(ring % PAGE, 0, "where pages begin");
+	TEST_ASSERT_EQUAL(fake_call_state(fe, FE_SET_VRING_NUM, 0, fe->vqs[0].size), FAKE_ACK,
+		"a ring");
+	TEST_ASSERT_EQUAL(fake_call(fe, FE_SET_VRING_ADDR, &addr, sizeof(addr), NULL, 0), FAKE_ACK,
+		"that does not run");
+	for (int i = -1; i < 1; i++)
+		TEST_ASSERT_EQUAL(fake_iommu_map(&iommu, ring + i * PAGE, PAGE, gpa, FAKE_BOTH),
+			FAKE_ACK, "page %d", i);
+	fill_table(fe, MEM_IOTLB_MAX - 2, gpa);
+	TEST_ASSERT(is_in_table(fe, ring - 1), "there is room for it");
+	TEST_ASSERT_EQUAL(fake_iommu_map(&iommu, 2 * OWN_IOVA, PAGE, gpa, FAKE_BOTH), FAKE_ACK,
+		"one too many");
+	TEST_ASSERT(!is_in_table(fe, ring - 1), "it went");
+	TEST_ASSERT(is_in_table(fe, ring), "the ring stays");
+	return fake_iommu_stop(&iommu);
+}
+
 /* An address that the frontend gave stays what it is when the memory table changes. */
 static int
 translations_outlive_the_memory_table(void)
@@ -1109,6 +1170,7 @@ static const struct test_case fixed_cases[] = {
 	TEST_CASE(reboot_forgets_translations),
 	TEST_CASE(feature_comes_and_goes_between_lives),
 	TEST_CASE(many_translations_are_bounded),
+	TEST_CASE(page_beside_a_ring_does_not_belong_to_it),
 	TEST_CASE(translations_outlive_the_memory_table),
 	TEST_CASE(misses_are_counted),
 	TEST_CASE(written_pages_are_logged_by_guest_address),
