@@ -661,6 +661,87 @@ a_burst_that_met_a_visitor_is_noticed(void)
 	return bench_close(&b);
 }
 
+/** Somebody who waits until nobody uses a doorbell any more. */
+struct waiter {
+	struct vhost_gate *gate;
+	int fd;
+};
+
+static void *
+await_borrowers(void *arg)
+{
+	struct waiter *w = arg;
+
+	vhost_gate_await_borrowers(w->gate, w->fd);
+	return NULL;
+}
+
+/** What was written to an eventfd, which has it still. */
+static uint64_t
+count_of(int fd)
+{
+	uint64_t count = 0;
+
+	if (read(fd, &count, sizeof(count)) != sizeof(count) ||
+			write(fd, &count, sizeof(count)) != sizeof(count))
+		return 0;
+	return count;
+}
+
+/** Have somebody wait for us a little; whether nobody can have taken us for stuck. */
+static bool
+have_it_wait(void *(*wait)(void *arg), void *arg, void (*go)(struct vhost_gate *gate),
+		struct vhost_gate *gate)
+{
+	const struct timespec while_ = { .tv_nsec = 20000000 };
+	uint64_t since = fake_now_ms();
+	pthread_t thread;
+
+	if (pthread_create(&thread, NULL, wait, arg) != 0)
+		return false;
+	nanosleep(&while_, NULL);
+	go(gate);
+	pthread_join(thread, NULL);
+	/* thousands of turns of 50 us each */
+	return fake_now_ms() - since < 200;
+}
+
+static void
+leave(struct vhost_gate *gate)
+{
+	vhost_gate_leave(gate);
+}
+
+/* It would change what the doorbell is for its owner, and how others ring all doorbells. */
+static int
+who_waits_a_little_frees_no_writer(void)
+{
+	const uint64_t most = UINT64_MAX - 1;
+	int old = eventfd(0, EFD_NONBLOCK), new = eventfd(0, EFD_NONBLOCK);
+	struct vhost_gate *gate;
+	struct waiter w;
+	struct bench b;
+
+	TEST_ASSERT_SUCCESS(bench_open(&b, 0), "a queue");
+	gate = &b.q->gate;
+	vhost_wish_kickfd(&b.wish, new, DOORBELL_EVENTFD);
+	put_in_force(&b);
+	TEST_ASSERT_EQUAL(write(old, &most, sizeof(most)), sizeof(most), "a full one");
+	TEST_ASSERT_EQUAL(write(new, &most, sizeof(most)), sizeof(most), "another one");
+	w = (struct waiter){ .gate = gate, .fd = old };
+	TEST_ASSERT_EQUAL(vhost_gate_borrow(gate, GATE_KICK), new, "somebody uses a doorbell");
+	if (have_it_wait(await_borrowers, &w, vhost_gate_give_back, gate)) {
+		TEST_ASSERT_EQUAL(count_of(old), most, "it is full");
+		TEST_ASSERT_EQUAL(count_of(new), most, "as before");
+	}
+	TEST_ASSERT_NOT_NULL(vhost_gate_enter(gate), "a burst");
+	if (have_it_wait(close_and_open, gate, leave, gate))
+		TEST_ASSERT_EQUAL(count_of(new), most, "it is full");
+	__atomic_store_n(&vhost_doorbell_asks_first, false, __ATOMIC_RELAXED);
+	close(old);
+	return bench_close(&b);
+}
+
 struct replacement {
 	struct bench bench;
 	bool done;	/* atomic */
@@ -1266,6 +1347,7 @@ static const struct test_case cases[] = {
 	TEST_CASE(who_waits_gives_its_core_up),
 	TEST_CASE(a_burst_that_is_turned_away_is_noticed),
 	TEST_CASE(a_burst_that_met_a_visitor_is_noticed),
+	TEST_CASE(who_waits_a_little_frees_no_writer),
 	TEST_CASE(a_borrowed_doorbell_stays_open),
 	TEST_CASE(a_caught_borrower_of_the_new_doorbell_is_freed),
 	TEST_CASE(handles_are_used_again_under_bursts),
