@@ -21,6 +21,7 @@
 #include "mem_map.h"
 #include "mem_node.h"
 #include "numa_evidence.h"
+#include "numa_sample.h"
 #include "test.h"
 #include "vhost_test_denied.h"
 #include "vhost_test_pages.h"
@@ -353,6 +354,36 @@ test_a_check_of_resident_memory_maps_nothing(void)
 	TEST_ASSERT_EQUAL(mappings(), before, "and no mapping");
 	TEST_ASSERT_EQUAL(probes(ev), 11, "each was counted");
 	return end(ev, &g);
+}
+
+/** Some pages were on node 8: of these the first ones have gone, the next is on this node now. */
+static bool
+contradicts(unsigned int known, unsigned int lost, int node)
+{
+	struct numa_sample sample = { .nspots = SAMPLE_SPOTS };
+	int nodes[SAMPLE_SPOTS];
+
+	for (unsigned int i = 0; i < SAMPLE_SPOTS; i++) {
+		sample.watched[i].node = i < known ? 8 : -ENOENT;
+		nodes[i] = i < known && i >= lost ? 8 : -ENOENT;
+	}
+	if (lost < known)
+		nodes[lost] = node;
+	return vhost_numa_sample_contradicts(&sample, nodes);
+}
+
+static int
+test_half_of_the_watched_pages_have_to_go(void)
+{
+	for (unsigned int known = 0; known <= SAMPLE_SPOTS; known++) {
+		TEST_ASSERT(!contradicts(known, 0, 8), "%u pages stay", known);
+		for (unsigned int lost = 1; lost <= known; lost++)
+			TEST_ASSERT(contradicts(known, lost, 8) == (lost >= (known + 1) / 2),
+				"%u of %u pages", lost, known);
+		if (known > 0)
+			TEST_ASSERT(contradicts(known, 0, 3), "one of %u moved", known);
+	}
+	return TEST_SUCCESS;
 }
 
 static int
@@ -996,6 +1027,7 @@ static const struct test_case cases[] = {
 	TEST_CASE(test_what_all_spots_miss_is_found),
 	TEST_CASE(test_a_few_pages_more_are_no_news),
 	TEST_CASE(test_a_check_of_resident_memory_maps_nothing),
+	TEST_CASE(test_half_of_the_watched_pages_have_to_go),
 	TEST_CASE(test_a_migrated_guest_counts_when_found_twice),
 	TEST_CASE(test_a_refresh_counts_at_once),
 	TEST_CASE(test_what_is_unknown_now_keeps_its_node),
