@@ -197,7 +197,7 @@ weigh(struct numa_evidence *ev, int here)
 bool
 vhost_evidence_check(struct numa_evidence *ev, int here)
 {
-	unsigned int changes = 0;
+	unsigned int changes;
 	bool moved = false;
 
 	if (ev->regions.map == NULL)
