@@ -25,9 +25,11 @@
 
 #include "device.h"
 #include "device_wish.h"
+#include "inflight_area.h"
 #include "mem_map.h"
 #include "mem_node.h"
 #include "queue.h"
+#include "queue_inflight.h"
 #include "ring_locate.h"
 #include "test.h"
 #include "vhost_fake_frontend.h"
@@ -1323,6 +1325,70 @@ what_is_staged_is_not_in_force(void)
 	return bench_close(&b);
 }
 
+/* ---- what in-flight tracking has beside the block ---- */
+
+/** A kernel that moves pages, or refuses to. */
+static struct {
+	int result;
+	unsigned int asked;
+	void *pages;		/* of the last question */
+	size_t size;
+	int node;
+} mover;
+
+static int
+move_or_refuse(void *pages, size_t size, int node)
+{
+	mover.asked++;
+	mover.pages = pages;
+	mover.size = size;
+	mover.node = node;
+	return mover.result;
+}
+
+/** How often the kernel is asked to move something for a block on a node. */
+static unsigned int
+asked_to_move(struct queue_inflight *inflight, struct vhost_virtqueue *block, int node, int result)
+{
+	mover.result = result;
+	mover.asked = 0;
+	block->node = node;
+	vhost_inflight_migrate(inflight, block);
+	return mover.asked;
+}
+
+/* The list is tried again as long as that may help; the region, which others use too, is not. */
+static int
+what_was_moved_is_left_alone(void)
+{
+	struct vhost_node_ops ops = *vhost_node_kernel_ops();
+	struct vhost_virtqueue block = { .cfg = { .inflight_num = 256 } };
+	struct inflight_list *list = vhost_node_pages(sizeof(*list));
+	uint8_t *region = vhost_node_pages(3 * sysconf(_SC_PAGESIZE));
+	const size_t bytes = vhost_inflight_region_bytes(0, 256);
+	struct queue_inflight q = { .list = list, .node = VHOST_NODE_ANY };
+
+	TEST_ASSERT(list != NULL && region != NULL, "pages");
+	*list = (struct inflight_list){ .bytes = sizeof(*list), .node = VHOST_NODE_ANY };
+	block.cfg.inflight = (void *)(region + 64);
+	ops.move = move_or_refuse;
+	vhost_node_set_ops(&ops);
+	TEST_ASSERT_EQUAL(asked_to_move(&q, &block, VHOST_NODE_ANY, 0), 0, "nowhere");
+	TEST_ASSERT_EQUAL(asked_to_move(&q, &block, 8, -EAGAIN), 2, "list and region");
+	TEST_ASSERT(mover.pages == region && mover.size == 64 + bytes, "all of the region");
+	TEST_ASSERT_EQUAL(mover.node, 8, "to the block");
+	TEST_ASSERT_EQUAL(asked_to_move(&q, &block, 8, -EAGAIN), 1, "the list again");
+	TEST_ASSERT(mover.pages == list && mover.size == sizeof(*list), "all of it");
+	TEST_ASSERT_EQUAL(asked_to_move(&q, &block, 8, 0), 1, "and again");
+	TEST_ASSERT_EQUAL(asked_to_move(&q, &block, 8, 0), 0, "there they are");
+	TEST_ASSERT_EQUAL(asked_to_move(&q, &block, 3, -EPERM), 2, "elsewhere");
+	TEST_ASSERT_EQUAL(asked_to_move(&q, &block, 3, -EPERM), 0, "which is no use");
+	vhost_node_set_ops(NULL);
+	vhost_node_pages_free(list, sizeof(*list));
+	vhost_node_pages_free(region, 3 * sysconf(_SC_PAGESIZE));
+	return TEST_SUCCESS;
+}
+
 static int
 kernel_is_back(void)
 {
@@ -1361,6 +1427,7 @@ static const struct test_case cases[] = {
 	TEST_CASE(a_pause_is_part_of_what_it_took),
 	TEST_CASE(a_start_believes_the_used_index_in_memory),
 	TEST_CASE(what_is_staged_is_not_in_force),
+	TEST_CASE(what_was_moved_is_left_alone),
 };
 
 static int
