@@ -19,6 +19,7 @@
 
 #include "test.h"
 #include "vhost_fake_frontend.h"
+#include "vhost_test_denied.h"
 #include "vhost_test_log.h"
 
 /* Bring a connected fake to life and prove it. */
@@ -447,6 +448,65 @@ device_numbers_are_used_again(void)
 	return fake_stop(fe);
 }
 
+/* ---- a system that refuses ---- */
+
+static const char *refused_path;
+
+static int
+start_refused(void)
+{
+	return rte_vhost_driver_start(refused_path);
+}
+
+/** Start a server for the first time, without some calls of the system. */
+static int
+start_without(const char *path, long call, long other)
+{
+	TEST_ASSERT_SUCCESS(rte_vhost_driver_register(path, 0), "register");
+	TEST_ASSERT_SUCCESS(rte_vhost_driver_callback_register(path,
+		&fake_recorder_ops), "callbacks");
+	refused_path = path;
+	return denied_run((struct denied){
+		.calls = { call, other }, .err = EPERM, .run = start_refused,
+	});
+}
+
+static int
+server_that_cannot_listen_may_try_again(void)
+{
+	char path[108];
+	int ret;
+
+	fake_new_path(path, sizeof(path));
+	ret = start_without(path, SYS_listen, 0);
+	if (ret != TEST_SKIPPED) {
+		TEST_ASSERT_EQUAL(ret, -1, "it cannot listen");
+		TEST_ASSERT_FAIL(access(path, F_OK), "nothing is left there");
+		TEST_ASSERT_SUCCESS(rte_vhost_driver_start(path), "once more");
+		TEST_ASSERT_SUCCESS(access(path, F_OK), "it is there");
+	}
+	TEST_ASSERT_SUCCESS(rte_vhost_driver_unregister(path), "unregister");
+	return ret == TEST_SKIPPED ? ret : TEST_SUCCESS;
+}
+
+/** Nor is there another socket to try again with. */
+static int
+server_without_a_socket_does_not_start(void)
+{
+	char path[108];
+	int ret;
+
+	fake_new_path(path, sizeof(path));
+	ret = start_without(path, SYS_listen, SYS_socket);
+	if (ret != TEST_SKIPPED) {
+		TEST_ASSERT_EQUAL(ret, -1, "it cannot listen");
+		TEST_ASSERT_EQUAL(rte_vhost_driver_start(path), -1, "with nothing");
+		TEST_ASSERT_FAIL(access(path, F_OK), "nothing is left there");
+	}
+	TEST_ASSERT_SUCCESS(rte_vhost_driver_unregister(path), "unregister");
+	return ret == TEST_SKIPPED ? ret : TEST_SUCCESS;
+}
+
 /* ---- the log lines that consumers look for ---- */
 
 /** Whether the pieces occur in this order, in lines of a path. */
@@ -492,6 +552,39 @@ lines_of_a_server(void)
 	log_end(&log);
 	TEST_ASSERT(log_has_in_order(&log, path, lines, RTE_DIM(lines)), "lines of a server");
 	log_free(&log);
+	return TEST_SUCCESS;
+}
+
+/** The descriptor in the line about a new socket, or -1. */
+static int
+told_fd(const struct log_capture *log)
+{
+	const char *what = "socket created, fd: ";
+	const char *at = strstr(log->text, what);
+
+	return at == NULL ? -1 : atoi(at + strlen(what));
+}
+
+static int
+line_of_a_server_has_its_descriptor(void)
+{
+	struct sockaddr_un bound = { 0 };
+	socklen_t size = sizeof(bound);
+	struct log_capture log;
+	char path[108];
+
+	fake_new_path(path, sizeof(path));
+	TEST_ASSERT_SUCCESS(log_begin(&log), "log");
+	TEST_ASSERT_SUCCESS(rte_vhost_driver_register(path, 0), "register");
+	log_end(&log);
+	TEST_ASSERT_SUCCESS(rte_vhost_driver_callback_register(path,
+		&fake_recorder_ops), "callbacks");
+	TEST_ASSERT_SUCCESS(rte_vhost_driver_start(path), "start");
+	TEST_ASSERT_SUCCESS(getsockname(told_fd(&log), (struct sockaddr *)&bound, &size),
+		"no socket in: %s", log.text);
+	TEST_ASSERT_SUCCESS(strcmp(bound.sun_path, path), "%s listens there", bound.sun_path);
+	log_free(&log);
+	TEST_ASSERT_SUCCESS(rte_vhost_driver_unregister(path), "unregister");
 	return TEST_SUCCESS;
 }
 
@@ -607,9 +700,12 @@ static const struct test_case cases[] = {
 	TEST_CASE(client_registered_anew_under_a_fickle_server),
 	TEST_CASE(device_numbers_are_used_again),
 	TEST_CASE(lines_of_a_server),
+	TEST_CASE(line_of_a_server_has_its_descriptor),
 	TEST_CASE(lines_of_a_client),
 	TEST_CASE(lines_of_failures),
 	TEST_CASE(server_that_hangs_up_is_not_asked_for_ever),
+	TEST_CASE(server_that_cannot_listen_may_try_again),
+	TEST_CASE(server_without_a_socket_does_not_start),
 };
 
 static int
