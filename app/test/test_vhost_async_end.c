@@ -348,7 +348,53 @@ made_up_iova(const void *host)
 	return at / 4096 % 7 == 0 ? 0 : at + OFFSET;
 }
 
-static const struct vhost_iova_ops made_up_iovas = { is_physical, made_up_iova };
+static const struct vhost_iova_ops made_up_iovas = {
+	.physical = is_physical, .of = made_up_iova,
+};
+
+static unsigned int asked;
+
+static rte_iova_t
+counted_iova(const void *host)
+{
+	asked++;
+	return made_up_iova(host);
+}
+
+static int
+check_cache(void)
+{
+	struct mem_iova_cache cache = { 0 };
+	const uintptr_t page = 8 * IOVA_PAGE, missing = 14 * IOVA_PAGE;
+	const uintptr_t same_place = page + RTE_DIM(cache.entries) * IOVA_PAGE;
+	static const unsigned int offsets[] = { 5, 0, IOVA_PAGE - 1 };
+
+	asked = 0;
+	for (unsigned int i = 0; i < RTE_DIM(offsets); i++)
+		TEST_ASSERT_EQUAL(vhost_iova_of(&cache, (void *)(page + offsets[i])),
+			page + offsets[i] + OFFSET, "byte %u", offsets[i]);
+	TEST_ASSERT_EQUAL(asked, 1, "a page is asked for once");
+	TEST_ASSERT_EQUAL(vhost_iova_of(&cache, (void *)same_place), same_place + OFFSET,
+		"it is another one that was kept there");
+	TEST_ASSERT_EQUAL(vhost_iova_of(&cache, (void *)page), page + OFFSET, "and again");
+	TEST_ASSERT_EQUAL(asked, 3, "the last one is kept");
+	for (unsigned int i = 0; i < 2; i++)
+		TEST_ASSERT_EQUAL(vhost_iova_of(&cache, (void *)missing), 0, "none");
+	TEST_ASSERT_EQUAL(asked, 5, "it may come");
+	return TEST_SUCCESS;
+}
+
+static int
+a_physical_address_is_asked_once(void)
+{
+	static const struct vhost_iova_ops counted = { .physical = is_physical, .of = counted_iova };
+	int ret;
+
+	vhost_iova_set_ops(&counted);
+	ret = check_cache();
+	vhost_iova_set_ops(NULL);
+	return ret;
+}
 
 /** Packets of the pool have addresses of their own as well, for as long as this takes. */
 static void
@@ -409,6 +455,74 @@ physical_addresses_are_asked_page_by_page(const void *arg)
 }
 
 static const bool no, yes = true;
+
+/* ---- devices of VFIO ---- */
+
+static unsigned int mapped, unmapped;	/* atomic */
+
+static bool
+is_not_physical(void)
+{
+	return false;
+}
+
+static bool
+has_vfio(void)
+{
+	return true;
+}
+
+static int
+count_map(const void *host __rte_unused, size_t size __rte_unused)
+{
+	__atomic_fetch_add(&mapped, 1, __ATOMIC_RELAXED);
+	return 0;
+}
+
+static int
+count_unmap(const void *host __rte_unused, size_t size __rte_unused)
+{
+	__atomic_fetch_add(&unmapped, 1, __ATOMIC_RELAXED);
+	return 0;
+}
+
+/** A guest comes, and goes again: how often its memory was mapped and unmapped. */
+static int
+map_and_unmap(uint64_t flags)
+{
+	struct fake *fe;
+
+	mapped = unmapped = 0;
+	fe = fake_start(.flags = flags);
+	return fe == NULL ? -1 : fake_stop(fe);
+}
+
+static int
+check_mapping(void)
+{
+	TEST_ASSERT_SUCCESS(map_and_unmap(RTE_VHOST_USER_ASYNC_COPY), "a guest");
+	TEST_ASSERT(__atomic_load_n(&mapped, __ATOMIC_RELAXED) > 0, "devices shall find it");
+	TEST_ASSERT_EQUAL(__atomic_load_n(&unmapped, __ATOMIC_RELAXED),
+		__atomic_load_n(&mapped, __ATOMIC_RELAXED), "until it goes");
+	TEST_ASSERT_SUCCESS(map_and_unmap(0), "another one");
+	TEST_ASSERT_EQUAL(__atomic_load_n(&mapped, __ATOMIC_RELAXED), 0, "nobody copies for it");
+	return TEST_SUCCESS;
+}
+
+static int
+memory_is_mapped_for_devices_that_copy(void)
+{
+	static const struct vhost_iova_ops virtual = {
+		.physical = is_not_physical, .has_vfio = has_vfio, .map = count_map,
+		.unmap = count_unmap,
+	};
+	int ret;
+
+	vhost_iova_set_ops(&virtual);
+	ret = check_mapping();
+	vhost_iova_set_ops(NULL);
+	return ret;
+}
 
 /* ---- many frontends, many threads ---- */
 
@@ -589,6 +703,8 @@ the_packaged_skeleton_copies(void)
 /* ---- the suites ---- */
 
 static const struct test_case fixed_cases[] = {
+	TEST_CASE(a_physical_address_is_asked_once),
+	TEST_CASE(memory_is_mapped_for_devices_that_copy),
 	TEST_CASE(rings_are_told_to_stop_before_memory_goes),
 	TEST_CASE(the_base_is_told_when_copies_have_ended),
 	TEST_CASE(relocation_takes_copies_under_way_along),

@@ -4,7 +4,7 @@
 
 /*
  * What kinds of files are accepted as memory of a guest, wherever they are mounted,
- * and that nobody waits for those that are not.
+ * that nobody waits for those that are not, and who is told of their mappings.
  */
 
 #include <errno.h>
@@ -26,6 +26,7 @@
 #include "mem_dax.h"
 #include "mem_file.h"
 #include "mem_fs.h"
+#include "mem_iova.h"
 #include "quota.h"
 #include "test.h"
 #include "vhost_fake_frontend.h"
@@ -414,6 +415,123 @@ mapped_bytes_are_limited_and_given_back(void)
 	return TEST_SUCCESS;
 }
 
+/* ---- what devices of VFIO find ---- */
+
+/** The IOMMU of made-up devices. */
+static struct vfio {
+	bool is_physical, is_absent, refuses;
+	unsigned int asked;		/* to map something */
+	unsigned int unmapped;
+	const void *at;
+	size_t size;
+	bool was_gone;			/* the memory, before it was unmapped here */
+} vfio;
+
+static bool
+vfio_is_physical(void)
+{
+	return vfio.is_physical;
+}
+
+static bool
+vfio_is_there(void)
+{
+	return !vfio.is_absent;
+}
+
+static int
+vfio_map(const void *host, size_t size)
+{
+	vfio.asked++;
+	vfio.at = host;
+	vfio.size = size;
+	return vfio.refuses ? -1 : 0;
+}
+
+static int
+vfio_unmap(const void *host, size_t size)
+{
+	unsigned char resident[BYTES / PAGE];
+
+	vfio.unmapped += host == vfio.at && size == vfio.size;
+	vfio.was_gone = mincore((void *)(uintptr_t)host, BYTES, resident) != 0;
+	return 0;
+}
+
+static const struct vhost_iova_ops vfio_ops = {
+	.physical = vfio_is_physical, .has_vfio = vfio_is_there, .map = vfio_map, .unmap = vfio_unmap,
+};
+
+/** A mapping that such devices were told of, twice. */
+static struct mem_mapping *
+told_mapping(struct vfio how)
+{
+	int fd = memfd_create("vhost-test-file", MFD_CLOEXEC);
+	struct mem_mapping *mapping = NULL;
+
+	vfio = how;
+	vhost_iova_set_ops(&vfio_ops);
+	if (ftruncate(fd, BYTES) == 0 &&
+			vhost_mem_mapping_create(&nobody, fd, BYTES, PAGE, &mapping) == 0) {
+		vhost_mem_mapping_reach(mapping);
+		vhost_mem_mapping_reach(mapping);
+	}
+	vhost_iova_set_ops(NULL);
+	close(fd);
+	return mapping;
+}
+
+/** Drop a reference of a mapping with such devices around. */
+static void
+put_told(struct mem_mapping *mapping)
+{
+	vhost_iova_set_ops(&vfio_ops);
+	vhost_mem_mapping_put(mapping);
+	vhost_iova_set_ops(NULL);
+}
+
+static int
+devices_find_a_mapping_while_it_stays(void)
+{
+	struct mem_mapping *mapping = told_mapping((struct vfio){ 0 });
+
+	TEST_ASSERT_NOT_NULL(mapping, "a mapping");
+	TEST_ASSERT_EQUAL(vfio.asked, 1, "once is enough");
+	TEST_ASSERT(vfio.at == vhost_mem_mapping_addr(mapping), "at our address");
+	TEST_ASSERT_EQUAL(vfio.size, BYTES, "all of it");
+	vhost_mem_mapping_get(mapping);
+	put_told(mapping);
+	TEST_ASSERT_EQUAL(vfio.unmapped, 0, "somebody still has it");
+	put_told(mapping);
+	TEST_ASSERT_EQUAL(vfio.unmapped, 1, "it goes from the devices as well");
+	TEST_ASSERT(!vfio.was_gone, "and first");
+	return TEST_SUCCESS;
+}
+
+static int
+what_devices_do_not_find_is_not_taken_from_them(void)
+{
+	static const struct {
+		const char *what;
+		struct vfio vfio;
+		unsigned int asked;
+	} ways[] = {
+		{ "physical addresses", { .is_physical = true }, 0 },
+		{ "no device", { .is_absent = true }, 0 },
+		{ "refused", { .refuses = true }, 2 },
+	};
+
+	for (unsigned int i = 0; i < RTE_DIM(ways); i++) {
+		struct mem_mapping *mapping = told_mapping(ways[i].vfio);
+
+		TEST_ASSERT_NOT_NULL(mapping, "%s", ways[i].what);
+		TEST_ASSERT_EQUAL(vfio.asked, ways[i].asked, "%s", ways[i].what);
+		put_told(mapping);
+		TEST_ASSERT_EQUAL(vfio.unmapped, 0, "%s", ways[i].what);
+	}
+	return TEST_SUCCESS;
+}
+
 static const struct test_case cases[] = {
 	TEST_CASE(types_of_file_systems_are_judged),
 	TEST_CASE(virtiofs_is_found_among_mounts),
@@ -424,6 +542,8 @@ static const struct test_case cases[] = {
 	TEST_CASE(fuse_is_refused_although_it_answers),
 	TEST_CASE(silent_file_system_holds_up_its_owner_only),
 	TEST_CASE(mapped_bytes_are_limited_and_given_back),
+	TEST_CASE(devices_find_a_mapping_while_it_stays),
+	TEST_CASE(what_devices_do_not_find_is_not_taken_from_them),
 };
 
 static int

@@ -28,9 +28,6 @@
 
 #include <linux/magic.h>
 
-#include <rte_eal.h>
-#include <rte_vfio.h>
-
 #include <rte_common.h>
 
 #include "fd_kind.h"
@@ -38,6 +35,7 @@
 #include "mem_file.h"
 #include "mem_fs.h"
 #include "mem_guard.h"
+#include "mem_iova.h"
 #include "quota.h"
 #include "reaper.h"
 #include "vhost_log.h"
@@ -272,26 +270,12 @@ vhost_mem_mapping_get(struct mem_mapping *mapping)
 void
 vhost_mem_mapping_reach(struct mem_mapping *mapping)
 {
-	uintptr_t addr = (uintptr_t)mapping->addr;
-
-	/* physical addresses need no IOMMU, and without a device of VFIO there is none */
-	if (mapping->reached || rte_eal_iova_mode() != RTE_IOVA_VA || !rte_vfio_is_enabled("vfio"))
+	if (mapping->reached || !vhost_iova_needs_map())
 		return;
-	mapping->reached = rte_vfio_container_dma_map(RTE_VFIO_DEFAULT_CONTAINER_FD, addr, addr,
-		mapping->size) == 0;
+	mapping->reached = vhost_iova_map(mapping->addr, mapping->size) == 0;
 	if (!mapping->reached)
 		VHOST_LOG_CONFIG(INFO, "guest memory of %zu bytes is not mapped for VFIO devices, "
 			"which does not matter if none copies for vhost\n", mapping->size);
-}
-
-static void
-unreach(const struct mem_mapping *mapping)
-{
-	uintptr_t addr = (uintptr_t)mapping->addr;
-
-	if (mapping->reached)
-		rte_vfio_container_dma_unmap(RTE_VFIO_DEFAULT_CONTAINER_FD, addr, addr,
-			mapping->size);
 }
 
 void
@@ -299,7 +283,8 @@ vhost_mem_mapping_put(struct mem_mapping *mapping)
 {
 	if (__atomic_sub_fetch(&mapping->refcnt, 1, __ATOMIC_ACQ_REL) > 0)
 		return;
-	unreach(mapping);
+	if (mapping->reached)
+		vhost_iova_unmap(mapping->addr, mapping->size);
 	vhost_mem_guard_remove(mapping->guard);
 	munmap(mapping->addr, mapping->size);
 	vhost_reap(mapping->quota, mapping->fd);

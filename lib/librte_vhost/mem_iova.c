@@ -4,6 +4,7 @@
 
 #include <rte_eal.h>
 #include <rte_memory.h>
+#include <rte_vfio.h>
 
 #include "mem_iova.h"
 
@@ -21,9 +22,32 @@ eal_of(const void *host)
 	return iova != RTE_BAD_IOVA ? iova : 0;
 }
 
+static bool
+eal_has_vfio(void)
+{
+	return rte_vfio_is_enabled("vfio");
+}
+
+static int
+eal_map(const void *host, size_t size)
+{
+	return rte_vfio_container_dma_map(RTE_VFIO_DEFAULT_CONTAINER_FD, (uintptr_t)host,
+		(uintptr_t)host, size);
+}
+
+static int
+eal_unmap(const void *host, size_t size)
+{
+	return rte_vfio_container_dma_unmap(RTE_VFIO_DEFAULT_CONTAINER_FD, (uintptr_t)host,
+		(uintptr_t)host, size);
+}
+
 static const struct vhost_iova_ops eal_ops = {
 	.physical = eal_physical,
 	.of = eal_of,
+	.has_vfio = eal_has_vfio,
+	.map = eal_map,
+	.unmap = eal_unmap,
 };
 
 static const struct vhost_iova_ops *ops = &eal_ops;
@@ -38,6 +62,25 @@ bool
 vhost_iova_is_physical(void)
 {
 	return ops->physical();
+}
+
+bool
+vhost_iova_needs_map(void)
+{
+	/* physical addresses need no IOMMU */
+	return !ops->physical() && ops->has_vfio();
+}
+
+int
+vhost_iova_map(const void *host, size_t size)
+{
+	return ops->map(host, size);
+}
+
+void
+vhost_iova_unmap(const void *host, size_t size)
+{
+	ops->unmap(host, size);
 }
 
 rte_iova_t
