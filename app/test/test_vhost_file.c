@@ -156,6 +156,7 @@ sysfs_remove(const char *root)
 static int
 dax_devices_are_memory(void)
 {
+	static char longest[PATH_MAX];	/* that a link can be */
 	static const struct {
 		const char *what;
 		struct sysfs sysfs;
@@ -165,6 +166,9 @@ dax_devices_are_memory(void)
 			1 << 30, 2 << 20 },
 		{ "of an older kernel", { "../../class/dax", "4194304\n", NULL, "4096\n" },
 			4 << 20, 4096 },
+		{ "whose subsystem is far away", { longest, "4194304\n", "4096\n" }, 4 << 20, 4096 },
+		{ "of a size with much behind it", { "dax", "4194304 or so, as far as anybody knows\n",
+			"4096\n" }, 4 << 20, 4096 },
 		{ "of another kind", { "../../class/mem", "4194304\n", "4096\n" }, 0, 0 },
 		{ "of a kind with a like name", { "../../bus/daxes", "4096\n", "4096\n" }, 0, 0 },
 		{ "of no kind", { NULL, "4194304\n", "4096\n" }, 0, 0 },
@@ -176,6 +180,8 @@ dax_devices_are_memory(void)
 	};
 	char root[PATH_MAX / 2];
 
+	memset(longest, '.', sizeof(longest) - 1);
+	memcpy(longest + sizeof(longest) - sizeof("/dax"), "/dax", sizeof("/dax"));
 	fake_new_path(root, sizeof(root));
 	for (unsigned int i = 0; i < RTE_DIM(devices); i++) {
 		struct mem_file file = { 0 };
