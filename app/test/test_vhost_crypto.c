@@ -177,6 +177,32 @@ any_cut_is_one_stream(void)
 	return TEST_SUCCESS;
 }
 
+/** Header and vector may be cut anywhere as well, and the parts be apart. */
+static int
+header_and_vector_may_be_in_two_places(void)
+{
+	static const unsigned int cuts[] = { 1, 8, 15, 16, 63, 71 };
+	const struct fake_crypto_session session = fake_crypto_cipher(AES, 16, ENCRYPT);
+	struct fake *fe = fake_crypto_start(NULL, .ring_size = 64);
+	struct fake_crypto_request req;
+	uint8_t want[64];
+	int64_t id;
+
+	TEST_ASSERT_NOT_NULL(fe, "the device must start");
+	id = fake_crypto_open(fe, &session);
+	for (unsigned int i = 0; i < RTE_DIM(cuts); i++) {
+		TEST_ASSERT(fake_crypto_request(fe, &req, id, 64, i), "a request");
+		req.apart = cuts[i];
+		TEST_ASSERT(fake_crypto_reference(&session, req.iv, fake_crypto_src(fe, &req),
+			want, 64, true), "libcrypto");
+		TEST_ASSERT_EQUAL(fake_crypto_round(fe, 0, &req, NULL), VIRTIO_CRYPTO_OK,
+			"cut after %u bytes", cuts[i]);
+		TEST_ASSERT_BUFFERS_ARE_EQUAL(fake_crypto_dst(fe, &req), want, 64,
+			"cut after %u bytes", cuts[i]);
+	}
+	return fake_stop(fe);
+}
+
 static int
 descriptors_of_the_ring_do_as_well(void)
 {
@@ -493,6 +519,26 @@ answers_come_in_any_order(void)
 	return fake_stop(fe);
 }
 
+/** However many the application has room for; the others stay where they are. */
+static int
+one_fetch_is_one_burst(void)
+{
+	enum { N = VHOST_CRYPTO_MAX_BURST_SIZE + 3 };
+	struct fake *fe = fake_crypto_start(NULL, .ring_size = 256);
+	struct fake_crypto_request req;
+	struct rte_crypto_op *ops[N];
+
+	TEST_ASSERT_NOT_NULL(fe, "the device must start");
+	TEST_ASSERT(fake_crypto_request(fe, &req, fake_crypto_open_aes(fe), 64, 1), "a request");
+	for (unsigned int i = 0; i < N; i++)
+		TEST_ASSERT(fake_crypto_offer(&fe->vqs[0], &req), "it fits, time %u", i);
+	TEST_ASSERT_EQUAL(fake_crypto_fetch(fe, 0, ops, N), VHOST_CRYPTO_MAX_BURST_SIZE, "a burst");
+	TEST_ASSERT_EQUAL(fake_crypto_fetch(fe, 0, ops + N - 3, 3), 3, "and the others");
+	TEST_ASSERT(fake_crypto_process(ops, N), "processed");
+	TEST_ASSERT_EQUAL(fake_crypto_finalize(ops, N), N, "finalized, all at once");
+	return fake_stop(fe);
+}
+
 static int
 failed_operation_is_an_error(void)
 {
@@ -689,6 +735,7 @@ static const struct test_case cases[] = {
 	TEST_CASE(ciphers_agree_with_libcrypto),
 	TEST_CASE(ciphers_agree_in_guest_memory),
 	TEST_CASE(any_cut_is_one_stream),
+	TEST_CASE(header_and_vector_may_be_in_two_places),
 	TEST_CASE(descriptors_of_the_ring_do_as_well),
 	TEST_CASE(status_may_share_a_descriptor),
 	TEST_CASE(chains_agree_with_libcrypto),
@@ -699,6 +746,7 @@ static const struct test_case cases[] = {
 	TEST_CASE(wrong_sessions_are_told_why),
 	TEST_CASE(answer_has_no_keys),
 	TEST_CASE(answers_come_in_any_order),
+	TEST_CASE(one_fetch_is_one_burst),
 	TEST_CASE(failed_operation_is_an_error),
 	TEST_CASE(operations_of_rings_come_mixed),
 	TEST_CASE(calls_follow_the_flag),

@@ -19,6 +19,7 @@
 #include "mem_node.h"
 #include "test.h"
 #include "vhost_fake_crypto.h"
+#include "vhost_fake_dirty.h"
 #include "vhost_test_machine.h"
 #include "vhost_test_topology.h"
 
@@ -308,6 +309,145 @@ zero_copy_works_in_guest_memory(void)
 	return fake_stop(s.fe);
 }
 
+/* ---- migration ---- */
+
+/** A device of an application that offers the log as well, and whose guest migrates. */
+static struct fake *
+migrating(struct fake_dirty *d, const struct fake_crypto_app *app)
+{
+	struct fake *fe = fake_crypto_start(app, .ring_size = 64,
+		.protocol_features = DIRTY_PROTOCOL, .until = FAKE_REGISTERED);
+	uint64_t features;
+
+	if (fe == NULL || rte_vhost_driver_get_features(fe->path, &features) != 0 ||
+			rte_vhost_driver_set_features(fe->path, features | DIRTY_FEATURE) != 0)
+		return NULL;
+	if (fake_connect(fe) != 0 || fake_negotiate(fe) != 0 || fake_send_mem_table(fe) != 0 ||
+			fake_run(fe) != 0 || dirty_create(fe, d, 0, 0) != 0)
+		return NULL;
+	return dirty_start(d) == 0 ? fe : NULL;
+}
+
+static int
+end_migration(struct fake_dirty *d)
+{
+	TEST_ASSERT_SUCCESS(dirty_destroy(d), "nothing beside the log");
+	return fake_stop(d->fe);
+}
+
+/** Have the destination, the digest and the status of a request on a page of their own each. */
+static bool
+spread(struct fake *fe, struct fake_crypto_request *req)
+{
+	uint64_t pages = fake_alloc(fe, 0, 3 * DIRTY_PAGE, DIRTY_PAGE);
+
+	req->dst_gpa = pages;
+	req->digest_gpa = pages + DIRTY_PAGE;
+	req->status_gpa = pages + 2 * DIRTY_PAGE;
+	return pages != 0;
+}
+
+/** One that is offered while the log is empty. */
+static bool
+offer_logged(struct fake_dirty *d, struct fake_crypto_request *req)
+{
+	if (!spread(d->fe, req) || !fake_crypto_offer(&d->fe->vqs[0], req))
+		return false;
+	dirty_clear(d);
+	return true;
+}
+
+/** Of all pages of a request those that the library has written are logged, and the ring. */
+static bool
+is_logged(const struct fake_dirty *d, const struct fake_crypto_request *req, bool dst, bool digest)
+{
+	return dirty_is_set(d, req->status_gpa) && dirty_is_set(d, d->fe->vqs[0].used_gpa) &&
+		dirty_is_set(d, req->dst_gpa) == dst &&
+		dirty_is_set(d, req->digest_gpa) == digest &&
+		dirty_is_set(d, req->src_gpa) == req->in_place && !dirty_is_set(d, req->gpa);
+}
+
+static int
+results_are_logged(void)
+{
+	const struct fake_crypto_session session = fake_crypto_chain(VIRTIO_CRYPTO_CIPHER_AES_CBC,
+		16, VIRTIO_CRYPTO_OP_ENCRYPT, VIRTIO_CRYPTO_MAC_HMAC_SHA1, 20,
+		VIRTIO_CRYPTO_SYM_ALG_CHAIN_ORDER_CIPHER_THEN_HASH);
+	struct fake_crypto_request req;
+	struct fake_dirty d;
+	struct fake *fe = migrating(&d, NULL);
+
+	TEST_ASSERT_NOT_NULL(fe, "a guest that migrates");
+	TEST_ASSERT(fake_crypto_chain_request(fe, &req, fake_crypto_open(fe, &session), 64, 20,
+		false, 1), "a request");
+	/* whose source is not on the page of its header */
+	req.src_gpa = req.gpa + DIRTY_PAGE;
+	TEST_ASSERT(offer_logged(&d, &req), "is offered");
+	TEST_ASSERT_EQUAL(fake_crypto_serve(fe, 0), 1, "and done");
+	TEST_ASSERT_EQUAL(fake_crypto_status(fe, &req), VIRTIO_CRYPTO_OK, "with success");
+	TEST_ASSERT(is_logged(&d, &req, true, true), "all that was written");
+	return end_migration(&d);
+}
+
+/** The cryptodev writes to guest memory, the library answers for it. */
+static int
+what_the_cryptodev_writes_is_logged(void)
+{
+	struct fake_crypto_request req;
+	struct fake_dirty d;
+	struct fake *fe = migrating(&d, &in_place);
+	int64_t id;
+
+	TEST_ASSERT_NOT_NULL(fe, "a guest that migrates");
+	id = fake_crypto_open_aes(fe);
+	for (unsigned int same_place = 0; same_place < 2; same_place++) {
+		TEST_ASSERT(fake_crypto_request(fe, &req, id, 64, 1), "a request");
+		req.src_gpa = req.gpa + DIRTY_PAGE;
+		req.in_place = same_place;
+		TEST_ASSERT(offer_logged(&d, &req), "is offered");
+		TEST_ASSERT_EQUAL(fake_crypto_serve(fe, 0), 1, "and done");
+		TEST_ASSERT_EQUAL(fake_crypto_status(fe, &req), VIRTIO_CRYPTO_OK, "with success");
+		TEST_ASSERT(is_logged(&d, &req, !same_place, false), "all that was written");
+	}
+	return end_migration(&d);
+}
+
+/** An error is a status alone, whoever finds it. */
+static int
+errors_are_logged(void)
+{
+	struct fake_crypto_request req;
+	struct rte_crypto_op *op;
+	struct fake_dirty d;
+	struct fake *fe = migrating(&d, NULL);
+	int64_t id;
+
+	TEST_ASSERT_NOT_NULL(fe, "a guest that migrates");
+	id = fake_crypto_open_aes(fe);
+	TEST_ASSERT(fake_crypto_request(fe, &req, id + 1, 64, 1), "a request of no session");
+	TEST_ASSERT(offer_logged(&d, &req), "is offered");
+	TEST_ASSERT_EQUAL(fake_crypto_serve(fe, 0), 0, "and refused");
+	TEST_ASSERT_EQUAL(fake_crypto_status(fe, &req), VIRTIO_CRYPTO_INVSESS, "at once");
+	TEST_ASSERT(is_logged(&d, &req, false, false), "which is logged");
+
+	TEST_ASSERT(fake_crypto_request(fe, &req, id, 64, 1), "one that the cryptodev has not done");
+	TEST_ASSERT(offer_logged(&d, &req), "is offered");
+	TEST_ASSERT_EQUAL(fake_crypto_fetch(fe, 0, &op, 1), 1, "taken");
+	TEST_ASSERT_EQUAL(fake_crypto_finalize(&op, 1), 1, "and given back");
+	TEST_ASSERT(is_logged(&d, &req, false, false), "which is logged");
+
+	TEST_ASSERT(fake_crypto_request(fe, &req, id, 64, 1), "one that is not back in time");
+	TEST_ASSERT(offer_logged(&d, &req), "is offered");
+	TEST_ASSERT_EQUAL(fake_crypto_fetch(fe, 0, &op, 1), 1, "taken");
+	TEST_ASSERT(stop_rings(fe) >= 0, "the rings stop");
+	TEST_ASSERT_EQUAL(fake_crypto_status(fe, &req), VIRTIO_CRYPTO_ERR, "it is answered");
+	TEST_ASSERT(is_logged(&d, &req, false, false), "which is logged");
+	dirty_clear(&d);
+	TEST_ASSERT_EQUAL(fake_crypto_finalize(&op, 1), 1, "and then it comes");
+	TEST_ASSERT_EQUAL(dirty_clear(&d), 0, "which is nothing to the guest");
+	return end_migration(&d);
+}
+
 /* ---- the connection ---- */
 
 static int
@@ -522,6 +662,40 @@ full_node_keeps_requests_going(void)
 	return topology_stop(s.fe);
 }
 
+static int
+requests_node(struct fake *fe)
+{
+	struct crypto_lane *lane = &vhost_crypto_get(fe->vid)->lanes[0];
+	int node;
+
+	rte_spinlock_lock(&lane->lock);
+	node = lane->block->node;
+	rte_spinlock_unlock(&lane->lock);
+	return node;
+}
+
+/** A node with room for the queues' blocks, but not for those of requests. */
+static int
+requests_stay_until_there_is_room(void)
+{
+	const int home = topology_home();
+	struct story s;
+
+	TEST_ASSERT(begin_on(&s, home), "it begins");
+	topology_node_crowded(THERE, 64 * sizeof(struct crypto_slot), home);
+	TEST_ASSERT_SUCCESS(guest_goes(s.fe, THERE), "moved");
+	TEST_ASSERT_EQUAL(topology_device_node(s.fe), THERE, "the device is there");
+	TEST_ASSERT_EQUAL(requests_node(s.fe), home, "its requests are not");
+	TEST_ASSERT(come_back(&s), "operations come back");
+	TEST_ASSERT(all_answered(&s, VIRTIO_CRYPTO_OK), "and are done");
+	TEST_ASSERT(works(s.fe, s.session), "it works");
+	topology_node_crowded(THERE, 0, home);
+	TEST_ASSERT_SUCCESS(topology_refresh(vhost_device_peek(s.fe->vid)), "looked again");
+	TEST_ASSERT_SUCCESS(all_is_on(s.fe, THERE), "all of it is there");
+	TEST_ASSERT(works(s.fe, s.session), "it works");
+	return topology_stop(s.fe);
+}
+
 /* ---- all at once ---- */
 
 static struct {
@@ -594,6 +768,9 @@ static const struct test_case cases[] = {
 	TEST_CASE(memory_goes_under_copies),
 	TEST_CASE(memory_goes_under_zero_copy),
 	TEST_CASE(zero_copy_works_in_guest_memory),
+	TEST_CASE(results_are_logged),
+	TEST_CASE(what_the_cryptodev_writes_is_logged),
+	TEST_CASE(errors_are_logged),
 	TEST_CASE(frontend_goes_under_copies),
 	TEST_CASE(frontend_goes_under_zero_copy),
 	TEST_CASE(socket_goes_under_operations),
@@ -604,6 +781,7 @@ static const struct test_case cases[] = {
 	TEST_CASE(requests_follow_their_queue),
 	TEST_CASE(requests_travel_twice),
 	TEST_CASE(full_node_keeps_requests_going),
+	TEST_CASE(requests_stay_until_there_is_room),
 	TEST_CASE(anything_happens_under_a_poller),
 };
 

@@ -21,6 +21,10 @@
 #define OPS 4096
 #define IV_ROOM 32
 
+/* where a request has what comes first, and how far from it the rest, if that is apart */
+#define IV_AT 512
+#define REST_AT 256
+
 static struct {
 	int cdev;
 	struct rte_mempool *sessions, *ops;
@@ -291,13 +295,36 @@ cut_up(struct fake_seg *segs, uint64_t gpa, uint32_t len, unsigned int cut, bool
 	return n;
 }
 
+/** Header or vector, where put_head() has it. */
+static unsigned int
+head_segs(const struct fake_crypto_request *req, struct fake_seg *segs, uint64_t gpa, uint32_t len)
+{
+	uint32_t first = req->apart > 0 ? RTE_MIN(req->apart, len) : len;
+	unsigned int n = cut_up(segs, gpa, first, 0, false);
+
+	return n + cut_up(segs + n, gpa + REST_AT, len - first, 0, false);
+}
+
+/** Write header or vector, nothing of it where it is not to be read. */
+static void
+put_head(struct fake *fe, const struct fake_crypto_request *req, uint64_t gpa, const void *from,
+		uint32_t len)
+{
+	uint32_t first = req->apart > 0 ? RTE_MIN(req->apart, len) : len;
+
+	memcpy(fake_va(fe, gpa, first), from, first);
+	if (first == len)
+		return;
+	memset(fake_va(fe, gpa + first, len - first), FAKE_CRYPTO_UNTOUCHED, len - first);
+	memcpy(fake_va(fe, gpa + REST_AT, len - first), (const uint8_t *)from + first, len - first);
+}
+
 unsigned int
 fake_crypto_segs(const struct fake_crypto_request *req, struct fake_seg *segs)
 {
-	unsigned int n = 0;
+	unsigned int n = head_segs(req, segs, req->gpa, sizeof(req->head));
 
-	segs[n++] = (struct fake_seg){ req->gpa, sizeof(req->head), false };
-	n += cut_up(segs + n, req->gpa + 512, req->iv_len, 0, false);
+	n += head_segs(req, segs + n, req->gpa + IV_AT, req->iv_len);
 	n += cut_up(segs + n, req->src_gpa, req->src_len, req->cut, false);
 	n += cut_up(segs + n, req->check_gpa, req->check_len, 0, false);
 	n += cut_up(segs + n, req->in_place ? req->src_gpa : req->dst_gpa, req->dst_len,
@@ -316,8 +343,8 @@ fake_crypto_offer(struct fake_vq *vq, struct fake_crypto_request *req)
 	struct fake_seg segs[FAKE_MAX_SEGS];
 	unsigned int n = fake_crypto_segs(req, segs);
 
-	memcpy(fake_va(vq->fe, req->gpa, sizeof(req->head)), &req->head, sizeof(req->head));
-	memcpy(fake_va(vq->fe, req->gpa + 512, sizeof(req->iv)), req->iv, sizeof(req->iv));
+	put_head(vq->fe, req, req->gpa, &req->head, sizeof(req->head));
+	put_head(vq->fe, req, req->gpa + IV_AT, req->iv, sizeof(req->iv));
 	*(uint8_t *)fake_va(vq->fe, req->status_gpa, 1) = FAKE_CRYPTO_UNTOUCHED;
 	req->id = vq->ops->add(vq, segs, n, req->direct ? 0 : req->gpa + 14000);
 	if (req->id < 0)

@@ -78,6 +78,7 @@ struct fake_crypto_request {
 	uint32_t digest_len;	/**< likewise; behind the destination */
 	uint32_t check_len;	/**< likewise, of a digest behind the source */
 	unsigned int cut;	/**< data in descriptors of so many bytes; 0: of any length */
+	unsigned int apart;	/**< header and vector go on elsewhere after so many bytes; 0: no */
 	bool in_place;		/**< the destination is the source */
 	bool direct;		/**< descriptors of the ring, not of a table */
 	/* where it is */
