@@ -12,6 +12,7 @@
 #include <rte_crypto.h>
 #include <rte_vhost_crypto.h>
 
+#include "crypto/algo.h"
 #include "test.h"
 #include "vhost_fake_crypto.h"
 
@@ -90,6 +91,36 @@ static const struct {
 	{ "AES-128-CTR", VIRTIO_CRYPTO_CIPHER_AES_CTR, 16, 16 },
 	{ "3DES-CBC", VIRTIO_CRYPTO_CIPHER_3DES_CBC, 24, 8 },
 };
+
+/** Of the standards, also for those that no cryptodev at hand has. */
+static int
+tables_say_what_standards_do(void)
+{
+	static const struct {
+		uint32_t id, algo, iv_len, block;
+	} all_ciphers[] = {
+		{ AES, RTE_CRYPTO_CIPHER_AES_CBC, 16, 16 },
+		{ VIRTIO_CRYPTO_CIPHER_AES_CTR, RTE_CRYPTO_CIPHER_AES_CTR, 16, 1 },
+		{ VIRTIO_CRYPTO_CIPHER_DES_CBC, RTE_CRYPTO_CIPHER_DES_CBC, 8, 8 },
+		{ VIRTIO_CRYPTO_CIPHER_3DES_ECB, RTE_CRYPTO_CIPHER_3DES_ECB, 0, 8 },
+		{ VIRTIO_CRYPTO_CIPHER_3DES_CBC, RTE_CRYPTO_CIPHER_3DES_CBC, 8, 8 },
+		{ VIRTIO_CRYPTO_CIPHER_3DES_CTR, RTE_CRYPTO_CIPHER_3DES_CTR, 8, 1 },
+	};
+	unsigned int n = 0;
+
+	for (unsigned int i = 0; i < RTE_DIM(all_ciphers); i++) {
+		const struct crypto_cipher *cipher = vhost_crypto_cipher(all_ciphers[i].id);
+
+		TEST_ASSERT_NOT_NULL(cipher, "cipher %u", all_ciphers[i].id);
+		TEST_ASSERT_EQUAL(cipher->algo, all_ciphers[i].algo, "its name here");
+		TEST_ASSERT_EQUAL(cipher->iv_len, all_ciphers[i].iv_len, "its vector");
+		TEST_ASSERT_EQUAL(cipher->block, all_ciphers[i].block, "its block");
+	}
+	for (uint32_t id = 0; id < 64; id++)
+		n += vhost_crypto_cipher(id) != NULL;
+	TEST_ASSERT_EQUAL(n, RTE_DIM(all_ciphers), "and no others");
+	return TEST_SUCCESS;
+}
 
 static void
 set_iv_len(struct fake_crypto_request *req, uint32_t len)
@@ -732,6 +763,7 @@ static const struct test_case cases[] = {
 	TEST_CASE(old_guest_uses_one_queue_of_two),
 	TEST_CASE(nist_vector_comes_out),
 	TEST_CASE(rfc_vector_comes_out),
+	TEST_CASE(tables_say_what_standards_do),
 	TEST_CASE(ciphers_agree_with_libcrypto),
 	TEST_CASE(ciphers_agree_in_guest_memory),
 	TEST_CASE(any_cut_is_one_stream),

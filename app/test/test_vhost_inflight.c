@@ -648,6 +648,43 @@ area_too_small_for_the_rings(void)
 	return fake_stop(fe);
 }
 
+/** What a zeroed region is before somebody uses it; a free list leads on from each entry. */
+static void
+fill_new_region(const struct fake *fe, void *region)
+{
+	struct rte_vhost_inflight_info_split *split = region;
+	struct rte_vhost_inflight_info_packed *packed = region;
+
+	if (fe->cfg.format != FAKE_PACKED) {
+		split->desc_num = SIZE;
+		return;
+	}
+	packed->desc_num = SIZE;
+	packed->used_wrap_counter = 1;
+	packed->old_used_wrap_counter = 1;
+	for (unsigned int i = 0; i < SIZE; i++)
+		packed->desc[i].next = i + 1;
+}
+
+/** The frontend may give it to a backend that looks at nothing but the version. */
+static int
+new_area_is_ready_for_any_backend(void)
+{
+	struct fake *fe = fake_start(TRACKED, .until = FAKE_MEMORY);
+	uint64_t want[256] = { 0 };
+	struct fake_inflight area;
+
+	TEST_ASSERT_NOT_NULL(fe, "a device");
+	TEST_ASSERT_SUCCESS(fake_inflight_get(fe, &area, 3, SIZE), "an area");
+	TEST_ASSERT(area.stride <= sizeof(want), "room here");
+	fill_new_region(fe, want);
+	for (unsigned int i = 0; i < 3; i++)
+		TEST_ASSERT_BUFFERS_ARE_EQUAL(area.map + i * area.stride, want, area.stride,
+			"region %u", i);
+	fake_inflight_close(&area);
+	return fake_stop(fe);
+}
+
 /** Before the first backend has used it, an area is zeros, whoever made it. */
 static int
 area_of_the_frontends_own(void)
@@ -955,6 +992,7 @@ static const struct test_case cases[] = {
 	TEST_CASE(log_of_written_pages_leaves_requests_alone),
 	TEST_CASE(last_batch_is_found),
 	TEST_CASE(area_too_small_for_the_rings),
+	TEST_CASE(new_area_is_ready_for_any_backend),
 	TEST_CASE(area_of_the_frontends_own),
 	TEST_CASE(area_with_an_offset),
 	TEST_CASE(wrong_areas_are_refused),
