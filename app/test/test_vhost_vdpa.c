@@ -684,6 +684,9 @@ on_notify_area(int vid __rte_unused, int qid __rte_unused, uint64_t *offset, uin
 	return 0;
 }
 
+#define DOORBELLS (FE_BIT(VHOST_USER_PROTOCOL_F_SLAVE_REQ) | \
+	FE_BIT(VHOST_USER_PROTOCOL_F_SLAVE_SEND_FD) | FE_BIT(VHOST_USER_PROTOCOL_F_HOST_NOTIFIER))
+
 static int
 doorbells_are_whole_pages(void)
 {
@@ -697,9 +700,7 @@ doorbells_are_whole_pages(void)
 	TEST_ASSERT_NOT_NULL(fe, "a device");
 	ops.get_vfio_device_fd = on_device_fd;
 	ops.get_notify_area = on_notify_area;
-	fe->cfg.protocol_features |= FE_BIT(VHOST_USER_PROTOCOL_F_SLAVE_REQ) |
-		FE_BIT(VHOST_USER_PROTOCOL_F_SLAVE_SEND_FD) |
-		FE_BIT(VHOST_USER_PROTOCOL_F_HOST_NOTIFIER);
+	fe->cfg.protocol_features |= DOORBELLS;
 	TEST_ASSERT_SUCCESS(fake_connect(fe), "with doorbells");
 	TEST_ASSERT_SUCCESS(fake_negotiate(fe), "with doorbells");
 	TEST_ASSERT_SUCCESS(fake_send_mem_table(fe), "memory");
@@ -719,6 +720,50 @@ doorbells_are_whole_pages(void)
 	TEST_ASSERT_EQUAL(recv(pair[0], &bell, sizeof(bell), MSG_DONTWAIT), -1, "nobody was told");
 	close(pair[0]);
 	close(pair[1]);
+	ops.get_vfio_device_fd = NULL;
+	ops.get_notify_area = NULL;
+	return end(fe);
+}
+
+/** What the driver hears of the doorbell of a ring that is not there yet: 0 is wrong. */
+static int
+doorbell(struct fake *fe, uint64_t protocol_features)
+{
+	int given;
+
+	fake_disconnect(fe);
+	fe->cfg.protocol_features = protocol_features;
+	if (fake_connect(fe) != 0 || fake_negotiate(fe) != 0)
+		return 0;
+	given = rte_vhost_host_notifier_ctrl(fe->vid, 0, true);
+	return rte_vhost_host_notifier_ctrl(fe->vid, 0, false) == given ? given : 0;
+}
+
+static int
+doorbells_need_all_of_driver_and_frontend(void)
+{
+	static const unsigned int needed[] = { VHOST_USER_PROTOCOL_F_SLAVE_REQ,
+		VHOST_USER_PROTOCOL_F_SLAVE_SEND_FD, VHOST_USER_PROTOCOL_F_HOST_NOTIFIER };
+	struct fake *fe = start(1);
+
+	TEST_ASSERT_NOT_NULL(fe, "a device");
+	TEST_ASSERT_EQUAL(doorbell(fe, DOORBELLS), -ENOTSUP, "a driver without");
+	ops.get_vfio_device_fd = on_device_fd;
+	TEST_ASSERT_EQUAL(doorbell(fe, DOORBELLS), -ENOTSUP, "a file alone");
+	ops.get_vfio_device_fd = NULL;
+	ops.get_notify_area = on_notify_area;
+	TEST_ASSERT_EQUAL(doorbell(fe, DOORBELLS), -ENOTSUP, "a place alone");
+	ops.get_vfio_device_fd = on_device_fd;
+	for (unsigned int i = 0; i < RTE_DIM(needed); i++)
+		TEST_ASSERT_EQUAL(doorbell(fe, DOORBELLS & ~FE_BIT(needed[i])), -ENOTSUP,
+			"a frontend without feature %u", needed[i]);
+	fe->cfg.legacy = true;
+	TEST_ASSERT_EQUAL(doorbell(fe, DOORBELLS), -ENOTSUP, "an old guest");
+	fe->cfg.legacy = false;
+	TEST_ASSERT_EQUAL(doorbell(fe, DOORBELLS), -EINVAL, "all but the ring");
+	TEST_ASSERT_EQUAL(fake_call_u64(fe, FE_SET_FEATURES, fe->features &
+		~FE_BIT(VHOST_USER_F_PROTOCOL_FEATURES)), FAKE_ACK, "a frontend that takes it back");
+	TEST_ASSERT_EQUAL(rte_vhost_host_notifier_ctrl(fe->vid, 0, true), -ENOTSUP, "is told so");
 	ops.get_vfio_device_fd = NULL;
 	ops.get_notify_area = NULL;
 	return end(fe);
@@ -749,6 +794,7 @@ static const struct test_case cases[] = {
 	TEST_CASE_WITH(guest_names_all_memory_in_each_descriptor, "chains_that_never_end",
 		&yes_and_no[1]),
 	TEST_CASE(doorbells_are_whole_pages),
+	TEST_CASE(doorbells_need_all_of_driver_and_frontend),
 };
 
 static int

@@ -556,6 +556,7 @@ static struct {
 	bool paused;		/**< reads nothing for now */
 	unsigned int asked;	/**< for an answer */
 	unsigned int given[RINGS], taken[RINGS];
+	unsigned int strange;	/**< messages about rings that there are not */
 	volatile uint16_t *doorbell[RINGS];
 } door = { .lock = PTHREAD_MUTEX_INITIALIZER };
 
@@ -590,8 +591,10 @@ door_obey(const struct door_message *msg, int fd)
 	unsigned int ring = msg->index & 0xff;
 	void *at;
 
-	if (ring >= RINGS)
+	if (ring >= RINGS) {
+		door.strange++;
 		return;
+	}
 	if (door.doorbell[ring] != NULL)
 		munmap((void *)(uintptr_t)door.doorbell[ring], getpagesize());
 	door.doorbell[ring] = NULL;
@@ -650,6 +653,7 @@ door_open(struct fake *fe)
 	bool good;
 
 	door.asked = 0;
+	door.strange = 0;
 	memset(door.given, 0, sizeof(door.given));
 	memset(door.taken, 0, sizeof(door.taken));
 	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) != 0)
@@ -736,7 +740,31 @@ guest_rings_doorbells(void)
 	for (unsigned int i = 0; i < RINGS; i++)
 		TEST_ASSERT(door_await(&door.taken[i], 1), "ring %u", i);
 	TEST_ASSERT_EQUAL(door_count(&door.asked), RINGS, "nobody waited for that");
+	/* which reads what is left */
 	door_close();
+	for (unsigned int i = 0; i < RINGS; i++)
+		TEST_ASSERT_EQUAL(door.taken[i], 1, "ring %u", i);
+	TEST_ASSERT_EQUAL(door.strange, 0, "and no other");
+	return served_end(&s);
+}
+
+/* What was taken before the end is not taken again. */
+static int
+doorbells_are_taken_one_by_one(void)
+{
+	struct served s;
+
+	TEST_ASSERT(door_start(&s, true) && served_run(&s), "run");
+	TEST_ASSERT_SUCCESS(rte_vhost_host_notifier_ctrl(s.fe->vid, 1, false), "one");
+	TEST_ASSERT_EQUAL(door_count(&door.taken[1]), 1, "is taken, and answered");
+	TEST_ASSERT_EQUAL(door_count(&door.asked), RINGS + 1, "which was waited for");
+	for (unsigned int i = 0; i < RINGS; i++)
+		TEST_ASSERT_EQUAL(door_count(&door.taken[i]), i == 1, "ring %u", i);
+	TEST_ASSERT(fake_stop_vring(s.fe, 0) >= 0, "stop");
+	door_close();
+	for (unsigned int i = 0; i < RINGS; i++)
+		TEST_ASSERT_EQUAL(door.taken[i], 1, "ring %u", i);
+	TEST_ASSERT_EQUAL(door.strange, 0, "and no other");
 	return served_end(&s);
 }
 
@@ -976,6 +1004,7 @@ static const struct test_case cases[] = {
 		&ways[2]),
 	TEST_CASE(guest_moves_to_other_hardware),
 	TEST_CASE(guest_rings_doorbells),
+	TEST_CASE(doorbells_are_taken_one_by_one),
 	TEST_CASE(doorbells_follow_other_memory),
 	TEST_CASE(half_of_the_doorbells_is_none),
 	TEST_CASE(acknowledged_before_it_is_asked),

@@ -57,7 +57,7 @@ struct crypto_sessions {
 static inline unsigned int
 crypto_session_place(uint64_t id)
 {
-	return (id - 1) % VHOST_CRYPTO_SESSION_MAP_ENTRIES;
+	return id % VHOST_CRYPTO_SESSION_MAP_ENTRIES;
 }
 
 /** The session of an id that a guest says, or NULL. */
