@@ -758,8 +758,13 @@ doorbells_are_taken_one_by_one(void)
 	TEST_ASSERT_SUCCESS(rte_vhost_host_notifier_ctrl(s.fe->vid, 1, false), "one");
 	TEST_ASSERT_EQUAL(door_count(&door.taken[1]), 1, "is taken, and answered");
 	TEST_ASSERT_EQUAL(door_count(&door.asked), RINGS + 1, "which was waited for");
+	pthread_mutex_lock(&door.lock);
+	door.refuse = RINGS + 2;
+	pthread_mutex_unlock(&door.lock);
+	TEST_ASSERT_EQUAL(rte_vhost_host_notifier_ctrl(s.fe->vid, 2, false), -EFAULT,
+		"a frontend that has not done so");
 	for (unsigned int i = 0; i < RINGS; i++)
-		TEST_ASSERT_EQUAL(door_count(&door.taken[i]), i == 1, "ring %u", i);
+		TEST_ASSERT_EQUAL(door_count(&door.taken[i]), i == 1 || i == 2, "ring %u", i);
 	TEST_ASSERT(fake_stop_vring(s.fe, 0) >= 0, "stop");
 	door_close();
 	for (unsigned int i = 0; i < RINGS; i++)
