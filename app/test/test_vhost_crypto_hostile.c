@@ -472,10 +472,10 @@ available_index_beyond_the_ring_is_not_followed(void)
 
 /** A guest that offers a ring again and again without an answer fills no more than there is. */
 static int
-requests_without_end_find_an_end(void)
+requests_without_end(const struct fake_crypto_app *app)
 {
 	struct rte_crypto_op *ops[1024];
-	struct fake *fe = fake_crypto_start(NULL, .ring_size = 64);
+	struct fake *fe = fake_crypto_start(app, .ring_size = 64);
 	struct fake_crypto_request req;
 	unsigned int n = 0, round;
 	struct fake_vq *vq;
@@ -497,6 +497,19 @@ requests_without_end_find_an_end(void)
 		TEST_ASSERT_EQUAL(fake_crypto_finalize(ops + i, 32), 32, "finalized");
 	}
 	return fake_stop(fe);
+}
+
+static int
+requests_without_end_find_an_end(void)
+{
+	return requests_without_end(NULL);
+}
+
+/** Each of them takes two buffers. */
+static int
+zero_copy_without_end_finds_an_end(void)
+{
+	return requests_without_end(&in_place);
 }
 
 /* ---- guests that change their mind ---- */
@@ -706,6 +719,7 @@ static const struct test_case cases[] = {
 	TEST_CASE(heads_beyond_the_ring_are_skipped),
 	TEST_CASE(available_index_beyond_the_ring_is_not_followed),
 	TEST_CASE(requests_without_end_find_an_end),
+	TEST_CASE(zero_copy_without_end_finds_an_end),
 	TEST_CASE(guest_changes_all_under_a_copy),
 	TEST_CASE(guest_changes_all_under_zero_copy),
 	TEST_CASE(last_byte_of_memory_may_be_written),

@@ -137,11 +137,11 @@ crypto_block_take(struct crypto_block *block, uint16_t *number)
 	return slot;
 }
 
-/** Another buffer, for crypto_slot.target; NULL when there is none. */
+/** Another buffer, for crypto_slot.target: a block with a map has two for each slot. */
 static inline struct rte_mbuf *
 crypto_block_take_mbuf(struct crypto_block *block)
 {
-	return block->nmbufs > 0 ? block->mbufs[--block->nmbufs] : NULL;
+	return block->mbufs[--block->nmbufs];
 }
 
 static inline void

@@ -76,8 +76,6 @@ use_guest_memory(struct fetch *f, struct crypto_slot *slot, bool chain)
 		if (chain || (from.base < to.base + len && to.base < from.base + len))
 			return false;
 		slot->target = crypto_block_take_mbuf(f->block);
-		if (slot->target == NULL)
-			return false;
 		point_at(slot->target, to);
 	}
 	point_at(slot->mbuf, from);
