@@ -518,6 +518,8 @@ vhost_postcopy_forget(struct vhost_postcopy *postcopy)
 void
 vhost_postcopy_end(struct vhost_postcopy *postcopy)
 {
+	if (postcopy->ufd < 0)
+		return;
 	unregister_map(postcopy->ufd, postcopy->map);
 	unregister_map(postcopy->ufd, postcopy->pending);
 	pthread_mutex_lock(&watch.lock);
