@@ -677,6 +677,37 @@ segments_are_asked_of_those_who_negotiated_them(void)
 	return TEST_SUCCESS;
 }
 
+/* Drivers offer buffers with whatever an earlier packet has left in them. */
+static int
+header_of_an_earlier_packet_does_not_stay(const void *arg)
+{
+	const bool mergeable = *(const bool *)arg;
+	struct fake *fe = fake_start(.mergeable = mergeable, .legacy = !mergeable);
+	const fake_net_hdr plain = { .num_buffers = 1 };
+	unsigned int len;
+
+	TEST_ASSERT_NOT_NULL(fe, "the device must start");
+	len = fake_header_len(fe);
+	for (unsigned int bit = 0; bit < 8 * len; bit++) {
+		struct fake_vq *rx = &fe->vqs[0];
+		const struct fake_slot *slot = &rx->slots[rx->free_head];
+		struct rte_mbuf *m = fake_mbuf(64, bit, 0);
+		fake_net_hdr left = plain, got;
+		uint8_t pkt[256];
+
+		((uint8_t *)&left)[bit / 8] ^= 1 << bit % 8;
+		TEST_ASSERT_EQUAL(fake_rx_fill(rx, 1, 256, NULL), 1, "a buffer");
+		TEST_ASSERT(fake_write_guest(fe, slot->gpa, &left, len), "bit %u", bit);
+		TEST_ASSERT_EQUAL(fake_enqueue_burst(fe->vid, 0, &m, 1), 1, "bit %u", bit);
+		rte_pktmbuf_free(m);
+		TEST_ASSERT_EQUAL(fake_rx_take(rx, &got, pkt, sizeof(pkt)), 64, "bit %u", bit);
+		TEST_ASSERT_BUFFERS_ARE_EQUAL(&got, &plain, len, "bit %u", bit);
+	}
+	return fake_stop(fe);
+}
+
+static const bool is_long = true, is_short = false;
+
 /*
  * The guest expects the sum of the pseudo header where its checksum shall be
  * (virtio 1.2, 5.1.6.4.1); an application that sets a flag has not written it.
@@ -955,6 +986,10 @@ static const struct test_case fixed_cases[] = {
 	TEST_CASE(random_headers_do_no_harm),
 	TEST_CASE(header_changed_during_the_burst),
 	TEST_CASE(segments_are_asked_of_those_who_negotiated_them),
+	TEST_CASE_WITH(header_of_an_earlier_packet_does_not_stay,
+		"header_of_an_earlier_packet_does_not_stay", &is_long),
+	TEST_CASE_WITH(header_of_an_earlier_packet_does_not_stay,
+		"short_header_of_an_earlier_packet_does_not_stay", &is_short),
 	TEST_CASE(pseudo_header_checksum_is_made_here),
 	TEST_CASE(ip_checksum_is_made_here),
 	TEST_CASE(checksum_is_completed_for_a_guest_without_guest_csum),
