@@ -24,6 +24,9 @@
 #include "device.h"
 #include "mem_iotlb.h"
 #include "mem_map.h"
+#include "net_ahead.h"
+#include "queue.h"
+#include "ring_iova.h"
 #include "test.h"
 #include "vhost_fake_dirty.h"
 #include "vhost_fake_iommu.h"
@@ -406,6 +409,43 @@ indirect_buffers_are_asked_for_ahead(void)
 	poll_answering(fe);
 	for (unsigned int i = 0; i < 64; i++)
 		TEST_ASSERT_EQUAL(send_once(fe, FRAME, i), 1, "packet %u", i);
+	return fake_iommu_stop(&iommu);
+}
+
+/** Have the ring to the guest looked at so many chains ahead, if there are; nobody else does. */
+static struct ring_iova *
+look_ahead(struct fake *fe, uint32_t eager)
+{
+	struct vhost_queue *q = vhost_device_queue(vhost_device_peek(fe->vid), 0);
+	struct ring_iova *iova = vhost_gate_enter(&q->gate)->iova;
+
+	iova->eager = eager;
+	iova->ahead = 0;
+	vhost_net_look_ahead(q->gate.block);
+	vhost_gate_leave(&q->gate);
+	return iova;
+}
+
+/* What is known costs a look for nothing, which is done for some time only. */
+static int
+looking_ahead_ends_where_all_is_known(void)
+{
+	struct fake *fe = fake_iommu_start(&iommu, .queues = 1, .ring_size = 128);
+	struct ring_iova *iova;
+
+	TEST_ASSERT_NOT_NULL(fe, "a device");
+	TEST_ASSERT_EQUAL(fake_rx_fill(&fe->vqs[0], 8, BUF_LEN, NULL), 8, "buffers");
+	iova = look_ahead(fe, 20);
+	TEST_ASSERT(iova->wants.n > 0, "something was missing");
+	TEST_ASSERT_EQUAL(iova->ahead, 8, "and noted for all of them");
+	TEST_ASSERT_EQUAL(iova->eager, RING_IOVA_EAGER, "so it is worth while");
+	TEST_ASSERT_SUCCESS(fake_iommu_map_all(&iommu), "everything is known");
+	iova = look_ahead(fe, 20);
+	TEST_ASSERT_EQUAL(iova->ahead, 8, "looked at");
+	TEST_ASSERT_EQUAL(iova->eager, 12, "for nothing");
+	iova = look_ahead(fe, 5);
+	TEST_ASSERT_EQUAL(iova->ahead, 5, "no longer than that");
+	TEST_ASSERT_EQUAL(iova->eager, 0, "no longer than that");
 	return fake_iommu_stop(&iommu);
 }
 
@@ -1155,6 +1195,7 @@ static const struct test_case fixed_cases[] = {
 	TEST_CASE(pages_of_a_ring_may_be_apart),
 	TEST_CASE(buffers_are_asked_for_ahead),
 	TEST_CASE(indirect_buffers_are_asked_for_ahead),
+	TEST_CASE(looking_ahead_ends_where_all_is_known),
 	TEST_CASE(all_pages_of_a_frame_are_asked_for_at_once),
 	TEST_CASE(enqueue_waits_for_the_answer),
 	TEST_CASE(answer_that_never_comes_harms_nobody),
