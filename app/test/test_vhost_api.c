@@ -595,6 +595,36 @@ path_too_long_is_refused_not_cut(void)
 	return TEST_SUCCESS;
 }
 
+/** Why a path is refused, as the log says it. */
+static bool
+is_refused_as(const char *path, const char *why)
+{
+	struct log_capture log;
+	char line[64];
+	bool is;
+
+	snprintf(line, sizeof(line), "failed to register the socket: %s", why);
+	if (log_begin(&log) != 0)
+		return false;
+	is = rte_vhost_driver_register(path, 0) == -1;
+	log_end(&log);
+	is = is && log_count(&log, line) == 1;
+	log_free(&log);
+	return is;
+}
+
+static int
+paths_that_are_none_are_told_apart(void)
+{
+	char path[PATH_MAX + 1];
+
+	memset(path, 'x', sizeof(path));
+	path[PATH_MAX] = '\0';
+	TEST_ASSERT(is_refused_as(path, "File name too long"), "%d characters", PATH_MAX);
+	TEST_ASSERT(is_refused_as("", "Invalid argument"), "none");
+	return TEST_SUCCESS;
+}
+
 static int
 flags_that_exclude_each_other_are_refused(void)
 {
@@ -689,6 +719,58 @@ device_without_one_of_its_parts_is_none(void)
 	vhost_device_destroy(dev, false);
 	TEST_ASSERT(nth > 2, "more than one part");
 	return TEST_SUCCESS;
+}
+
+/* ---- a device that somebody works on ---- */
+
+/** As a callback of another thread, which has the control lock. */
+static void *
+try_from_elsewhere(void *arg)
+{
+	struct vhost_device *dev = arg;
+	bool inside = vhost_device_is_inside(dev);
+
+	if (!vhost_device_try_lock(dev))
+		return inside ? NULL : arg;
+	vhost_device_unlock(dev);
+	return NULL;
+}
+
+/** Whether another thread is turned away. */
+static bool
+is_turned_away(struct vhost_device *dev)
+{
+	void *result = NULL;
+	pthread_t thread;
+
+	if (pthread_create(&thread, NULL, try_from_elsewhere, dev) == 0)
+		pthread_join(thread, &result);
+	return result != NULL;
+}
+
+static int
+device_has_one_owner_at_a_time(void)
+{
+	struct fake *fe = fake_start(.until = FAKE_CONNECTED);
+	uint64_t until = fake_now_ms() + fake_patience_ms();
+	struct vhost_device *dev;
+
+	TEST_ASSERT_NOT_NULL(fe, "a connection");
+	dev = vhost_device_peek(fe->vid);
+	vhost_device_lock(dev);
+	TEST_ASSERT(vhost_device_any_is_locked(), "ours");
+	TEST_ASSERT(vhost_device_is_inside(dev), "so we are inside");
+	TEST_ASSERT(is_turned_away(dev), "alone");
+	TEST_ASSERT(vhost_device_try_lock(dev), "as often as we like");
+	vhost_device_unlock(dev);
+	TEST_ASSERT(is_turned_away(dev), "still alone");
+	vhost_device_unlock(dev);
+	TEST_ASSERT(!vhost_device_any_is_locked(), "not any more");
+	TEST_ASSERT(!vhost_device_is_inside(dev), "we are outside");
+	while (is_turned_away(dev) && fake_now_ms() < until)
+		;
+	TEST_ASSERT(!is_turned_away(dev), "and others may come, if the library has not");
+	return fake_stop(fe);
 }
 
 /* ---- looking on while packets flow ---- */
@@ -858,9 +940,11 @@ static const struct test_case cases[] = {
 	TEST_CASE(null_arguments),
 	TEST_CASE(same_path_twice_is_refused),
 	TEST_CASE(path_too_long_is_refused_not_cut),
+	TEST_CASE(paths_that_are_none_are_told_apart),
 	TEST_CASE(flags_that_exclude_each_other_are_refused),
 	TEST_CASE(callbacks_may_be_missing),
 	TEST_CASE(device_without_one_of_its_parts_is_none),
+	TEST_CASE(device_has_one_owner_at_a_time),
 	TEST_CASE(looking_on_costs_no_packet),
 	TEST_CASE(extern_handlers_answer_their_own_requests),
 	TEST_CASE(extern_handlers_replace_the_library),

@@ -8,12 +8,17 @@
  */
 
 #include <errno.h>
+#include <fcntl.h>
+#include <sched.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include <linux/virtio_config.h>
 
 #include "test.h"
+#include "vhost_fake_dirty.h"
 #include "vhost_fake_frontend.h"
+#include "vhost_fake_inflight.h"
 
 #define SEGMENTATION (FE_BIT(VIRTIO_NET_F_HOST_TSO4) | \
 	FE_BIT(VIRTIO_NET_F_HOST_TSO6) | FE_BIT(VIRTIO_NET_F_HOST_UFO))
@@ -487,6 +492,148 @@ negotiated_protocol_features_are_told(void)
 	return fake_stop(fe);
 }
 
+/* ---- in a program without standard input ---- */
+
+/** Somebody who hands over descriptors, and asks for one. */
+struct giver {
+	struct fake *fe;
+	struct fake_dirty log;
+	struct fake_inflight area;
+	int channel[2];
+};
+
+static enum fake_verdict
+give_memory(struct giver *g)
+{
+	return fake_send_mem_table(g->fe) == 0 ? FAKE_ACK : FAKE_NACK;
+}
+
+static enum fake_verdict
+give_kick(struct giver *g)
+{
+	return fake_call_fd(g->fe, FE_SET_VRING_KICK, 0, g->fe->vqs[0].kickfd);
+}
+
+static enum fake_verdict
+give_call(struct giver *g)
+{
+	return fake_call_fd(g->fe, FE_SET_VRING_CALL, 0, g->fe->vqs[0].callfd);
+}
+
+static enum fake_verdict
+give_log(struct giver *g)
+{
+	return dirty_send_base(g->fe, g->log.size, g->log.offset, g->log.fd);
+}
+
+static enum fake_verdict
+give_inflight_area(struct giver *g)
+{
+	return fake_inflight_set(g->fe, &g->area);
+}
+
+static enum fake_verdict
+ask_for_inflight_area(struct giver *g)
+{
+	fake_inflight_close(&g->area);
+	return fake_inflight_get(g->fe, &g->area, 2, 256) == 0 ? FAKE_ACK : FAKE_NACK;
+}
+
+static enum fake_verdict
+give_channel(struct giver *g)
+{
+	return fake_call(g->fe, FE_SET_SLAVE_REQ_FD, NULL, 0, &g->channel[1], 1);
+}
+
+/** What comes next is number 0 of the library's descriptors. */
+static const struct gift {
+	const char *name;
+	enum fake_stage after;
+	enum fake_verdict (*give)(struct giver *g);
+	bool stays;		/* open as long as it is used */
+} gifts[] = {
+	{ "memory", FAKE_NEGOTIATED, give_memory, true },
+	{ "kick", FAKE_RUNNING, give_kick, true },
+	{ "call", FAKE_RUNNING, give_call, true },
+	{ "log", FAKE_MEMORY, give_log, false },
+	{ "inflight_area", FAKE_MEMORY, give_inflight_area, false },
+	{ "no_inflight_area", FAKE_MEMORY, ask_for_inflight_area, false },
+	{ "channel", FAKE_MEMORY, give_channel, true },
+};
+
+static int
+open_all(struct giver *g, enum fake_stage until)
+{
+	g->fe = fake_start(.until = until, .protocol_features = DIRTY_PROTOCOL |
+		FE_BIT(VHOST_USER_PROTOCOL_F_INFLIGHT_SHMFD) |
+		FE_BIT(VHOST_USER_PROTOCOL_F_SLAVE_REQ));
+	if (g->fe == NULL || dirty_create(g->fe, &g->log, 0, 0) < 0 ||
+			fake_inflight_make(g->fe, &g->area, 2, 256) < 0)
+		return -1;
+	return socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, g->channel);
+}
+
+static int
+close_all(struct giver *g)
+{
+	fake_inflight_close(&g->area);
+	close(g->channel[0]);
+	close(g->channel[1]);
+	return dirty_destroy(&g->log) == 0 ? fake_stop(g->fe) : TEST_FAILED;
+}
+
+static int
+give(struct giver *g, const struct gift *gift)
+{
+	TEST_ASSERT_EQUAL(gift->give(g), FAKE_ACK, "%s", gift->name);
+	TEST_ASSERT(!gift->stays || fcntl(STDIN_FILENO, F_GETFD) >= 0, "%s", gift->name);
+	if (gift->after == FAKE_NEGOTIATED)
+		TEST_ASSERT_EQUAL(give_memory(g), FAKE_ACK, "the same memory");
+	if (gift->after != FAKE_RUNNING)
+		TEST_ASSERT_SUCCESS(fake_run(g->fe), "%s", gift->name);
+	g->fe->vqs[0].ops->interrupts(&g->fe->vqs[0], true);
+	fake_interrupts(&g->fe->vqs[0]);
+	TEST_ASSERT_EQUAL(fake_round_trip(g->fe, 0, 64), 64, "%s", gift->name);
+	TEST_ASSERT(fake_interrupts(&g->fe->vqs[0]) > 0, "%s", gift->name);
+	return TEST_SUCCESS;
+}
+
+/** Some descriptors are closed by another thread, a little later. */
+static bool
+is_closed_in_the_end(int fd)
+{
+	uint64_t until = fake_now_ms() + fake_patience_ms();
+
+	while (fcntl(fd, F_GETFD) >= 0 && fake_now_ms() < until)
+		sched_yield();
+	return fcntl(fd, F_GETFD) < 0;
+}
+
+static int
+give_as_number_0(const struct gift *gift)
+{
+	int result, input = fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 3);
+	struct giver g = { 0 };
+
+	TEST_ASSERT(input >= 0, "a standard input");
+	TEST_ASSERT_SUCCESS(open_all(&g, gift->after), "a frontend");
+	close(STDIN_FILENO);
+	result = give(&g, gift);
+	result |= close_all(&g);
+	result |= is_closed_in_the_end(STDIN_FILENO) ? TEST_SUCCESS : TEST_FAILED;
+	dup2(input, STDIN_FILENO);
+	close(input);
+	return result;
+}
+
+static int
+descriptor_0_is_one_like_others(void)
+{
+	for (unsigned int i = 0; i < RTE_DIM(gifts); i++)
+		TEST_ASSERT_SUCCESS(give_as_number_0(&gifts[i]), "%s", gifts[i].name);
+	return TEST_SUCCESS;
+}
+
 static const struct test_case cases[] = {
 	TEST_CASE(features_offered_are_exactly_these),
 	TEST_CASE(protocol_features_offered_are_exactly_these),
@@ -510,6 +657,7 @@ static const struct test_case cases[] = {
 	TEST_CASE(late_pairs_join_a_running_device),
 	TEST_CASE(ring_messages_come_in_any_order),
 	TEST_CASE(negotiated_protocol_features_are_told),
+	TEST_CASE(descriptor_0_is_one_like_others),
 };
 
 static int

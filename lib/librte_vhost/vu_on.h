@@ -46,8 +46,7 @@ vu_owner(const struct vu_call *call)
 	const struct vhost_device *dev = call->dev;
 
 	return (struct mem_owner){
-		.name = dev->driver.path, .quota = dev->driver.quota,
-		.sock = dev->link != NULL ? dev->link->fd : -1,
+		.name = dev->driver.path, .quota = dev->driver.quota, .sock = dev->link->fd,
 	};
 }
 
