@@ -51,10 +51,6 @@ vhost_vu_on_set_features(struct vu_call *call)
 			dev->driver.path, features & ~dev->driver.features);
 		return -EINVAL;
 	}
-	if (features == dev->wish.features) {
-		log_features(dev, features);
-		return 0;
-	}
 	/* the bursts of a running device are replaced by those that log */
 	if (dev->told.running && ((features ^ dev->wish.features) & ~(1ULL << VHOST_F_LOG_ALL)) != 0) {
 		VHOST_LOG_CONFIG(ERR, "(%s) features changed while the device is running\n",
