@@ -15,6 +15,7 @@
 #include "crypto/algo.h"
 #include "test.h"
 #include "vhost_fake_crypto.h"
+#include "vhost_test_log.h"
 
 #define AES VIRTIO_CRYPTO_CIPHER_AES_CBC
 #define ENCRYPT VIRTIO_CRYPTO_OP_ENCRYPT
@@ -487,6 +488,29 @@ wrong_sessions_are_told_why(void)
 }
 
 static int
+log_tells_what_was_refused_and_nothing_else(void)
+{
+	struct fake *fe = fake_crypto_start(NULL, .ring_size = 64);
+	const struct fake_crypto_session wrong = fake_crypto_cipher(14, 16, ENCRYPT);
+	struct log_capture log;
+	int64_t right;
+
+	TEST_ASSERT_NOT_NULL(fe, "the device must start");
+	TEST_ASSERT_SUCCESS(log_begin(&log), "a log");
+	right = fake_crypto_open_aes(fe);
+	TEST_ASSERT(fake_crypto_open(fe, &wrong) < 0, "no session");
+	TEST_ASSERT_EQUAL(fake_crypto_close(fe, right + 1), FAKE_NACK, "none to close");
+	TEST_ASSERT_EQUAL(fake_crypto_close(fe, right), FAKE_ACK, "one to close");
+	log_end(&log);
+	TEST_ASSERT_EQUAL(log_count(&log, "no such crypto session"), 1, "%s", log.text);
+	TEST_ASSERT_EQUAL(log_count(&log, "session: cipher 14, MAC 0, status 3"), 1, "%s", log.text);
+	TEST_ASSERT_EQUAL(log_count(&log, "no crypto session"), 1, "%s", log.text);
+	TEST_ASSERT_EQUAL(log_count(&log, "no crypto session 2 to close"), 1, "%s", log.text);
+	log_free(&log);
+	return fake_stop(fe);
+}
+
+static int
 answer_has_no_keys(void)
 {
 	const struct fake_crypto_session session = fake_crypto_chain(AES, 16, ENCRYPT,
@@ -776,6 +800,7 @@ static const struct test_case cases[] = {
 	TEST_CASE(sessions_count_from_one),
 	TEST_CASE(table_of_sessions_fills_and_empties),
 	TEST_CASE(wrong_sessions_are_told_why),
+	TEST_CASE(log_tells_what_was_refused_and_nothing_else),
 	TEST_CASE(answer_has_no_keys),
 	TEST_CASE(answers_come_in_any_order),
 	TEST_CASE(one_fetch_is_one_burst),

@@ -18,6 +18,7 @@
 #include "device.h"
 #include "mem_node.h"
 #include "test.h"
+#include "vhost_fake_dirty.h"
 #include "vhost_fake_frontend.h"
 #include "vhost_test_log.h"
 #include "vhost_test_topology.h"
@@ -200,6 +201,25 @@ what_is_said_again_changes_nothing(void)
 	TEST_ASSERT(is_unchanged(fe, &before), "the same blocks");
 	TEST_ASSERT_EQUAL(topology_asked(), 0, "no memory was needed");
 	TEST_ASSERT_EQUAL(fake_round_trip(fe, 1, 90), 90, "and it works");
+	return topology_stop(fe);
+}
+
+/** Frontends may hand it over long before they migrate. */
+static int
+a_log_that_nobody_writes_disturbs_nobody(void)
+{
+	struct fake *fe = start_guest(.queues = 2, .protocol_features = DIRTY_PROTOCOL);
+	struct snapshot before;
+	struct fake_dirty log;
+
+	TEST_ASSERT_NOT_NULL(fe, "a device");
+	TEST_ASSERT_SUCCESS(dirty_create(fe, &log, 0, 0), "a log");
+	before = take_snapshot(fe);
+	topology_refuse(1, TOPOLOGY_FROM_THEN_ON);
+	TEST_ASSERT_EQUAL(dirty_send_base(fe, log.size, log.offset, log.fd), FAKE_ACK, "taken");
+	TEST_ASSERT(is_unchanged(fe, &before), "the same blocks");
+	TEST_ASSERT_EQUAL(topology_asked(), 0, "no memory was needed");
+	TEST_ASSERT_SUCCESS(dirty_destroy(&log), "nothing was written");
 	return topology_stop(fe);
 }
 
@@ -986,6 +1006,7 @@ static const struct test_case fixed_cases[] = {
 	TEST_CASE(notifications_are_attributes),
 	TEST_CASE(descriptors_are_those_of_the_wishes),
 	TEST_CASE(what_is_said_again_changes_nothing),
+	TEST_CASE(a_log_that_nobody_writes_disturbs_nobody),
 	TEST_CASE(one_ring_disturbs_no_other),
 	TEST_CASE(a_memory_table_rebuilds_each_block_once),
 	TEST_CASE(a_running_device_refuses_another_shape),
