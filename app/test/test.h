@@ -137,6 +137,9 @@ bool test_is_alone(const char *name);
 /** Whether a case was asked for by its name, and none of those that ran has it. */
 bool test_case_is_missing(void);
 
+/** End a child process; what it has reached of the library counts, where that is counted. */
+__rte_noreturn void test_child_end(int status);
+
 /** One command of the program. */
 struct test_command {
 	struct test_command *next;

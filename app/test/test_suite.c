@@ -114,6 +114,20 @@ test_command_run(const char *name)
 	return result;
 }
 
+#ifdef TEST_COUNTED
+void __gcov_dump(void);
+#endif
+
+void
+test_child_end(int status)
+{
+#ifdef TEST_COUNTED
+	/* exit() would do that, and end what is the parent's */
+	__gcov_dump();
+#endif
+	_exit(status);
+}
+
 bool
 test_param(const char *key, char *value, size_t size)
 {

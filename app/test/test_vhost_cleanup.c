@@ -81,7 +81,7 @@ messages_and_ends_after_cleanup(void)
 	fflush(stdout);
 	pid = fork();
 	if (pid == 0)
-		_exit(child());
+		test_child_end(child());
 	TEST_ASSERT(pid > 0, "a child");
 	TEST_ASSERT_EQUAL(waitpid(pid, &status, 0), pid, "its end");
 	TEST_ASSERT(!WIFSIGNALED(status), "it died of signal %d", WTERMSIG(status));

@@ -177,7 +177,7 @@ lives_through(const void *arg)
 	fflush(stdout);
 	child = fork();
 	if (child == 0)
-		_exit(go_through(arg));
+		test_child_end(go_through(arg));
 	TEST_ASSERT_EQUAL(waitpid(child, &status, 0), child, "its end");
 	TEST_ASSERT(WIFEXITED(status), "died of signal %d", WTERMSIG(status));
 	TEST_ASSERT_EQUAL(WEXITSTATUS(status), 0, "where it failed");
