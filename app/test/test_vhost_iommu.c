@@ -592,7 +592,8 @@ control_queue_waits_for_translations(void)
 	TEST_ASSERT_EQUAL(write(ctrl->kickfd, &one, sizeof(one)), sizeof(one), "a kick");
 	TEST_ASSERT(fake_iommu_ask(&iommu, &miss), "which is heard");
 	/* from here on only the translation can lead back to the command */
-	TEST_ASSERT_EQUAL(read(ctrl->kickfd, &one, sizeof(one)), sizeof(one), "and read by the guest");
+	TEST_ASSERT_EQUAL(read(ctrl->kickfd, &one, sizeof(one)), sizeof(one),
+		"and read by the guest");
 	TEST_ASSERT(fake_collect(ctrl, NULL) < 0, "nothing is known");
 	TEST_ASSERT_EQUAL(fake_iommu_map(&iommu, miss.iova, PAGE, miss.iova - fe->iova, FAKE_BOTH),
 		FAKE_ACK, "one answer");

@@ -101,8 +101,8 @@ a_translation_goes_with_any_byte_of_it(void)
 		bool goes;
 	} rows[] = {
 		{ 0, first - 1, false }, { last + 1, UINT64_MAX, false },
-		{ 0, first, true }, { last, UINT64_MAX, true }, { first + 5000, first + 5000, true },
-		{ 0, UINT64_MAX, true },
+		{ 0, first, true }, { last, UINT64_MAX, true },
+		{ first + 5000, first + 5000, true }, { 0, UINT64_MAX, true },
 	};
 
 	for (unsigned int i = 0; i < RTE_DIM(rows); i++) {
@@ -207,8 +207,8 @@ a_page_is_asked_for_again_when_there_was_no_answer(void)
 	for (unsigned int gone = 4; gone < 8; gone++) {
 		forget(gone * PAGE + 30, gone * PAGE + 30);
 		for (unsigned int i = 4; i < 8; i++)
-			TEST_ASSERT_EQUAL(look_for(i, READ), i == gone, "page %u, the answer for %u",
-				i, gone);
+			TEST_ASSERT_EQUAL(look_for(i, READ), i == gone,
+				"page %u, the answer for %u", i, gone);
 	}
 	iova.pending[0].until = rte_rdtsc();
 	TEST_ASSERT_EQUAL(look_for(iova.pending[0].want.page / PAGE, READ), 1, "after a while");
