@@ -688,7 +688,7 @@ callbacks_may_be_missing(void)
 /* ---- want of memory ---- */
 
 /** The vid that is next has never had a device: what it keeps for all of them is not there. */
-static void
+static int
 be_new_to_devices(void)
 {
 	struct vhost_device *next = vhost_device_take();
@@ -698,6 +698,7 @@ be_new_to_devices(void)
 	free(next->postcopy);
 	next->evidence = NULL;
 	next->postcopy = NULL;
+	return next->vid;
 }
 
 static int
@@ -708,9 +709,10 @@ device_without_one_of_its_parts_is_none(void)
 	struct vhost_device *dev;
 	unsigned int nth = 0;
 	bool refused;
+	int vid = be_new_to_devices();
 
 	do {
-		be_new_to_devices();
+		TEST_ASSERT_EQUAL(be_new_to_devices(), vid, "the others have not taken it");
 		calloc_refuse(++nth);
 		dev = vhost_device_create(&driver, &link);
 		refused = calloc_end();

@@ -344,6 +344,10 @@ check_base(struct story *s, unsigned int n)
 		TEST_ASSERT_SUCCESS(rte_vhost_get_vring_base_from_inflight(s->fe->vid, RING,
 			&avail, &used), "base");
 		TEST_ASSERT_EQUAL(avail, used, "both");
+		TEST_ASSERT_EQUAL(rte_vhost_get_vring_base_from_inflight(s->fe->vid, RING, NULL,
+			&used), -1, "no room for one");
+		TEST_ASSERT_EQUAL(rte_vhost_get_vring_base_from_inflight(s->fe->vid, RING, &avail,
+			NULL), -1, "no room for the other");
 		n = advance(s, used, descriptors_in_flight(s->m));
 		TEST_ASSERT(n == s->m->avail || n == s->m->next_avail,
 			"from %#x to %#x all is in flight, not to %#x", used, s->m->avail, n);

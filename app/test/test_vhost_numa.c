@@ -641,6 +641,45 @@ a_policy_has_looks_lead_the_application_along(void)
 	return end(fe);
 }
 
+/** Without a device it has nothing that could be on the wrong node. */
+static int
+what_the_application_was_told_ends_with_its_device(void)
+{
+	struct fake *fe = guest_on(THERE, .queues = 1);
+
+	TEST_ASSERT_NOT_NULL(fe, "a device");
+	TEST_ASSERT_EQUAL(rte_vhost_get_numa_node(fe->vid), THERE, "as it was told");
+	TEST_ASSERT(fake_stop_vring(fe, 0) >= 0, "a ring stops");
+	TEST_ASSERT_EQUAL(fake_events(fe, FAKE_DESTROY_DEVICE), 1, "%s", fake_story(fe));
+	topology_guest_on(ELSEWHERE);
+	TEST_ASSERT_SUCCESS(rte_vhost_numa_refresh(fe->vid), "look");
+	TEST_ASSERT_EQUAL(rte_vhost_get_numa_node(fe->vid), ELSEWHERE, "where it is");
+	return end(fe);
+}
+
+/** At DEBUG it is said whether a look has changed anything. */
+static int
+what_looks_have_found_is_said(void)
+{
+	struct fake *fe = guest_on(THERE, .queues = 1);
+	struct log_capture log;
+
+	TEST_ASSERT_NOT_NULL(fe, "a device");
+	TEST_ASSERT_SUCCESS(log_begin(&log), "a log");
+	rte_log_set_level(vhost_config_log_level, RTE_LOG_DEBUG);
+	look(fe);
+	topology_guest_on(ELSEWHERE);
+	look(fe);
+	look(fe);
+	log_end(&log);
+	TEST_ASSERT_EQUAL(log_count(&log, ") looked: it belongs on node 8, where it is: "), 2,
+		"%s", log.text);
+	TEST_ASSERT_EQUAL(log_count(&log, ") something belongs elsewhere than before: "
+		"it belongs on node 3, where it is: "), 1, "%s", log.text);
+	log_free(&log);
+	return end(fe);
+}
+
 static int
 memory_that_appears_decides_at_once(void)
 {
@@ -972,6 +1011,8 @@ static const struct test_case cases[] = {
 	TEST_CASE(a_look_without_news_costs_nothing),
 	TEST_CASE(a_guest_that_moves_is_noticed),
 	TEST_CASE(a_policy_has_looks_lead_the_application_along),
+	TEST_CASE(what_the_application_was_told_ends_with_its_device),
+	TEST_CASE(what_looks_have_found_is_said),
 	TEST_CASE(memory_that_appears_decides_at_once),
 	TEST_CASE(what_is_not_known_is_looked_for_again_soon),
 	TEST_CASE(looks_try_full_nodes_again),

@@ -97,6 +97,60 @@ test_nothing_known_of_untouched_memory(void)
 	return TEST_SUCCESS;
 }
 
+/** A guest's memory whose middle third has another policy than the rest. */
+static struct {
+	const uint8_t *start;
+	size_t size;
+	int middle;
+	unsigned int asked;
+} policies;
+
+static int
+policy_by_address(const void *addr)
+{
+	size_t at = (const uint8_t *)addr - policies.start;
+
+	policies.asked++;
+	return at >= policies.size / 3 && at < policies.size / 3 * 2 ? policies.middle : 8;
+}
+
+/** What is known of a guest without pages; its policies were asked for. */
+static int
+look_at_policies(int middle, struct placement_node_stats *node_stats)
+{
+	struct vhost_node_ops ops = *vhost_node_kernel_ops();
+	struct guest g;
+
+	TEST_ASSERT_SUCCESS(guest_open(&g, 1000), "a guest");
+	policies.start = g.map->regions[0].host;
+	policies.size = g.size;
+	policies.middle = middle;
+	policies.asked = 0;
+	ops.bound = policy_by_address;
+	vhost_node_set_ops(&ops);
+	vhost_placement_node_stats(g.map, node_stats);
+	pages_machine();
+	guest_close(&g);
+	TEST_ASSERT_EQUAL(node_stats->regions[0].evidence, PLACEMENT_POLICY, "no page yet");
+	return 0;
+}
+
+/** Beginning, middle and end speak for all if they agree. */
+static int
+test_few_policies_are_asked_for(void)
+{
+	struct placement_node_stats node_stats;
+
+	TEST_ASSERT_SUCCESS(look_at_policies(8, &node_stats), "one policy");
+	TEST_ASSERT(policies.asked <= 3, "it is the same everywhere: %u", policies.asked);
+	TEST_ASSERT(node_stats.regions[0].bytes[8] > 0, "all of it");
+	TEST_ASSERT_SUCCESS(look_at_policies(3, &node_stats), "two policies");
+	TEST_ASSERT(policies.asked > 3, "all are asked for");
+	TEST_ASSERT(node_stats.regions[0].bytes[3] > 0, "the middle");
+	TEST_ASSERT(node_stats.regions[0].bytes[8] > node_stats.regions[0].bytes[3], "the rest");
+	return TEST_SUCCESS;
+}
+
 static int
 test_policy_speaks_for_missing_pages(void)
 {
@@ -605,6 +659,7 @@ static const struct test_case cases[] = {
 	TEST_CASE(test_pages_are_counted_by_node),
 	TEST_CASE(test_missing_pages_do_not_count),
 	TEST_CASE(test_nothing_known_of_untouched_memory),
+	TEST_CASE(test_few_policies_are_asked_for),
 	TEST_CASE(test_policy_speaks_for_missing_pages),
 	TEST_CASE(test_policy_of_the_frontend_is_seen),
 	TEST_CASE(test_interleaved_memory_is_on_both_nodes),

@@ -934,6 +934,7 @@ state_is_reached_through_the_gate(void)
 {
 	const struct rte_ether_addr mac = { { 2, 3, 4, 5, 6, 7 } };
 	const struct vhost_virtqueue *block;
+	struct vring from = { 0 };
 	struct vq_stats stats;
 	uint16_t avail, used;
 	struct bench b;
@@ -954,11 +955,13 @@ state_is_reached_through_the_gate(void)
 	TEST_ASSERT_EQUAL(stats.packets, 12, "of packets");
 	TEST_ASSERT_SUCCESS(vhost_queue_stats(b.q, &stats, false), "statistics");
 	TEST_ASSERT_EQUAL(stats.packets, 0, "start over");
+	TEST_ASSERT_EQUAL(vhost_queue_relay_used(b.q, &from), -1, "no ring to relay to");
 	vhost_queue_set_kicks(b.q, false);
 	TEST_ASSERT(block->attr.kicks == VQ_KICKS_OFF && b.q->kicks == VQ_KICKS_OFF, "no kicks, please");
 	TEST_ASSERT_EQUAL(vhost_queue_notify(b.q), -ENODEV, "no ring, nobody to notify");
 	shut_down(b.q);
 	TEST_ASSERT_EQUAL(vhost_queue_stats(b.q, &stats, false), -ENODEV, "gone");
+	TEST_ASSERT_EQUAL(vhost_queue_relay_used(b.q, &from), -1, "gone");
 	/* Late callers may still speak to it. */
 	vhost_queue_announce(b.q, &mac);
 	vhost_queue_set_kicks(b.q, true);
@@ -1389,6 +1392,26 @@ what_was_moved_is_left_alone(void)
 	return TEST_SUCCESS;
 }
 
+/* Who was told of it may use it until he hears that the ring stopped. */
+static int
+what_has_to_be_done_again_goes_with_its_ring(void)
+{
+	struct vhost_virtqueue block = { .size = RING_SIZE };
+	struct inflight_list *list = vhost_node_pages(sizeof(*list));
+	struct queue_inflight q = { .list = list, .node = VHOST_NODE_ANY };
+
+	TEST_ASSERT_NOT_NULL(list, "pages");
+	*list = (struct inflight_list){ .bytes = sizeof(*list), .node = VHOST_NODE_ANY };
+	vhost_inflight_commit(&q, &block);
+	TEST_ASSERT(q.list == list && q.retired == NULL, "another block of the ring");
+	block.size = 0;
+	vhost_inflight_commit(&q, &block);
+	TEST_ASSERT(q.list == NULL && q.retired == list, "it stops");
+	vhost_inflight_close_retired(&q);
+	TEST_ASSERT_NULL(q.retired, "nobody has it any more");
+	return TEST_SUCCESS;
+}
+
 static int
 kernel_is_back(void)
 {
@@ -1428,6 +1451,7 @@ static const struct test_case cases[] = {
 	TEST_CASE(a_start_believes_the_used_index_in_memory),
 	TEST_CASE(what_is_staged_is_not_in_force),
 	TEST_CASE(what_was_moved_is_left_alone),
+	TEST_CASE(what_has_to_be_done_again_goes_with_its_ring),
 };
 
 static int

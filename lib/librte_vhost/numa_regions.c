@@ -74,8 +74,6 @@ add_bytes(const struct region_evidence *r, const struct sample_reading *reading,
 	uint64_t add[PLACEMENT_MAX_NODES];
 	int node;
 
-	if (!is_known(reading))
-		return;
 	vhost_numa_sample_project(reading, r->region.size, add);
 	for (node = 0; node < PLACEMENT_MAX_NODES; node++)
 		bytes[node] += add[node];
