@@ -67,7 +67,7 @@ is_known(const struct sample_reading *reading)
 	return reading->evidence == PLACEMENT_PAGES || reading->evidence == PLACEMENT_POLICY;
 }
 
-/** A region's bytes on each node, by a reading. */
+/** A region's bytes on each node, by a reading; none by one that knows nothing. */
 static void
 add_bytes(const struct region_evidence *r, const struct sample_reading *reading, uint64_t *bytes)
 {
