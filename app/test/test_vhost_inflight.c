@@ -689,6 +689,45 @@ new_area_is_ready_for_any_backend(void)
 	return fake_stop(fe);
 }
 
+/** Functions about split rings that do something, in bits 0 to 2, and about packed ones, from 4. */
+static unsigned int
+functions_that_work(int vid)
+{
+	uint16_t entry = 0, avail, used;
+	unsigned int work = 0;
+
+	work |= rte_vhost_set_inflight_desc_split(vid, RING, 0) == 0 ? 1 << 0 : 0;
+	work |= rte_vhost_set_last_inflight_io_split(vid, RING, 0) == 0 ? 1 << 1 : 0;
+	work |= rte_vhost_clr_inflight_desc_split(vid, RING, 0, 0) == 0 ? 1 << 2 : 0;
+	work |= rte_vhost_set_inflight_desc_packed(vid, RING, 0, 0, &entry) == 0 ? 1 << 4 : 0;
+	work |= rte_vhost_set_last_inflight_io_packed(vid, RING, entry) == 0 ? 1 << 5 : 0;
+	work |= rte_vhost_clr_inflight_desc_packed(vid, RING, entry) == 0 ? 1 << 6 : 0;
+	work |= rte_vhost_get_vring_base_from_inflight(vid, RING, &avail, &used) == 0 ? 1 << 7 : 0;
+	return work;
+}
+
+/** Recording only: a backend need not ask first whether a device is tracked. */
+#define RECORDING 0x77u
+
+static int
+functions_are_for_rings_of_their_kind(void)
+{
+	struct fake *fe = fake_start(.ring_size = SIZE);
+	struct story s;
+
+	TEST_ASSERT_NOT_NULL(fe, "a device without tracking");
+	TEST_ASSERT_EQUAL(functions_that_work(fe->vid), RECORDING, "all to no effect");
+	TEST_ASSERT_SUCCESS(fake_stop(fe), "stop");
+	fe = fake_start(TRACKED);
+	TEST_ASSERT_NOT_NULL(fe, "one without an area");
+	TEST_ASSERT_EQUAL(functions_that_work(fe->vid), 0, "for which there is none");
+	TEST_ASSERT_SUCCESS(fake_stop(fe), "stop");
+	TEST_ASSERT_SUCCESS(begin(&s), "one with an area");
+	TEST_ASSERT_EQUAL(functions_that_work(s.fe->vid), is_packed(&s) ? 0xf0u : 0x07u,
+		"one kind alone");
+	return end(&s);
+}
+
 /** Before the first backend has used it, an area is zeros, whoever made it. */
 static int
 area_of_the_frontends_own(void)
@@ -997,6 +1036,7 @@ static const struct test_case cases[] = {
 	TEST_CASE(last_batch_is_found),
 	TEST_CASE(area_too_small_for_the_rings),
 	TEST_CASE(new_area_is_ready_for_any_backend),
+	TEST_CASE(functions_are_for_rings_of_their_kind),
 	TEST_CASE(area_of_the_frontends_own),
 	TEST_CASE(area_with_an_offset),
 	TEST_CASE(wrong_areas_are_refused),
