@@ -728,6 +728,35 @@ functions_are_for_rings_of_their_kind(void)
 	return end(&s);
 }
 
+/** What the frontend has written to an entry of its area is not followed out of that. */
+static int
+entries_that_lead_nowhere_are_refused(void)
+{
+	struct rte_vhost_inflight_info_packed *info;
+	struct story s;
+	uint16_t entry;
+
+	TEST_ASSERT_SUCCESS(begin(&s), "a device");
+	if (!is_packed(&s))
+		return end(&s);
+	info = fake_inflight_packed(&s.area, RING);
+	TEST_ASSERT_SUCCESS(rte_vhost_set_inflight_desc_packed(s.fe->vid, RING, 0, 1, &entry),
+		"two descriptors");
+	info->desc[entry].last = SIZE;
+	TEST_ASSERT_EQUAL(rte_vhost_set_last_inflight_io_packed(s.fe->vid, RING, entry), -1,
+		"the last is none");
+	info->desc[entry].last = 1;
+	info->desc[entry].num = SIZE + 1;
+	TEST_ASSERT_EQUAL(rte_vhost_set_last_inflight_io_packed(s.fe->vid, RING, entry), -1,
+		"more than there can be");
+	info->desc[entry].num = 2;
+	TEST_ASSERT_EQUAL(info->used_idx, 0, "none is used so far");
+	TEST_ASSERT_SUCCESS(rte_vhost_set_last_inflight_io_packed(s.fe->vid, RING, entry),
+		"as it was");
+	TEST_ASSERT_EQUAL(info->used_idx, 2, "both are");
+	return end(&s);
+}
+
 /** Before the first backend has used it, an area is zeros, whoever made it. */
 static int
 area_of_the_frontends_own(void)
@@ -1037,6 +1066,7 @@ static const struct test_case cases[] = {
 	TEST_CASE(area_too_small_for_the_rings),
 	TEST_CASE(new_area_is_ready_for_any_backend),
 	TEST_CASE(functions_are_for_rings_of_their_kind),
+	TEST_CASE(entries_that_lead_nowhere_are_refused),
 	TEST_CASE(area_of_the_frontends_own),
 	TEST_CASE(area_with_an_offset),
 	TEST_CASE(wrong_areas_are_refused),

@@ -12,6 +12,7 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <limits.h>
 #include <sched.h>
 #include <stdarg.h>
 #include <sys/resource.h>
@@ -20,6 +21,7 @@
 #include <unistd.h>
 
 #include <rte_eal.h>
+#include <rte_telemetry.h>
 #include <rte_vhost.h>
 #include <rte_vhost_limits.h>
 #include <rte_vhost_numa.h>
@@ -116,6 +118,26 @@ says(const char *format, ...)
 }
 
 #define TEST_SAYS(...) TEST_ASSERT(says(__VA_ARGS__), "%s", client.answer)
+
+/* ---- memory for answers ---- */
+
+/** Parts of answers until the one that there is no memory for; 0: there is.  Atomic. */
+static unsigned int scarce;
+
+struct rte_tel_data *__real_rte_tel_data_alloc(void);
+struct rte_tel_data *__wrap_rte_tel_data_alloc(void);
+
+/** The linker leads here (--wrap) what the library calls by the name of it, on EAL's thread. */
+struct rte_tel_data *
+__wrap_rte_tel_data_alloc(void)
+{
+	unsigned int left = __atomic_load_n(&scarce, __ATOMIC_RELAXED);
+
+	if (left == 0)
+		return __real_rte_tel_data_alloc();
+	__atomic_store_n(&scarce, left - 1, __ATOMIC_RELAXED);
+	return left > 1 ? __real_rte_tel_data_alloc() : NULL;
+}
 
 /* ---- guests ---- */
 
@@ -317,6 +339,55 @@ library_is_told(void)
 	TEST_SAYS("\"interval_ms\":");
 	TEST_SAYS("\"default_limits\":{\"connections\":64,\"vrings\":256,");
 	return TEST_SUCCESS;
+}
+
+/** A question whose answers have parts of their own, in the order in which they are made. */
+struct question {
+	const char *text;
+	bool of_device;		/**< its vid follows */
+	const char *parts[7];
+	unsigned int nested;	/**< from this one on each is a part of the one before */
+};
+
+static const struct question questions[] = {
+	{ "/vhost/numa", true, { "\"replica_nodes\":[", "\"vring_nodes\":[", "\"ring_nodes\":[",
+		"\"refused_nodes\":[", "\"regions\":{", "{\"0\":{", "\"bytes\":{" }, 4 },
+	{ "/vhost/limits", true, { "\"connections\":{", "\"vrings\":{", "\"mapped_bytes\":{",
+		"\"inflight_bytes\":{", "\"closing_fds\":{", "\"turn_ms\":{" }, UINT_MAX },
+	{ "/vhost/about", false, { "\"default_limits\":{" }, UINT_MAX },
+};
+
+/** Ask without memory for one part of the answer: whether all else is there, and whole. */
+static int
+part_is_missing(const struct question *q, int vid, unsigned int missing)
+{
+	__atomic_store_n(&scarce, missing + 1, __ATOMIC_RELAXED);
+	if (q->of_device)
+		ask("%s,%d", q->text, vid);
+	else
+		ask("%s", q->text);
+	TEST_ASSERT_EQUAL(__atomic_load_n(&scarce, __ATOMIC_RELAXED), 0, "it was asked for");
+	for (unsigned int i = 0; i < RTE_DIM(q->parts) && q->parts[i] != NULL; i++)
+		TEST_ASSERT_EQUAL(says("%s", q->parts[i]), i < missing ||
+			(i > missing && missing < q->nested), "%s without %s: %s", q->parts[i],
+			q->parts[missing], client.answer);
+	TEST_ASSERT(strcmp(client.answer + strlen(client.answer) - 2, "}}") == 0, "%s",
+		client.answer);
+	return 0;
+}
+
+static int
+answers_lack_what_there_is_no_memory_for(void)
+{
+	struct fake *fe = guest_on(THERE, .queues = 1);
+
+	TEST_ASSERT_NOT_NULL(fe, "a device");
+	for (unsigned int i = 0; i < RTE_DIM(questions); i++)
+		for (unsigned int j = 0; j < RTE_DIM(questions[i].parts) &&
+				questions[i].parts[j] != NULL; j++)
+			TEST_ASSERT_SUCCESS(part_is_missing(&questions[i], fe->vid, j), "%s",
+				questions[i].text);
+	return topology_stop(fe);
 }
 
 /** Placement is told once, whatever messages come, also when nothing had to move. */
@@ -602,6 +673,7 @@ static const struct test_case cases[] = {
 	TEST_CASE(six_hundred_devices_are_told),
 	TEST_CASE(placement_is_told),
 	TEST_CASE(library_is_told),
+	TEST_CASE(answers_lack_what_there_is_no_memory_for),
 	TEST_CASE(placement_is_said_once),
 	TEST_CASE(placement_is_said_when_it_is_known),
 	TEST_CASE(decisions_are_said),

@@ -16,6 +16,7 @@
 #include "rte_vhost_crypto.h"
 
 #include "crypto/burst.h"
+#include "vhost_given.h"
 
 /** Descriptors that the caller gets. */
 struct calls {
@@ -180,8 +181,7 @@ finalize_run(struct crypto_lane *lane, const struct crypto_ticket *ticket,
 	struct vhost_queue *q = vhost_device_queue(ticket->crypto->dev, ticket->lane);
 	struct vhost_virtqueue *vq = NULL;
 
-	if (unlikely(block == NULL))
-		return;
+	VHOST_GIVEN(block != NULL); /* with something under way it stays */
 	/* what was left behind is answered already */
 	if (likely(block == lane->block && q != NULL))
 		vq = vhost_gate_enter(&q->gate);
