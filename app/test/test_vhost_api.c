@@ -93,6 +93,15 @@ that_it_is_there_is_said_once(void)
 	return TEST_SUCCESS;
 }
 
+static int
+truncated_memory_will_be_noticed(void)
+{
+	if (!test_is_alone("vhost_api_autotest"))
+		return TEST_SKIPPED;
+	TEST_ASSERT_EQUAL(log_count(&first_words, "(guard)"), 0, "%s", first_words.text);
+	return TEST_SUCCESS;
+}
+
 /* ---- devices and rings that do not exist ---- */
 
 /** Every function that takes a device: must say no and leave out alone. */
@@ -925,6 +934,7 @@ extern_handlers_replace_the_library(void)
 
 static const struct test_case cases[] = {
 	TEST_CASE(that_it_is_there_is_said_once),
+	TEST_CASE(truncated_memory_will_be_noticed),
 	TEST_CASE(device_that_does_not_exist),
 	TEST_CASE(device_that_is_gone),
 	TEST_CASE(ring_that_does_not_exist),

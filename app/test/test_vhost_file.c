@@ -54,8 +54,13 @@ types_of_file_systems_are_judged(void)
 		{ "one that is yet to come", 0x12345678, MEM_FS_LOCAL },
 		{ "fuse", 0x65735546, MEM_FS_SERVED }, { "nfs", 0x6969, MEM_FS_SERVED },
 		{ "cifs", 0xff534d42, MEM_FS_SERVED }, { "smb2", 0xfe534d42, MEM_FS_SERVED },
-		{ "ceph", 0x00c36400, MEM_FS_SERVED },
+		{ "ceph", 0x00c36400, MEM_FS_SERVED }, { "smb", 0x517b, MEM_FS_SERVED },
+		{ "afs", 0x5346414f, MEM_FS_SERVED }, { "kafs", 0x6b414653, MEM_FS_SERVED },
+		{ "coda", 0x73757245, MEM_FS_SERVED }, { "ncp", 0x564c, MEM_FS_SERVED },
+		{ "orangefs", 0x20030528, MEM_FS_SERVED }, { "lustre", 0x0bd00bd0, MEM_FS_SERVED },
+		{ "gpfs", 0x47504653, MEM_FS_SERVED }, { "autofs", 0x187, MEM_FS_SERVED },
 		{ "proc", 0x9fa0, MEM_FS_SYSTEM }, { "sysfs", 0x62656572, MEM_FS_SYSTEM },
+		{ "debugfs", 0x64626720, MEM_FS_SYSTEM }, { "tracefs", 0x74726163, MEM_FS_SYSTEM },
 	};
 
 	for (unsigned int i = 0; i < RTE_DIM(types); i++)

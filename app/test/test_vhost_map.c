@@ -972,6 +972,44 @@ test_fault_elsewhere_still_kills(void)
 	return TEST_SUCCESS;
 }
 
+/** In a child: the guard displaces a handler, and is then sent a signal of somebody's. */
+static int
+send_to_displaced(sighandler_t handler)
+{
+	alarm(20);
+	signal(SIGBUS, handler);
+	if (check_guard() != TEST_SUCCESS)
+		return 1;
+	/* what comes of a crash here is meant */
+	close(STDERR_FILENO);
+	return raise(SIGBUS);
+}
+
+/** The end of a child that has a signal sent to that handler, as waitpid() tells it. */
+static int
+end_with(sighandler_t handler)
+{
+	int status = -1;
+	pid_t child;
+
+	fflush(stdout);
+	child = fork();
+	if (child == 0)
+		test_child_end(send_to_displaced(handler));
+	return waitpid(child, &status, 0) == child ? status : -1;
+}
+
+static int
+test_signals_that_are_sent_do_what_they_did(void)
+{
+	int status = end_with(SIG_IGN);
+
+	TEST_ASSERT(WIFEXITED(status) && WEXITSTATUS(status) == 0, "ignored: status 0x%x", status);
+	status = end_with(SIG_DFL);
+	TEST_ASSERT(WIFSIGNALED(status) && WTERMSIG(status) == SIGBUS, "deadly: status 0x%x", status);
+	return TEST_SUCCESS;
+}
+
 static int
 test_handlers_of_others_are_asked(void)
 {
@@ -1059,6 +1097,7 @@ static const struct test_case cases[] = {
 	TEST_CASE(test_truncated_file_costs_its_map_only),
 	TEST_CASE(test_system_calls_on_a_truncated_file_fail),
 	TEST_CASE(test_threads_fault_while_maps_come_and_go),
+	TEST_CASE(test_signals_that_are_sent_do_what_they_did),
 	TEST_CASE(test_handlers_of_others_are_asked),
 };
 

@@ -551,6 +551,43 @@ check_zeroed(struct guest *g, enum memory_kind kind)
 	return TEST_SUCCESS;
 }
 
+/** What reads non-zero of memory that is treated as huge pages are. */
+static int
+check_contents(void)
+{
+	const struct mem_run run = { .page = 0, .n = KIND_PAGES };
+	struct mem_window window = { .at = NULL };
+	unsigned int budget = 100, little = 3;
+	struct mem_probe probe;
+	struct guest g;
+
+	TEST_ASSERT_SUCCESS(guest_open(&g, KIND_PAGES), "a guest");
+	for (unsigned int i = 0; i < KIND_PAGES; i += 3)
+		put_page(&g, i, 8);
+	vhost_mem_probe_init(&probe, &g.map->regions[0]);
+	probe.hugetlb = true;
+	TEST_ASSERT_SUCCESS(vhost_mem_window_arm(&window, &probe, &run, 1), "a window");
+	TEST_ASSERT_EQUAL(window.oracle, PROBE_CONTENT, "its oracle");
+	TEST_ASSERT_EQUAL(vhost_mem_window_map(&window, &probe, &run, 0, KIND_PAGES, &budget),
+		KIND_PAGES / 3, "those that are there");
+	TEST_ASSERT_EQUAL(budget, 100 - KIND_PAGES - KIND_PAGES / 3, "read all, mapped some");
+	TEST_ASSERT_EQUAL(vhost_mem_window_map(&window, &probe, &run, 0, KIND_PAGES, &little), 1,
+		"as far as it goes");
+	TEST_ASSERT_EQUAL(little, 0, "which is not far");
+	TEST_ASSERT_EQUAL(blocks_of(g.fd), KIND_PAGES / 3 * (PAGE / 512), "nothing was allocated");
+	vhost_mem_window_close(&window);
+	guest_close(&g);
+	return TEST_SUCCESS;
+}
+
+static int
+test_contents_tell_of_memory(void)
+{
+	return denied_run((struct denied){
+		.calls = { SYS_userfaultfd }, .err = EPERM, .run = check_contents,
+	});
+}
+
 static int
 run_check_zeroed(void)
 {
@@ -675,6 +712,7 @@ static const struct test_case cases[] = {
 	FOR_ALL_KINDS(test_asking_allocates_nothing_denied),
 	FOR_MEMORY(test_zeroed_memory_is_found),
 	FOR_MEMORY(test_zeroed_memory_is_found_denied),
+	TEST_CASE(test_contents_tell_of_memory),
 	TEST_CASE(test_file_of_another_user),
 	TEST_CASE(test_truncated_file_is_no_danger),
 };

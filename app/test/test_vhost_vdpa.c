@@ -13,6 +13,7 @@
 #include <pthread.h>
 #include <stdlib.h>
 #include <sys/socket.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include <rte_class.h>
@@ -35,6 +36,7 @@ static struct {
 	char story[512];	/**< one word per call */
 	size_t told;
 	unsigned int refuse;	/**< so many dev_conf() still fail */
+	bool mute;		/**< does not tell its features; atomic */
 	uint64_t features;	/**< negotiated, as of the last set_features() */
 	struct rte_vhost_vring vring;	/**< ring 0, as of the last dev_conf() */
 	bool configured;
@@ -75,6 +77,8 @@ on_queue_num(struct rte_vdpa_device *dev __rte_unused, uint32_t *n)
 static int
 on_features(struct rte_vdpa_device *dev __rte_unused, uint64_t *features)
 {
+	if (__atomic_load_n(&hw.mute, __ATOMIC_RELAXED))
+		return -1;
 	*features = UINT64_MAX & ~FE_BIT(VIRTIO_NET_F_MRG_RXBUF);
 	return 0;
 }
@@ -353,6 +357,35 @@ questions_that_a_driver_cannot_answer(void)
 	TEST_ASSERT_EQUAL(rte_vdpa_reset_stats(dev, 0), -ENOTSUP, "reset");
 	TEST_ASSERT_SUCCESS(rte_vdpa_unregister_device(dev), "unregister");
 	return TEST_SUCCESS;
+}
+
+/** Another peer at a fake's socket. */
+static int
+connect_to(const struct fake *fe)
+{
+	struct sockaddr_un addr = { .sun_family = AF_UNIX };
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	memcpy(addr.sun_path, fe->path, strlen(fe->path));
+	if (connect(fd, (struct sockaddr *)&addr, sizeof(addr)) == 0)
+		return fd;
+	close(fd);
+	return -1;
+}
+
+static int
+nobody_is_served_without_the_drivers_features(void)
+{
+	struct fake *fe = start(1), peer = { 0 };
+
+	TEST_ASSERT_NOT_NULL(fe, "a device");
+	__atomic_store_n(&hw.mute, true, __ATOMIC_RELAXED);
+	peer.sock = connect_to(fe);
+	TEST_ASSERT(peer.sock >= 0, "another peer");
+	TEST_ASSERT(fake_is_closed(&peer), "which is sent away");
+	close(peer.sock);
+	TEST_ASSERT(fake_is_served(fe), "who was there stays");
+	return end(fe);
 }
 
 static int
@@ -777,6 +810,7 @@ static const struct test_case cases[] = {
 	TEST_CASE(drivers_that_lack_something_are_refused),
 	TEST_CASE(questions_to_no_device_are_refused),
 	TEST_CASE(questions_that_a_driver_cannot_answer),
+	TEST_CASE(nobody_is_served_without_the_drivers_features),
 	TEST_CASE(driver_is_asked_again),
 	TEST_CASE(other_memory_means_other_hardware_settings),
 	TEST_CASE(descriptors_stay_until_the_driver_was_told),

@@ -93,11 +93,10 @@ vhost_mem_log_create(const struct mem_owner *owner, uint64_t size, uint64_t offs
 	return 0;
 }
 
-struct mem_log *
+void
 vhost_mem_log_get(struct mem_log *log)
 {
 	log->refcnt++;
-	return log;
 }
 
 void

@@ -55,7 +55,7 @@ int vhost_mem_log_create(const struct mem_owner *owner, uint64_t size, uint64_t 
 		struct mem_log **out);
 
 /** Control thread only, as vhost_mem_log_put(). */
-struct mem_log *vhost_mem_log_get(struct mem_log *log);
+void vhost_mem_log_get(struct mem_log *log);
 
 /** Drop a reference; the last one unmaps.  NULL is allowed. */
 void vhost_mem_log_put(struct mem_log *log);
