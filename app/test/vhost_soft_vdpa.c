@@ -724,10 +724,13 @@ op_group_fd(int vid __rte_unused)
 	return -1;
 }
 
+/* Any thread may ask for doorbells, also while the device goes. */
 static int
 op_device_fd(int vid)
 {
-	return find_soft_of(vid)->page_fd;
+	const struct soft_vdpa *soft = find_soft_of(vid);
+
+	return soft != NULL ? soft->page_fd : -1;
 }
 
 static int
@@ -735,6 +738,8 @@ op_notify_area(int vid, int qid, uint64_t *offset, uint64_t *size)
 {
 	const struct soft_vdpa *soft = find_soft_of(vid);
 
+	if (soft == NULL)
+		return -1;
 	*offset = qid * soft->page;
 	*size = soft->page;
 	return 0;
