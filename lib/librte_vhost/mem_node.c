@@ -343,7 +343,7 @@ vhost_node_pages_clear(void *pages, size_t size)
 	mlock2(pages, size, MLOCK_ONFAULT);
 }
 
-int
+int MEM_WRITES_THE_SAME
 vhost_node_pages_bring(void *pages, size_t size, int node)
 {
 	const size_t page = sysconf(_SC_PAGESIZE);

@@ -6,8 +6,8 @@
 #define VHOST_MEM_SANITIZER_H
 
 /*
- * What AddressSanitizer has to be told of memory that does not come from malloc().
- * Without it these cost nothing.
+ * What AddressSanitizer has to be told of memory that does not come from malloc(), and
+ * ThreadSanitizer of what is no race.  Without them these cost nothing.
  */
 
 #include <rte_common.h>
@@ -15,6 +15,9 @@
 #if defined(__has_feature)
 #if __has_feature(address_sanitizer)
 #define VHOST_SANITIZE_ADDRESS
+#endif
+#if __has_feature(thread_sanitizer)
+#define VHOST_SANITIZE_THREAD
 #endif
 #endif
 #if defined(__SANITIZE_ADDRESS__)
@@ -36,6 +39,13 @@
 #define MEM_UNPOISON(at, len) RTE_SET_USED(at)
 #define MEM_HOLDS_POINTERS(at, len) RTE_SET_USED(at)
 #define MEM_HOLDS_NO_POINTERS(at, len) RTE_SET_USED(at)
+#endif
+
+#ifdef VHOST_SANITIZE_THREAD
+/** Of a function that writes what is there already: who reads meanwhile reads the same. */
+#define MEM_WRITES_THE_SAME __attribute__((disable_sanitizer_instrumentation))
+#else
+#define MEM_WRITES_THE_SAME
 #endif
 
 #endif /* VHOST_MEM_SANITIZER_H */
