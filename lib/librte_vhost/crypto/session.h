@@ -60,13 +60,13 @@ crypto_session_place(uint64_t id)
 	return id % VHOST_CRYPTO_SESSION_MAP_ENTRIES;
 }
 
-/** The session of an id that a guest says, or NULL. */
+/** The session of an id that a guest says; NULL, or for 0 an empty place, if there is none. */
 static inline const struct crypto_session *
 crypto_session_find(const struct crypto_session *table, uint64_t id)
 {
 	const struct crypto_session *session;
 
-	if (table == NULL || id == 0)
+	if (table == NULL)
 		return NULL;
 	session = &table[crypto_session_place(id)];
 	return session->id == id ? session : NULL;
