@@ -13,6 +13,8 @@ import threading
 import time
 
 FAILED_CASE = re.compile(r'\+ case +\d+ : (.*?) +FAILED|^(?:CRASH|TIMEOUT) in .*, case (.+)$')
+# What crashes before the first case, or after the last one.
+NO_CASE = 'none'
 # The suite of faults has children that crash on purpose.
 FAILED_PARENT = re.compile(r'\+ case +\d+ : (.*?) +FAILED')
 WORDS = re.compile(r'\.c:\d+: |CRASH in|TIMEOUT in|SUMMARY: \w+Sanitizer|runtime error:|'
@@ -80,7 +82,8 @@ class Reader:
                 self.why = line.strip()[:200]
             match = self._failed.search(line)
             if match:
-                self.case = next(filter(None, match.groups()))
+                case = next(filter(None, match.groups()))
+                self.case = case if case != NO_CASE else ''
                 return
 
 
