@@ -479,11 +479,10 @@ count_map(const void *host __rte_unused, size_t size __rte_unused)
 	return 0;
 }
 
-static int
+static void
 count_unmap(const void *host __rte_unused, size_t size __rte_unused)
 {
 	__atomic_fetch_add(&unmapped, 1, __ATOMIC_RELAXED);
-	return 0;
 }
 
 /** A guest comes, and goes again: how often its memory was mapped and unmapped. */

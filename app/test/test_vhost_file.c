@@ -459,14 +459,13 @@ vfio_map(const void *host, size_t size)
 	return vfio.refuses ? -1 : 0;
 }
 
-static int
+static void
 vfio_unmap(const void *host, size_t size)
 {
 	unsigned char resident[BYTES / PAGE];
 
 	vfio.unmapped += host == vfio.at && size == vfio.size;
 	vfio.was_gone = mincore((void *)(uintptr_t)host, BYTES, resident) != 0;
-	return 0;
 }
 
 static const struct vhost_iova_ops vfio_ops = {

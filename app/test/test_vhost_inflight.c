@@ -738,7 +738,7 @@ entries_that_lead_nowhere_are_refused(void)
 
 	TEST_ASSERT_SUCCESS(begin(&s), "a device");
 	if (!is_packed(&s))
-		return end(&s);
+		return end(&s) == TEST_SUCCESS ? TEST_SKIPPED : TEST_FAILED;
 	info = fake_inflight_packed(&s.area, RING);
 	TEST_ASSERT_SUCCESS(rte_vhost_set_inflight_desc_packed(s.fe->vid, RING, 0, 1, &entry),
 		"two descriptors");

@@ -505,12 +505,13 @@ rings_are_told_whole_while_they_come_and_go(void)
 	const unsigned int rounds = test_param_u64("rounds", 50);
 	struct fake *fe = start_guest(.queues = 1);
 	struct onlooker o = { 0 };
+	unsigned int done;
 	pthread_t thread;
 
 	TEST_ASSERT_NOT_NULL(fe, "a device");
 	o.vid = fe->vid;
 	TEST_ASSERT_SUCCESS(pthread_create(&thread, NULL, look_on, &o), "a thread");
-	for (unsigned int i = 0; i < rounds; i++) {
+	for (done = 0; done < rounds; done++) {
 		be_seen(&o);
 		if (!fake_is_base(&fe->vqs[0], fake_stop_vring(fe, 0)))
 			break;
@@ -520,6 +521,7 @@ rings_are_told_whole_while_they_come_and_go(void)
 	}
 	__atomic_store_n(&o.end, true, __ATOMIC_RELAXED);
 	pthread_join(thread, NULL);
+	TEST_ASSERT_EQUAL(done, rounds, "it came and went each time");
 	TEST_ASSERT(!o.torn, "half a ring");
 	TEST_ASSERT_EQUAL(fake_round_trip(fe, 0, 80), 80, "and it works");
 	return topology_stop(fe);

@@ -719,6 +719,17 @@ ring_doorbell(unsigned int ring)
 	pthread_mutex_unlock(&door.lock);
 }
 
+/** The end, which reads what is left: each doorbell was taken once. */
+static int
+door_close_taken(void)
+{
+	door_close();
+	for (unsigned int i = 0; i < RINGS; i++)
+		TEST_ASSERT_EQUAL(door.taken[i], 1, "ring %u", i);
+	TEST_ASSERT_EQUAL(door.strange, 0, "and no other");
+	return TEST_SUCCESS;
+}
+
 static int
 guest_rings_doorbells(void)
 {
@@ -740,11 +751,7 @@ guest_rings_doorbells(void)
 	for (unsigned int i = 0; i < RINGS; i++)
 		TEST_ASSERT(door_await(&door.taken[i], 1), "ring %u", i);
 	TEST_ASSERT_EQUAL(door_count(&door.asked), RINGS, "nobody waited for that");
-	/* which reads what is left */
-	door_close();
-	for (unsigned int i = 0; i < RINGS; i++)
-		TEST_ASSERT_EQUAL(door.taken[i], 1, "ring %u", i);
-	TEST_ASSERT_EQUAL(door.strange, 0, "and no other");
+	TEST_ASSERT_SUCCESS(door_close_taken(), "the end");
 	return served_end(&s);
 }
 
@@ -766,10 +773,7 @@ doorbells_are_taken_one_by_one(void)
 	for (unsigned int i = 0; i < RINGS; i++)
 		TEST_ASSERT_EQUAL(door_count(&door.taken[i]), i == 1 || i == 2, "ring %u", i);
 	TEST_ASSERT(fake_stop_vring(s.fe, 0) >= 0, "stop");
-	door_close();
-	for (unsigned int i = 0; i < RINGS; i++)
-		TEST_ASSERT_EQUAL(door.taken[i], 1, "ring %u", i);
-	TEST_ASSERT_EQUAL(door.strange, 0, "and no other");
+	TEST_ASSERT_SUCCESS(door_close_taken(), "the end");
 	return served_end(&s);
 }
 

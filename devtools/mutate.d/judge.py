@@ -172,8 +172,9 @@ class Judge:
     def judge_by_faults(self, place, workshop):
         """The verdict if the suite of faults notices a mutant; None if it does not."""
         start = time.monotonic()
-        made = workshop.uses(place) and workshop.make(place)
-        for name in self._fault_tests if made else ():
+        if not (self._fault_tests and workshop.uses(place) and workshop.make(place)):
+            return None
+        for name in self._fault_tests:
             # how long it takes has to be known first
             failed = self._is_sound(name, None) and self._fails(workshop, name)
             if failed:

@@ -35,10 +35,10 @@ eal_map(const void *host, size_t size)
 		(uintptr_t)host, size);
 }
 
-static int
+static void
 eal_unmap(const void *host, size_t size)
 {
-	return rte_vfio_container_dma_unmap(RTE_VFIO_DEFAULT_CONTAINER_FD, (uintptr_t)host,
+	rte_vfio_container_dma_unmap(RTE_VFIO_DEFAULT_CONTAINER_FD, (uintptr_t)host,
 		(uintptr_t)host, size);
 }
 

@@ -31,9 +31,9 @@ struct vhost_iova_ops {
 	rte_iova_t (*of)(const void *host);
 	/** Whether this process has devices of VFIO. */
 	bool (*has_vfio)(void);
-	/** Map memory for them, at our address, and unmap it; 0, or -1. */
+	/** Map memory for them, at our address: 0, or -1; and unmap it. */
 	int (*map)(const void *host, size_t size);
-	int (*unmap)(const void *host, size_t size);
+	void (*unmap)(const void *host, size_t size);
 };
 
 /** Replace the implementation; NULL brings EAL's back.  For tests. */
