@@ -487,6 +487,39 @@ wrong_sessions_are_told_why(void)
 	return fake_stop(fe);
 }
 
+/** What takes the place of a refused request has results of its own alone. */
+static int
+a_refused_request_leaves_nothing_to_the_next(void)
+{
+	struct fake *fe = fake_crypto_start(NULL, .ring_size = 64);
+	struct fake_crypto_request first, refused, next;
+	uint8_t untouched[64];
+	int64_t id;
+
+	TEST_ASSERT_NOT_NULL(fe, "the device must start");
+	id = fake_crypto_open_aes(fe);
+	TEST_ASSERT(fake_crypto_request(fe, &first, id, 64, 1) &&
+		fake_crypto_request(fe, &refused, id, 64, 2) &&
+		fake_crypto_request(fe, &next, id, 64, 3), "requests");
+	TEST_ASSERT_EQUAL(fake_crypto_round(fe, 0, &first, NULL), VIRTIO_CRYPTO_OK, "the first");
+	memset(untouched, FAKE_CRYPTO_UNTOUCHED, sizeof(untouched));
+	memcpy(fake_crypto_dst(fe, &first), untouched, sizeof(untouched));
+	memcpy(fake_crypto_dst(fe, &refused), untouched, sizeof(untouched));
+	/* which is seen when the place for its result is known */
+	refused.head.u.sym_req.u.cipher.para.dst_data_len = 128;
+	next.cut = 16;
+	TEST_ASSERT(fake_crypto_offer(&fe->vqs[0], &refused) &&
+		fake_crypto_offer(&fe->vqs[0], &next), "two more");
+	TEST_ASSERT_EQUAL(fake_crypto_serve(fe, 0), 1, "of which one is refused");
+	TEST_ASSERT_EQUAL(fake_crypto_status(fe, &refused), VIRTIO_CRYPTO_BADMSG, "this one");
+	TEST_ASSERT_EQUAL(fake_crypto_status(fe, &next), VIRTIO_CRYPTO_OK, "the other is done");
+	TEST_ASSERT_BUFFERS_ARE_EQUAL(fake_crypto_dst(fe, &first), untouched, 64,
+		"the first is not done again");
+	TEST_ASSERT_BUFFERS_ARE_EQUAL(fake_crypto_dst(fe, &refused), untouched, 64,
+		"and what was refused not at all");
+	return fake_stop(fe);
+}
+
 static int
 log_tells_what_was_refused_and_nothing_else(void)
 {
@@ -800,6 +833,7 @@ static const struct test_case cases[] = {
 	TEST_CASE(sessions_count_from_one),
 	TEST_CASE(table_of_sessions_fills_and_empties),
 	TEST_CASE(wrong_sessions_are_told_why),
+	TEST_CASE(a_refused_request_leaves_nothing_to_the_next),
 	TEST_CASE(log_tells_what_was_refused_and_nothing_else),
 	TEST_CASE(answer_has_no_keys),
 	TEST_CASE(answers_come_in_any_order),
