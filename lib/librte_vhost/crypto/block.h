@@ -119,7 +119,7 @@ bool vhost_crypto_block_move(struct crypto_block *to, struct crypto_block *from)
 /** Whether some request of a block uses this session. */
 bool vhost_crypto_block_uses(const struct crypto_block *block, const void *session);
 
-/** A free slot with a buffer, of which there are never fewer; NULL when there is none. */
+/** A free slot, clear, with a buffer, of which there are never fewer; NULL when there is none. */
 static inline struct crypto_slot *
 crypto_block_take(struct crypto_block *block, uint16_t *number)
 {
@@ -130,9 +130,6 @@ crypto_block_take(struct crypto_block *block, uint16_t *number)
 	*number = block->free[--block->nfree];
 	slot = &block->slots[*number];
 	slot->mbuf = block->mbufs[--block->nmbufs];
-	slot->target = NULL;
-	slot->nresults = 0;
-	slot->in_place = false;
 	block->under_way++;
 	return slot;
 }
