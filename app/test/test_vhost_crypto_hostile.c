@@ -238,6 +238,23 @@ lies_are_answered_with_zero_copy(void)
 	return tell_lies(&in_place);
 }
 
+/** Before there is any session, so that there is no table of them either. */
+static int
+requests_come_before_any_session(void)
+{
+	struct fake *fe = fake_crypto_start(NULL, .ring_size = 64);
+	struct fake_crypto_request req;
+
+	TEST_ASSERT_NOT_NULL(fe, "the device must start");
+	for (int64_t id = 0; id < 3; id++) {
+		TEST_ASSERT(fake_crypto_request(fe, &req, id, 64, 1), "a request");
+		TEST_ASSERT_SUCCESS(is_refused(fe, &req, VIRTIO_CRYPTO_INVSESS, "no session"),
+			"session %d", (int)id);
+	}
+	TEST_ASSERT(is_served(fe, fake_crypto_open_aes(fe)), "and then one");
+	return fake_stop(fe);
+}
+
 /* ---- chains that lie ---- */
 
 static const struct {
@@ -712,6 +729,7 @@ wide_messages_of_others_are_refused(void)
 static const struct test_case cases[] = {
 	TEST_CASE(lies_are_answered),
 	TEST_CASE(lies_are_answered_with_zero_copy),
+	TEST_CASE(requests_come_before_any_session),
 	TEST_CASE(chains_that_lie_are_answered),
 	TEST_CASE(digest_to_check_is_missing),
 	TEST_CASE(tables_that_lie_come_back),
