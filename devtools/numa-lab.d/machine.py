@@ -20,7 +20,9 @@ QEMU = 'qemu-system-x86_64'
 STREAMS = ('control', 'out', 'err', 'console')
 CONSOLE_KEPT = 200      # lines of console log to show after a failure
 KERNEL_OPTIONS = ('console=ttyS0 panic=-1 mitigations=off init_on_alloc=0 '
-                  'no_timer_check nowatchdog rcupdate.rcu_cpu_stall_suppress=1')
+                  'no_timer_check nowatchdog rcupdate.rcu_cpu_stall_suppress=1 '
+                  # all processors' are the host's; guest-start turns to it
+                  'tsc=reliable clocksource=hpet')
 
 
 class Machine:

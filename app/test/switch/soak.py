@@ -119,21 +119,29 @@ class Footprint:
 class Soak:
     """The switch, the herds and what is known about them."""
 
-    def __init__(self, bench, guests, packed, others=()):
+    def __init__(self, bench, guests, packed, others=(), options=()):
         check(guests % (2 * HERD) == 0, f"guests must be a multiple of {2 * HERD}")
         self.bench = bench
         self.packed = packed
+        self._began = time.monotonic()
         self.started = 0
         # What the switch had counted for a guest when it came.
         self.base = dict.fromkeys(range(1, guests + 1), Counter())
         # Frames that a guest has thrown away when it started: virtio-user empties its ring then.
         self.discarded = dict.fromkeys(self.base, 0)
         self.names = [f"vhost{number}" for number in self.base]
-        self.switch = VhostSwitch(bench, [*self.names, *others], workers=2).ready()
+        self.switch = VhostSwitch(bench, [*self.names, *others], options, workers=2).ready()
+        self.tell("the switch is there")
         self.herds = [self._start(index) for index in range(guests // HERD)]
         for herd in self.herds:
             herd.ready()
+            self.tell(f"{herd.name} is there")
         self.wait_guests()
+        self.tell("the switch polls them")
+
+    def tell(self, what):
+        """Where the soak is, and since when."""
+        print(f"soak: {what} after {time.monotonic() - self._began:.0f} s", flush=True)
 
     def wait_guests(self):
         """All are there, and nobody else."""
@@ -179,6 +187,14 @@ class Soak:
         for what, count, most in (("sent", theirs["TX-packets"] - ours["rx_packets"], RING),
                                   ("received", ours["tx_packets"] - theirs["RX-packets"], 2 * RING)):
             check(0 <= count <= most, f"guest {number} went with {count} frames {what} that nobody else knows of")
+
+    def warm_up(self):
+        """Each way to restart once, under load: what is allocated once is there."""
+        for herd in self.herds:
+            herd.run()
+        for how in (ORDERLY, KILLED):
+            self.restart(0, how)
+        self.come_to_rest()
 
     def come_to_rest(self):
         """Nobody sends any more: guests and switch have counted the same; the totals."""
@@ -240,27 +256,17 @@ class Soak:
         self.switch.stop()
 
 
-def warm_up(soak):
-    """Each way to restart once, under load: what is allocated once is there."""
-    for herd in soak.herds:
-        herd.run()
-    for how in (ORDERLY, KILLED):
-        soak.restart(0, how)
-    soak.come_to_rest()
-
-
 def run_soak(bench, packed, kind=Soak):
     """Warm up, soak, come to rest, compare."""
     options = settings.current
     dice = random.Random(options.seed)
     print(f"soak: {options.guests} guests, {options.seconds} s, seed {options.seed}", flush=True)
-    began = time.monotonic()
     soak = kind(bench, options.guests, packed)
-    print(f"soak: all are there after {time.monotonic() - began:.0f} s", flush=True)
-    warm_up(soak)
-    print(f"soak: it begins after {time.monotonic() - began:.0f} s", flush=True)
+    soak.warm_up()
+    soak.tell("it begins")
     before = Footprint(soak.switch)
     done = soak.run(options.seconds, dice)
+    soak.tell(f"it ends, {sum(done.values())} acts,")
     soak.come_to_rest()
     # Once more without restarts: now nothing at all may be missing.
     for herd in soak.herds:

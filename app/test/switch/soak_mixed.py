@@ -7,11 +7,16 @@ guest under QEMU that pings user-mode Linux, is given more memory and has it tak
 is migrated from one socket to another; frontends that talk nonsense, or whose rings do.
 Meanwhile sockets are unregistered, the policy of placement of all of them changes, and, where
 there are several nodes, their memory moves. At the end all that soak.py accounts for is accounted for.
+
+In the emulated machine of devtools/numa-lab the guest that pings is user-mode Linux, too: one
+that is emulated there beside pollers is too slow to be a guest.  And the switch sleeps while
+there is nothing to do.
 """
 
 import contextlib
 import mmap
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -28,7 +33,9 @@ import frontend
 
 # Sockets beside those of the herds: for the Linux guest by turns, its peer, and strangers.
 HOMES, PEER, STRANGE = ("linux1", "linux2"), "peer", "strange"
-ROUND_SECONDS = 120
+EMULATED = "NUMA_LAB" in os.environ
+SPARING = ("--pmd-sleep-max=500",)
+ROUND_SECONDS, MOVE_SECONDS = 120, 120
 MODULE_MIB = 128         # a block of its kernel's: it takes no less
 # So much nicer are the herds, which poll without a pause, than those who need time to be heard.
 HERD_NICENESS = 10
@@ -51,19 +58,120 @@ class TravellingGuest(QemuGuest):
     MEMORY_SLOTS = ",slots=1,maxmem=1G"
 
 
+class Pinger:
+    """User-mode Linux that pings its peer, and stays where it is."""
+
+    def __init__(self, bench, switch):
+        self.bench, self.switch = bench, switch
+        self.homes = list(HOMES)
+        self.acts = {}      # what can happen to it: name and function
+        self.start()
+
+    def start(self):
+        """It comes to its socket, and its peer answers."""
+        self.guest = self.make_guest()
+        self.guest.wait_ready()
+        self.hear_pings()
+
+    def make_guest(self):
+        """The guest, at its first home."""
+        return UmlGuest(self.bench, "uml-pinger", self.bench.path(self.homes[0]), ADDRESSES[1], PINGING)
+
+    def hear_pings(self):
+        """The guest goes on, and hears from its peer."""
+        self.guest.skip_to_end()
+        for _ in range(2):
+            lost, sent = self.guest.hear(r"round (\d+) of (\d+) lost, .*", ROUND_SECONDS)
+        check(int(lost) < int(sent), f"all {sent} pings were lost")
+
+    def pause(self):
+        """It sends nothing more."""
+        os.kill(self.guest.pid, signal.SIGSTOP)
+
+    def resume(self):
+        """It goes on."""
+        os.kill(self.guest.pid, signal.SIGCONT)
+
+    def end(self):
+        """It still hears from its peer, its kernel has not complained, and it leaves."""
+        self.hear_pings()
+        complaints = self.guest.kernel_complaints()
+        check(not complaints, f"the guest's kernel: {complaints[:1]}")
+        self.guest.kill()
+
+
+class TravellingPinger(Pinger):
+    """Linux under QEMU: it is migrated, and given memory."""
+
+    def __init__(self, bench, switch):
+        self._travels = 0
+        super().__init__(bench, switch)
+        self.acts = {"travel": self._travel, "plug": self._plug}
+
+    def make_guest(self, extra=()):
+        self._travels += 1
+        path = self.bench.path(f"qmp{self._travels}")
+        guest = TravellingGuest(self.bench, f"linux-{self._travels}", self.bench.path(self.homes[0]), ADDRESSES[1],
+                                PINGING, mac=1, extra=[*monitor_arguments(path), *extra])
+        self._monitor = Monitor(path)
+        return guest
+
+    def _travel(self):
+        """To the other socket; with a module of memory it would not be let in there."""
+        if self._has_module():
+            self._start_anew()
+            return
+        here, monitor, path = self.guest, self._monitor, self.bench.path(f"travel{self._travels}")
+        self.homes.reverse()
+        self.guest = self.make_guest(incoming_arguments(path))
+        migrate(monitor, self._monitor, path)
+        monitor.execute("quit")
+        monitor.close()
+        here.finish()
+        self.switch.wait_gone(self.homes[1])
+        self.hear_pings()
+
+    def _has_module(self):
+        return bool(self._monitor.execute("query-memory-devices"))
+
+    def _start_anew(self):
+        self.guest.kill()
+        self._monitor.close()
+        self.switch.wait_gone(self.homes[0])
+        self.start()
+
+    def _plug(self):
+        """More memory."""
+        if self._has_module():
+            self._start_anew()
+            return
+        self._monitor.execute("object-add", **{"qom-type": "memory-backend-memfd", "id": "module", "share": True,
+                                               "size": MODULE_MIB << 20})
+        self._monitor.execute("device_add", driver="pc-dimm", id="dimm", memdev="module")
+        self.hear_pings()
+
+    def pause(self):
+        self._monitor.execute("stop")
+
+    def resume(self):
+        self._monitor.execute("cont")
+
+    def end(self):
+        super().end()
+        self._monitor.close()
+
+
 class MixedSoak(soak.Soak):
     """The soak, and who else is there."""
 
     def __init__(self, bench, guests, packed):
-        self._homes = list(HOMES)
-        self._travels = 0
-        self._guest = self._monitor = None
-        super().__init__(bench, guests, packed, [*HOMES, PEER, STRANGE])
+        self._nodes = sorted(int(name[4:]) for name in os.listdir("/sys/devices/system/node") if name[4:].isdigit())
+        super().__init__(bench, guests, packed, [*HOMES, PEER, STRANGE], SPARING if EMULATED else ())
         self._peer = UmlGuest(bench, "uml", bench.path(PEER), ADDRESSES[2], ANSWERING)
         self._peer.wait_ready()
-        self._guest, self._monitor = self._start_guest(self._homes[0])
-        self._guest.wait_ready()
-        self._hear_pings()
+        self.tell("user-mode Linux is there")
+        self._pinger = (Pinger if EMULATED else TravellingPinger)(bench, self.switch)
+        self.tell("it is pinged")
 
     def _start(self, index):
         herd = super()._start(index)
@@ -81,65 +189,12 @@ class MixedSoak(soak.Soak):
         super().check_sums(received, of_guests + others)
 
     def come_to_rest(self):
-        """Nor may the Linux guest ping meanwhile; its peer only answers."""
-        self._monitor.execute("stop")
+        """Nor may anyone ping meanwhile; the peer only answers."""
+        self._pinger.pause()
         try:
             return super().come_to_rest()
         finally:
-            self._monitor.execute("cont")
-
-    # ---- the Linux guests ----
-
-    def _start_guest(self, home, extra=()):
-        self._travels += 1
-        path = self.bench.path(f"qmp{self._travels}")
-        guest = TravellingGuest(self.bench, f"linux-{self._travels}", self.bench.path(home), ADDRESSES[1], PINGING,
-                                mac=1, extra=[*monitor_arguments(path), *extra])
-        return guest, Monitor(path)
-
-    def _hear_pings(self):
-        """The guest goes on, and hears from its peer."""
-        self._guest.skip_to_end()
-        for _ in range(2):
-            lost, sent = self._guest.hear(r"round (\d+) of (\d+) lost, .*", ROUND_SECONDS)
-        check(int(lost) < int(sent), f"all {sent} pings were lost")
-
-    def _travel(self, _dice):
-        """The Linux guest goes to the other socket; with a module of memory it would not be let in there."""
-        if self._has_module():
-            self._start_anew()
-            return
-        path = self.bench.path(f"travel{self._travels}")
-        there, monitor = self._start_guest(self._homes[1], incoming_arguments(path))
-        migrate(self._monitor, monitor, path)
-        self._monitor.execute("quit")
-        self._monitor.close()
-        self._guest.finish()
-        self.switch.wait_gone(self._homes[0])
-        self._homes.reverse()
-        self._guest, self._monitor = there, monitor
-        self._hear_pings()
-
-    def _has_module(self):
-        return bool(self._monitor.execute("query-memory-devices"))
-
-    def _start_anew(self):
-        self._guest.kill()
-        self._monitor.close()
-        self.switch.wait_gone(self._homes[0])
-        self._guest, self._monitor = self._start_guest(self._homes[0])
-        self._guest.wait_ready()
-        self._hear_pings()
-
-    def _plug(self, _dice):
-        """More memory for the Linux guest."""
-        if self._has_module():
-            self._start_anew()
-            return
-        self._monitor.execute("object-add", **{"qom-type": "memory-backend-memfd", "id": "module", "share": True,
-                                               "size": MODULE_MIB << 20})
-        self._monitor.execute("device_add", driver="pc-dimm", id="dimm", memdev="module")
-        self._hear_pings()
+            self._pinger.resume()
 
     # ---- strangers ----
 
@@ -186,29 +241,39 @@ class MixedSoak(soak.Soak):
 
     def _move_memory(self, dice):
         """A guest's memory goes to another node, if there is one."""
-        nodes = sorted(int(name[4:]) for name in os.listdir("/sys/devices/system/node") if name[4:].isdigit())
-        process = dice.choice([*self.herds, self._guest])
-        if len(nodes) > 1:
-            subprocess.run(["migratepages", str(process.pid), "all", str(dice.choice(nodes))], check=False, timeout=120)
+        process, node = dice.choice([*self.herds, self._pinger.guest]), dice.choice(self._nodes)
+        if len(self._nodes) > 1:
+            self._move(process, node)
         self.switch.ask(f"/vhost/numa_refresh,{dice.choice(self.switch.ask('/vhost/list'))}")
+
+    @staticmethod
+    def _move(process, node):
+        subprocess.run(["migratepages", str(process.pid), "all", str(node)], check=False, timeout=MOVE_SECONDS)
+
+    def warm_up(self):
+        """Everything has been on every node as well, with what is made once on each."""
+        for node in self._nodes[1:] + self._nodes[:1]:
+            for herd in self.herds:
+                self._move(herd, node)
+            for vid in self.switch.ask("/vhost/list"):
+                self.switch.ask(f"/vhost/numa_refresh,{vid}")
+            super().warm_up()
 
     def disturb(self, dice):
         acts = {"nonsense": self._talk_nonsense, "lie": self._lie, "unregister": self._unregister,
-                "policy": self._change_policy, "memory": self._move_memory, "travel": self._travel,
-                "plug": self._plug}
-        what = dice.choice((*LIKELY, "restart"))
+                "policy": self._change_policy, "memory": self._move_memory}
+        what = dice.choice([what for what in LIKELY if what in acts or what in self._pinger.acts] + ["restart"])
         if what == "restart":
             return super().disturb(dice)
-        acts[what](dice)
+        if what in acts:
+            acts[what](dice)
+        else:
+            self._pinger.acts[what]()
         return what
 
     def end(self):
-        self._hear_pings()
-        complaints = self._guest.kernel_complaints()
-        check(not complaints, f"the guest's kernel: {complaints[:1]}")
-        self._monitor.close()
-        for process in (self._guest, self._peer):
-            process.kill()
+        self._pinger.end()
+        self._peer.kill()
         super().end()
 
 
