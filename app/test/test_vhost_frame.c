@@ -279,6 +279,26 @@ test_frame_ends_and_is_cut_anywhere(void)
 	return 0;
 }
 
+/** The sender's address reads like the part of an IP header that tells TCP and UDP from the rest. */
+static int
+test_address_looks_like_a_header(void)
+{
+	for (unsigned int i = 0; i < COMMON_KINDS / 2; i++) {
+		struct sample s = common_sample(i);
+
+		if (i & 4) {
+			s.bytes[8] = s.bytes[s.l3 + 6];
+			s.bytes[s.l3 + 6] = IPPROTO_FRAGMENT;
+		} else {
+			memcpy(s.bytes + 8, s.bytes + s.l3 + 6, 4);
+			s.bytes[s.l3 + 6] = RTE_IPV4_HDR_MF_FLAG >> 8;
+		}
+		TEST_ASSERT(!is_common(&s), "kind %u, a fragment", i);
+		TEST_ASSERT(is_same(&s, ALL_FEATURES), "kind %u, a fragment", i);
+	}
+	return 0;
+}
+
 /** Some releases of rte_net_get_ptype() know tunnels by their ports. */
 static int
 test_any_udp_port(void)
@@ -449,6 +469,7 @@ static const struct test_case cases[] = {
 	TEST_CASE(test_common_frames_are_known),
 	TEST_CASE(test_any_byte_of_the_frame_is_any),
 	TEST_CASE(test_frame_ends_and_is_cut_anywhere),
+	TEST_CASE(test_address_looks_like_a_header),
 	TEST_CASE(test_any_udp_port),
 	TEST_CASE(test_header_lies),
 	TEST_CASE(test_any_features),
