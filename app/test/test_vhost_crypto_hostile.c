@@ -160,6 +160,13 @@ no_vector_at_all(struct fake_crypto_request *req)
 	req->iv_len = 0;
 }
 
+static void
+nothing_but_the_header(struct fake_crypto_request *req)
+{
+	req->iv_len = 0;
+	req->src_len = 0;
+}
+
 struct lie {
 	const char *name;
 	void (*tell)(struct fake_crypto_request *req);
@@ -189,6 +196,7 @@ static const struct lie lies[] = {
 	LIE(destination_of_4_gib, BADMSG),
 	LIE(room_for_the_status_alone, BADMSG),
 	LIE(no_vector_at_all, BADMSG),
+	LIE(nothing_but_the_header, BADMSG),
 };
 
 /** One lie: answered with its status, and nothing else written. */

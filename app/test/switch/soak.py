@@ -20,15 +20,13 @@ from processes import check, wait_until
 from testpmd import START_SECONDS, Testpmd
 from vswitch import VhostSwitch
 
-HERD = 4
 # Frames that a guest sends over and over.
 ROUND = 64
 RESTART_SECONDS = (0.5, 2.0)
 QUIET_SECONDS = 60
 STEADY_SECONDS = 1
 SETTLE_SECONDS = 10
-# How much more of something is no leak: a leak shows at each guest of a herd at each restart.
-SLACK = {"descriptors": HERD, "heap_blocks": HERD, "resident_kib": 1024}
+SLACK_KIB = 1024
 # What a ring holds, and so what may be under way when a guest goes.
 RING = 256
 # How a herd goes.
@@ -105,22 +103,27 @@ class Footprint:
     def check_no_growth(self, switch, restarts):
         """Fail if there is more now, and stays; some things are given back a little later, in bundles."""
 
+        # how much more is no leak: a leak shows at each guest of a herd at each restart
+        slack = {"descriptors": settings.current.herd, "heap_blocks": settings.current.herd,
+                 "resident_kib": SLACK_KIB}
+
         def growth():
             later = Footprint(switch)
-            return {what: getattr(later, what) - getattr(self, what) for what in SLACK
-                    if getattr(later, what) - getattr(self, what) > SLACK[what]}
+            return {what: getattr(later, what) - getattr(self, what) for what in slack
+                    if getattr(later, what) - getattr(self, what) > slack[what]}
 
         deadline = time.monotonic() + SETTLE_SECONDS
         while (found := growth()) and time.monotonic() < deadline:
             time.sleep(0.2)
-        check(not found, f"there is more after {restarts} restarts of {HERD} guests: {found}")
+        check(not found, f"there is more after {restarts} restarts of {settings.current.herd} guests: {found}")
 
 
 class Soak:
     """The switch, the herds and what is known about them."""
 
     def __init__(self, bench, guests, packed, others=(), options=()):
-        check(guests % (2 * HERD) == 0, f"guests must be a multiple of {2 * HERD}")
+        self.herd = settings.current.herd
+        check(guests % (2 * self.herd) == 0, f"guests must be a multiple of {2 * self.herd}")
         self.bench = bench
         self.packed = packed
         self._began = time.monotonic()
@@ -132,7 +135,7 @@ class Soak:
         self.names = [f"vhost{number}" for number in self.base]
         self.switch = VhostSwitch(bench, [*self.names, *others], options, workers=2).ready()
         self.tell("the switch is there")
-        self.herds = [self._start(index) for index in range(guests // HERD)]
+        self.herds = [self._start(index) for index in range(guests // self.herd)]
         for herd in self.herds:
             herd.ready()
             self.tell(f"{herd.name} is there")
@@ -148,14 +151,14 @@ class Soak:
         self.switch.wait_guests(self.names)
 
     def _start(self, index):
-        first = index * HERD + 1
+        first = index * self.herd + 1
         self.started += 1
-        return Herd(self.bench, f"herd{index}-{self.started}", list(range(first, first + HERD)), self.peer_of,
+        return Herd(self.bench, f"herd{index}-{self.started}", list(range(first, first + self.herd)), self.peer_of,
                     self.packed)
 
     def peer_of(self, number):
         """The guest that this one talks to: the same one of the neighbouring herd."""
-        return number + HERD if (number - 1) // HERD % 2 == 0 else number - HERD
+        return number + self.herd if (number - 1) // self.herd % 2 == 0 else number - self.herd
 
     def restart(self, index, how):
         """One herd goes, in this way or the other, and comes back."""

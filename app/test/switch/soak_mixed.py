@@ -26,7 +26,7 @@ from guests import QemuGuest, UmlGuest
 from linux_guests import ADDRESSES
 from migration import Monitor, incoming_arguments, migrate, monitor_arguments
 from misbehave import GIBBERISH
-from processes import check, wait_until
+from processes import BUSY, check, wait_until
 
 sys.path.append(os.path.join(os.path.dirname(os.path.realpath(__file__)), "../../../devtools/control-compare.d"))
 import frontend
@@ -35,7 +35,7 @@ import frontend
 HOMES, PEER, STRANGE = ("linux1", "linux2"), "peer", "strange"
 EMULATED = "NUMA_LAB" in os.environ
 SPARING = ("--pmd-sleep-max=500",)
-ROUND_SECONDS, MOVE_SECONDS = 120, 120
+ROUND_SECONDS, MOVE_SECONDS = 120, 40
 MODULE_MIB = 128         # a block of its kernel's: it takes no less
 # So much nicer are the herds, which poll without a pause, than those who need time to be heard.
 HERD_NICENESS = 10
@@ -248,7 +248,7 @@ class MixedSoak(soak.Soak):
 
     @staticmethod
     def _move(process, node):
-        subprocess.run(["migratepages", str(process.pid), "all", str(node)], check=False, timeout=MOVE_SECONDS)
+        subprocess.run(["migratepages", str(process.pid), "all", str(node)], check=False, timeout=BUSY * MOVE_SECONDS)
 
     def warm_up(self):
         """Everything has been on every node as well, with what is made once on each."""
