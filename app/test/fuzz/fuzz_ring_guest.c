@@ -176,9 +176,50 @@ guest_write(uint64_t gpa, const void *bytes, uint64_t len)
 	write_plain(gpa, bytes, len);
 }
 
+static uint64_t
+desc_gpa(const struct guest_ring *gr, uint32_t i)
+{
+	return gr->gpa + i % gr->size * sizeof(struct vring_desc);
+}
+
+static uint16_t
+packed_flags(const struct guest_ring *gr, uint32_t i)
+{
+	struct vring_packed_desc desc;
+
+	memcpy(&desc, regions[0].at + (desc_gpa(gr, i) - MEMORY_GPA), sizeof(desc));
+	return desc.flags;
+}
+
+/**
+ * Whether a chain of a packed ring goes on in a descriptor that was not made available with
+ * it.  It may be used by then: its address is what it was, maybe a table's, but its length
+ * and its flag of a buffer to write to are the device's.  That does the guest alone harm.
+ */
+static bool
+has_torn_chain(const struct guest_ring *gr)
+{
+	const uint16_t available = 1u << VRING_PACKED_DESC_F_AVAIL;
+	const uint16_t used = 1u << VRING_PACKED_DESC_F_USED;
+
+	for (uint32_t i = 0; i < gr->size; i++) {
+		uint16_t flags = packed_flags(gr, i), next = packed_flags(gr, i + 1);
+		uint16_t mark = flags & (available | used);
+		uint16_t turned = i + 1 == gr->size ? available | used : 0;
+
+		if ((flags & VRING_DESC_F_NEXT) && (mark == available || mark == used) &&
+				((next & (available | used)) != (mark ^ turned) ||
+				(next & VRING_DESC_F_INDIRECT)))
+			return true;
+	}
+	return false;
+}
+
 void
 guest_before(void)
 {
+	for (unsigned int i = 0; packed && i < RINGS; i++)
+		anything = anything || has_torn_chain(&guest_rings[i]);
 	for (int i = 0; i < GUEST_REGIONS; i++)
 		memcpy(regions[i].before, regions[i].at, regions[i].size);
 	running = true;
@@ -294,12 +335,6 @@ note_desc(struct vring_desc desc)
 		return;
 	anything = anything || touches_control(desc.addr, desc.len);
 	allow(desc.addr, desc.len);
-}
-
-static uint64_t
-desc_gpa(const struct guest_ring *gr, uint32_t i)
-{
-	return gr->gpa + i % gr->size * sizeof(struct vring_desc);
 }
 
 /** Write a descriptor in the format of the rings. */
