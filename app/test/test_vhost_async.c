@@ -601,26 +601,28 @@ counters_tell_what_is_in_flight(void)
 static int
 a_guest_cannot_offer_more_than_its_ring(void)
 {
-	struct fake *fe = rig_start(FAKE_DMA_HELD, 1, 256, .mergeable = true, .ring_size = 8);
+	/* of the sizes that a ring can have the least like those of our tables */
+	const unsigned int size = fake_default_format() == FAKE_SPLIT ? 8 : 6;
+	struct fake *fe = rig_start(FAKE_DMA_HELD, 1, 256, .mergeable = true, .ring_size = size);
 	struct fake_vq *vq;
 
 	TEST_ASSERT_NOT_NULL(fe, "a device");
 	vq = &fe->vqs[0];
-	fake_rx_fill(vq, 8, 2048, NULL);
-	TEST_ASSERT_EQUAL(rig_submit(fe, 0, 8, 0), 8, "the whole ring");
+	fake_rx_fill(vq, size, 2048, NULL);
+	TEST_ASSERT_EQUAL(rig_submit(fe, 0, size, 0), (int)size, "the whole ring");
 	/* all of it again, and again, while copies are under way */
 	for (unsigned int i = 0; i < 8; i++) {
 		if (fake_default_format() == FAKE_SPLIT)
-			vq->avail->idx += 8;
+			vq->avail->idx += size;
 		else
-			for (unsigned int k = 0; k < 8; k++)
+			for (unsigned int k = 0; k < size; k++)
 				vq->packed[k].flags ^= 1 << VRING_PACKED_DESC_F_AVAIL |
 					1 << VRING_PACKED_DESC_F_USED;
-		TEST_ASSERT_EQUAL(rig_submit(fe, 0, 8, 8), 0, "there is no such room");
+		TEST_ASSERT_EQUAL(rig_submit(fe, 0, size, size), 0, "there is no such room");
 	}
-	TEST_ASSERT_EQUAL(rte_vhost_async_get_inflight(fe->vid, 0), 8, "in flight");
+	TEST_ASSERT_EQUAL(rte_vhost_async_get_inflight(fe->vid, 0), (int)size, "in flight");
 	fake_dma_run(rig.dma, 0, 64);
-	TEST_ASSERT_EQUAL(rig_poll_sent(fe, 0, 0), 8, "these are done");
+	TEST_ASSERT_EQUAL(rig_poll_sent(fe, 0, 0), (int)size, "these are done");
 	return rig_end();
 }
 
