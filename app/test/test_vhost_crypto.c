@@ -209,6 +209,21 @@ any_cut_is_one_stream(void)
 	return TEST_SUCCESS;
 }
 
+/** A buffer that has pointed to guest memory is one to copy to again. */
+static int
+requests_in_guest_memory_and_copied_ones_alternate(void)
+{
+	const struct fake_crypto_session session = fake_crypto_cipher(AES, 16, ENCRYPT);
+	struct fake *fe = fake_crypto_start(&in_place, .ring_size = 64);
+
+	TEST_ASSERT_NOT_NULL(fe, "the device must start");
+	for (unsigned int i = 0; i < 4; i++) {
+		TEST_ASSERT_SUCCESS(agrees(fe, &session, 16, 64, 0, i % 2), "whole, %u", i);
+		TEST_ASSERT_SUCCESS(agrees(fe, &session, 16, 96, 7, false), "in pieces, %u", i);
+	}
+	return fake_stop(fe);
+}
+
 /** Header and vector may be cut anywhere as well, and the parts be apart. */
 static int
 header_and_vector_may_be_in_two_places(void)
@@ -824,6 +839,7 @@ static const struct test_case cases[] = {
 	TEST_CASE(ciphers_agree_with_libcrypto),
 	TEST_CASE(ciphers_agree_in_guest_memory),
 	TEST_CASE(any_cut_is_one_stream),
+	TEST_CASE(requests_in_guest_memory_and_copied_ones_alternate),
 	TEST_CASE(header_and_vector_may_be_in_two_places),
 	TEST_CASE(descriptors_of_the_ring_do_as_well),
 	TEST_CASE(status_may_share_a_descriptor),
