@@ -248,14 +248,22 @@ count_devices(void)
 	return n;
 }
 
+/** As long as their number changes. */
 static bool
 wait_for_devices(unsigned int n)
 {
-	uint64_t until = fake_now_ms() + fake_patience_ms();
+	unsigned int have, before = 0;
+	uint64_t until = 0;
 
-	while (count_devices() != n && fake_now_ms() < until)
-		sched_yield();
-	return count_devices() == n;
+	while ((have = count_devices()) != n) {
+		if (until == 0 || have != before)
+			until = fake_now_ms() + fake_patience_ms();
+		else if (fake_now_ms() >= until)
+			return false;
+		before = have;
+		usleep(1000);
+	}
+	return true;
 }
 
 /** An array of telemetry holds 512 entries. */
