@@ -15,6 +15,7 @@
 
 #include "test.h"
 #include "vhost_test_async.h"
+#include "vhost_test_log.h"
 
 /* ---- arguments ---- */
 
@@ -139,12 +140,19 @@ static int
 a_channel_is_registered_once_and_for_a_ring_that_runs(void)
 {
 	struct fake *fe = rig_start(FAKE_DMA_HELD, 1, 64, .mergeable = true);
+	struct log_capture log;
+	unsigned int why;
 
 	TEST_ASSERT_NOT_NULL(fe, "a device");
 	TEST_ASSERT_EQUAL(rte_vhost_async_channel_register(fe->vid, 0), -1, "twice");
 	fake_rx_fill(&fe->vqs[0], 4, 2048, NULL);
 	TEST_ASSERT_EQUAL(rig_submit(fe, 0, 1, 0), 1, "a packet");
+	TEST_ASSERT_SUCCESS(log_begin(&log), "a log");
 	TEST_ASSERT_EQUAL(rte_vhost_async_channel_unregister(fe->vid, 0), -1, "in flight");
+	log_end(&log);
+	why = log_count(&log, "packets are in flight, still registered: virtqueue 0");
+	log_free(&log);
+	TEST_ASSERT_EQUAL(why, 1, "%u lines say why", why);
 	fake_dma_run(rig.dma, 0, 1);
 	TEST_ASSERT_EQUAL(rig_poll_sent(fe, 0, 0), 1, "done");
 	TEST_ASSERT_EQUAL(rte_vhost_async_channel_unregister(fe->vid, 0), 0, "at rest");

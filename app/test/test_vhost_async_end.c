@@ -264,6 +264,25 @@ late_copies_do_no_harm(const void *arg)
 	return rig_end();
 }
 
+/** The device has done some of it in time, and does the rest late. */
+static int
+copies_done_in_time_are_given_back(const void *arg)
+{
+	unsigned int avail = rte_mempool_avail_count(fake_pool());
+	const struct blow *blow = arg;
+	struct fake *fe = start_in_flight(false);
+
+	TEST_ASSERT_NOT_NULL(fe, "packets in flight");
+	TEST_ASSERT_EQUAL(fake_dma_run(rig.dma, 0, 3), 3, "some are done");
+	TEST_ASSERT_SUCCESS(blow->strike(fe), "nobody waits for ever");
+	TEST_ASSERT_EQUAL(rig_guest_takes(fe, 0), 3, "the guest has them");
+	TEST_ASSERT_EQUAL(rig_poll_sent(fe, 0, 0), 3, "the application gets them back");
+	TEST_ASSERT_EQUAL(rte_mempool_avail_count(fake_pool()), avail - 7, "the others are kept");
+	TEST_ASSERT_EQUAL(fake_dma_run(rig.dma, 0, 64), 7, "now they are done");
+	TEST_ASSERT(wait_mbufs(avail), "no packet is lost");
+	return rig_end();
+}
+
 static int
 rings_are_told_to_stop_before_memory_goes(void)
 {
@@ -330,6 +349,16 @@ relocation_takes_copies_under_way_along(void)
 }
 
 /* ---- physical addresses ---- */
+
+static int
+an_address_is_what_eal_says(void)
+{
+	struct mem_iova_cache cache = { 0 };
+	const void *host = fake_pool();
+
+	TEST_ASSERT_EQUAL(vhost_iova_of(&cache, host), rte_mem_virt2iova(host), "%p", host);
+	return TEST_SUCCESS;
+}
 
 #define OFFSET 0x10000000000ULL
 
@@ -702,6 +731,12 @@ the_packaged_skeleton_copies(void)
 /* ---- the suites ---- */
 
 static const struct test_case fixed_cases[] = {
+	TEST_CASE_WITH(copies_done_in_time_are_given_back, "some_are_done_get_vring_base",
+		&blows[1]),
+	TEST_CASE_WITH(copies_done_in_time_are_given_back, "some_are_done_set_mem_table",
+		&blows[2]),
+	TEST_CASE_WITH(copies_done_in_time_are_given_back, "some_are_done_reset_owner", &blows[3]),
+	TEST_CASE(an_address_is_what_eal_says),
 	TEST_CASE(a_physical_address_is_asked_once),
 	TEST_CASE(memory_is_mapped_for_devices_that_copy),
 	TEST_CASE(rings_are_told_to_stop_before_memory_goes),

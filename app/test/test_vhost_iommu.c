@@ -27,6 +27,7 @@
 #include "net_ahead.h"
 #include "queue.h"
 #include "ring_iova.h"
+#include "ring_locate.h"
 #include "test.h"
 #include "vhost_fake_dirty.h"
 #include "vhost_fake_iommu.h"
@@ -1190,7 +1191,35 @@ table_agrees_with_an_oracle(void)
 	return TEST_SUCCESS;
 }
 
+/* Parts of a ring begin anywhere in a page. */
+static int
+each_page_of_a_ring_is_missing_once(void)
+{
+	struct mem_iotlb *tlb = vhost_mem_iotlb_create();
+	const struct ring_memory_map memory = { .iotlb = tlb };
+	const struct queue_wish wish = { .size = 1024, .desc_uva = 0x10f00, .avail_uva = 0x30ff0,
+		.used_uva = 0x50004 };
+	/* 16 KiB of descriptors, 2 KiB available, 8 KiB used */
+	static const uint64_t pages[] = { 0x10000, 0x11000, 0x12000, 0x13000, 0x14000,
+		0x30000, 0x31000, 0x50000, 0x51000, 0x52000 };
+	uint64_t at = 0, page;
+	uint32_t access;
+
+	TEST_ASSERT_NOT_NULL(tlb, "a table");
+	for (unsigned int i = 0; i < RTE_DIM(pages); i++) {
+		TEST_ASSERT(vhost_ring_missing(&wish, 1ULL << VIRTIO_F_ACCESS_PLATFORM, &memory, &at,
+			&page, &access), "page %u", i);
+		TEST_ASSERT_EQUAL(page, pages[i], "page %u: %#" PRIx64, i, page);
+		TEST_ASSERT_EQUAL(access, i < 7 ? FAKE_READ : FAKE_BOTH, "page %u", i);
+	}
+	TEST_ASSERT(!vhost_ring_missing(&wish, 1ULL << VIRTIO_F_ACCESS_PLATFORM, &memory, &at,
+		&page, &access), "that was all");
+	vhost_mem_iotlb_destroy(tlb);
+	return TEST_SUCCESS;
+}
+
 static const struct test_case fixed_cases[] = {
+	TEST_CASE(each_page_of_a_ring_is_missing_once),
 	TEST_CASE(table_agrees_with_an_oracle),
 	TEST_CASE(offered_only_if_registered),
 	TEST_CASE(message_needs_the_feature),

@@ -459,10 +459,11 @@ policies_change_while_it_runs(void)
 	TEST_ASSERT_SUCCESS(rte_vhost_numa_refresh(fe->vid), "look");
 	TEST_ASSERT_SUCCESS(topology_inventory_on(fe, ELSEWHERE), "it stays");
 	TEST_ASSERT_SUCCESS(traffic_wait(traffic, 50), "packets go on");
-	TEST_ASSERT_SUCCESS(set_policy(fe, RTE_VHOST_NUMA_OFF, 0, 0), "off");
+	TEST_ASSERT_SUCCESS(set_policy(fe, RTE_VHOST_NUMA_OFF, -1, 0), "off: of no node");
 	TEST_ASSERT_SUCCESS(rte_vhost_numa_refresh(fe->vid), "look");
 	TEST_ASSERT_SUCCESS(topology_inventory_on(fe, ELSEWHERE), "it stays");
-	TEST_ASSERT_SUCCESS(set_policy(fe, RTE_VHOST_NUMA_FOLLOW, 0, 0), "follow");
+	TEST_ASSERT_SUCCESS(set_policy(fe, RTE_VHOST_NUMA_FOLLOW, -1, 0),
+		"follow: any node");
 	TEST_ASSERT_SUCCESS(topology_inventory_on(fe, topology_home()), "at once");
 	TEST_ASSERT_SUCCESS(traffic_wait(traffic, 50), "packets go on");
 	TEST_ASSERT_SUCCESS(traffic_stop(traffic), "no packet was lost or out of place");

@@ -17,6 +17,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "socket_connection.h"
 #include "test.h"
 #include "vhost_fake_frontend.h"
 #include "vhost_test_denied.h"
@@ -507,6 +508,33 @@ server_without_a_socket_does_not_start(void)
 	return ret == TEST_SKIPPED ? ret : TEST_SUCCESS;
 }
 
+static bool
+is_any(const struct vhost_device *dev)
+{
+	return dev != NULL;
+}
+
+/* Whoever looks for devices whose memory has gone may find several, each of its socket. */
+static int
+connections_of_several_sockets_end_at_once(void)
+{
+	struct fake *fe[3];
+
+	for (unsigned int i = 0; i < RTE_DIM(fe); i++) {
+		fe[i] = fake_start(.mergeable = true);
+		TEST_ASSERT_NOT_NULL(fe[i], "device %u", i);
+	}
+	vhost_connection_end_lost(is_any, "lost by a test");
+	for (unsigned int i = 0; i < RTE_DIM(fe); i++)
+		TEST_ASSERT(fake_is_closed(fe[i]), "connection %u", i);
+	for (unsigned int i = 0; i < RTE_DIM(fe); i++) {
+		TEST_ASSERT_SUCCESS(fake_connect(fe[i]), "connection %u comes back", i);
+		TEST_ASSERT_SUCCESS(live(fe[i]), "device %u lives", i);
+		TEST_ASSERT_SUCCESS(fake_stop(fe[i]), "device %u", i);
+	}
+	return TEST_SUCCESS;
+}
+
 /* ---- the log lines that consumers look for ---- */
 
 /** Whether the pieces occur in this order, in lines of a path. */
@@ -563,6 +591,22 @@ told_fd(const struct log_capture *log)
 	const char *at = strstr(log->text, what);
 
 	return at == NULL ? -1 : atoi(at + strlen(what));
+}
+
+static int
+each_memory_region_has_its_line(void)
+{
+	struct log_capture log;
+	struct fake *fe;
+
+	TEST_ASSERT_SUCCESS(log_begin(&log), "log");
+	fe = fake_start(.until = FAKE_MEMORY, .regions = 3);
+	TEST_ASSERT_NOT_NULL(fe, "a guest with three regions");
+	TEST_ASSERT_SUCCESS(fake_stop(fe), "stop");
+	log_end(&log);
+	TEST_ASSERT_EQUAL(log_count(&log, ") guest memory region size: 0x"), 3, "%s", log.text);
+	log_free(&log);
+	return TEST_SUCCESS;
 }
 
 static int
@@ -699,7 +743,9 @@ static const struct test_case cases[] = {
 	TEST_CASE(register_and_unregister_under_connects),
 	TEST_CASE(client_registered_anew_under_a_fickle_server),
 	TEST_CASE(device_numbers_are_used_again),
+	TEST_CASE(connections_of_several_sockets_end_at_once),
 	TEST_CASE(lines_of_a_server),
+	TEST_CASE(each_memory_region_has_its_line),
 	TEST_CASE(line_of_a_server_has_its_descriptor),
 	TEST_CASE(lines_of_a_client),
 	TEST_CASE(lines_of_failures),
