@@ -123,6 +123,34 @@ tables_say_what_standards_do(void)
 	return TEST_SUCCESS;
 }
 
+static int
+macs_that_are_served(void)
+{
+	static const struct {
+		uint32_t id, algo, digest_len;
+	} all_macs[] = {
+		{ VIRTIO_CRYPTO_MAC_HMAC_MD5, RTE_CRYPTO_AUTH_MD5_HMAC, 16 },
+		{ VIRTIO_CRYPTO_MAC_HMAC_SHA1, RTE_CRYPTO_AUTH_SHA1_HMAC, 20 },
+		{ VIRTIO_CRYPTO_MAC_HMAC_SHA_224, RTE_CRYPTO_AUTH_SHA224_HMAC, 28 },
+		{ VIRTIO_CRYPTO_MAC_HMAC_SHA_256, RTE_CRYPTO_AUTH_SHA256_HMAC, 32 },
+		{ VIRTIO_CRYPTO_MAC_HMAC_SHA_384, RTE_CRYPTO_AUTH_SHA384_HMAC, 48 },
+		{ VIRTIO_CRYPTO_MAC_HMAC_SHA_512, RTE_CRYPTO_AUTH_SHA512_HMAC, 64 },
+	};
+	unsigned int n = 0;
+
+	for (unsigned int i = 0; i < RTE_DIM(all_macs); i++) {
+		const struct crypto_mac *mac = vhost_crypto_mac(all_macs[i].id);
+
+		TEST_ASSERT_NOT_NULL(mac, "MAC %u", all_macs[i].id);
+		TEST_ASSERT_EQUAL(mac->algo, all_macs[i].algo, "its name here");
+		TEST_ASSERT_EQUAL(mac->digest_len, all_macs[i].digest_len, "its length");
+	}
+	for (uint32_t id = 0; id < 64; id++)
+		n += vhost_crypto_mac(id) != NULL;
+	TEST_ASSERT_EQUAL(n, RTE_DIM(all_macs), "and no others");
+	return TEST_SUCCESS;
+}
+
 static void
 set_iv_len(struct fake_crypto_request *req, uint32_t len)
 {
@@ -836,6 +864,7 @@ static const struct test_case cases[] = {
 	TEST_CASE(nist_vector_comes_out),
 	TEST_CASE(rfc_vector_comes_out),
 	TEST_CASE(tables_say_what_standards_do),
+	TEST_CASE(macs_that_are_served),
 	TEST_CASE(ciphers_agree_with_libcrypto),
 	TEST_CASE(ciphers_agree_in_guest_memory),
 	TEST_CASE(any_cut_is_one_stream),

@@ -255,6 +255,7 @@ test_the_pause_grows_while_nothing_is_known(void)
 	struct guest g;
 
 	TEST_ASSERT_EQUAL(vhost_evidence_pause_ms(ev, 10000), 10000, "no guest");
+	TEST_ASSERT(!vhost_evidence_check(ev, 0), "of which nothing is new");
 	TEST_ASSERT_SUCCESS(guest_open(&g, MANY), "a guest");
 	vhost_evidence_set_map(ev, g.map);
 	vhost_evidence_gather(ev);

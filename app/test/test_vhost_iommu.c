@@ -675,6 +675,36 @@ later_translation_counts(void)
 	return fake_iommu_stop(&iommu);
 }
 
+static bool
+is_in_table(struct fake *fe, uint64_t iova)
+{
+	struct vhost_device *dev = vhost_device_peek(fe->vid);
+	uint64_t uva, len = 1;
+	bool known;
+
+	vhost_device_lock(dev);
+	known = vhost_mem_iotlb_uva(dev->wish.iotlb, iova, FAKE_READ, &len, &uva);
+	vhost_device_unlock(dev);
+	return known;
+}
+
+static int
+invalidation_leaves_the_pages_beside(void)
+{
+	struct fake *fe = fake_iommu_start(&iommu, .queues = 1);
+	uint64_t gpa;
+
+	TEST_ASSERT_NOT_NULL(fe, "a device");
+	gpa = some_pages(fe, 1);
+	for (int i = 0; i < 3; i++)
+		TEST_ASSERT_EQUAL(fake_iommu_map(&iommu, OWN_IOVA + i * PAGE, PAGE, gpa, FAKE_BOTH),
+			FAKE_ACK, "page %d", i);
+	TEST_ASSERT_EQUAL(fake_iommu_unmap(&iommu, OWN_IOVA + PAGE, PAGE), FAKE_ACK, "the second");
+	for (int i = 0; i < 3; i++)
+		TEST_ASSERT_EQUAL(is_in_table(fe, OWN_IOVA + i * PAGE), i != 1, "page %d", i);
+	return fake_iommu_stop(&iommu);
+}
+
 /* A hole of every earlier library: neighbours by IOVA that are none in memory. */
 static int
 neighbours_may_be_far_apart(void)
@@ -850,19 +880,6 @@ fill_table(struct fake *fe, unsigned int n, uint64_t gpa)
 		vhost_mem_iotlb_update(dev->wish.iotlb, &entry, NULL, NULL);
 	}
 	vhost_device_unlock(dev);
-}
-
-static bool
-is_in_table(struct fake *fe, uint64_t iova)
-{
-	struct vhost_device *dev = vhost_device_peek(fe->vid);
-	uint64_t uva, len = 1;
-	bool known;
-
-	vhost_device_lock(dev);
-	known = vhost_mem_iotlb_uva(dev->wish.iotlb, iova, FAKE_READ, &len, &uva);
-	vhost_device_unlock(dev);
-	return known;
 }
 
 /* Whose turn it is to go from a full table is the lowest address, unless it is of a ring. */
@@ -1238,6 +1255,7 @@ static const struct test_case fixed_cases[] = {
 	TEST_CASE(control_queue_waits_for_translations),
 	TEST_CASE(nothing_is_written_after_the_acknowledgement),
 	TEST_CASE(later_translation_counts),
+	TEST_CASE(invalidation_leaves_the_pages_beside),
 	TEST_CASE(neighbours_may_be_far_apart),
 	TEST_CASE(memory_that_may_be_read_is_not_written),
 	TEST_CASE(end_of_the_address_space),

@@ -962,6 +962,25 @@ blocks_that_were_migrated_are_reported(void)
 	return topology_stop(fe);
 }
 
+/** What has no queues yet has a device, which is not left out. */
+static int
+a_device_that_was_migrated_is_reported(void)
+{
+	struct fake *fe = guest_on(world.here, .until = FAKE_MEMORY);
+	struct rte_vhost_numa_report *report;
+
+	TEST_ASSERT_NOT_NULL(fe, "a device");
+	TEST_ASSERT_EQUAL(device_of(fe)->nvrings, 0, "without queues");
+	usleep(HEAP_BELIEVES_US);
+	topology_node_full(world.here, true);
+	TEST_ASSERT_SUCCESS(migrate_blocks(fe, world.here, world.there), "it goes");
+	look(fe);
+	TEST_ASSERT_SUCCESS(rte_vhost_numa_report(fe->vid, &report), "a report");
+	TEST_ASSERT_EQUAL(report->node, world.there, "where it is");
+	free(report);
+	return topology_stop(fe);
+}
+
 /** The line tells what was found afterwards, not what was wanted. */
 static int
 the_log_tells_the_node_that_was_found(void)
@@ -999,6 +1018,7 @@ check(void)
 #define STORIES                                                                  \
 	TEST_CASE(blocks_that_were_migrated_come_back),                          \
 	TEST_CASE(blocks_that_were_migrated_are_reported),                       \
+	TEST_CASE(a_device_that_was_migrated_is_reported),                        \
 	TEST_CASE(a_device_is_born_at_home),                                     \
 	TEST_CASE(everything_moves_with_the_memory_table),                       \
 	TEST_CASE(late_queue_pairs_are_made_there),                              \

@@ -31,12 +31,18 @@ struct fake_rte_device {
 	uint64_t rest[16];
 };
 
+/* What a driver may fail to tell. */
+#define MUTE_FEATURES	1u
+#define MUTE_PROTOCOL	2u
+#define MUTE_QUEUES	4u
+#define MUTE_END	8u
+
 static struct {
 	struct rte_vdpa_device *dev;
 	char story[512];	/**< one word per call */
 	size_t told;
 	unsigned int refuse;	/**< so many dev_conf() still fail */
-	bool mute;		/**< does not tell its features; atomic */
+	unsigned int mute;	/**< of what it does not tell, MUTE_*; atomic */
 	uint64_t features;	/**< negotiated, as of the last set_features() */
 	struct rte_vhost_vring vring;	/**< ring 0, as of the last dev_conf() */
 	bool configured;
@@ -67,9 +73,17 @@ use_descriptors(int vid)
 		hw.closed_early = true;
 }
 
+static bool
+is_mute(unsigned int of)
+{
+	return (__atomic_load_n(&hw.mute, __ATOMIC_RELAXED) & of) != 0;
+}
+
 static int
 on_queue_num(struct rte_vdpa_device *dev __rte_unused, uint32_t *n)
 {
+	if (is_mute(MUTE_QUEUES))
+		return -1;
 	*n = 4;
 	return 0;
 }
@@ -77,7 +91,7 @@ on_queue_num(struct rte_vdpa_device *dev __rte_unused, uint32_t *n)
 static int
 on_features(struct rte_vdpa_device *dev __rte_unused, uint64_t *features)
 {
-	if (__atomic_load_n(&hw.mute, __ATOMIC_RELAXED))
+	if (is_mute(MUTE_FEATURES))
 		return -1;
 	*features = UINT64_MAX & ~FE_BIT(VIRTIO_NET_F_MRG_RXBUF);
 	return 0;
@@ -86,6 +100,8 @@ on_features(struct rte_vdpa_device *dev __rte_unused, uint64_t *features)
 static int
 on_protocol_features(struct rte_vdpa_device *dev __rte_unused, uint64_t *features)
 {
+	if (is_mute(MUTE_PROTOCOL))
+		return -1;
 	*features = UINT64_MAX;
 	return 0;
 }
@@ -379,12 +395,14 @@ nobody_is_served_without_the_drivers_features(void)
 	struct fake *fe = start(1), peer = { 0 };
 
 	TEST_ASSERT_NOT_NULL(fe, "a device");
-	__atomic_store_n(&hw.mute, true, __ATOMIC_RELAXED);
-	peer.sock = connect_to(fe);
-	TEST_ASSERT(peer.sock >= 0, "another peer");
-	TEST_ASSERT(fake_is_closed(&peer), "which is sent away");
-	close(peer.sock);
-	TEST_ASSERT(fake_is_served(fe), "who was there stays");
+	for (unsigned int mute = MUTE_FEATURES; mute < MUTE_END; mute <<= 1) {
+		__atomic_store_n(&hw.mute, mute, __ATOMIC_RELAXED);
+		peer.sock = connect_to(fe);
+		TEST_ASSERT(peer.sock >= 0, "another peer");
+		TEST_ASSERT(fake_is_closed(&peer), "which is sent away: %u", mute);
+		close(peer.sock);
+		TEST_ASSERT(fake_is_served(fe), "who was there stays");
+	}
 	return end(fe);
 }
 
