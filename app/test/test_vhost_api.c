@@ -9,9 +9,12 @@
  */
 
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <pthread.h>
 #include <stdlib.h>
+#include <sys/eventfd.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -32,6 +35,7 @@
 #include "vhost_test_calloc.h"
 #include "vhost_test_log.h"
 #include "vhost_version.h"
+#include "vu_message.h"
 
 /* ---- what it says of itself ---- */
 
@@ -891,6 +895,60 @@ extern_handlers_answer_their_own_requests(void)
 	return fake_stop(fe);
 }
 
+/** Of the application, sent along with an answer to OWN_REQUEST. */
+static int own_fd;
+
+static enum rte_vhost_msg_result
+pre_with_descriptor(int vid __rte_unused, void *arg)
+{
+	struct vu_message *msg = arg;
+
+	if (msg->request != OWN_REQUEST)
+		return RTE_VHOST_MSG_RESULT_NOT_HANDLED;
+	/* behind one of the request's, which is not the application's */
+	msg->fds[1] = own_fd;
+	msg->nfds = 2;
+	return RTE_VHOST_MSG_RESULT_REPLY;
+}
+
+static bool
+is_open(int fd)
+{
+	return fcntl(fd, F_GETFD) >= 0;
+}
+
+/* The peer gets the application's descriptor, who keeps it; what came in is closed. */
+static int
+extern_handlers_send_descriptors(void)
+{
+	static const struct rte_vhost_user_extern_ops ops = { pre_with_descriptor, NULL };
+	struct fake *fe = fake_start(.until = FAKE_CONNECTED);
+	const uint64_t question = 1;
+	struct stat own, got;
+	struct fake_msg reply;
+	unsigned int n = 8, fds;
+	bool has_stdin = is_open(STDIN_FILENO);
+	int in[8], sent = eventfd(0, EFD_CLOEXEC);
+
+	TEST_ASSERT_NOT_NULL(fe, "a connection");
+	own_fd = memfd_create("vhost-test-own", MFD_CLOEXEC);
+	TEST_ASSERT(own_fd >= 0 && sent >= 0 && fstat(own_fd, &own) == 0, "descriptors");
+	TEST_ASSERT_SUCCESS(rte_vhost_extern_callback_register(fe->vid, &ops, NULL), "register");
+	fds = fake_count_fds();
+	TEST_ASSERT_SUCCESS(fake_send(fe, OWN_REQUEST, 0, &question, 8, &sent, 1), "ask");
+	TEST_ASSERT_EQUAL(fake_recv(fe, &reply, in, &n), 1, "the answer");
+	TEST_ASSERT_EQUAL(n, 1, "a descriptor");
+	TEST_ASSERT_SUCCESS(fstat(in[0], &got), "which is one");
+	TEST_ASSERT(got.st_ino == own.st_ino && got.st_dev == own.st_dev, "the application's");
+	close(in[0]);
+	TEST_ASSERT_EQUAL(fake_wait_fds(fds), fds, "what came in is closed");
+	TEST_ASSERT(is_open(own_fd), "what is the application's is not");
+	TEST_ASSERT_EQUAL(is_open(STDIN_FILENO), has_stdin, "nor any other");
+	close(own_fd);
+	close(sent);
+	return fake_stop(fe);
+}
+
 /* Serves two requests that the library knows as well, in its place. */
 static enum rte_vhost_msg_result
 pre_in_place_of_the_library(int vid __rte_unused, void *msg)
@@ -960,6 +1018,7 @@ static const struct test_case cases[] = {
 	TEST_CASE(looking_on_costs_no_packet),
 	TEST_CASE(extern_handlers_answer_their_own_requests),
 	TEST_CASE(extern_handlers_replace_the_library),
+	TEST_CASE(extern_handlers_send_descriptors),
 };
 
 static int

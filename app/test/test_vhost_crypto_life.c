@@ -604,8 +604,15 @@ all_is_on(struct fake *fe, int node)
 {
 	struct vhost_crypto *c = vhost_crypto_get(fe->vid);
 	struct crypto_lane *lane = &c->lanes[0];
-	int ret = topology_inventory_on(fe, node), at = node;
+	int ret = topology_inventory_on(fe, node), at = node, handle;
 
+	vhost_device_lock(c->dev);
+	handle = c->node;
+	vhost_device_unlock(c->dev);
+	if (handle != node) {
+		printf("the handle is on node %d, not %d\n", handle, node);
+		return -1;
+	}
 	rte_spinlock_lock(&lane->lock);
 	if (world.real)
 		at = vhost_node_of(crypto_ticket(lane->block->mbufs[0])->buffer);

@@ -914,6 +914,25 @@ area_does_not_change_while_rings_run(void)
 }
 
 static int
+area_does_not_change_while_any_ring_runs(void)
+{
+	struct fake *fe = fake_start(TRACKED, .until = FAKE_MEMORY);
+	struct fake_inflight area;
+
+	TEST_ASSERT_NOT_NULL(fe, "a device");
+	TEST_ASSERT_SUCCESS(fake_inflight_make(fe, &area, 2, SIZE), "an area");
+	TEST_ASSERT_EQUAL(fake_inflight_set(fe, &area), FAKE_ACK, "set");
+	TEST_ASSERT_SUCCESS(fake_run(fe), "running");
+	for (unsigned int ring = 0; ring < 2; ring++) {
+		TEST_ASSERT_EQUAL(fake_inflight_set(fe, &area), FAKE_NACK, "ring %u runs", ring);
+		TEST_ASSERT(fake_stop_vring(fe, ring) >= 0, "ring %u stops", ring);
+	}
+	TEST_ASSERT_EQUAL(fake_inflight_set(fe, &area), FAKE_ACK, "none runs");
+	fake_inflight_close(&area);
+	return fake_stop(fe);
+}
+
+static int
 area_that_is_truncated_takes_its_device_along(void)
 {
 	struct fake_inflight area;
@@ -1073,6 +1092,7 @@ static const struct test_case cases[] = {
 	TEST_CASE(wrong_files_are_refused),
 	TEST_CASE(areas_of_gigabytes_are_not_made),
 	TEST_CASE(area_does_not_change_while_rings_run),
+	TEST_CASE(area_does_not_change_while_any_ring_runs),
 	TEST_CASE(area_that_is_truncated_takes_its_device_along),
 	TEST_CASE(areas_full_of_nonsense_are_survived),
 	TEST_CASE(two_hundred_backends_leave_nothing),

@@ -413,11 +413,11 @@ indirect_buffers_are_asked_for_ahead(void)
 	return fake_iommu_stop(&iommu);
 }
 
-/** Have the ring to the guest looked at so many chains ahead, if there are; nobody else does. */
+/** Have a ring looked at so many chains ahead, if there are; nobody else does. */
 static struct ring_iova *
-look_ahead(struct fake *fe, uint32_t eager)
+look_ahead(struct fake *fe, unsigned int ring, uint32_t eager)
 {
-	struct vhost_queue *q = vhost_device_queue(vhost_device_peek(fe->vid), 0);
+	struct vhost_queue *q = vhost_device_queue(vhost_device_peek(fe->vid), ring);
 	struct ring_iova *iova = vhost_gate_enter(&q->gate)->iova;
 
 	iova->eager = eager;
@@ -436,17 +436,35 @@ looking_ahead_ends_where_all_is_known(void)
 
 	TEST_ASSERT_NOT_NULL(fe, "a device");
 	TEST_ASSERT_EQUAL(fake_rx_fill(&fe->vqs[0], 8, BUF_LEN, NULL), 8, "buffers");
-	iova = look_ahead(fe, 20);
+	iova = look_ahead(fe, 0, 20);
 	TEST_ASSERT(iova->wants.n > 0, "something was missing");
 	TEST_ASSERT_EQUAL(iova->ahead, 8, "and noted for all of them");
 	TEST_ASSERT_EQUAL(iova->eager, RING_IOVA_EAGER, "so it is worth while");
 	TEST_ASSERT_SUCCESS(fake_iommu_map_all(&iommu), "everything is known");
-	iova = look_ahead(fe, 20);
+	iova = look_ahead(fe, 0, 20);
 	TEST_ASSERT_EQUAL(iova->ahead, 8, "looked at");
 	TEST_ASSERT_EQUAL(iova->eager, 12, "for nothing");
-	iova = look_ahead(fe, 5);
+	iova = look_ahead(fe, 0, 5);
 	TEST_ASSERT_EQUAL(iova->ahead, 5, "no longer than that");
 	TEST_ASSERT_EQUAL(iova->eager, 0, "no longer than that");
+	return fake_iommu_stop(&iommu);
+}
+
+/* Also of packets from the guest, which the device reads. */
+static int
+packets_are_noted_ahead(void)
+{
+	struct fake *fe = fake_iommu_start(&iommu, .queues = 1, .ring_size = 128);
+	uint8_t bytes[FRAME] = { 0 };
+	struct ring_iova *iova;
+
+	TEST_ASSERT_NOT_NULL(fe, "a device");
+	for (unsigned int i = 0; i < 8; i++)
+		TEST_ASSERT(fake_tx_send(&fe->vqs[1], NULL, bytes, FRAME, NULL), "packet %u", i);
+	iova = look_ahead(fe, 1, 20);
+	TEST_ASSERT(iova->wants.n > 0, "something was missing");
+	TEST_ASSERT_EQUAL(iova->wants.pages[0].access, FAKE_READ, "to be read");
+	TEST_ASSERT_EQUAL(iova->ahead, 8, "and noted for all of them");
 	return fake_iommu_stop(&iommu);
 }
 
@@ -1013,6 +1031,34 @@ relocation_keeps_translations(void)
 	return topology_stop(fe);
 }
 
+/* Whatever there is no memory for stays where it was, and the guest is known. */
+static int
+relocation_without_memory_keeps_translations(void)
+{
+	struct fake *fe;
+	unsigned int nth = 0, asked;
+
+	topology_make_up();
+	topology_guest_on(0);
+	fe = fake_iommu_start(&iommu, .queues = 1);
+	TEST_ASSERT_NOT_NULL(fe, "a device");
+	do {
+		topology_guest_on(++nth % 2);
+		topology_refuse(nth, 1);
+		rte_vhost_numa_refresh(fe->vid);
+		asked = topology_asked();
+		topology_refuse(0, 0);
+		TEST_ASSERT_SUCCESS(topology_inventory_anywhere(fe), "block %u", nth);
+		TEST_ASSERT_EQUAL(fake_iommu_unmap(&iommu, 0, UINT64_MAX), FAKE_ACK, "forget all");
+		TEST_ASSERT_SUCCESS(to_guest(fe, FRAME, BUF_LEN, NULL), "block %u", nth);
+		TEST_ASSERT_SUCCESS(to_host(fe, FRAME, NULL), "block %u", nth);
+	} while (asked >= nth);
+	TEST_ASSERT(nth > 4, "%u blocks", nth - 1);
+	TEST_ASSERT_SUCCESS(topology_inventory_on(fe, nth % 2), "all of it, in the end");
+	fake_iommu_fini(&iommu);
+	return topology_stop(fe);
+}
+
 /* Blocks, views and rows are rebuilt elsewhere while both rings are polled. */
 static int
 relocation_under_traffic_loses_nothing(void)
@@ -1247,6 +1293,7 @@ static const struct test_case fixed_cases[] = {
 	TEST_CASE(buffers_are_asked_for_ahead),
 	TEST_CASE(indirect_buffers_are_asked_for_ahead),
 	TEST_CASE(looking_ahead_ends_where_all_is_known),
+	TEST_CASE(packets_are_noted_ahead),
 	TEST_CASE(all_pages_of_a_frame_are_asked_for_at_once),
 	TEST_CASE(enqueue_waits_for_the_answer),
 	TEST_CASE(answer_that_never_comes_harms_nobody),
@@ -1268,6 +1315,7 @@ static const struct test_case fixed_cases[] = {
 	TEST_CASE(misses_are_counted),
 	TEST_CASE(written_pages_are_logged_by_guest_address),
 	TEST_CASE(relocation_keeps_translations),
+	TEST_CASE(relocation_without_memory_keeps_translations),
 	TEST_CASE(relocation_under_traffic_loses_nothing),
 	TEST_CASE(invalidations_under_traffic_lose_nothing),
 	TEST_CASE(connections_leave_nothing_behind),

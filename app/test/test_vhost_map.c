@@ -1038,6 +1038,8 @@ test_handlers_of_others_are_asked(void)
 		raise(SIGBUS);
 	TEST_ASSERT_EQUAL(first_handled, 7, "a signal that was sent, too");
 	TEST_ASSERT_SUCCESS(check_guard(), "the guard after all that");
+	sigaction(SIGBUS, &first, NULL);
+	TEST_ASSERT_SUCCESS(check_guard(), "and when one comes that was there before");
 	sigaction(SIGBUS, &ours, NULL);
 	return TEST_SUCCESS;
 }

@@ -307,6 +307,21 @@ test_ties_go_to_queue_0(void)
 	return TEST_SUCCESS;
 }
 
+/** Of all memory, also of what the first node has. */
+static int
+test_a_tie_is_a_share_of_all_memory(void)
+{
+	struct placement_node_stats node_stats = { .nregions = 1 };
+	uint64_t *bytes = node_stats.regions[0].bytes;
+
+	bytes[0] = 256 << 20;
+	bytes[8] = 244 << 20;
+	TEST_ASSERT_EQUAL(vhost_placement_device_node(&node_stats, 8), 8, "12 of 500");
+	bytes[8] = 230 << 20;
+	TEST_ASSERT_EQUAL(vhost_placement_device_node(&node_stats, 8), 0, "26 of 486");
+	return TEST_SUCCESS;
+}
+
 /* Rings */
 
 /** The ring with its parts on pages 0, 1-2 and 3-5. */
@@ -705,6 +720,7 @@ static const struct test_case cases[] = {
 	TEST_CASE(test_kernel_has_no_numa),
 	TEST_CASE(test_most_bytes_decide),
 	TEST_CASE(test_ties_go_to_queue_0),
+	TEST_CASE(test_a_tie_is_a_share_of_all_memory),
 	TEST_CASE(test_ring_is_where_most_of_its_pages_are),
 	TEST_CASE(test_ring_that_is_only_partly_there),
 	TEST_CASE(test_ring_with_parts_that_are_not_there),

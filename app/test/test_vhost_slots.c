@@ -7,12 +7,14 @@
  * itself, and a pair that does not run at the moment does so late.
  */
 
+#include <inttypes.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
 #include "device.h"
 #include "test.h"
 #include "vhost_fake_frontend.h"
+#include "vhost_test_log.h"
 
 #define SLOT_SIZE (256u << 10)
 #define PAIRS 4
@@ -86,6 +88,29 @@ slots_are_offered_to_everybody(void)
 	TEST_ASSERT_NOT_NULL(fe, "a device");
 	TEST_ASSERT_SUCCESS(fake_ask_u64(fe, FE_GET_MAX_MEM_SLOTS, &slots), "how many");
 	TEST_ASSERT_EQUAL(slots, VHOST_MAX_REGIONS, "as many as maps have");
+	return end(fe);
+}
+
+static int
+a_region_has_its_line(void)
+{
+	struct slot slot = slot_at(1);
+	struct log_capture log;
+	struct fake *fe = guest();
+	enum fake_verdict verdict;
+	char line[96];
+
+	TEST_ASSERT_NOT_NULL(fe, "a device");
+	TEST_ASSERT_SUCCESS(log_begin(&log), "a log");
+	verdict = add(fe, &slot);
+	log_end(&log);
+	TEST_ASSERT_EQUAL(verdict, FAKE_ACK, "a region more");
+	snprintf(line, sizeof(line), "guest physical addr: %#" PRIx64 "\n", slot.region.gpa);
+	TEST_ASSERT_EQUAL(log_count(&log, line), 1, "%s", log.text);
+	TEST_ASSERT_EQUAL(log_count(&log, "guest physical addr: "), 1, "and no other: %s", log.text);
+	log_free(&log);
+	TEST_ASSERT_EQUAL(rem(fe, &slot), FAKE_ACK, "it goes");
+	close(slot.fd);
 	return end(fe);
 }
 
@@ -206,6 +231,7 @@ region_that_comes_back(void)
 
 static const struct test_case cases[] = {
 	TEST_CASE(slots_are_offered_to_everybody),
+	TEST_CASE(a_region_has_its_line),
 	TEST_CASE(region_of_all_pairs_goes_with_the_last),
 	TEST_CASE(all_slots_of_all_pairs),
 	TEST_CASE(another_file_is_not_the_same_region),

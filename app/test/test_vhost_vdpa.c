@@ -214,7 +214,7 @@ story(void)
 
 /** A frontend before its hardware, negotiated. */
 static struct fake *
-start(unsigned int queues)
+start_config(struct fake_config cfg)
 {
 	static struct fake_rte_device rte_dev = { .name = "made up" };
 	struct fake *fe;
@@ -223,12 +223,19 @@ start(unsigned int queues)
 	hw.dev = rte_vdpa_register_device((struct rte_device *)&rte_dev, &ops);
 	if (hw.dev == NULL)
 		return NULL;
-	fe = fake_start(.queues = queues, .until = FAKE_REGISTERED,
-		.hook = on_event);
+	cfg.until = FAKE_REGISTERED;
+	cfg.hook = on_event;
+	fe = fake_start_config(&cfg);
 	if (fe == NULL || rte_vhost_driver_attach_vdpa_device(fe->path, hw.dev) < 0 ||
 			fake_connect(fe) < 0 || fake_negotiate(fe) < 0)
 		return NULL;
 	return fe;
+}
+
+static struct fake *
+start(unsigned int queues)
+{
+	return start_config((struct fake_config){ .queues = queues });
 }
 
 static int
@@ -239,6 +246,25 @@ end(struct fake *fe)
 	TEST_ASSERT_SUCCESS(rte_vdpa_unregister_device(hw.dev), "unregister");
 	TEST_ASSERT(!hw.closed_early, "descriptors serve until the driver was told");
 	return ret;
+}
+
+/* The control queue is the library's: hardware hears of the queues that packets take. */
+static int
+the_control_queue_is_not_the_drivers(void)
+{
+	struct fake *fe = start_config((struct fake_config){ .queues = 2, .ctrl_queue = true });
+
+	TEST_ASSERT_NOT_NULL(fe, "a device");
+	TEST_ASSERT_STORY("features", "negotiated");
+	TEST_ASSERT_SUCCESS(fake_send_mem_table(fe), "memory");
+	TEST_ASSERT_SUCCESS(fake_run(fe), "run");
+	TEST_ASSERT(fake_is_served(fe), "after dev_conf");
+	TEST_ASSERT_STORY("ring0+ ring1+ (new) conf ring2+ ring3+", "started");
+	TEST_ASSERT_SUCCESS(fake_enable_vring(fe, 4, false), "off");
+	TEST_ASSERT_SUCCESS(fake_enable_vring(fe, 4, true), "on");
+	TEST_ASSERT(fake_is_served(fe), "after that");
+	TEST_ASSERT_STORY("", "nothing is told");
+	return end(fe);
 }
 
 static int
@@ -824,6 +850,7 @@ static const bool yes_and_no[] = { true, false };
 
 static const struct test_case cases[] = {
 	TEST_CASE(life_of_a_device_with_hardware),
+	TEST_CASE(the_control_queue_is_not_the_drivers),
 	TEST_CASE(devices_are_found_by_class),
 	TEST_CASE(drivers_that_lack_something_are_refused),
 	TEST_CASE(questions_to_no_device_are_refused),
