@@ -11,6 +11,7 @@
 #include <poll.h>
 #include <unistd.h>
 
+#include "device.h"
 #include "test_vhost_hostile.h"
 
 #define PAIRS 4
@@ -221,6 +222,23 @@ many_commands_with_one_kick(void)
 		TEST_ASSERT(wait_used(ctrl_of(fe)) >= 0, "command %u", i);
 		TEST_ASSERT_EQUAL(*acks[i], VIRTIO_NET_OK, "command %u", i);
 	}
+	return fake_stop(fe);
+}
+
+/* Kicks that do not come are not looked for, least of all in another's descriptor. */
+static int
+a_queue_without_kicks_is_not_watched(void)
+{
+	struct fake *fe = start_with_ctrl(.event_idx = false);
+	struct vhost_device *dev;
+
+	TEST_ASSERT_NOT_NULL(fe, "the device must start");
+	dev = vhost_device_peek(fe->vid);
+	TEST_ASSERT(dev->ctrl.kick.fd >= 0, "watched");
+	TEST_ASSERT_EQUAL(fake_call_fd(fe, FE_SET_VRING_KICK, ctrl_of(fe)->index, -1), FAKE_ACK,
+		"no kicks");
+	TEST_ASSERT(fake_is_served(fe), "settled");
+	TEST_ASSERT(dev->ctrl.kick.fd < 0, "not watched");
 	return fake_stop(fe);
 }
 
@@ -454,6 +472,7 @@ static const struct test_case fixed_cases[] = {
 	TEST_CASE(each_command_has_its_answer),
 	TEST_CASE(commands_may_have_any_layout),
 	TEST_CASE(many_commands_with_one_kick),
+	TEST_CASE(a_queue_without_kicks_is_not_watched),
 	TEST_CASE(command_put_in_before_the_start_is_answered),
 	TEST_CASE(control_queue_survives_a_restart),
 	TEST_CASE(a_change_elsewhere_is_no_kick),

@@ -23,6 +23,7 @@
 #include "numa_evidence.h"
 #include "numa_sample.h"
 #include "test.h"
+#include "vhost_test_calloc.h"
 #include "vhost_test_denied.h"
 #include "vhost_test_pages.h"
 #include "vu_message.h"
@@ -243,6 +244,26 @@ test_a_large_table_is_asked_in_turns(void)
 	for (unsigned int i = 0; i < 32; i++)
 		TEST_ASSERT_EQUAL(sum.regions[i].bytes[8], 1024 * PAGE, "region %u in the end", i);
 	TEST_ASSERT_EQUAL(vhost_evidence_pause_ms(ev, 10000), 10000, "all is known");
+	return end(ev, &g);
+}
+
+/** There was no memory for what is known of a region: a later look makes up for it. */
+static int
+test_a_region_that_was_left_out_is_made_up_for(void)
+{
+	struct numa_evidence *ev = vhost_evidence_create(0);
+	struct guest g;
+
+	TEST_ASSERT_SUCCESS(guest_open(&g, MANY), "a guest");
+	put_pages(&g, 0, MANY, 8);
+	calloc_refuse(1);
+	vhost_evidence_set_map(ev, g.map);
+	TEST_ASSERT(calloc_end(), "no memory");
+	vhost_evidence_gather(ev);
+	TEST_ASSERT_EQUAL(vhost_evidence_device_node(ev, 0), ANY, "nothing is known");
+	for (unsigned int i = 0; i < 3; i++)
+		vhost_evidence_check(ev, 0);
+	TEST_ASSERT_EQUAL(vhost_evidence_device_node(ev, 0), 8, "now it is");
 	return end(ev, &g);
 }
 
@@ -1023,6 +1044,7 @@ static const struct test_case cases[] = {
 	TEST_CASE(test_only_new_regions_are_asked_about),
 	TEST_CASE(test_an_empty_guest_is_asked_little),
 	TEST_CASE(test_a_large_table_is_asked_in_turns),
+	TEST_CASE(test_a_region_that_was_left_out_is_made_up_for),
 	TEST_CASE(test_the_pause_grows_while_nothing_is_known),
 	TEST_CASE(test_memory_that_appears_decides_at_once),
 	TEST_CASE(test_what_all_spots_miss_is_found),

@@ -12,6 +12,8 @@
 #include <poll.h>
 #include <pthread.h>
 #include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -698,6 +700,69 @@ lines_of_failures(void)
 	return TEST_SUCCESS;
 }
 
+/** The lowest descriptor that is free, above which none may be: what there was before. */
+static struct rlimit
+take_all_descriptors(void)
+{
+	int lowest = dup(STDERR_FILENO);
+	struct rlimit before, now;
+
+	close(lowest);
+	getrlimit(RLIMIT_NOFILE, &before);
+	now = before;
+	now.rlim_cur = lowest;
+	setrlimit(RLIMIT_NOFILE, &now);
+	return before;
+}
+
+/** Wait for a text in a log that is being written. */
+static bool
+log_comes_to_have(const struct log_capture *log, const char *what)
+{
+	uint64_t until = fake_now_ms() + fake_patience_ms();
+	bool has = false;
+
+	while (!has && fake_now_ms() < until) {
+		usleep(5000);
+		flockfile(log->stream);
+		fflush(log->stream);
+		has = strstr(log->text, what) != NULL;
+		funlockfile(log->stream);
+	}
+	return has;
+}
+
+/* It is said once, and whoever waits is served as soon as it can be. */
+static int
+descriptors_run_out_for_a_while(void)
+{
+	struct fake *fe = fake_start(.until = FAKE_REGISTERED);
+	struct sockaddr_un addr = { .sun_family = AF_UNIX };
+	struct log_capture log;
+	struct rlimit before;
+	int connected;
+	bool said;
+
+	TEST_ASSERT_NOT_NULL(fe, "a socket");
+	strcpy(addr.sun_path, fe->path);
+	fe->sock = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	TEST_ASSERT(fe->sock >= 0, "a frontend");
+	TEST_ASSERT_SUCCESS(log_begin(&log), "a log");
+	before = take_all_descriptors();
+	connected = connect(fe->sock, (struct sockaddr *)&addr, sizeof(addr));
+	said = log_comes_to_have(&log, "failed to accept: Too many open files; trying again\n");
+	/* it tries again and again */
+	usleep(300000);
+	setrlimit(RLIMIT_NOFILE, &before);
+	log_end(&log);
+	TEST_ASSERT_SUCCESS(connected, "it waits");
+	TEST_ASSERT(said, "%s", log.text);
+	TEST_ASSERT_EQUAL(log_count(&log, "failed to accept"), 1, "%s", log.text);
+	log_free(&log);
+	TEST_ASSERT(fake_is_served(fe), "served in the end");
+	return fake_stop(fe);
+}
+
 /* Each connection at once, but not more than a few a second. */
 static int
 server_that_hangs_up_is_not_asked_for_ever(void)
@@ -749,6 +814,7 @@ static const struct test_case cases[] = {
 	TEST_CASE(line_of_a_server_has_its_descriptor),
 	TEST_CASE(lines_of_a_client),
 	TEST_CASE(lines_of_failures),
+	TEST_CASE(descriptors_run_out_for_a_while),
 	TEST_CASE(server_that_hangs_up_is_not_asked_for_ever),
 	TEST_CASE(server_that_cannot_listen_may_try_again),
 	TEST_CASE(server_without_a_socket_does_not_start),
