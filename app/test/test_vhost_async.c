@@ -116,7 +116,7 @@ static int
 a_queue_without_channel_moves_nothing(void)
 {
 	struct fake *fe = rig_start(FAKE_DMA_INSTANT, 1, 64, .mergeable = true);
-	struct rte_mbuf *pkt = fake_mbuf(RIG_LEN, 1, 0);
+	struct rte_mbuf *pkt = fake_mbuf(RIG_LEN, 1, 0), *polled;
 	int inflight = 0;
 
 	TEST_ASSERT_NOT_NULL(fe, "a device");
@@ -132,6 +132,8 @@ a_queue_without_channel_moves_nothing(void)
 	TEST_ASSERT_EQUAL(rte_vhost_async_try_dequeue_burst(fe->vid, 1, fake_pool(), &pkt, 1,
 		&inflight, rig.dma, 0), 0, "no channel");
 	TEST_ASSERT_EQUAL(inflight, -1, "no channel");
+	TEST_ASSERT_EQUAL(rte_vhost_poll_enqueue_completed(fe->vid, 0, &polled, 1, rig.dma, 0), 0,
+		"no channel");
 	rte_pktmbuf_free(pkt);
 	return rig_end();
 }

@@ -183,6 +183,33 @@ ring_stops_under_operations(const struct fake_crypto_app *app)
 	return fake_stop(s.fe);
 }
 
+/** Blocks with operations under way are left behind twice; each operation finds its own. */
+static int
+rings_stop_twice_under_operations(void)
+{
+	struct fake_crypto_request more;
+	struct rte_crypto_op *op;
+	struct story s;
+
+	TEST_ASSERT(begin(&s, NULL), "it begins");
+	TEST_ASSERT_EQUAL(stop_rings(s.fe), NREQ, "stopped");
+	TEST_ASSERT(all_answered(&s, VIRTIO_CRYPTO_ERR), "all have an answer");
+	TEST_ASSERT_SUCCESS(fake_run(s.fe), "and started");
+	TEST_ASSERT(fake_is_served(s.fe), "it runs");
+	TEST_ASSERT(fake_crypto_request(s.fe, &more, s.session, 64, 5) &&
+		fake_crypto_offer(&s.fe->vqs[0], &more), "one more");
+	TEST_ASSERT_EQUAL(fake_crypto_fetch(s.fe, 0, &op, 1), 1, "is taken");
+	TEST_ASSERT(stop_rings(s.fe) >= 0, "stopped again");
+	TEST_ASSERT_EQUAL(fake_collect(&s.fe->vqs[0], NULL), more.id, "with an answer as well");
+	TEST_ASSERT_SUCCESS(fake_run(s.fe), "and started");
+	TEST_ASSERT(fake_is_served(s.fe), "it runs");
+	TEST_ASSERT(come_back(&s), "the first come back");
+	TEST_ASSERT(fake_crypto_process(&op, 1) && fake_crypto_finalize(&op, 1) == 1,
+		"and the other one");
+	TEST_ASSERT(works(s.fe, s.session), "it works");
+	return fake_stop(s.fe);
+}
+
 static int
 ring_stops_under_copies(void)
 {
@@ -769,6 +796,7 @@ static const struct test_case cases[] = {
 	TEST_CASE(session_is_closed_under_operations),
 	TEST_CASE(sessions_survive_a_restart),
 	TEST_CASE(ring_stops_under_copies),
+	TEST_CASE(rings_stop_twice_under_operations),
 	TEST_CASE(ring_stops_under_zero_copy),
 	TEST_CASE(stop_lets_operations_come_back),
 	TEST_CASE(disabled_ring_answers_what_it_took),

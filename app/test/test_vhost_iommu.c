@@ -219,6 +219,30 @@ rings_are_asked_for_at_once(void)
 	return fake_iommu_stop(&iommu);
 }
 
+/* The first ring is known; what was asked for the second one is lost. */
+static int
+each_ring_is_asked_for_again(void)
+{
+	struct fake *fe = fake_start(.iommu = true, .until = FAKE_MEMORY);
+	struct fake_iotlb miss;
+
+	TEST_ASSERT_NOT_NULL(fe, "a device");
+	TEST_ASSERT_SUCCESS(fake_iommu_init(&iommu, fe), "a channel");
+	for (unsigned int q = 0; q < 2; q++) {
+		TEST_ASSERT_SUCCESS(fake_setup_vring(fe, q), "ring %u", q);
+		TEST_ASSERT_SUCCESS(fake_enable_vring(fe, q, true), "ring %u", q);
+		if (q == 0)
+			while (fake_iommu_answer(&iommu) > 0)
+				;
+	}
+	TEST_ASSERT(fake_iommu_ask(&iommu, &miss), "a question");
+	while (fake_iommu_ask_now(&iommu, &miss))
+		;
+	TEST_ASSERT(fake_iommu_ask(&iommu, &miss), "asked again");
+	TEST_ASSERT(miss.iova - fe->iova >= fe->vqs[1].desc_gpa, "for the second ring");
+	return fake_iommu_stop(&iommu);
+}
+
 /* QEMU tells where used rings are before it starts them. */
 static int
 update_before_kick_is_kept(void)
@@ -1287,6 +1311,7 @@ static const struct test_case fixed_cases[] = {
 	TEST_CASE(offered_only_if_registered),
 	TEST_CASE(message_needs_the_feature),
 	TEST_CASE(rings_are_asked_for_at_once),
+	TEST_CASE(each_ring_is_asked_for_again),
 	TEST_CASE(update_before_kick_is_kept),
 	TEST_CASE(ring_without_translation_is_not_touched),
 	TEST_CASE(pages_of_a_ring_may_be_apart),

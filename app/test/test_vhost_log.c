@@ -730,6 +730,33 @@ log_that_shrinks_ends_one_device(void)
 	return two_end(&t);
 }
 
+/* Headers end where pages do. */
+static int
+header_and_packet_are_on_two_pages(void)
+{
+	struct fake_dirty d;
+	struct fake *fe = logging(&d, 0, 0, .mergeable = true);
+	struct rte_mbuf *pkts[4];
+	uint64_t at;
+
+	TEST_ASSERT_NOT_NULL(fe, "a guest that migrates");
+	at = fake_alloc(fe, 0, 2 * RTE_DIM(pkts) * DIRTY_PAGE, DIRTY_PAGE);
+	for (unsigned int i = 0; i < RTE_DIM(pkts); i++) {
+		uint64_t page = at + 2 * i * DIRTY_PAGE;
+
+		pkts[i] = fake_mbuf(100, i, 0);
+		TEST_ASSERT(fake_offer_at(&fe->vqs[0], page + DIRTY_PAGE - fake_header_len(fe), 200,
+			true) >= 0, "buffer %u", i);
+	}
+	fake_kick(&fe->vqs[0]);
+	dirty_clear(&d);
+	TEST_ASSERT_EQUAL(fake_enqueue_burst(fe->vid, 0, pkts, RTE_DIM(pkts)), RTE_DIM(pkts), "sent");
+	rte_pktmbuf_free_bulk(pkts, RTE_DIM(pkts));
+	for (unsigned int i = 0; i < 2 * RTE_DIM(pkts); i++)
+		TEST_ASSERT(dirty_is_set(&d, at + i * DIRTY_PAGE), "page %u", i);
+	return end_log(&d);
+}
+
 static int
 log_needs_its_protocol_feature(void)
 {
@@ -776,6 +803,7 @@ static const struct test_case fixed_cases[] = {
 	TEST_CASE(what_cannot_be_a_log_is_refused),
 	TEST_CASE(many_logs_leave_nothing_behind),
 	TEST_CASE(log_that_shrinks_ends_one_device),
+	TEST_CASE(header_and_packet_are_on_two_pages),
 	TEST_CASE(log_needs_its_protocol_feature),
 	TEST_CASE(log_descriptor_for_errors_is_closed),
 };
