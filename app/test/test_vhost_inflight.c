@@ -21,6 +21,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "device.h"
 #include "test_vhost_hostile.h"
 #include "vhost_fake_dirty.h"
 #include "vhost_fake_inflight.h"
@@ -932,6 +933,29 @@ area_does_not_change_while_any_ring_runs(void)
 	return fake_stop(fe);
 }
 
+/** The rings' format may be negotiated after the area came, and need more of it. */
+static int
+a_region_is_within_its_area(void)
+{
+	struct fake *fe = fake_start(TRACKED, .until = FAKE_MEMORY);
+	const unsigned int format = fake_default_format() == FAKE_PACKED ? VQ_PACKED : 0;
+	struct inflight_area area;
+	struct fake_inflight file;
+
+	TEST_ASSERT_NOT_NULL(fe, "a device");
+	TEST_ASSERT_SUCCESS(fake_inflight_make(fe, &file, 2, SIZE), "an area");
+	TEST_ASSERT_EQUAL(fake_inflight_set(fe, &file), FAKE_ACK, "set");
+	area = vhost_device_peek(fe->vid)->wish.inflight;
+	TEST_ASSERT_NOT_NULL(vhost_inflight_region(&area, format, 0), "the first");
+	TEST_ASSERT_NOT_NULL(vhost_inflight_region(&area, format, 1), "the second");
+	TEST_ASSERT_NULL(vhost_inflight_region(&area, format, 2), "there is no other");
+	area.size = 2 * vhost_inflight_region_bytes(format, SIZE) - 1;
+	TEST_ASSERT_NOT_NULL(vhost_inflight_region(&area, format, 0), "the first");
+	TEST_ASSERT_NULL(vhost_inflight_region(&area, format, 1), "a byte is missing");
+	fake_inflight_close(&file);
+	return fake_stop(fe);
+}
+
 static int
 area_that_is_truncated_takes_its_device_along(void)
 {
@@ -1093,6 +1117,7 @@ static const struct test_case cases[] = {
 	TEST_CASE(areas_of_gigabytes_are_not_made),
 	TEST_CASE(area_does_not_change_while_rings_run),
 	TEST_CASE(area_does_not_change_while_any_ring_runs),
+	TEST_CASE(a_region_is_within_its_area),
 	TEST_CASE(area_that_is_truncated_takes_its_device_along),
 	TEST_CASE(areas_full_of_nonsense_are_survived),
 	TEST_CASE(two_hundred_backends_leave_nothing),

@@ -18,7 +18,7 @@ struct log_capture {
 	FILE *stream;
 	char *text;
 	size_t size;
-	int level;	/**< that was in force */
+	int config_level, data_level;	/**< that were in force */
 };
 
 /** Write the log into a buffer from now on, information included; 0 or -1. */
@@ -29,8 +29,10 @@ log_begin(struct log_capture *log)
 	log->stream = open_memstream(&log->text, &log->size);
 	if (log->stream == NULL)
 		return -1;
-	log->level = rte_log_get_level(vhost_config_log_level);
+	log->config_level = rte_log_get_level(vhost_config_log_level);
+	log->data_level = rte_log_get_level(vhost_data_log_level);
 	rte_log_set_level(vhost_config_log_level, RTE_LOG_INFO);
+	rte_log_set_level(vhost_data_log_level, RTE_LOG_INFO);
 	rte_openlog_stream(log->stream);
 	return 0;
 }
@@ -40,7 +42,8 @@ static inline void
 log_end(struct log_capture *log)
 {
 	rte_openlog_stream(NULL);
-	rte_log_set_level(vhost_config_log_level, log->level);
+	rte_log_set_level(vhost_config_log_level, log->config_level);
+	rte_log_set_level(vhost_data_log_level, log->data_level);
 	fclose(log->stream);
 	log->stream = NULL;
 }
