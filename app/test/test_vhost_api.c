@@ -788,6 +788,25 @@ device_has_one_owner_at_a_time(void)
 	return fake_stop(fe);
 }
 
+/* While the library works on a queue, who receives does not wait, and has nothing. */
+static int
+nothing_is_received_from_a_queue_that_is_worked_on(void)
+{
+	struct fake *fe = fake_start(.mergeable = true);
+	struct rte_mbuf *m = NULL;
+	struct vhost_queue *q;
+	uint16_t n;
+
+	TEST_ASSERT_NOT_NULL(fe, "the device must start");
+	q = vhost_device_queue(vhost_device_peek(fe->vid), 1);
+	vhost_gate_close(&q->gate);
+	n = rte_vhost_dequeue_burst(fe->vid, 1, fake_pool(), &m, 1);
+	vhost_queue_open_gate(q);
+	TEST_ASSERT_EQUAL(n, 0, "packets");
+	TEST_ASSERT_EQUAL(fake_round_trip(fe, 0, 64), 64, "later they are");
+	return fake_stop(fe);
+}
+
 /* ---- looking on while packets flow ---- */
 
 struct onlooker {
@@ -1015,6 +1034,7 @@ static const struct test_case cases[] = {
 	TEST_CASE(callbacks_may_be_missing),
 	TEST_CASE(device_without_one_of_its_parts_is_none),
 	TEST_CASE(device_has_one_owner_at_a_time),
+	TEST_CASE(nothing_is_received_from_a_queue_that_is_worked_on),
 	TEST_CASE(looking_on_costs_no_packet),
 	TEST_CASE(extern_handlers_answer_their_own_requests),
 	TEST_CASE(extern_handlers_replace_the_library),

@@ -225,20 +225,31 @@ many_commands_with_one_kick(void)
 	return fake_stop(fe);
 }
 
+/** The descriptor in which kicks of the control queue are looked for, or a negative number. */
+static int
+watched_fd(const struct fake *fe)
+{
+	struct vhost_device *dev = vhost_device_peek(fe->vid);
+	int fd;
+
+	vhost_device_lock(dev);
+	fd = dev->ctrl.kick.fd;
+	vhost_device_unlock(dev);
+	return fd;
+}
+
 /* Kicks that do not come are not looked for, least of all in another's descriptor. */
 static int
 a_queue_without_kicks_is_not_watched(void)
 {
 	struct fake *fe = start_with_ctrl(.event_idx = false);
-	struct vhost_device *dev;
 
 	TEST_ASSERT_NOT_NULL(fe, "the device must start");
-	dev = vhost_device_peek(fe->vid);
-	TEST_ASSERT(dev->ctrl.kick.fd >= 0, "watched");
+	TEST_ASSERT(watched_fd(fe) >= 0, "watched");
 	TEST_ASSERT_EQUAL(fake_call_fd(fe, FE_SET_VRING_KICK, ctrl_of(fe)->index, -1), FAKE_ACK,
 		"no kicks");
 	TEST_ASSERT(fake_is_served(fe), "settled");
-	TEST_ASSERT(dev->ctrl.kick.fd < 0, "not watched");
+	TEST_ASSERT(watched_fd(fe) < 0, "not watched");
 	return fake_stop(fe);
 }
 

@@ -939,13 +939,17 @@ a_region_is_within_its_area(void)
 {
 	struct fake *fe = fake_start(TRACKED, .until = FAKE_MEMORY);
 	const unsigned int format = fake_default_format() == FAKE_PACKED ? VQ_PACKED : 0;
-	struct inflight_area area;
 	struct fake_inflight file;
+	struct inflight_area area;
+	struct vhost_device *dev;
 
 	TEST_ASSERT_NOT_NULL(fe, "a device");
 	TEST_ASSERT_SUCCESS(fake_inflight_make(fe, &file, 2, SIZE), "an area");
 	TEST_ASSERT_EQUAL(fake_inflight_set(fe, &file), FAKE_ACK, "set");
-	area = vhost_device_peek(fe->vid)->wish.inflight;
+	dev = vhost_device_peek(fe->vid);
+	vhost_device_lock(dev);
+	area = dev->wish.inflight;
+	vhost_device_unlock(dev);
 	TEST_ASSERT_NOT_NULL(vhost_inflight_region(&area, format, 0), "the first");
 	TEST_ASSERT_NOT_NULL(vhost_inflight_region(&area, format, 1), "the second");
 	TEST_ASSERT_NULL(vhost_inflight_region(&area, format, 2), "there is no other");
