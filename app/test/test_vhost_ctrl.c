@@ -13,6 +13,7 @@
 
 #include "device.h"
 #include "test_vhost_hostile.h"
+#include "vhost_test_log.h"
 
 #define PAIRS 4
 
@@ -243,13 +244,19 @@ static int
 a_queue_without_kicks_is_not_watched(void)
 {
 	struct fake *fe = start_with_ctrl(.event_idx = false);
+	enum fake_verdict verdict;
+	struct log_capture log;
 
 	TEST_ASSERT_NOT_NULL(fe, "the device must start");
 	TEST_ASSERT(watched_fd(fe) >= 0, "watched");
-	TEST_ASSERT_EQUAL(fake_call_fd(fe, FE_SET_VRING_KICK, ctrl_of(fe)->index, -1), FAKE_ACK,
-		"no kicks");
+	TEST_ASSERT_SUCCESS(log_begin(&log), "a log");
+	verdict = fake_call_fd(fe, FE_SET_VRING_KICK, ctrl_of(fe)->index, -1);
 	TEST_ASSERT(fake_is_served(fe), "settled");
+	log_end(&log);
+	TEST_ASSERT_EQUAL(verdict, FAKE_ACK, "no kicks");
 	TEST_ASSERT(watched_fd(fe) < 0, "not watched");
+	TEST_ASSERT_EQUAL(log_count(&log, "cannot watch"), 0, "nor tried: %s", log.text);
+	log_free(&log);
 	return fake_stop(fe);
 }
 
