@@ -864,6 +864,27 @@ offers_are_those_of_22_11(void)
 	return fake_stop(fe);
 }
 
+/* An application that has chosen protocol features itself gets what crypto takes, too. */
+static int
+protocol_features_that_crypto_takes_are_offered(void)
+{
+	const uint64_t needed = FE_BIT(VHOST_USER_PROTOCOL_F_CONFIG) |
+		FE_BIT(VHOST_USER_PROTOCOL_F_CRYPTO_SESSION);
+	uint64_t offered;
+	char path[108];
+
+	fake_new_path(path, sizeof(path));
+	TEST_ASSERT_SUCCESS(rte_vhost_driver_register(path, 0), "register");
+	TEST_ASSERT_SUCCESS(rte_vhost_driver_callback_register(path, &fake_recorder_ops),
+		"callbacks");
+	TEST_ASSERT_SUCCESS(rte_vhost_driver_set_protocol_features(path, 0), "none");
+	TEST_ASSERT_SUCCESS(rte_vhost_crypto_driver_start(path), "start");
+	TEST_ASSERT_SUCCESS(rte_vhost_driver_get_protocol_features(path, &offered), "ask");
+	TEST_ASSERT_SUCCESS(rte_vhost_driver_unregister(path), "unregister");
+	TEST_ASSERT_EQUAL(offered, needed, "%#" PRIx64, offered);
+	return TEST_SUCCESS;
+}
+
 /** One of before virtio 1.0 says by its kicks which queues it uses. */
 static int
 old_guest_uses_one_queue_of_two(void)
@@ -912,6 +933,7 @@ static const struct test_case cases[] = {
 	TEST_CASE(wrong_arguments_are_refused),
 	TEST_CASE(zero_copy_waits_for_nobody),
 	TEST_CASE(offers_are_those_of_22_11),
+	TEST_CASE(protocol_features_that_crypto_takes_are_offered),
 };
 
 static int
