@@ -74,36 +74,6 @@ start_in_flight(bool drains)
 	return fe;
 }
 
-/** A device that ends its copies by itself, a little later. */
-static struct engine {
-	pthread_t thread;
-	bool stop;
-} engine;
-
-static void *
-run_engine(void *arg __rte_unused)
-{
-	while (!__atomic_load_n(&engine.stop, __ATOMIC_RELAXED)) {
-		usleep(2000);
-		fake_dma_run(rig.dma, 0, 3);
-	}
-	return NULL;
-}
-
-static void
-engine_start(void)
-{
-	engine.stop = false;
-	pthread_create(&engine.thread, NULL, run_engine, NULL);
-}
-
-static void
-engine_stop(void)
-{
-	__atomic_store_n(&engine.stop, true, __ATOMIC_RELAXED);
-	pthread_join(engine.thread, NULL);
-}
-
 /** What makes rings or memory go. */
 static int
 disable(struct fake *fe)
@@ -220,11 +190,11 @@ library_ends_copies(const void *arg)
 	int ret, inflight;
 
 	TEST_ASSERT_NOT_NULL(fe, "packets in flight");
-	engine_start();
+	fake_dma_go_on(rig.dma, 0, true);
 	ret = blow->strike(fe);
 	if (!has_device(blow))
 		wait_mbufs(avail);
-	engine_stop();
+	fake_dma_go_on(rig.dma, 0, false);
 	TEST_ASSERT_SUCCESS(ret, "strike");
 	TEST_ASSERT_EQUAL(rig_guest_takes(fe, 0), 5, "the guest has its packets");
 	TEST_ASSERT_EQUAL(fake_tx_reap(&fe->vqs[1]), 5, "and its buffers back");
@@ -317,10 +287,10 @@ the_base_is_told_when_copies_have_ended(void)
 	int64_t to, from;
 
 	TEST_ASSERT_NOT_NULL(fe, "packets in flight");
-	engine_start();
+	fake_dma_go_on(rig.dma, 0, true);
 	to = fake_stop_vring(fe, 0);
 	from = fake_stop_vring(fe, 1);
-	engine_stop();
+	fake_dma_go_on(rig.dma, 0, false);
 	TEST_ASSERT_EQUAL(rig_guest_takes(fe, 0), 5, "packets");
 	TEST_ASSERT_EQUAL(fake_tx_reap(&fe->vqs[1]), 5, "buffers");
 	TEST_ASSERT(fake_is_base(&fe->vqs[1], from), "%" PRIx64, from);
@@ -590,7 +560,7 @@ frontends_come_and_go_with_copies_under_way(void)
 	int inflight;
 
 	TEST_ASSERT_SUCCESS(rig_make_dma(FAKE_DMA_HELD, 1, 256), "a device");
-	engine_start();
+	fake_dma_go_on(rig.dma, 0, true);
 	for (unsigned int i = 0; i < 200; i++) {
 		struct fake *fe = rig_start_guest((struct fake_config){ .mergeable = true });
 
@@ -605,7 +575,7 @@ frontends_come_and_go_with_copies_under_way(void)
 			resident = fake_resident_kib();
 		}
 	}
-	engine_stop();
+	fake_dma_go_on(rig.dma, 0, false);
 	now = fake_resident_kib();
 	TEST_ASSERT(fake_wait_fds(fds) <= fds, "%u descriptors, %u before", fake_count_fds(), fds);
 	TEST_ASSERT(now < resident + FAKE_GROWTH_KIB(4096), "%" PRIu64 " KiB, %" PRIu64 " before", now, resident);

@@ -92,6 +92,7 @@ struct vchan {
 	uint64_t count;
 	unsigned int fail_every;
 	unsigned int refuse;
+	bool goes_on;
 	struct op ops[MAX_RING];
 };
 
@@ -209,6 +210,8 @@ report(struct fake_dma *dma, uint16_t vchan, uint16_t n, uint16_t *last, bool *e
 			status[i] = fails ? RTE_DMA_STATUS_BUS_ERROR : RTE_DMA_STATUS_SUCCESSFUL;
 	}
 	*last = v->head - 1;
+	if (v->goes_on)
+		make_reversed(dma, v, v->submitted - v->made);
 	vchan_unlock(dma, v);
 	return i;
 }
@@ -377,6 +380,17 @@ fake_dma_run(int16_t dma_id, uint16_t vchan, unsigned int n)
 	make_reversed(dma, v, n);
 	vchan_unlock(dma, v);
 	return n;
+}
+
+void
+fake_dma_go_on(int16_t dma_id, uint16_t vchan, bool on)
+{
+	struct fake_dma *dma = devices[dma_id];
+	struct vchan *v = &dma->vchans[vchan];
+
+	vchan_lock(dma, v);
+	v->goes_on = on;
+	vchan_unlock(dma, v);
 }
 
 unsigned int

@@ -32,6 +32,12 @@ void fake_dma_destroy(int16_t dma_id);
 /** FAKE_DMA_HELD: make up to n of the copies that wait, the last of those first; how many. */
 unsigned int fake_dma_run(int16_t dma_id, uint16_t vchan, unsigned int n);
 
+/**
+ * FAKE_DMA_HELD: whether copies that wait are made by themselves, as soon as somebody has asked
+ * for what is done; no clock and no thread of their own decides when.
+ */
+void fake_dma_go_on(int16_t dma_id, uint16_t vchan, bool on);
+
 /** Copies that were submitted and not made. */
 unsigned int fake_dma_waiting(int16_t dma_id, uint16_t vchan);
 
